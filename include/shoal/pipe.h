@@ -1,0 +1,139 @@
+/*
+ * Pipes: messages both ways between two ends, in shared memory.
+ *
+ *	shoal_pipe_end *mine, *its;
+ *	shoal_pipe_create(arena, NULL, NULL, &mine, &its);
+ *	if (fork() == 0) {
+ *		shoal_pipe_send(its, "hello", 6, SHOAL_FOREVER);
+ *		_exit(0);
+ *	}
+ *	char text[64];
+ *	ssize_t n = shoal_pipe_recv(mine, text, sizeof text, SHOAL_FOREVER); // 6; then -EPIPE
+ *
+ * A message has any length from 0 to 2^32 - 64 bytes and arrives whole, once, in order. Up to a
+ * quarter of ring_bytes it travels in the ring, longer in a block of the arena.
+ *
+ * Whose an end is. It belongs to the first process that sends, receives, reserves or borrows on it,
+ * until that one closes it or gives it away; another one gets -EBUSY. One thread at a time uses an
+ * end. With SHOAL_PIPE_SHARED_ENDS any process and thread may use an end at once; it closes when
+ * every process that used it has closed it or died. The process that created the pipe counts as a
+ * user of both ends, one that opened an end as a user of that one.
+ *
+ * Ends of ends. When an end is closed, or its owner dies at any instruction, what it had sent is
+ * still received at the other one, and then comes -EPIPE; sending to it is -EPIPE at once. Of a
+ * process killed inside a call the message in hand never was (send; of a send_many a prefix may
+ * have been sent) or is dropped (recv). Nothing is delivered twice, and nobody waits for the dead.
+ *
+ * A process that is stopped holds up the other end as long as it sends nothing, or makes no room.
+ * With SHARED_ENDS, stopped inside a call, it holds up those who want to do the same at the same
+ * end.
+ *
+ * Where only a slice of time notices: 5 ms until room in a full ring is noticed that its reader
+ * made little of and then went away to do something else, and until the death of an owner is
+ * noticed whose threads had all left the arena, or that was given the end and never used it; 50 ms
+ * until a waiter notices the destruction of its pipe by a process that was killed while destroying
+ * it.
+ */
+#ifndef SHOAL_PIPE_H
+#define SHOAL_PIPE_H
+#include <shoal/base.h>
+SHOAL_BEGIN_
+
+enum {
+	SHOAL_PIPE_SIMPLEX = 1,     /* the left end receives, the right end sends; else -EPERM */
+	SHOAL_PIPE_SHARED_ENDS = 2, /* several processes at one end */
+};
+
+/*
+ * flags: the above, SHOAL_OR_OPEN, SHOAL_WITH_OWNER. ring_bytes: of each direction, a power of two
+ * from 4096 to 2^30; 0: 256 KiB
+ */
+typedef struct {
+	uint32_t ring_bytes;
+	unsigned flags;
+	uint64_t reserved_[4];
+} shoal_pipe_options;
+
+typedef struct {
+	uint64_t sent, received;       /* messages, by this end */
+	uint32_t waiting_bytes;        /* in the ring for this end; a message in a block counts 16 */
+	uint32_t ring_bytes;
+	pid_t left_owner, right_owner; /* 0: nobody's yet, closed, or shared */
+	uint64_t reserved_[8];
+} shoal_pipe_info;
+
+typedef enum { SHOAL_LEFT, SHOAL_RIGHT } shoal_pipe_side;
+
+/* left and right may be NULL where they are not wanted. 0, -EEXIST, -EINVAL, -ENOMEM, -ENOSPC. */
+int     shoal_pipe_create(shoal_arena *, const char *name, const shoal_pipe_options *,
+                          shoal_pipe_end **left, shoal_pipe_end **right);
+/* Waits for the creator. 0, -ENOENT (not there in time), -EPROTO (another kind of object). */
+int     shoal_pipe_open(shoal_arena *, const char *name, shoal_pipe_side, shoal_time timeout,
+                        shoal_pipe_end **out);
+/*
+ * From shoal_ref_of an end. A reference to a right end does not notice when another pipe has its
+ * memory.
+ */
+int     shoal_pipe_at(shoal_arena *, shoal_ref, shoal_pipe_end **out);
+/* Both ends, by either one. Who waits gets -EPIPE. */
+int     shoal_pipe_destroy(shoal_arena *, shoal_pipe_end *);
+
+/*
+ * 0. -EAGAIN, -ETIMEDOUT: no room. -EPIPE, -EBUSY, -EMSGSIZE, -ENOMEM, -ENOSPC, -ECANCELED,
+ * -EDEADLK (in a signal handler inside a call).
+ */
+SHOAL_CHECK_ int shoal_pipe_send(shoal_pipe_end *, const void *message, size_t bytes,
+                                 shoal_time timeout);
+/*
+ * The length. -EMSGSIZE: the buffer is too small, the message stays; shoal_needed() tells its
+ * length. -EPIPE: there will be none.
+ */
+SHOAL_CHECK_ ssize_t shoal_pipe_recv(shoal_pipe_end *, void *buffer, size_t buffer_bytes,
+                                     shoal_time timeout);
+/* The length of the next message, without taking it. -EAGAIN, -EPIPE. */
+ssize_t shoal_pipe_peek_bytes(shoal_pipe_end *);
+/*
+ * 1: a message, or the end of them. 0: none in time. Takes nothing, and does not make the end this
+ * process's.
+ */
+int     shoal_pipe_poll(shoal_pipe_end *, shoal_time timeout);
+
+/* Messages of item_bytes each. How many were sent in time, at least one; else why not. */
+ssize_t shoal_pipe_send_many(shoal_pipe_end *, const void *items, size_t item_bytes, size_t count,
+                             shoal_time timeout);
+/*
+ * Waits for the first, takes what is there, at most count; stops before a message of another length
+ * (-EMSGSIZE if it is the first).
+ */
+ssize_t shoal_pipe_recv_many(shoal_pipe_end *, void *items, size_t item_bytes, size_t count,
+                             shoal_time timeout);
+
+/*
+ * Memory to write a message into, for shoal_loan_commit. It takes no place in the pipe: nobody
+ * waits for it, nor does it wait.
+ */
+int     shoal_pipe_reserve(shoal_pipe_end *, size_t bytes, shoal_time timeout, shoal_loan *);
+/*
+ * The next message, read where it lies until shoal_loan_release. At most 32 that lie in the ring
+ * are out at a time (-EBUSY).
+ */
+int     shoal_pipe_borrow(shoal_pipe_end *, shoal_time timeout, shoal_loan *);
+
+/* Of an end that is another process's: nothing happens. */
+void    shoal_pipe_close(shoal_pipe_end *);
+/*
+ * To the process of this pid, or 0: to the next one that uses it. Messages that wait go with it.
+ * -EBUSY, -ENOENT (no such process), -EINVAL (shared).
+ */
+int     shoal_pipe_give(shoal_pipe_end *, pid_t to);
+
+/*
+ * For poll and epoll: readable when recv, or send, would not wait. The library's: never read or
+ * close them; anew after fork.
+ */
+int     shoal_pipe_fd(shoal_pipe_end *);
+int     shoal_pipe_room_fd(shoal_pipe_end *);
+int     shoal_pipe_stat(const shoal_pipe_end *, shoal_pipe_info *);
+
+SHOAL_END_
+#endif

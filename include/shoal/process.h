@@ -1,0 +1,215 @@
+/*
+ * Processes: started, named, watched, joined and ended, as Python's multiprocessing does it.
+ *
+ *	static int work(void *arg)
+ *	{
+ *		return shoal_queue_put(arg, "hello", 5, SHOAL_FOREVER) < 0;
+ *	}
+ *	...
+ *	shoal_process *p;
+ *	int code, rc = shoal_process_spawn(work, queue, NULL, &p);
+ *	if (rc < 0)
+ *		return shoal_perror("spawn"), 1;
+ *	shoal_process_join(p, SHOAL_FOREVER);
+ *	shoal_process_exitcode(p, &code);
+ *	shoal_process_close(p);
+ *
+ * Who may call: any thread, at any time; only shoal_process_close must not run against another use
+ * of its handle. A handle belongs to the process that made it: in a forked child every call but
+ * _pid and _name gives -EPERM. A child forked by other means than this header is the first of a
+ * family of its own: "MainProcess", without parent, children or cleanups.
+ *
+ * Death: nothing here waits for what a dead process alone could do. That a child, or the parent,
+ * has ended is learned from the kernel by a pidfd, so it cannot be confused with another process
+ * of the same number, and other descriptors that a grandchild inherited do not delay it. No signal
+ * handler is installed and SIGCHLD is not touched: a program may ignore it, or reap all its
+ * children.
+ *
+ * Progress: one lock of this process guards the handles; nothing is awaited under it and no
+ * function of yours runs under it. Only _join waits, and _start for the child's fork. No call is
+ * for signal handlers.
+ *
+ * Sources: CPython 3.11 Lib/multiprocessing (process.py, popen_fork.py, util.py); pidfd_open(2),
+ * waitid(2).
+ */
+#ifndef SHOAL_PROCESS_H
+#define SHOAL_PROCESS_H
+#include <shoal/base.h>
+SHOAL_BEGIN_
+
+/* This version starts processes by fork alone, and DEFAULT is FORK. */
+typedef enum { SHOAL_START_DEFAULT, SHOAL_FORK, SHOAL_FORKSERVER, SHOAL_SPAWN } shoal_start_method;
+
+/* All zero is the default. The strings and the list are copied when the process is created. */
+typedef struct {
+	/* 1 to 63 bytes of A-Z a-z 0-9 . _ - and colon. NULL: "Process-N" for the N-th that the
+	 * first process creates, "Process-N:M" for the M-th of that one, and so on. Need not be
+	 * unique. */
+	const char *name;
+
+	/* Sent SIGTERM when its parent ends, in whatever way, and not allowed children of its own.
+	 * It keeps one descriptor open for that; if it closes that one, only a normal end of its
+	 * parent ends it. */
+	bool daemon;
+
+	/* FORKSERVER and SPAWN: -ENOSYS in this version, and -EINVAL always when arg_bytes is 0. */
+	shoal_start_method method;
+
+	/* 0: the child is given the pointer `arg` as it is. Otherwise a copy of that many bytes,
+	 * made by _start: until then `arg` must stay valid, afterwards it is yours again. The copy
+	 * is aligned as malloc does it and is the child's own until its end. */
+	size_t arg_bytes;
+
+	/* Up to 255 arenas, which shoal_process_arena gives in the child, in this order. They must
+	 * be open when the process starts. */
+	shoal_arena *const *arenas; size_t arena_count;
+
+	uint64_t reserved_[4]; /* zero */
+} shoal_process_options;
+
+/*
+ * Makes a handle; nothing runs yet. `run` is what the child will do; what it returns, & 0xff, is
+ * the exit code. `options` may be NULL. The handle is yours to close.
+ *
+ * -EINVAL: run or out is NULL, or an option is out of its range. -ENOSYS: the start method.
+ * -ENOMEM.
+ */
+int shoal_process_create(int (*run)(void *), void *arg, const shoal_process_options *options,
+                         shoal_process **out);
+
+/*
+ * Starts it, once. Buffered output is written out before the fork: of every stream when this
+ * thread is the process's only one, else of stdout and stderr (another thread may hold the lock of
+ * a stream for as long as it reads from it); flush others yourself, and in such a child close the
+ * streams that you open. The child has the calling thread alone, its signal mask and handlers, and
+ * an empty standard input.
+ *
+ * 0: the child is running, or has run. Otherwise there is no child, `run` was not called, and the
+ * handle is as it was, so the start may be tried again: -EAGAIN or -ENOMEM from fork (a limit on
+ * processes, memory), -EMFILE or -ENFILE (a start needs a descriptor, that of a daemon three, of
+ * which two stay), -EALREADY: started before. -EPERM: this process is a daemon, or the handle is
+ * another's. -EINVAL: NULL.
+ *
+ * Killed in here: the parent leaves either no child or one that runs; a child that dies early has
+ * ended.
+ */
+int shoal_process_start(shoal_process *);
+
+/*
+ * create and start in one; if it fails there is no handle. With `out` NULL the library keeps the
+ * handle, and forgets it when the process has ended (at the next start, or at this process's end).
+ */
+int shoal_process_spawn(int (*run)(void *), void *arg, const shoal_process_options *options,
+                         shoal_process **out);
+
+/*
+ * Waits until the process has ended, `timeout` nanoseconds at most; again whenever one likes.
+ * Several threads may wait for the same one. Signal handlers run and do not cut it short.
+ *
+ * 0: ended. -EAGAIN: running, and the timeout was 0 or less. -ETIMEDOUT. -ECANCELED:
+ * shoal_thread_interrupt (noticed within 10 ms). -ECHILD: not started. -EDEADLK:
+ * shoal_process_current(). -EPERM, -EINVAL as above. The parent's handle can be joined too, also
+ * -EMFILE then.
+ *
+ * A process that is being traced has ended when its tracer lets it go.
+ */
+int shoal_process_join(shoal_process *, shoal_time timeout);
+
+/* True from its start to its end. False for NULL and for another process's handle, too. */
+bool shoal_process_is_alive(shoal_process *);
+
+/*
+ * How it ended: 0 to 255 as it exited, or minus the signal that ended it, in `code`.
+ *
+ * -EAGAIN: it is running. -ECHILD: not started; or the parent's, which nobody can know; or the
+ * code was lost: the program ignores SIGCHLD or reaped the child itself, *and* the child ended by
+ * a signal or by a bare _exit, *and* the kernel is older than 6.15. Otherwise neither of the first
+ * two does harm. -EINVAL: `code` is NULL.
+ */
+int shoal_process_exitcode(shoal_process *, int *code);
+
+/*
+ * SIGTERM, SIGKILL, or any signal (0: none, only the checks). No cleanups run in a process that
+ * dies so; its own children live on, but for its daemons.
+ *
+ * 0, also when it has ended already. -ECHILD: not started, or no child of this process. -EINVAL:
+ * there is no such signal. -EPERM: it runs as another user by now.
+ */
+int shoal_process_terminate(shoal_process *);
+int shoal_process_kill(shoal_process *);
+int shoal_process_signal(shoal_process *, int signo);
+
+/* 0 before the start, and for NULL. After its end the number may be another's. */
+pid_t shoal_process_pid(const shoal_process *);
+
+/* Lives as long as the handle. NULL for NULL. */
+const char *shoal_process_name(const shoal_process *);
+
+/*
+ * Its pidfd, for poll and its like: readable from its end on. It is close-on-exec and the
+ * library's: do not close it; it goes with the handle. -ECHILD: not started, or the current
+ * process's. -EMFILE: the parent's, which is opened when it is first asked for.
+ */
+int shoal_process_fd(const shoal_process *);
+
+/*
+ * Frees the handle. 0, also for NULL. -EBUSY: it is running. -EPERM: current's and parent's are
+ * the library's.
+ */
+int shoal_process_close(shoal_process *);
+
+/* This process: "MainProcess" in the first. Never NULL; the library's. */
+shoal_process *shoal_process_current(void);
+
+/*
+ * The process that started this one; NULL in the first. Joining it waits for its end. The
+ * library's.
+ */
+shoal_process *shoal_process_parent(void);
+
+/* The arena at that place of the options that this process was started with; NULL beyond them. */
+shoal_arena *shoal_process_arena(size_t index);
+
+/*
+ * How many children are running; the first `room` of them, in the order of their starts, in `out`.
+ * Collects those that have ended. Handles that the library keeps (spawn without `out`) stay valid
+ * from here on until you close them or this process ends.
+ */
+size_t shoal_process_children(shoal_process **out, size_t room);
+
+/*
+ * Ends this process from anywhere, as a return from `run` does: the cleanups of priority 0 and up;
+ * SIGTERM to its daemons; waits for all its children; the other cleanups; writes out buffered
+ * output, leaves the arenas, and _exit(status & 0xff). Handlers of atexit do not run, other
+ * threads end with it.
+ *
+ * In the first process it is exit(status & 0xff), and there exit, or a return from main, does the
+ * same for children and cleanups once a process was started or a cleanup given. Nothing of it
+ * happens at _exit, or when a signal ends the process: daemons get their SIGTERM even so.
+ *
+ * Waits without limit for a child that does not end. A second thread that calls it waits for the
+ * first; a cleanup that calls it ends the process at once, with its own status.
+ */
+__attribute__((noreturn)) void shoal_process_exit(int status);
+
+/*
+ * A cleanup for the end of this very process (not of its forked children): higher priorities
+ * first, among equals the latest first. Those below 0 run when the children have ended. A cleanup
+ * may add others.
+ *
+ * -EINVAL: no function. -ENOMEM.
+ */
+int shoal_process_at_exit(void (*)(void *), void *arg, int priority);
+
+/*
+ * What DEFAULT means from now on: FORK, or DEFAULT for the library's own choice. -ENOSYS:
+ * FORKSERVER and SPAWN. -EINVAL: no such method. The second says what it is, and that is FORK.
+ */
+int shoal_start_method_set(shoal_start_method);
+shoal_start_method shoal_start_method_get(void);
+
+/* The CPUs that this thread may run on, as sched_getaffinity has it; 1 where that is not known. */
+unsigned shoal_cpu_count(void);
+
+SHOAL_END_
+#endif

@@ -1,0 +1,7 @@
+#ifndef SHOAL_SHOAL_H
+#define SHOAL_SHOAL_H
+#include <shoal/arena.h>
+#include <shoal/pipe.h>
+#include <shoal/process.h>
+#include <shoal/queue.h>
+#endif

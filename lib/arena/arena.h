@@ -1,0 +1,117 @@
+/*
+ * An arena as this process sees it, and the way from an address to it.
+ *
+ * The table of mapped arenas is read under RCU by every thread on its way from an address or a
+ * reference to its arena, and changed by attach and detach, which wait for all readers
+ * (synchronize_rcu) before anything is unmapped. liburcu's bp flavour: threads register themselves.
+ * What threads look up at every call they keep in caches of their own, which hold while
+ * arena_epoch() stands still.
+ */
+#ifndef ARENA_ARENA_H
+#define ARENA_ARENA_H
+
+#include "arena/layout.h"
+#include <shoal/arena.h>
+
+struct shoal_arena {
+	char *base;
+	struct arena_header *header; /* == base */
+	uint64_t bytes;              /* == limit_bytes, from the validated copy */
+	uint64_t pages_max;
+	uint32_t members_max;
+	uint32_t objects_max;
+	uint64_t members_at, objects_at, pages_at, processes_at, data_at;
+	uint64_t id;
+	uint32_t flags;     /* ARENA_… of the header */
+	int fd;             /* close-on-exec; kept to grow with */
+	unsigned seat;      /* index in the table and in every thread's seats */
+	uint32_t references; /* attach counts; under the table's lock */
+	uint32_t process;   /* index of this process's record; set anew after fork */
+	uint32_t generation; /* thread_generation() that `process` belongs to */
+	bool readonly;
+	bool closing;       /* the last reference is gone, threads still have seats */
+	char name[256];     /* the path of a named one, else "" */
+};
+
+static inline void *
+arena_at(const shoal_arena *a, uint64_t offset)
+{
+	return a->base + offset;
+}
+
+static inline uint64_t
+arena_offset(const shoal_arena *a, const void *p)
+{
+	return (uint64_t)((const char *)p - a->base);
+}
+
+static inline bool
+arena_holds(const shoal_arena *a, const void *p)
+{
+	return (uint64_t)((const char *)p - a->base) < a->bytes;
+}
+
+static inline struct member *
+arena_member(const shoal_arena *a, uint32_t index)
+{
+	return arena_at(a, a->members_at + (index - 1) * MEMBER_STRIDE);
+}
+
+static inline struct process_record *
+arena_process(const shoal_arena *a, uint32_t index)
+{
+	return (struct process_record *)arena_at(a, a->processes_at) + index;
+}
+
+static inline struct object *
+arena_object(const shoal_arena *a, uint32_t index)
+{
+	return (struct object *)arena_at(a, a->objects_at) + index;
+}
+
+static inline struct page *
+arena_page(const shoal_arena *a, uint64_t index)
+{
+	return (struct page *)arena_at(a, a->pages_at) + index;
+}
+
+/* Page 0 begins at data_at. */
+static inline uint64_t
+arena_page_offset(const shoal_arena *a, uint64_t index)
+{
+	return a->data_at + (index << PAGE_BITS);
+}
+
+/* The mapped arena that holds the address, or NULL. */
+shoal_arena *arena_of(const void *address);
+
+/*
+ * Changes whenever an arena is unmapped or a thread leaves one: what was found under another number
+ * may be gone.
+ */
+extern word32 arena_epoch_;
+static inline uint32_t
+arena_epoch(void)
+{
+	return load_relaxed(&arena_epoch_);
+}
+
+/*
+ * Puts memory behind [from, from + bytes) of the file: 0, -ENOSPC or another -errno. Idempotent.
+ * A file that became shorter than the arena (somebody truncated it) is not repaired.
+ */
+int arena_back(const shoal_arena *a, uint64_t from, uint64_t bytes);
+
+/*
+ * The last thread of this process that has a seat has left a closing arena: takes it off the table
+ * and unmaps it. Called by member.c, never under rcu_read_lock.
+ */
+void arena_unmap(shoal_arena *a);
+
+/* Told before an arena is unmapped; the ring floor's poller lets go of it there. */
+extern void (*arena_unmap_hook)(shoal_arena *a);
+
+/* How many threads of this process have a seat in it; kept by member.c. */
+extern word32 arena_seats[THREAD_SEATS];
+
+#endif

@@ -1,0 +1,140 @@
+#include "arena/close.h"
+#include "arena/handle.h"
+#include "arena/member.h"
+#include "base/kernel.h"
+#include <unistd.h>
+
+/*
+ * This process does not count: it has left, or not joined yet, or a record of its pid is from
+ * before an exec.
+ */
+static bool
+nobody_attached(shoal_arena *a)
+{
+	uint32_t self = (uint32_t)getpid();
+	for (uint32_t i = 0; i < a->members_max; i++) {
+		struct process_record *p = arena_process(a, i);
+		uint64_t word = load_seq_cst(&p->word);
+		uint32_t pid = (uint32_t)word;
+		if (pid && pid != self &&
+		    !kernel_process_ended((pid_t)pid, process_started(p, word)))
+			return false;
+	}
+	return true;
+}
+
+/* Under the file's lock. Crash points: DYING stays, and the next to come goes on from there. */
+static bool
+decide(shoal_arena *a, const struct place *p)
+{
+	word32 *state = &a->header->state;
+	for (;;) {
+		if (!nobody_attached(a)) {
+			store_seq_cst(state, ARENA_READY);
+			return false;
+		}
+		store_seq_cst(state, ARENA_DYING);
+		if (nobody_attached(a)) {
+			shmfile_unlink_locked(p);
+			return true;
+		}
+	}
+}
+
+bool
+arena_over(shoal_arena *a)
+{
+	if (!(a->flags & ARENA_UNLINK_LAST) || !*a->name)
+		return false;
+	/* Pids of another namespace say nothing here. */
+	if (a->header->pid_namespace != kernel_pid_namespace())
+		return false;
+	if (load_seq_cst(&a->header->state) == ARENA_READY && !nobody_attached(a))
+		return false;
+	struct place p;
+	if (place_find(a->name, false, &p))
+		return true;
+	int locked = shmfile_lock(&p, a->fd);
+	bool over = locked < 0 || decide(a, &p);
+	if (locked >= 0)
+		shmfile_close(locked);
+	place_leave(&p);
+	return over;
+}
+
+/*
+ * A forked child that never used the arena has no record in it: the one that the handle names is
+ * the parent's.
+ */
+static void
+leave(shoal_arena *a)
+{
+	if (a->readonly)
+		return;
+	if (a->generation == thread_generation())
+		process_leave(a);
+	arena_over(a);
+}
+
+/*
+ * The caller may come late: somebody may have attached the arena again, or unmapped it, and the
+ * handle may be another arena's by now. All of that shows under the lock. Afterwards the handle is
+ * this caller's alone: nobody finds it, and it is not free.
+ */
+static bool
+take_off(shoal_arena *a)
+{
+	table_lock();
+	bool mine = a->base && a->closing && load_relaxed(&arena_seats[a->seat]) == 0;
+	if (mine) {
+		table_remove(a);
+		leave(a);
+		a->closing = false;
+	}
+	table_unlock();
+	return mine;
+}
+
+/* The hook has a lock of its own, which a fork takes before the table's. */
+void
+arena_unmap(shoal_arena *a)
+{
+	if (!take_off(a))
+		return;
+	if (arena_unmap_hook)
+		arena_unmap_hook(a);
+	table_lock();
+	shmfile_close(a->fd);
+	handle_unmap(a);
+	table_unlock();
+}
+
+void
+shoal_arena_close(shoal_arena *a)
+{
+	if (!a)
+		return;
+	struct shoal_thread *t = thread_self();
+	table_lock();
+	bool last = a->references > 0 && --a->references == 0;
+	if (last)
+		a->closing = true;
+	table_unlock();
+	if (!last)
+		return;
+	if (t && t->seat[a->seat])
+		member_leave(a, t);
+	arena_unmap(a);
+}
+
+int
+shoal_arena_unlink(const char *name)
+{
+	struct place p;
+	int rc = place_find(name, false, &p);
+	if (rc)
+		return rc;
+	rc = shmfile_unlink(&p);
+	place_leave(&p);
+	return rc;
+}

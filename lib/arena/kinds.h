@@ -1,0 +1,50 @@
+/*
+ * What the arena asks of the kinds of objects that the floors below build in it.
+ * The table is filled in ring/kinds.c, at link time; a kind without work to do has NULL entries.
+ *
+ * Every function may run again after a death inside it, and beside another one that does the same.
+ */
+#ifndef ARENA_KINDS_H
+#define ARENA_KINDS_H
+
+#include "arena/member.h"
+
+#define KIND_COUNT 16
+
+struct kind_ops {
+	/* The dead member was in a call on the object, at call.pos. */
+	void (*recover_call)(shoal_arena *, struct shoal_thread *, struct member *me,
+	                     struct member *dead, uint32_t object);
+	/* A loan of it that has not ended; the entry is cleared by the caller. */
+	void (*recover_loan)(shoal_arena *, struct shoal_thread *, struct member *me,
+	                     struct member *dead, struct loan_entry *);
+	/* A block in its hand for HAND_PUT or HAND_GET; the hand is cleared by the caller. */
+	void (*recover_hand)(shoal_arena *, struct member *dead, const struct hand *);
+	/* Each object of the kind, for each dead member. */
+	void (*recover_member)(shoal_arena *, struct member *me, struct member *dead, uint32_t object);
+	/* A process ended or left; objects may have parts that belong to it. */
+	void (*recover_process)(shoal_arena *, uint32_t process, uint32_t generation, uint32_t object);
+	/* The object is being destroyed: those who wait on it return -EPIPE. */
+	void (*shut)(shoal_arena *, uint32_t object);
+	/* Nobody is inside a call on it any more: gives back the blocks of its messages. */
+	void (*empty)(shoal_arena *, uint32_t object);
+	/* For shoal_arena_next: size as the user understands it. */
+	uint64_t (*size)(const shoal_arena *, uint32_t object);
+	/*
+	 * For shoal_arena_check: how many invariants are violated; each is a line to report if not
+	 * NULL.
+	 */
+	int (*check)(shoal_arena *, uint32_t object, FILE *report);
+};
+
+extern const struct kind_ops *const kind_table[KIND_COUNT];
+extern const struct kind_ops memory_kind; /* memory.c */
+
+static inline const struct kind_ops *
+kind_of(const shoal_arena *a, uint32_t object)
+{
+	uint32_t kind = load_relaxed(&arena_object(a, object)->kind);
+	return kind < KIND_COUNT ? kind_table[kind] : NULL;
+}
+
+#endif

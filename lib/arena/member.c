@@ -1,0 +1,279 @@
+#include "arena/member.h"
+#include "arena/recover.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/kernel.h"
+#include <unistd.h>
+
+#define NO_PROCESS UINT32_MAX
+
+word32 arena_seats[THREAD_SEATS];
+static word32 joining; /* one thread of this process at a time claims the process's record */
+
+enum member_state
+member_state(const shoal_arena *a, uint32_t tag)
+{
+	const struct member *m = member_of_tag(a, tag);
+	if (!m)
+		return MEMBER_GONE;
+	/* Life before generation: the generation rises before the word is free for the next one. */
+	uint32_t life = load_acquire(&m->life.word);
+	if (tag_make(tag_index(tag), load_acquire(&m->generation)) != tag)
+		return MEMBER_GONE;
+	return life & FUTEX_DIED ? MEMBER_DEAD : MEMBER_ALIVE;
+}
+
+static uint32_t
+members_high(const shoal_arena *a)
+{
+	uint32_t high = load_acquire(&a->header->members_high);
+	return high < a->members_max ? high : a->members_max;
+}
+
+static bool
+claim(shoal_arena *a, struct shoal_thread *t, uint32_t index)
+{
+	struct member *m = arena_member(a, index);
+	return load_relaxed(&m->life.word) == 0 && robust_claim(t, &m->life);
+}
+
+static uint32_t
+claim_any(shoal_arena *a, struct shoal_thread *t)
+{
+	uint32_t high = members_high(a);
+	for (uint32_t i = 1; i <= high; i++)
+		if (claim(a, t, i))
+			return i;
+	return 0;
+}
+
+static int
+grow(shoal_arena *a)
+{
+	uint32_t high = members_high(a);
+	if (high == a->members_max)
+		return fail(-EUSERS,
+		            "all %u members of arena '%s' are taken; create it with a larger members_max",
+		            a->members_max, a->name);
+	int rc = arena_back(a, a->members_at + high * MEMBER_STRIDE, MEMBER_STRIDE);
+	if (rc == 0)
+		cas32_acq_rel(&a->header->members_high, high, high + 1);
+	return rc;
+}
+
+/*
+ * A free record, or a new one. The dead are reaped only when there is none: that wants a record of
+ * one's own to work from, so one record is claimed, or made, before.
+ */
+static int
+find_record(shoal_arena *a, struct shoal_thread *t, uint32_t *index)
+{
+	while (!(*index = claim_any(a, t))) {
+		int rc = grow(a);
+		if (rc == 0)
+			continue;
+		if (!member_recover_bare(a, t))
+			return rc;
+	}
+	return 0;
+}
+
+static void
+leave_all(struct shoal_thread *t)
+{
+	for (unsigned i = 0; i < THREAD_SEATS; i++)
+		if (t->seat[i])
+			member_leave(arena_of(t->seat[i]), t);
+}
+
+static void
+forget(struct shoal_thread *parents)
+{
+	(void)parents;
+	store_relaxed(&joining, 0);
+	for (unsigned i = 0; i < THREAD_SEATS; i++)
+		store_relaxed(&arena_seats[i], 0);
+}
+
+/* One at a time, by a spin: the record of a process is claimed once in its life. */
+static int
+ensure_process(shoal_arena *a)
+{
+	int rc = 0;
+	while (!cas32_acq_rel(&joining, 0, 1))
+		kernel_yield();
+	if (!thread_end_hook) {
+		thread_fork_hook = forget;
+		thread_end_hook = leave_all;
+	}
+	if (a->generation != thread_generation())
+		rc = process_join(a);
+	store_release(&joining, 0);
+	return rc;
+}
+
+static int
+may_join(shoal_arena *a, const struct shoal_thread *t)
+{
+	if (!t)
+		return fail(-ENOMEM, "no memory for this thread's record, or get_robust_list is refused");
+	if (a->readonly)
+		return fail(-EPERM, "arena '%s' is attached read-only", a->name);
+	if (!robust_usable(t))
+		return fail(-ENOSYS, "this C library's robust list is laid out in another way");
+	if (kernel_pid_namespace() != a->header->pid_namespace)
+		return fail(-EPERM, "arena '%s' belongs to another PID namespace; attach it read-only",
+		            a->name);
+	return 0;
+}
+
+int
+member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
+{
+	*out = NULL;
+	int rc = may_join(a, t);
+	if (rc)
+		return rc;
+	rc = ensure_process(a);
+	if (rc)
+		return rc;
+	uint32_t index;
+	rc = find_record(a, t, &index);
+	if (rc)
+		return rc;
+	struct member *m = arena_member(a, index);
+	store_relaxed(&m->tid, t->tid);
+	store_relaxed(&m->tag, member_tag(a, m));
+	store_relaxed(&m->process_generation, process_generation(a, a->process));
+	store_release(&m->process, a->process);
+	t->seat[a->seat] = *out = m;
+	fetch_add_relaxed(&arena_seats[a->seat], 1);
+	member_recover_all(a, t, m);
+	return 0;
+}
+
+void
+member_leave(shoal_arena *a, struct shoal_thread *t)
+{
+	struct member *m = member_seat(a, t);
+	if (!m)
+		return;
+	recover_self(a, t, m);
+	fetch_add_relaxed(&arena_epoch_, 1);
+	t->seat[a->seat] = NULL;
+	/* Whether it is closing is looked at under the table's lock, as is the count by the closer. */
+	if (fetch_add_relaxed(&arena_seats[a->seat], UINT32_MAX) == 1)
+		arena_unmap(a);
+}
+
+/* ---- processes ---- */
+
+static uint64_t
+record_word(uint32_t generation, pid_t pid)
+{
+	return (uint64_t)generation << 32 | (uint32_t)pid;
+}
+
+static bool
+record_ended(const struct process_record *p, uint64_t word)
+{
+	return kernel_process_ended((pid_t)(uint32_t)word, process_started(p, word));
+}
+
+/* Claimed by the pid itself, so that one who dies before it wrote more is known. */
+static bool
+claim_process(shoal_arena *a, uint32_t i, pid_t pid)
+{
+	struct process_record *p = arena_process(a, i);
+	uint64_t word = load_acquire(&p->word);
+	uint32_t generation = (uint32_t)(word >> 32) + 1;
+	bool mine = (uint32_t)word == (uint32_t)pid && thread_generation() == 0;
+	if ((uint32_t)word != 0 && !mine && !record_ended(p, word))
+		return false;
+	if (!cas64_acq_rel(&p->word, word, record_word(generation, pid)))
+		return false;
+	store_release(&p->start_time, kernel_start_time(pid) << 24 | (generation & 0xffffff));
+	a->process = i;
+	return true;
+}
+
+/*
+ * First the records that are free, then those whose process has ended: the latter only after their
+ * objects were resolved, which is why recovery of its members comes first (member_join).
+ */
+int
+process_join(shoal_arena *a)
+{
+	pid_t pid = getpid();
+	for (int ended = 0; ended < 2; ended++) {
+		for (uint32_t i = 0; i < a->members_max; i++) {
+			uint64_t word = load_acquire(&arena_process(a, i)->word);
+			if (((uint32_t)word == 0) == !ended && claim_process(a, i, pid)) {
+				a->generation = thread_generation();
+				return 0;
+			}
+		}
+	}
+	return fail(-EUSERS, "arena '%s' has no place for another process: members_max is %u", a->name,
+	            a->members_max);
+}
+
+bool
+process_leave(shoal_arena *a)
+{
+	struct process_record *p = arena_process(a, a->process);
+	uint64_t word = load_acquire(&p->word);
+	uint32_t generation = (uint32_t)(word >> 32);
+	if ((uint32_t)word == (uint32_t)getpid())
+		cas64_seq_cst(&p->word, word, record_word(generation + 1, 0));
+	for (uint32_t i = 0; i < a->members_max; i++) {
+		p = arena_process(a, i);
+		word = load_seq_cst(&p->word);
+		if ((uint32_t)word != 0 && !record_ended(p, word))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whether the record's process has a living member, and whether a dead one (not recovered yet, or
+ * recovered).
+ */
+static void
+look_at_members(const shoal_arena *a, uint32_t index, uint32_t generation, bool *living, bool *dead)
+{
+	*living = false;
+	*dead = load_acquire(&arena_process(a, index)->died) == generation;
+	for (uint32_t i = 1; i <= members_high(a); i++) {
+		const struct member *m = arena_member(a, i);
+		uint32_t life = load_acquire(&m->life.word);
+		if (!life || load_acquire(&m->process) != index ||
+		    load_acquire(&m->process_generation) != generation)
+			continue;
+		if (life & FUTEX_DIED)
+			*dead = true;
+		else
+			*living = true;
+	}
+}
+
+/*
+ * A process is gone when a member of it died and none lives, or when it has no member left and its
+ * pidfd says so: the robust words of a killed process are marked a little before its pidfd reads as
+ * ended.
+ */
+bool
+process_gone(shoal_arena *a, uint32_t index, uint32_t generation)
+{
+	if (index >= a->members_max)
+		return true;
+	struct process_record *p = arena_process(a, index);
+	uint64_t word = load_acquire(&p->word);
+	if ((uint32_t)(word >> 32) != generation || (uint32_t)word == 0)
+		return true;
+	bool living, dead;
+	look_at_members(a, index, generation, &living, &dead);
+	bool gone = !living && (dead || record_ended(p, word));
+	/* The record may have been given back meanwhile, and its members be another's. */
+	return load_acquire(&p->word) != word || gone;
+}

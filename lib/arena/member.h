@@ -1,0 +1,122 @@
+/*
+ * Members: threads that use an arena.
+ *
+ * A thread joins an arena by itself, at its first call that writes. Its record's life word is a
+ * robust word held for life, so "is it dead?" is one load, and the kernel wakes one of those who
+ * watch it. Lifetime of a record:
+ *
+ *	free (life 0)  -> joined (life tid|SLEEPERS)   CAS of the joiner
+ *	joined         -> dead (life …|DIED)           the kernel
+ *	joined         -> free clean leave: everything given back, generation + 1, life 0
+ *	dead           -> free recovery: everything resolved, generation + 1, life 0
+ *
+ * A tag whose generation has passed is GONE: what bore it was resolved before the generation rose,
+ * so look again.
+ */
+#ifndef ARENA_MEMBER_H
+#define ARENA_MEMBER_H
+
+#include "arena/arena.h"
+
+enum member_state { MEMBER_ALIVE, MEMBER_DEAD, MEMBER_GONE };
+
+/*
+ * This thread's record, joining if needed. 0, or a failure with its sentence: -EUSERS, -ENOSPC,
+ * -EPERM (read-only, foreign PID namespace).
+ */
+int member_join(shoal_arena *a, struct shoal_thread *t, struct member **out);
+
+static inline struct member *
+member_seat(const shoal_arena *a, const struct shoal_thread *t)
+{
+	return t->seat[a->seat];
+}
+
+/* The everyday way: one load when the thread has joined before. */
+static inline int
+member_here(shoal_arena *a, struct shoal_thread **thread, struct member **out)
+{
+	struct shoal_thread *t = thread_self();
+	*thread = t;
+	if (likely(t && (*out = member_seat(a, t))))
+		return 0;
+	return member_join(a, t, out);
+}
+
+static inline uint32_t
+member_index(const shoal_arena *a, const struct member *m)
+{
+	return (uint32_t)((arena_offset(a, m) - a->members_at) / MEMBER_STRIDE) + 1;
+}
+
+static inline uint32_t
+member_tag(const shoal_arena *a, const struct member *m)
+{
+	return tag_make(member_index(a, m), load_relaxed(&m->generation));
+}
+
+/* Of this thread's own record. */
+static inline uint32_t
+member_own_tag(const struct member *me)
+{
+	return load_relaxed(&me->tag);
+}
+
+/* The record that a tag names, or NULL where there is none (a corrupt tag). */
+static inline struct member *
+member_of_tag(const shoal_arena *a, uint32_t tag)
+{
+	uint32_t index = tag_index(tag);
+	bool is = index && index <= a->members_max && index <= load_acquire(&a->header->members_high);
+	return is ? arena_member(a, index) : NULL;
+}
+
+enum member_state member_state(const shoal_arena *a, uint32_t tag);
+
+/* This thread gives everything back and leaves the arena. */
+void member_leave(shoal_arena *a, struct shoal_thread *t);
+
+/*
+ * Finishes what the dead member left: 1 reaped, 0 somebody else did or it was not dead, -EBUSY:
+ * another one is at it and deadline passed (a stopped recoverer holds up those who need what its
+ * victim held; with deadline 0 nobody waits).
+ */
+int member_recover(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+                   int64_t deadline);
+
+/* Recovers all that are dead now; how many were reaped. */
+int member_recover_all(shoal_arena *a, struct shoal_thread *t, struct member *me);
+
+/* ---- processes ---- */
+
+/*
+ * Claims this process's record in the arena (at attach, and in a forked child at its first join). 0
+ * or -EUSERS.
+ */
+int process_join(shoal_arena *a);
+/* Gives it back; true when no other process is attached (the dead ones do not count). */
+bool process_leave(shoal_arena *a);
+/* Whether the process of this record and generation has ended or left. */
+bool process_gone(shoal_arena *a, uint32_t index, uint32_t generation);
+/*
+ * The process's start time as the record with this word has it; 0 while it has only that of the
+ * process before.
+ */
+static inline uint64_t
+process_started(const struct process_record *p, uint64_t word)
+{
+	uint64_t start = load_acquire(&p->start_time);
+	return ((start ^ word >> 32) & 0xffffff) == 0 ? start >> 24 : 0;
+}
+static inline uint32_t
+process_generation(shoal_arena *a, uint32_t index)
+{
+	return (uint32_t)(load_acquire(&arena_process(a, index)->word) >> 32);
+}
+static inline pid_t
+process_pid(shoal_arena *a, uint32_t index)
+{
+	return (pid_t)(uint32_t)load_acquire(&arena_process(a, index)->word);
+}
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * Named memory: an object whose body is the user's.
+ *
+ * Crash points: until the entry is READY its maker's death takes it away, body and all, whether
+ * that falls before, in or after init.
+ */
+#include "arena/kinds.h"
+#include "arena/object.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+static uint64_t
+size(const shoal_arena *a, uint32_t object)
+{
+	return load_relaxed(&arena_object(a, object)->bytes);
+}
+
+const struct kind_ops memory_kind = { .size = size };
+
+/* The body, as its user wants it to be before anybody sees it. */
+static int
+fill(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, size_t bytes,
+     int (*init)(void *, void *), void *arg)
+{
+	int rc = object_body(a, t, me, index, bytes);
+	if (rc)
+		return rc;
+	store_relaxed(&arena_object(a, index)->bytes, bytes);
+	rc = init ? init(object_body_at(a, index), arg) : 0;
+	if (rc == 0)
+		return 0;
+	return fail(rc < 0 ? rc : -ECANCELED, "the memory's init function returned %d", rc);
+}
+
+int
+shoal_memory_create(shoal_arena *a, const char *name, size_t bytes,
+                    int (*init)(void *memory, void *arg), void *arg, void **out)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	struct object_made made;
+	*out = NULL;
+	int rc = member_here(a, &t, &me);
+	if (rc == 0)
+		rc = object_make(a, t, me, name, SHOAL_KIND_MEMORY, 0, CLOCK_NEVER, &made);
+	if (rc)
+		return rc;
+	rc = fill(a, t, me, made.index, bytes, init, arg);
+	if (rc) {
+		object_abandon(a, me, made.index);
+		return rc;
+	}
+	*out = object_body_at(a, made.index);
+	object_publish(a, me, made.index);
+	return 0;
+}
+
+int
+shoal_memory_open(shoal_arena *a, const char *name, shoal_time timeout, void **out, size_t *bytes)
+{
+	uint32_t index;
+	*out = NULL;
+	int rc = object_find(a, thread_self(), name, SHOAL_KIND_MEMORY, clock_deadline(timeout),
+	                     &index);
+	if (rc)
+		return rc;
+	*out = object_body_at(a, index);
+	if (bytes)
+		*bytes = size(a, index);
+	return 0;
+}
+
+int
+shoal_memory_destroy(shoal_arena *a, void *memory)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	if (!memory)
+		return 0;
+	int rc = member_here(a, &t, &me);
+	if (rc)
+		return rc;
+	return object_destroy(a, t, me, object_of_body(a, memory, SHOAL_KIND_MEMORY));
+}

@@ -1,0 +1,456 @@
+#include "arena/object.h"
+#include "arena/block.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/kernel.h"
+#include "sync/gate.h"
+#include <string.h>
+
+#define BACK_AT_ONCE 512u /* entries: 64 KiB */
+
+uint32_t
+objects_high(const shoal_arena *a)
+{
+	uint32_t high = load_acquire(&a->header->objects_high);
+	return high < a->objects_max ? high : a->objects_max;
+}
+
+static uint64_t
+word_make(uint64_t old, enum object_state state, uint32_t tag)
+{
+	return (old & ~UINT64_C(0xffffffff)) | (uint64_t)state << 28 | tag;
+}
+
+static uint32_t
+word_tag(uint64_t word)
+{
+	return (uint32_t)word & 0xffffff;
+}
+
+int
+object_name_check(const char *name)
+{
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	if (!name)
+		return 0;
+	size_t n = strlen(name);
+	if (n == 0 || n >= NAME_BYTES || strspn(name, allowed) != n)
+		return fail(-EINVAL, "'%.80s' is no name for an object: 1 to %u bytes of A-Z a-z 0-9 . _ -",
+		            name, NAME_BYTES - 1);
+	return 0;
+}
+
+static int
+lock_names(shoal_arena *a, struct shoal_thread *t, int64_t deadline)
+{
+	struct robust *lock = &a->header->name_lock;
+	int rc = robust_take(t, lock, deadline);
+	/* Every change under it is one store: there is nothing to mend. */
+	if (rc == -EOWNERDEAD) {
+		robust_mend(lock);
+		rc = 0;
+	}
+	return rc;
+}
+
+static void
+unlock_names(shoal_arena *a, struct shoal_thread *t)
+{
+	robust_release(t, &a->header->name_lock);
+}
+
+static bool
+is_named(const struct object *o, const char *name)
+{
+	return strncmp(o->name, name, NAME_BYTES) == 0;
+}
+
+/*
+ * The entry of that name that is READY, or MAKING by a living member; objects_high where there is
+ * none.
+ */
+static uint32_t
+look_up(const shoal_arena *a, const char *name, uint64_t *word)
+{
+	uint32_t high = objects_high(a);
+	for (uint32_t i = 1; i < high; i++) {
+		const struct object *o = arena_object(a, i);
+		*word = load_acquire(&o->word);
+		if (object_state(*word) != OBJECT_READY && object_state(*word) != OBJECT_MAKING)
+			continue;
+		if (!is_named(o, name) || load_acquire(&o->word) != *word)
+			continue;
+		if (object_state(*word) == OBJECT_READY ||
+		    member_state(a, word_tag(*word)) == MEMBER_ALIVE)
+			return i;
+	}
+	return high;
+}
+
+static int
+grow(shoal_arena *a)
+{
+	uint32_t high = objects_high(a);
+	uint32_t more = a->objects_max - high < BACK_AT_ONCE ? a->objects_max - high : BACK_AT_ONCE;
+	if (!more)
+		return fail(-ENOMEM, "the arena holds its %u objects; destroy some", a->objects_max);
+	int rc = arena_back(a, a->objects_at + high * sizeof(struct object),
+	                    more * sizeof(struct object));
+	if (rc == 0)
+		store_release(&a->header->objects_high, high + more);
+	return rc;
+}
+
+/* Under the name lock, so the entry stays NONE until its word is set. Entry 0 is never used. */
+static int
+reserve(shoal_arena *a, struct member *me, const char *name, uint32_t kind, uint32_t *index)
+{
+	uint32_t i = 1, high = objects_high(a);
+	while (i < high && object_state(load_acquire(&arena_object(a, i)->word)) != OBJECT_NONE)
+		i++;
+	if (i >= high) {
+		int rc = grow(a);
+		if (rc)
+			return rc;
+	}
+	struct object *o = arena_object(a, i);
+	store_relaxed(&o->body, 0);
+	store_relaxed(&o->kind, kind);
+	store_relaxed(&o->owner, 0);
+	memset(o->name, 0, NAME_BYTES);
+	if (name)
+		memcpy(o->name, name, strlen(name));
+	/*
+	 * Named first, so that a death after the word finds it; a NONE entry that is named here is
+	 * nobody's.
+	 */
+	store_relaxed(&me->making, i);
+	fence_crash();
+	store_release(&o->word, word_make(load_relaxed(&o->word), OBJECT_MAKING, member_tag(a, me)));
+	*index = i;
+	return 0;
+}
+
+/* What is there already under the name, for one who would create it. */
+static int
+meet(shoal_arena *a, const char *name, uint32_t index, uint64_t word, uint32_t kind,
+     unsigned flags, struct object_made *out)
+{
+	if (!(flags & SHOAL_OR_OPEN))
+		return fail(-EEXIST, "'%s' exists in arena '%s'; pass SHOAL_OR_OPEN to open it", name,
+		            a->name);
+	if (load_relaxed(&arena_object(a, index)->kind) != kind)
+		return fail(-EPROTO, "'%s' in arena '%s' is an object of another kind", name, a->name);
+	*out = (struct object_made){ index, true };
+	return object_state(word) == OBJECT_READY ? 0 : -EAGAIN;
+}
+
+/* One try. -EAGAIN: a living member is making it; *word says which. */
+static int
+make(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name, uint32_t kind,
+     unsigned flags, int64_t deadline, struct object_made *out, uint64_t *seen)
+{
+	int rc = lock_names(a, t, deadline);
+	if (rc)
+		return fail(rc, "the name lock of arena '%s' is held by another member", a->name);
+	uint64_t word = 0;
+	uint32_t i = name ? look_up(a, name, &word) : objects_high(a);
+	if (i < objects_high(a) && name) {
+		rc = meet(a, name, i, word, kind, flags, out);
+	} else {
+		*out = (struct object_made){ 0, false };
+		rc = reserve(a, me, name, kind, &out->index);
+	}
+	unlock_names(a, t);
+	*seen = word;
+	return rc;
+}
+
+/*
+ * Until the entry that another member makes is no longer as seen, or that member is dead: then it
+ * counts as absent.
+ */
+static int
+wait_for_maker(shoal_arena *a, struct shoal_thread *t, uint32_t index, uint64_t seen,
+               int64_t deadline)
+{
+	struct object *o = arena_object(a, index);
+	struct member *maker = member_of_tag(a, word_tag(seen));
+	while (maker) {
+		uint32_t life = load_acquire(&maker->life.word);
+		gate_arm(&a->header->names_gate, a->flags & ARENA_MEMBARRIER);
+		if (load_acquire(&o->word) != seen || member_state(a, word_tag(seen)) != MEMBER_ALIVE)
+			return 0;
+		struct futex_watch watch[] = { { &a->header->names_gate, GATE_ARMED },
+			                       { &maker->life.word, life } };
+		int rc = gate_sleep(t, watch, 2, deadline);
+		if (rc)
+			return fail(rc, "another member is making that object in arena '%s'", a->name);
+	}
+	return 0;
+}
+
+int
+object_make(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name,
+            uint32_t kind, unsigned flags, int64_t deadline, struct object_made *out)
+{
+	int rc = object_name_check(name);
+	if (rc)
+		return rc;
+	object_sweep(a, t, me);
+	uint64_t seen = 0;
+	while ((rc = make(a, t, me, name, kind, flags, deadline, out, &seen)) == -EAGAIN)
+		if ((rc = wait_for_maker(a, t, out->index, seen, deadline)))
+			return rc;
+	return rc;
+}
+
+/*
+ * Crash points: body is written while the block is still HELD(me); only its word makes it the
+ * object's.
+ */
+int
+object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, size_t bytes)
+{
+	uint64_t offset;
+	int rc = block_take(a, t, me, bytes < SLAB_SPACED ? SLAB_SPACED : bytes, &offset);
+	if (rc)
+		return rc;
+	memset(arena_at(a, offset), 0, bytes);
+	store_relaxed(&arena_object(a, index)->body, offset);
+	fence_crash();
+	store_release(block_word_at(a, offset), block_word(BLOCK_OBJECT, index, 0));
+	hand_clear(&me->hand);
+	return 0;
+}
+
+void
+object_publish(shoal_arena *a, struct member *me, uint32_t index)
+{
+	struct object *o = arena_object(a, index);
+	store_release(&o->word, word_make(load_relaxed(&o->word), OBJECT_READY, 0));
+	store_relaxed(&me->making, 0);
+	gate_open_all(&a->header->names_gate);
+}
+
+/* Under no lock: its maker is alone with it, or dead. From exactly the word seen. */
+static void
+end(shoal_arena *a, uint32_t index, uint64_t word)
+{
+	struct object *o = arena_object(a, index);
+	uint64_t body = load_acquire(&o->body);
+	if (body)
+		block_reclaim(a, body, block_word(BLOCK_OBJECT, index, 0));
+	store_relaxed(&o->body, 0);
+	fence_crash();
+	cas64_acq_rel(&o->word, word, ((word >> 32) + 1) << 32);
+}
+
+void
+object_abandon(shoal_arena *a, struct member *me, uint32_t index)
+{
+	end(a, index, load_relaxed(&arena_object(a, index)->word));
+	store_relaxed(&me->making, 0);
+	gate_open_all(&a->header->names_gate);
+}
+
+int
+object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
+            int64_t deadline, uint32_t *index)
+{
+	int rc = name ? object_name_check(name) : fail(-EINVAL, "open needs a name");
+	if (rc)
+		return rc;
+	for (bool armed = false;; armed = true) {
+		uint64_t word;
+		uint32_t i = look_up(a, name, &word);
+		if (i < objects_high(a) && object_state(word) == OBJECT_READY) {
+			if (load_relaxed(&arena_object(a, i)->kind) != kind)
+				return fail(-EPROTO, "'%s' in arena '%s' is an object of another kind",
+				            name, a->name);
+			*index = i;
+			return 0;
+		}
+		if (clock_now() >= deadline)
+			return fail(-ENOENT, "there is no '%s' in arena '%s'", name, a->name);
+		if (a->readonly) {
+			/* A watcher cannot arm the gate: it looks again now and then. */
+			int64_t until = clock_sooner(deadline, FUTEX_SLICE_NS);
+			futex_wait(&t->interrupt, 0, until);
+			rc = thread_interrupted(t) ? -ECANCELED : 0;
+		} else if (!armed) {
+			gate_arm(&a->header->names_gate, a->flags & ARENA_MEMBARRIER);
+			continue;
+		} else {
+			struct futex_watch gate = { &a->header->names_gate, GATE_ARMED };
+			rc = gate_sleep(t, &gate, 1, deadline);
+			gate_arm(&a->header->names_gate, a->flags & ARENA_MEMBARRIER);
+		}
+		if (rc == -ECANCELED)
+			return fail(rc, "interrupted while waiting for '%s'", name);
+	}
+}
+
+/*
+ * Whether any member is in a call on the object, this one too, when it recovers another one inside
+ * its own call; or destroys it and has not told those who wait yet.
+ */
+static bool
+somebody_inside(const shoal_arena *a, uint32_t index)
+{
+	uint32_t high = load_acquire(&a->header->members_high);
+	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
+		const struct member *m = arena_member(a, i);
+		if (load_acquire(&m->life.word) &&
+		    (load_acquire(&m->call.object) == index || load_acquire(&m->making) == index))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Under the name lock. Crash points: the messages' blocks go while the body is still the object's;
+ * then the body; then the entry. One that finds the body's word changed leaves the messages alone:
+ * they were done before.
+ */
+static void
+bury(shoal_arena *a, uint32_t index, uint64_t word)
+{
+	struct object *o = arena_object(a, index);
+	const struct kind_ops *ops = kind_of(a, index);
+	uint64_t body = load_acquire(&o->body);
+	word64 *block = body ? block_word_at(a, body) : NULL;
+	bool whole = block && load_acquire(block) == block_word(BLOCK_OBJECT, index, 0);
+	if (whole && ops && ops->empty)
+		ops->empty(a, index);
+	end(a, index, word);
+}
+
+/* Under the name lock. Its destroyer may have died before it told those who wait. */
+static void
+bury_if_left(shoal_arena *a, uint32_t index)
+{
+	uint64_t word = load_acquire(&arena_object(a, index)->word);
+	if (object_state(word) != OBJECT_DYING)
+		return;
+	if (!somebody_inside(a, index)) {
+		bury(a, index, word);
+		return;
+	}
+	const struct kind_ops *ops = kind_of(a, index);
+	if (ops && ops->shut && member_state(a, word_tag(word)) != MEMBER_ALIVE)
+		ops->shut(a, index);
+}
+
+void
+object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
+{
+	uint32_t high = objects_high(a);
+	(void)me;
+	for (uint32_t i = 1; i < high; i++) {
+		if (object_state(load_acquire(&arena_object(a, i)->word)) != OBJECT_DYING)
+			continue;
+		if (lock_names(a, t, clock_deadline(0)))
+			continue;
+		bury_if_left(a, i);
+		unlock_names(a, t);
+	}
+}
+
+int
+object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
+{
+	struct object *o = arena_object(a, index);
+	uint64_t word = load_acquire(&o->word);
+	/*
+	 * Named before it is DYING: however long this one stands still, nobody buries what it still
+	 * touches.
+	 */
+	store_release(&me->making, index);
+	if (object_state(word) != OBJECT_READY ||
+	    !cas64_seq_cst(&o->word, word, word_make(word, OBJECT_DYING, member_tag(a, me)))) {
+		store_release(&me->making, 0);
+		return fail(-ENOENT, "the object is destroyed already");
+	}
+	const struct kind_ops *ops = kind_of(a, index);
+	if (ops && ops->shut)
+		ops->shut(a, index);
+	store_release(&me->making, 0);
+	/* Orders the calls that began before against the look whether anybody is inside. */
+	if (a->flags & ARENA_MEMBARRIER)
+		kernel_barrier();
+	object_sweep(a, t, me);
+	return 0;
+}
+
+uint32_t
+object_of_body(const shoal_arena *a, const void *body, uint32_t kind)
+{
+	uint64_t offset = arena_offset(a, body);
+	word64 *word = block_word_at(a, offset);
+	uint32_t index = word ? block_object(load_acquire(word)) : 0;
+	if (!word || block_state(load_acquire(word)) != BLOCK_OBJECT || index >= objects_high(a) ||
+	    load_relaxed(&arena_object(a, index)->kind) != kind)
+		stop("%p is no object of that kind in arena '%s', or was destroyed", body, a->name);
+	return index;
+}
+
+shoal_ref
+object_ref(const shoal_arena *a, uint32_t index)
+{
+	const struct object *o = arena_object(a, index);
+	uint64_t generation = object_generation(load_acquire(&o->word));
+	return (a->id & 0xff) << 56 | generation << 40 | load_acquire(&o->body);
+}
+
+int
+object_at(const shoal_arena *a, shoal_ref ref, uint32_t kind, uint32_t *index)
+{
+	uint64_t offset = ref & ((UINT64_C(1) << 40) - 1);
+	word64 *word = ref >> 56 == (a->id & 0xff) ? block_word_at(a, offset) : NULL;
+	uint64_t block = word ? load_acquire(word) : 0;
+	*index = block_object(block);
+	if (!word || block_state(block) != BLOCK_OBJECT || *index >= objects_high(a) ||
+	    !object_ready(a, *index) || object_ref(a, *index) != ref)
+		return fail(-ENOENT, "reference %#llx names nothing in arena '%s' any more",
+		            (unsigned long long)ref, a->name);
+	if (load_relaxed(&arena_object(a, *index)->kind) != kind)
+		return fail(-EPROTO, "reference %#llx names an object of another kind",
+		            (unsigned long long)ref);
+	return 0;
+}
+
+/*
+ * Several, when an init function made objects too. The block may still be in the dead one's hand
+ * (HELD): then the hand gives it back.
+ */
+void
+object_recover_making(shoal_arena *a, struct member *dead)
+{
+	uint32_t high = objects_high(a), tag = member_tag(a, dead);
+	bool any = load_acquire(&dead->making) != 0;
+	for (uint32_t i = 1; i < high; i++) {
+		uint64_t word = load_acquire(&arena_object(a, i)->word);
+		if (object_state(word) != OBJECT_MAKING || word_tag(word) != tag)
+			continue;
+		end(a, i, word);
+		any = true;
+	}
+	store_relaxed(&dead->making, 0);
+	if (any)
+		gate_open_all(&a->header->names_gate);
+}
+
+void
+object_recover_owned(shoal_arena *a, struct shoal_thread *t, struct member *me)
+{
+	uint32_t high = objects_high(a);
+	for (uint32_t i = 1; i < high; i++) {
+		struct object *o = arena_object(a, i);
+		uint32_t owner = load_acquire(&o->owner);
+		if (owner && object_ready(a, i) &&
+		    process_gone(a, owner - 1, (uint32_t)load_relaxed(&o->owner_generation)))
+			(void)object_destroy(a, t, me, i);
+	}
+}

@@ -1,0 +1,98 @@
+/*
+ * Objects: what has a header, a kind, perhaps a name, and one block as its body.
+ *
+ * States of an entry (arena/layout.h): NONE -> MAKING(me) -> READY -> DYING(me) -> NONE. Entries
+ * are taken and named under the name lock, so that two creators of one name meet; READY is one
+ * store, so nobody sees an object half-made. What a creator that died left MAKING counts as absent.
+ * A DYING object's memory is given back when no member is inside a call on it, by whoever looks
+ * next (object_sweep): a stopped member inside a call delays that, and nothing else.
+ *
+ * A stopped member that holds the name lock holds up creating, destroying and sweeping; not
+ * opening.
+ */
+#ifndef ARENA_OBJECT_H
+#define ARENA_OBJECT_H
+
+#include "arena/kinds.h"
+
+struct object_made {
+	uint32_t index;
+	bool existed; /* SHOAL_OR_OPEN found one */
+};
+
+/* 0, or -EINVAL with a sentence; NULL is no name. */
+int object_name_check(const char *name);
+
+/*
+ * Reserves an entry, MAKING(me), with its name; with SHOAL_OR_OPEN in flags gives the one that
+ * exists (of that kind) instead. 0, -EEXIST, -ENOMEM, -ENOSPC, -EPROTO (another kind has the name),
+ * -ETIMEDOUT (its creator is not ready).
+ */
+int object_make(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name,
+                uint32_t kind, unsigned flags, int64_t deadline, struct object_made *out);
+
+/* A body of `bytes`, zeroed, aligned to SPACING, BLOCK_OBJECT(index). 0, -ENOMEM, -ENOSPC. */
+int object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+                size_t bytes);
+
+/* The object is whole: everybody sees it from now on. */
+void object_publish(shoal_arena *a, struct member *me, uint32_t index);
+/* It is not to be after all; gives its body back. */
+void object_abandon(shoal_arena *a, struct member *me, uint32_t index);
+
+/*
+ * The READY object of that name and kind, waiting for its creator: 0, -ENOENT (deadline passed),
+ * -EPROTO, -ECANCELED.
+ */
+int object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
+                int64_t deadline, uint32_t *index);
+
+/*
+ * Takes the name away, ends waits, and gives the memory back as soon as nobody is inside. 0 or
+ * -ENOENT.
+ */
+int object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index);
+void object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me);
+
+/*
+ * The object whose body begins at the address; stops with a sentence where there is none of that
+ * kind.
+ */
+uint32_t object_of_body(const shoal_arena *a, const void *body, uint32_t kind);
+
+static inline enum object_state
+object_state(uint64_t word)
+{
+	return (enum object_state)(word >> 28 & 15);
+}
+/* As references carry it: never 0, which stands for memory that is no object's. */
+static inline uint64_t
+object_generation(uint64_t word)
+{
+	return (word >> 32) % 0xffff + 1;
+}
+static inline bool
+object_ready(const shoal_arena *a, uint32_t index)
+{
+	return object_state(load_acquire(&arena_object(a, index)->word)) == OBJECT_READY;
+}
+static inline void *
+object_body_at(const shoal_arena *a, uint32_t index)
+{
+	return arena_at(a, load_acquire(&arena_object(a, index)->body));
+}
+
+/*
+ * References carry 16 bits of the generation: -ENOENT when it is another object by now, -EPROTO of
+ * another kind.
+ */
+shoal_ref object_ref(const shoal_arena *a, uint32_t index);
+int object_at(const shoal_arena *a, shoal_ref ref, uint32_t kind, uint32_t *index);
+
+/* ---- for recovery ---- */
+void object_recover_making(shoal_arena *a, struct member *dead);
+void object_recover_owned(shoal_arena *a, struct shoal_thread *t, struct member *me);
+/* Every index below this may be looked at. */
+uint32_t objects_high(const shoal_arena *a);
+
+#endif

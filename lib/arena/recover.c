@@ -1,0 +1,208 @@
+#include "arena/recover.h"
+#include "arena/block.h"
+#include "arena/kinds.h"
+#include "arena/object.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+static void
+add(word64 *own_count, uint64_t n)
+{
+	store_relaxed(own_count, load_relaxed(own_count) + n);
+}
+
+static void
+resolve_call(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
+{
+	uint32_t object = load_acquire(&dead->call.object);
+	if (!object || object >= objects_high(a))
+		return;
+	const struct kind_ops *ops = kind_of(a, object);
+	if (ops && ops->recover_call)
+		ops->recover_call(a, t, me, dead, object);
+	store_release(&dead->call.object, 0);
+}
+
+static void
+resolve_loans(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
+{
+	for (unsigned i = 0; i < LOANS_MAX; i++) {
+		struct loan_entry *l = &dead->loans[i];
+		if (!load_acquire(&l->state))
+			continue;
+		uint32_t object = load_relaxed(&l->object);
+		const struct kind_ops *ops = object < objects_high(a) ? kind_of(a, object) : NULL;
+		if (ops && ops->recover_loan)
+			ops->recover_loan(a, t, me, dead, l);
+		store_release(&l->state, 0);
+	}
+}
+
+static void
+resolve_hand(shoal_arena *a, struct member *dead, struct hand *h, uint32_t tag)
+{
+	uint64_t block = load_acquire(&h->block);
+	if (!block)
+		return;
+	uint32_t kind = load_relaxed(&h->kind);
+	uint32_t object = load_relaxed(&h->object);
+	if (kind == HAND_PUT || kind == HAND_GET) {
+		const struct kind_ops *ops = object < objects_high(a) ? kind_of(a, object) : NULL;
+		if (ops && ops->recover_hand)
+			ops->recover_hand(a, dead, h);
+	} else if (kind == HAND_PAGE) {
+		slab_adopt(a, dead, block);
+	}
+	/*
+	 * Whatever it was for: what is still HELD by the dead one is nobody's, and what it was about to
+	 * give its user.
+	 */
+	block_reclaim(a, block, block_word(BLOCK_HELD, 0, tag));
+	if (kind == HAND_TAKE)
+		block_reclaim(a, block, block_word(BLOCK_USER, 0, tag));
+	hand_clear(h);
+}
+
+static void
+resolve_objects(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
+{
+	object_recover_making(a, dead);
+	uint32_t high = objects_high(a);
+	for (uint32_t i = 1; i < high; i++) {
+		const struct kind_ops *ops = object_ready(a, i) ? kind_of(a, i) : NULL;
+		if (ops && ops->recover_member)
+			ops->recover_member(a, me, dead, i);
+	}
+	(void)t;
+}
+
+static void
+resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
+{
+	uint32_t tag = member_tag(a, dead);
+	resolve_call(a, t, me, dead);
+	resolve_loans(a, t, me, dead);
+	resolve_hand(a, dead, &dead->hand, tag);
+	resolve_hand(a, dead, &dead->page_hand, tag);
+	resolve_objects(a, t, me, dead);
+	block_empty_magazines(a, dead, tag);
+}
+
+/* From here on the tag names nobody. */
+static void
+retire(struct member *m)
+{
+	store_release(&m->process, UINT32_MAX);
+	store_release(&m->generation, load_relaxed(&m->generation) + 1);
+}
+
+static void
+note_process(shoal_arena *a, const struct member *dead)
+{
+	uint32_t process = load_acquire(&dead->process);
+	if (process < a->members_max)
+		store_release(&arena_process(a, process)->died,
+		              load_relaxed(&dead->process_generation));
+}
+
+/* What belongs to processes: pipe ends, objects WITH_OWNER. */
+static void
+resolve_process(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t process,
+                uint32_t generation)
+{
+	if (process >= a->members_max || !process_gone(a, process, generation))
+		return;
+	uint32_t high = objects_high(a);
+	for (uint32_t i = 1; i < high; i++) {
+		const struct kind_ops *ops = object_ready(a, i) ? kind_of(a, i) : NULL;
+		if (ops && ops->recover_process)
+			ops->recover_process(a, process, generation, i);
+	}
+	object_recover_owned(a, t, me);
+}
+
+static bool
+reap(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
+{
+	if (!(load_acquire(&dead->life.word) & FUTEX_DIED))
+		return false;
+	uint32_t process = load_acquire(&dead->process);
+	uint32_t generation = load_relaxed(&dead->process_generation);
+	note_process(a, dead);
+	resolve(a, t, me, dead);
+	resolve_process(a, t, me, process, generation);
+	object_sweep(a, t, me);
+	add(&me->counts.deaths, 1);
+	add(&me->counts.recoveries, 1);
+	/* Last, since me may be the dead one's record: from here on it is another's. */
+	retire(dead);
+	futex_clear_and_wake(&dead->life.word, FUTEX_ALL);
+	return true;
+}
+
+int
+member_recover(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+               int64_t deadline)
+{
+	struct member *dead = arena_member(a, index);
+	int rc = deadline ? robust_take(t, &dead->recovering, deadline)
+	                  : robust_try(t, &dead->recovering);
+	if (rc == -EOWNERDEAD)
+		robust_mend(&dead->recovering);
+	else if (rc)
+		return -EBUSY;
+	bool reaped = reap(a, t, me, dead);
+	robust_release(t, &dead->recovering);
+	return reaped;
+}
+
+int
+member_recover_all(shoal_arena *a, struct shoal_thread *t, struct member *me)
+{
+	int reaped = 0;
+	uint32_t high = load_acquire(&a->header->members_high);
+	for (uint32_t i = 1; i <= high && i <= a->members_max; i++)
+		if (load_acquire(&arena_member(a, i)->life.word) & FUTEX_DIED)
+			reaped += member_recover(a, t, me, i, 0) == 1;
+	return reaped;
+}
+
+/* The dead one's own record serves as the recoverer's: it is held by `recovering`. */
+bool
+member_recover_bare(shoal_arena *a, struct shoal_thread *t)
+{
+	uint32_t high = load_acquire(&a->header->members_high);
+	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
+		struct member *dead = arena_member(a, i);
+		if ((load_acquire(&dead->life.word) & FUTEX_DIED) &&
+		    member_recover(a, t, dead, i, 0) == 1)
+			return true;
+	}
+	return false;
+}
+
+void
+recover_self(shoal_arena *a, struct shoal_thread *t, struct member *me)
+{
+	int rc = robust_take(t, &me->recovering, CLOCK_NEVER);
+	if (rc == -EOWNERDEAD)
+		robust_mend(&me->recovering);
+	resolve(a, t, me, me);
+	retire(me);
+	robust_release(t, &me->recovering);
+	robust_drop(t, &me->life);
+}
+
+int
+shoal_arena_recover(shoal_arena *a)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	int rc = member_here(a, &t, &me);
+	if (rc)
+		return rc;
+	int reaped = member_recover_all(a, t, me);
+	object_recover_owned(a, t, me);
+	object_sweep(a, t, me);
+	return reaped;
+}

@@ -1,0 +1,49 @@
+/*
+ * References: an arena's byte (bits 63..56), a generation (55..40) and an offset (39..0). 0 refers
+ * to nothing.
+ *
+ * Plain memory has generation 0. An object's is that of its table's entry, so that a reference to
+ * one that was destroyed is noticed when another one has its memory.
+ */
+#include "arena/object.h"
+#include "arena/slab.h"
+#include "base/error.h"
+
+static uint64_t
+generation_at(const shoal_arena *a, uint64_t offset)
+{
+	const word64 *word = block_word_at(a, offset);
+	uint64_t seen = word ? load_acquire(word) : 0;
+	uint32_t index = block_object(seen);
+	if (block_state(seen) != BLOCK_OBJECT || index >= objects_high(a))
+		return 0;
+	return object_generation(load_acquire(&arena_object(a, index)->word));
+}
+
+shoal_ref
+shoal_ref_of(const shoal_arena *a, const void *p)
+{
+	uint64_t offset = arena_offset(a, p);
+	if (!p || !arena_holds(a, p) || offset < a->data_at) {
+		fail(-EINVAL, "%p is no memory of arena '%s'", p, a->name);
+		return 0;
+	}
+	return (a->id & 0xff) << 56 | generation_at(a, offset) << 40 | offset;
+}
+
+void *
+shoal_deref(const shoal_arena *a, shoal_ref ref)
+{
+	uint64_t offset = ref & ((UINT64_C(1) << 40) - 1);
+	if (ref >> 56 != (a->id & 0xff) || offset < a->data_at || offset >= a->bytes) {
+		fail(-EINVAL, "reference %#llx is not of arena '%s'", (unsigned long long)ref,
+		     a->name);
+		return NULL;
+	}
+	if ((ref >> 40 & 0xffff) != generation_at(a, offset)) {
+		fail(-ENOENT, "what reference %#llx named in arena '%s' was destroyed",
+		     (unsigned long long)ref, a->name);
+		return NULL;
+	}
+	return arena_at(a, offset);
+}

@@ -1,0 +1,213 @@
+#include "arena/slab.h"
+#include "base/error.h"
+#include <string.h>
+
+#define HINT_FULL UINT32_MAX
+
+/* n blocks of b bytes with their words, the hint, and the padding before the first block. */
+#define ALIGN(b) ((b) >= SLAB_SPACED ? SPACING : (b) >= LINE ? LINE : 16)
+#define COUNT(b) ((uint32_t)((PAGE_BYTES - 8 - (ALIGN(b) - 8)) / ((b) + 8)))
+#define BLOCKS_AT(b) ((8 + 8 * COUNT(b) + ALIGN(b) - 1) / ALIGN(b) * ALIGN(b))
+#define CLASS(b) \
+	{ \
+		(b), COUNT(b), BLOCKS_AT(b), (uint32_t)((UINT64_C(0x100000000) + (b)-1) / (b)) \
+	}
+
+/* Steps of at most a quarter; the largest fill the page without a rest. */
+const struct slab_class slab_classes[SMALL_CLASSES] = {
+	CLASS(16),   CLASS(32),   CLASS(64),    CLASS(128),   CLASS(192),   CLASS(256),
+	CLASS(320),  CLASS(384),  CLASS(448),   CLASS(512),   CLASS(640),   CLASS(768),
+	CLASS(896),  CLASS(1024), CLASS(1280),  CLASS(1536),  CLASS(1792),  CLASS(2048),
+	CLASS(2560), CLASS(3072), CLASS(3584),  CLASS(4096),  CLASS(5120),  CLASS(6144),
+	CLASS(8192), CLASS(10880), CLASS(13056), CLASS(16256), CLASS(21760), CLASS(32640),
+};
+
+unsigned
+slab_class_of(size_t bytes)
+{
+	if (bytes <= 512)
+		return bytes <= 32 ? bytes > 16 : (unsigned)(2 + (bytes - 1) / 64);
+	unsigned low = 10, high = SMALL_CLASSES - 1;
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		if (slab_classes[middle].bytes < bytes)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static word32 *
+hint_of(const shoal_arena *a, uint64_t page)
+{
+	return arena_at(a, arena_page_offset(a, page));
+}
+
+static uint32_t
+slots_cap(unsigned class)
+{
+	return slab_classes[class].bytes <= 1024 ? MAGAZINE_SLOTS : 8;
+}
+
+/*
+ * Takes free blocks of one page into the magazine. The slot is written before the word, so a death
+ * in between leaves a block that is free, or one that recovery finds in the slot.
+ */
+static void
+take_from(shoal_arena *a, struct member *me, unsigned class, uint64_t page, uint32_t from,
+          uint32_t want)
+{
+	const struct slab_class *c = &slab_classes[class];
+	struct magazine *g = &me->magazines[class];
+	word64 *words = slab_words(a, page);
+	uint64_t mine = block_word(BLOCK_MAGAZINE, 0, member_own_tag(me));
+	uint64_t base = arena_page_offset(a, page) + c->blocks_at;
+	uint32_t count = load_relaxed(&g->count);
+	uint32_t i = from < c->count ? from : 0;
+	store_relaxed(hint_of(a, page), HINT_FULL);
+	for (uint32_t n = 0; n < c->count && count < want; n++, i = i + 1 < c->count ? i + 1 : 0) {
+		if (load_relaxed(&words[i]) != 0)
+			continue;
+		store_relaxed(&g->slot[count], base + (uint64_t)i * c->bytes);
+		fence_crash();
+		if (!cas64_acq_rel(&words[i], 0, mine))
+			continue;
+		store_relaxed(&g->count, ++count);
+	}
+	if (count == want)
+		store_relaxed(hint_of(a, page), i);
+}
+
+/* The pages of the class, newest first; `all`: whatever their hints say. */
+static bool
+take_from_any(shoal_arena *a, struct member *me, unsigned class, bool all)
+{
+	uint32_t want = slots_cap(class) / 2 + 1;
+	struct magazine *g = &me->magazines[class];
+	uint64_t high = load_acquire(&a->header->pages_high);
+	uint64_t steps = 0;
+	uint32_t link = load_acquire(&a->header->slab_head[class]);
+	while (link && link <= high && steps++ < high) {
+		uint64_t page = link - 1;
+		uint32_t hint = load_relaxed(hint_of(a, page));
+		if (all || hint != HINT_FULL)
+			take_from(a, me, class, page, hint == HINT_FULL ? 0 : hint, want);
+		if (load_relaxed(&g->count) >= want)
+			break;
+		link = load_acquire(&arena_page(a, page)->next);
+	}
+	return load_relaxed(&g->count) > 0;
+}
+
+/* Links hold the page's index plus 1, so that 0 ends the list. */
+static void
+push_page(shoal_arena *a, uint64_t page, unsigned class)
+{
+	word32 *head = &a->header->slab_head[class];
+	uint32_t seen;
+	do {
+		seen = load_acquire(head);
+		store_relaxed(&arena_page(a, page)->next, seen);
+	} while (!cas32_acq_rel(head, seen, (uint32_t)page + 1));
+}
+
+/*
+ * Crash points: until its word says SLAB the run is HELD(me) and the hand gives it back; from then
+ * on whoever recovers me looks whether it is on the list, and pushes it if not (slab_adopt).
+ */
+static int
+add_page(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned class)
+{
+	uint64_t page;
+	int rc = page_take(a, t, me, 1, &me->page_hand, HAND_PAGE, &page);
+	if (rc)
+		return rc;
+	memset(arena_at(a, arena_page_offset(a, page)), 0, slab_classes[class].blocks_at);
+	store_release(&arena_page(a, page)->word, block_word(BLOCK_SLAB, member_index(a, me), class));
+	push_page(a, page, class);
+	hand_clear(&me->page_hand);
+	fetch_add_relaxed(&a->header->slab_pages[class], 1);
+	return 0;
+}
+
+int
+slab_refill(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned class)
+{
+	uint32_t pages = load_relaxed(&a->header->slab_pages[class]);
+	/* Hints may hide free blocks: before the pages double, each is looked at. */
+	bool all = (pages & (pages - 1)) == 0;
+	if (take_from_any(a, me, class, all))
+		return 0;
+	int rc = add_page(a, t, me, class);
+	if (rc)
+		return take_from_any(a, me, class, true) ? 0 : rc;
+	return take_from_any(a, me, class, false) ? 0 : slab_refill(a, t, me, class);
+}
+
+void
+slab_note_free(shoal_arena *a, uint64_t offset, unsigned class)
+{
+	store_relaxed(hint_of(a, page_of(a, offset)), slab_index(a, offset, class));
+}
+
+/*
+ * Only what the dead one itself made a slab page: it may also have died before the run was its own,
+ * and another member made it one, which is about to push it.
+ */
+void
+slab_adopt(shoal_arena *a, const struct member *dead, uint64_t offset)
+{
+	uint64_t page = page_of(a, offset);
+	uint64_t word = load_acquire(&arena_page(a, page)->word);
+	unsigned class = (unsigned)block_low(word);
+	if (block_state(word) != BLOCK_SLAB || class >= SMALL_CLASSES ||
+	    block_object(word) != member_index(a, dead))
+		return;
+	uint64_t high = load_acquire(&a->header->pages_high);
+	uint32_t link = load_acquire(&a->header->slab_head[class]);
+	for (uint64_t steps = 0; link && link <= high && steps < high; steps++) {
+		if (link == page + 1)
+			return;
+		link = load_acquire(&arena_page(a, link - 1)->next);
+	}
+	push_page(a, page, class);
+}
+
+static bool
+find_small(const shoal_arena *a, uint64_t page, uint64_t offset, struct block_found *out)
+{
+	if (out->class >= SMALL_CLASSES)
+		return false;
+	const struct slab_class *c = &slab_classes[out->class];
+	uint32_t in_page = (uint32_t)((offset - a->data_at) & (PAGE_BYTES - 1));
+	uint32_t i = slab_index(a, offset, out->class);
+	out->word = &slab_words(a, page)[i];
+	return in_page >= c->blocks_at && i < c->count && i * c->bytes == in_page - c->blocks_at;
+}
+
+static unsigned
+class_of_run(uint32_t pages)
+{
+	for (unsigned i = 0; i < RUN_CLASSES; i++)
+		if (pages == 1u << i)
+			return SMALL_CLASSES + i;
+	return CLASSES;
+}
+
+bool
+block_find(const shoal_arena *a, uint64_t offset, struct block_found *out)
+{
+	uint64_t page = page_of(a, offset);
+	if (offset < a->data_at || page >= load_acquire(&a->header->pages_high) || page >= a->pages_max)
+		return false;
+	struct page *p = arena_page(a, page);
+	uint64_t word = load_acquire(&p->word);
+	if (likely(block_state(word) == BLOCK_SLAB)) {
+		out->class = (unsigned)block_low(word);
+		return find_small(a, page, offset, out);
+	}
+	uint32_t pages = load_relaxed(&p->pages);
+	*out = (struct block_found){ &p->word, class_of_run(pages) };
+	return pages && offset == arena_page_offset(a, page);
+}

@@ -1,0 +1,89 @@
+/*
+ * Small blocks: pages of 64 KiB cut into blocks of one size class.
+ *
+ *	page:  hint (8 bytes) | the block words | padding | the blocks
+ *
+ * Blocks of 512 bytes and more are aligned to 128, those from 64 up to 64, smaller ones to 16. A
+ * page stays of its class. Which blocks are free is told by their words alone; `hint` only says
+ * where to look first, and may be wrong.
+ */
+#ifndef ARENA_SLAB_H
+#define ARENA_SLAB_H
+
+#include "arena/page.h"
+
+#define SLAB_LARGEST 32640u
+/* From this length on a block begins on a pair of lines, as the bodies of objects must. */
+#define SLAB_SPACED 512u
+
+struct slab_class {
+	uint32_t bytes;     /* of a block */
+	uint32_t count;     /* blocks in a page */
+	uint32_t blocks_at; /* offset in the page */
+	uint32_t reciprocal; /* ceil(2^32 / bytes): a division by multiplication, exact below 64 KiB */
+};
+extern const struct slab_class slab_classes[SMALL_CLASSES];
+
+/* The smallest class for 1 <= bytes <= SLAB_LARGEST. */
+unsigned slab_class_of(size_t bytes);
+
+static inline word64 *
+slab_words(const shoal_arena *a, uint64_t page)
+{
+	return (word64 *)arena_at(a, arena_page_offset(a, page)) + 1;
+}
+
+/*
+ * Moves free blocks of the class into this member's empty magazine: at least one, or -ENOMEM,
+ * -ENOSPC.
+ */
+int slab_refill(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned class);
+
+/* After a block's word became FREE: where to look first. */
+void slab_note_free(shoal_arena *a, uint64_t offset, unsigned class);
+
+/*
+ * The run at the offset, if a dead member had made it a slab page, is on its class's list from now
+ * on.
+ */
+void slab_adopt(shoal_arena *a, const struct member *dead, uint64_t offset);
+
+/* ---- from a block to its word ---- */
+
+/* For a block known to be of this small class: arithmetic only. */
+static inline uint32_t
+slab_index(const shoal_arena *a, uint64_t offset, unsigned class)
+{
+	const struct slab_class *c = &slab_classes[class];
+	uint32_t rest = (uint32_t)((offset - a->data_at) & (PAGE_BYTES - 1)) - c->blocks_at;
+	return (uint32_t)(((uint64_t)rest * c->reciprocal) >> 32);
+}
+
+static inline word64 *
+block_word_of(const shoal_arena *a, uint64_t offset, unsigned class)
+{
+	uint64_t page = page_of(a, offset);
+	if (likely(class < SMALL_CLASSES))
+		return &slab_words(a, page)[slab_index(a, offset, class)];
+	return &arena_page(a, page)->word;
+}
+
+/*
+ * Any offset: false where no block begins. The class is below SMALL_CLASSES for a slab's block,
+ * above for a run's, CLASSES for a run without a class.
+ */
+struct block_found {
+	word64 *word;
+	unsigned class;
+};
+bool block_find(const shoal_arena *a, uint64_t offset, struct block_found *out);
+
+/* Its word alone, or NULL. */
+static inline word64 *
+block_word_at(const shoal_arena *a, uint64_t offset)
+{
+	struct block_found f;
+	return block_find(a, offset, &f) ? f.word : NULL;
+}
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * Sleeping and waking on shared words. All words may live in memory shared between processes.
+ *
+ * futex_wait_any watches several words at once (futex_waitv, Linux 5.16). Where the kernel lacks
+ * it, the first word is watched in slices of FUTEX_SLICE_NS, so whatever only the others tell is
+ * noticed that much later, never lost.
+ */
+#ifndef BASE_FUTEX_H
+#define BASE_FUTEX_H
+
+#include "base/atomic.h"
+
+#define FUTEX_SLICE_NS INT64_C(5000000)
+#define FUTEX_ALL INT32_MAX
+
+/* The kernel's own bits in a robust word. */
+#define FUTEX_TID 0x3fffffffu
+#define FUTEX_DIED 0x40000000u
+#define FUTEX_SLEEPERS 0x80000000u
+
+struct futex_watch {
+	word32 *word;
+	uint32_t seen; /* sleep only while it is this */
+};
+
+/* 0: woken, changed, or interrupted by a signal: look again. -ETIMEDOUT: the deadline passed. */
+int futex_wait(word32 *word, uint32_t seen, int64_t deadline);
+int futex_wait_any(const struct futex_watch *watch, unsigned count, int64_t deadline);
+
+/* How many were woken. */
+int futex_wake(word32 *word, int count);
+
+/*
+ * In one step that no death can fall into: the word becomes 0 (or bit 31 alone), then `count` are
+ * woken.
+ */
+int futex_clear_and_wake(word32 *word, int count);
+int futex_mark_and_wake(word32 *word, int count);
+/* Bit 31 is cleared and everybody is woken; the other bits stay. */
+void futex_clear_sleepers(word32 *word);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * What the running kernel offers, probed once. Each can be forced off for tests with the
+ * environment variable SHOAL_WITHOUT=waitv,membarrier,…: the code then takes the slower way that is
+ * right too.
+ */
+#ifndef BASE_KERNEL_H
+#define BASE_KERNEL_H
+
+#include <shoal/base.h>
+
+enum {
+	KERNEL_WAITV = 1,          /* futex_waitv, 5.16 */
+	KERNEL_MEMBARRIER = 2,     /* membarrier(GLOBAL_EXPEDITED), 4.16; may be refused by a filter */
+	KERNEL_NOEXEC_SEAL = 4,    /* memfd_create(MFD_NOEXEC_SEAL), 6.3 */
+	/* a death wakes list_op_pending's word whatever its high bits, 6.2 */
+	KERNEL_PENDING_RULE = 8,
+	KERNEL_PIDFD = 16,         /* pidfd_open, 5.3 */
+};
+
+uint32_t kernel_features(void);
+
+static inline bool
+kernel_has(uint32_t feature)
+{
+	return (kernel_features() & feature) != 0;
+}
+
+/* Joins this process, and its forked children, to those that kernel_barrier orders. 0 or -errno. */
+int kernel_barrier_join(void);
+
+/*
+ * Every running thread of every joined process executes a full memory barrier before this returns.
+ * The pair of fence_compiler on the other side: see sync/gate.h.
+ */
+void kernel_barrier(void);
+
+pid_t kernel_tid(void);
+
+/* The inode that tells PID namespaces apart; 0 when /proc is not mounted. */
+uint64_t kernel_pid_namespace(void);
+
+/* Clock ticks after boot at which the process started (field 22 of its stat); 0 when it is gone. */
+uint64_t kernel_start_time(pid_t pid);
+
+/* Whether the process of this pid and start time has ended; a zombie has. */
+bool kernel_process_ended(pid_t pid, uint64_t start_time);
+
+/* CPUs that this thread may run on now; those of the whole machine, as it was when first asked. */
+unsigned kernel_cpus(void);
+unsigned kernel_cpus_online(void);
+void kernel_yield(void);
+
+#endif

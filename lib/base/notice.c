@@ -1,0 +1,52 @@
+#include "base/notice.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define STACK_BYTES (64 * 1024)
+
+int
+notice_open(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+void
+notice_raise(int fd)
+{
+	eventfd_write(fd, 1);
+}
+
+void
+notice_clear(int fd)
+{
+	eventfd_t value;
+	eventfd_read(fd, &value);
+}
+
+void
+notice_close(int fd)
+{
+	close(fd);
+}
+
+int
+notice_thread(void *(*run)(void *))
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+	sigset_t all, old;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = pthread_create(&thread, &attr, run, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return -rc;
+}

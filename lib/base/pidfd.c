@@ -1,0 +1,96 @@
+#include "base/pidfd.h"
+#include "base/clock.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WAIT_BY_PIDFD 3 /* P_PIDFD, an enumerator or absent, by the age of the headers */
+#define RELEASE_NS INT64_C(10000000)
+
+/* The kernel's struct pidfd_info as of 6.15, and its call, which older headers lack. */
+struct kernel_info {
+	uint64_t mask, cgroup;
+	uint32_t pid, tgid, ppid, ids[8];
+	int32_t exit_code;
+};
+#define KERNEL_INFO_EXIT 8u
+#define KERNEL_GET_INFO _IOWR(0xff, 11, struct kernel_info)
+_Static_assert(sizeof(struct kernel_info) == 64, "the first size that the kernel takes");
+
+int
+pidfd_open_pid(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int
+pidfd_open_ended(void)
+{
+	int fd = eventfd(1, EFD_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int
+pidfd_signal(int fd, int signo)
+{
+	return syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+static int
+look(int fd, short events, int64_t deadline)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int64_t now = deadline == CLOCK_NEVER ? 0 : clock_now();
+	struct timespec left = clock_timespec(deadline > now ? deadline - now : 0);
+	int n = ppoll(&p, 1, deadline == CLOCK_NEVER ? NULL : &left, NULL);
+	return n < 0 ? -errno : n;
+}
+
+int
+pidfd_sleep(int fd, int64_t deadline)
+{
+	return look(fd, POLLIN, deadline);
+}
+
+int
+pidfd_reap(int fd, int *code)
+{
+	siginfo_t info = { .si_pid = 0 };
+	if (waitid((idtype_t)WAIT_BY_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0)
+		return -errno;
+	if (!info.si_pid)
+		return -EAGAIN;
+	*code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+	return 0;
+}
+
+static int
+ask(int fd, struct kernel_info *info)
+{
+	*info = (struct kernel_info){ .mask = KERNEL_INFO_EXIT };
+	return ioctl(fd, KERNEL_GET_INFO, info);
+}
+
+/*
+ * A process that nobody may wait for is released by its own last breath, a moment after it can no
+ * longer be waited for; the hang-up says that its code is there.
+ */
+bool
+pidfd_recall(int fd, int *code)
+{
+	struct kernel_info info;
+	if (ask(fd, &info) < 0 && errno != ESRCH)
+		return false;
+	look(fd, 0, clock_now() + RELEASE_NS);
+	if (ask(fd, &info) < 0 || !(info.mask & KERNEL_INFO_EXIT))
+		return false;
+	int status = info.exit_code;
+	*code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+	return true;
+}

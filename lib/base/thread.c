@@ -1,0 +1,143 @@
+#include "base/thread.h"
+#include "base/futex.h"
+#include "base/kernel.h"
+#include "base/error.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+static const volatile uint32_t never_marked;
+__thread struct shoal_thread *thread_here;
+const volatile uint32_t *thread_fork_mark = &never_marked;
+void (*thread_end_hook)(struct shoal_thread *);
+void (*thread_fork_hook)(struct shoal_thread *);
+
+static volatile uint32_t *mark;
+static uint32_t generation;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+
+static void
+thread_end(void *record)
+{
+	struct shoal_thread *t = record;
+	if (thread_end_hook)
+		thread_end_hook(t);
+	free(t->cursors);
+	free(t->pipes);
+	free(t);
+	thread_here = NULL;
+}
+
+/* The usual fork comes here; _Fork and raw clone find out at their first call. */
+static void
+after_fork(void)
+{
+	if (thread_here && !*mark)
+		thread_begin();
+}
+
+static void
+begin_process(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED || madvise(page, 4096, MADV_WIPEONFORK))
+		stop("no page that fork wipes: %s; Linux 4.14 or later is needed", strerror(errno));
+	mark = page;
+	*mark = 1;
+	thread_fork_mark = mark;
+	pthread_key_create(&key, thread_end);
+	pthread_atfork(NULL, NULL, after_fork);
+}
+
+void
+thread_leave(void)
+{
+	if (!thread_here || !*thread_fork_mark)
+		return;
+	pthread_setspecific(key, NULL);
+	thread_end(thread_here);
+}
+
+/*
+ * The end of the process by exit: the thread that calls it leaves properly, the others' ends look
+ * like deaths.
+ */
+__attribute__((destructor)) static void
+end_process(void)
+{
+	thread_leave();
+}
+
+/*
+ * In the child of a fork only the forking thread lives on; the others' records are garbage there.
+ */
+static struct shoal_thread *
+begin_child(struct shoal_thread *parents)
+{
+	generation++;
+	*mark = 1;
+	if (thread_fork_hook)
+		thread_fork_hook(parents);
+	if (!parents)
+		return NULL;
+	memset(parents->seat, 0, sizeof parents->seat);
+	free(parents->cursors);
+	parents->cursors = NULL;
+	free(parents->pipes);
+	parents->pipes = NULL;
+	parents->busy = 0;
+	parents->held = 0;
+	store_relaxed(&parents->interrupt, 0);
+	return parents;
+}
+
+struct shoal_thread *
+thread_begin(void)
+{
+	pthread_once(&once, begin_process);
+	struct shoal_thread *t = thread_here;
+	if (!*mark)
+		t = begin_child(t);
+	if (!t)
+		t = calloc(1, sizeof *t);
+	size_t bytes;
+	if (!t || syscall(SYS_get_robust_list, 0, &t->robust, &bytes) || !t->robust) {
+		/* As in the child of a raw clone, which has no list: a later call tries again. */
+		free(t);
+		thread_here = NULL;
+		pthread_setspecific(key, NULL);
+		return NULL;
+	}
+	t->tid = (uint32_t)kernel_tid();
+	thread_here = t;
+	pthread_setspecific(key, t);
+	return t;
+}
+
+uint32_t
+thread_generation(void)
+{
+	return generation;
+}
+
+shoal_thread *
+shoal_thread_self(void)
+{
+	return thread_self();
+}
+
+/* A store and a system call: safe in a signal handler. */
+void
+shoal_thread_interrupt(shoal_thread *t)
+{
+	store_seq_cst(&t->interrupt, 1);
+	futex_wake(&t->interrupt, 1);
+}

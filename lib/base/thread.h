@@ -1,0 +1,65 @@
+/*
+ * What the library keeps for each thread that calls it, found by one load of thread-local storage.
+ *
+ * A forked child must not take its parent's record for its own: a page that the kernel wipes in the
+ * child (MADV_WIPEONFORK) holds a mark, looked at by every call, since _Fork and raw clone skip
+ * pthread_atfork handlers. In the child the first call begins a new record.
+ */
+#ifndef BASE_THREAD_H
+#define BASE_THREAD_H
+
+#include "base/atomic.h"
+#include <shoal/base.h>
+
+#define THREAD_SEATS 256 /* mapped arenas of a process */
+
+struct shoal_thread {
+	word32 interrupt; /* 1: the present or next wait ends with -ECANCELED; taken by the waiter */
+	uint32_t tid;
+	struct robust_head *robust; /* the C library's list of this thread: sync/robust.h */
+	/* inside a queue or pipe call: a nested one from a signal handler is refused */
+	volatile uint32_t busy;
+	uint32_t held;              /* nodes that this thread has on its robust list */
+	void *cursors;              /* ring/cursor.h */
+	void *pipes;                /* ring/pipe.h */
+	/* this thread's record in each mapped arena: arena/member.h */
+	struct member *seat[THREAD_SEATS];
+};
+
+extern __thread struct shoal_thread *thread_here __attribute__((tls_model("initial-exec")));
+extern const volatile uint32_t *thread_fork_mark; /* 0 in a forked child until its first call */
+
+/* Allocates; NULL when memory is short or the thread's robust list cannot be used. */
+struct shoal_thread *thread_begin(void);
+
+static inline struct shoal_thread *
+thread_self(void)
+{
+	struct shoal_thread *t = thread_here;
+	if (likely(t && *thread_fork_mark))
+		return t;
+	return thread_begin();
+}
+
+/* Ends this thread's record now, as its exit would; a later call begins a new one. */
+void thread_leave(void);
+
+/* Counts forks of this process's line: what was kept under another number is the parent's. */
+uint32_t thread_generation(void);
+
+/* Called at the end of each thread that has a record; arena/member.c leaves its arenas there. */
+extern void (*thread_end_hook)(struct shoal_thread *);
+/*
+ * Called in a forked child before its first call goes on; what it is given is the parent's record,
+ * or NULL.
+ */
+extern void (*thread_fork_hook)(struct shoal_thread *);
+
+/* Takes an interrupt that is due. */
+static inline bool
+thread_interrupted(struct shoal_thread *t)
+{
+	return unlikely(load_relaxed(&t->interrupt)) && exchange_acq_rel(&t->interrupt, 0);
+}
+
+#endif

@@ -1,0 +1,107 @@
+/* How a process ends: its cleanups, its children, its streams, its exit code. */
+#include "base/error.h"
+#include "base/pidfd.h"
+#include "base/stream.h"
+#include "base/thread.h"
+#include "process/cleanup.h"
+#include "process/family.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A stopped daemon takes its SIGTERM only when it goes on. */
+static void
+end_daemons(void)
+{
+	family_lock();
+	for (struct shoal_process *p = family.children; p; p = p->next) {
+		if (!p->daemon || p->state != PROCESS_RUNNING)
+			continue;
+		pidfd_signal(p->fd, SIGTERM);
+		pidfd_signal(p->fd, SIGCONT);
+	}
+	family_unlock();
+}
+
+/* One that is left. Marked as shown, it is not freed by a sweep while it is joined. */
+static struct shoal_process *
+one_running(void)
+{
+	family_lock();
+	struct shoal_process *p = family.children;
+	while (p && p->state != PROCESS_RUNNING)
+		p = p->next;
+	if (p)
+		p->shown = true;
+	family_unlock();
+	return p;
+}
+
+static void
+join_all(void)
+{
+	for (struct shoal_process *p; (p = one_running());)
+		if (shoal_process_join(p, SHOAL_FOREVER) < 0 && !shoal_process_is_alive(p))
+			return;
+}
+
+static void
+end_family(void)
+{
+	cleanup_run(CLEANUP_BEFORE_CHILDREN);
+	end_daemons();
+	join_all();
+	cleanup_run(CLEANUP_ALL);
+}
+
+static void
+at_normal_end(void)
+{
+	if (family.pid == getpid())
+		end_family();
+}
+
+int
+family_hook_end(void)
+{
+	if (!family.hooked && atexit(at_normal_end))
+		return fail(-ENOMEM, "no memory for an atexit handler");
+	family.hooked = true;
+	return 0;
+}
+
+/*
+ * One thread ends the process; others that want to wait for it; a cleanup that wants to goes on at
+ * once.
+ */
+static bool
+first_to_end(void)
+{
+	static __thread char here;
+	uint64_t me = (uintptr_t)&here;
+	if (cas64_acq_rel(&family.ending, 0, me))
+		return true;
+	while (load_relaxed(&family.ending) != me)
+		pause();
+	return false;
+}
+
+/*
+ * Leaving its arenas in order, the process is no death that others have to look into; killed
+ * anywhere in here it is one, and loses nothing. The code comes last: where it stands, all else is
+ * done.
+ */
+void
+shoal_process_exit(int status)
+{
+	family_meet();
+	if (!family.forked)
+		exit(status & 0xff);
+	if (first_to_end())
+		end_family();
+	stream_flush(family.streams_clean && stream_alone());
+	thread_leave();
+	if (family.cradle)
+		cradle_leave_code(family.cradle, status);
+	_exit(status & 0xff);
+}

@@ -1,0 +1,58 @@
+/*
+ * The handle of a process. Everything in it is guarded by the family's lock, but for what never
+ * changes.
+ */
+#ifndef PROCESS_PROCESS_H
+#define PROCESS_PROCESS_H
+
+#include "base/lifeline.h"
+#include "process/cradle.h"
+#include <shoal/process.h>
+
+enum process_kind { PROCESS_CHILD, PROCESS_SELF, PROCESS_PARENT };
+
+enum process_state {
+	PROCESS_NEW,      /* made, or its start failed */
+	PROCESS_STARTING, /* in shoal_process_start; on the family's list from here on */
+	PROCESS_RUNNING,  /* has a pidfd */
+	PROCESS_ENDED,    /* waited for: its code is known, or never will be */
+};
+
+struct shoal_process {
+	/* never changes */
+	enum process_kind kind;
+	pid_t maker;      /* the only process that may use the handle */
+	const char *name; /* "Process-2:1", or the user's */
+	const char *path; /* "2:1": what the names of its children begin with; "" for the first */
+	int (*run)(void *);
+	void *arg;
+	size_t arg_bytes;
+	bool daemon;
+	bool kept; /* nobody was given the handle: the library frees it */
+	size_t arena_count;
+	shoal_arena **arenas;
+
+	/* from start to end */
+	enum process_state state;
+	pid_t pid;
+	int fd; /* its pidfd, kept until the handle is closed; -1: none */
+	struct lifeline lifeline;
+	struct cradle *cradle;
+	bool shown; /* kept, but shoal_process_children gave it out: freed by close alone */
+	bool code_known;
+	int code;
+
+	/* the family's list: started and not yet ended, or kept */
+	struct shoal_process *next, **link;
+};
+
+/* 0, -EINVAL or -EPERM: whether this process may use the handle. `call` begins the sentence. */
+int process_check(const struct shoal_process *p, const char *call);
+
+/* Frees the handle and closes what it has. It is on no list and nobody uses it. */
+void process_free(struct shoal_process *p);
+
+/* Takes note of the end of a running child, if it has come. The family's lock is held. */
+bool process_reap(struct shoal_process *p);
+
+#endif

@@ -1,0 +1,148 @@
+#include "base/error.h"
+#include "base/pidfd.h"
+#include "base/stream.h"
+#include "process/family.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* With the lock held: whether it may start, and what can fail before there is a child. */
+static int
+claim(struct shoal_process *p)
+{
+	if (p->kind != PROCESS_CHILD || p->state != PROCESS_NEW)
+		return fail(-EALREADY, "process start: %s has been started already", p->name);
+	if (family.self.daemon)
+		return fail(-EPERM, "process start: %s is a daemon and has no children",
+		            family.self.name);
+	int rc = family_hook_end();
+	if (rc < 0)
+		return rc;
+	rc = p->daemon ? lifeline_make(&p->lifeline) : 0;
+	if (rc < 0)
+		return fail(rc, "process start: no pipe for %s: %s", p->name, strerror(-rc));
+	p->cradle = cradle_take();
+	if (!p->cradle) {
+		lifeline_drop(&p->lifeline);
+		return fail(-ENOMEM, "process start: no memory shared with %s", p->name);
+	}
+	p->state = PROCESS_STARTING;
+	family_add(p);
+	return 0;
+}
+
+static void
+unclaim(struct shoal_process *p)
+{
+	family_lock();
+	family_remove(p);
+	lifeline_drop(&p->lifeline);
+	cradle_give(p->cradle);
+	p->cradle = NULL;
+	p->state = PROCESS_NEW;
+	family_unlock();
+}
+
+static void
+settle(struct shoal_process *p, pid_t pid, int fd)
+{
+	family_lock();
+	p->pid = pid;
+	p->fd = fd;
+	p->state = PROCESS_RUNNING;
+	family_unlock();
+}
+
+/* What a child has to know of its parent as it was. */
+struct legacy {
+	const char *name;
+	bool streams_clean, input_used;
+};
+
+__attribute__((noreturn)) static void
+live(const struct shoal_process *p, void *arg, const struct legacy *l)
+{
+	family_adopt(p, l->name, l->streams_clean);
+	stream_empty_input(l->input_used);
+	if (!cradle_wait(p->cradle, p->maker))
+		_exit(EXIT_FAILURE);
+	shoal_process_exit(p->run(arg));
+}
+
+/*
+ * The child waits in its cradle and has not called anything of the user's: it goes without a
+ * trace.
+ */
+static int
+turn_away(struct shoal_process *p, pid_t pid, int rc)
+{
+	cradle_refuse(p->cradle);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return fail(rc, "process start: no descriptor for %s: %s", p->name, strerror(-rc));
+}
+
+static int
+welcome(struct shoal_process *p, pid_t pid)
+{
+	int fd = pidfd_open_pid(pid);
+	if (fd < 0)
+		return turn_away(p, pid, fd);
+	int rc = p->daemon ? lifeline_tie(&p->lifeline, pid) : 0;
+	if (rc < 0) {
+		close(fd);
+		return turn_away(p, pid, rc);
+	}
+	settle(p, pid, fd);
+	cradle_open(p->cradle);
+	return 0;
+}
+
+static int
+start_with(struct shoal_process *p, void *arg)
+{
+	struct legacy l = { family.self.name, stream_alone(), stream_input_used() };
+	stream_flush(l.streams_clean);
+	pid_t pid = fork();
+	if (!pid)
+		live(p, arg, &l);
+	return pid > 0 ? welcome(p, pid)
+	               : fail(-errno, "process start: fork of %s: %s", p->name, strerror(errno));
+}
+
+/*
+ * The copy is made before fork: memory that the two share may change as soon as start has
+ * returned.
+ */
+static int
+start(struct shoal_process *p)
+{
+	if (!p->arg_bytes)
+		return start_with(p, p->arg);
+	void *copy = malloc(p->arg_bytes);
+	if (!copy)
+		return fail(-ENOMEM, "process start: no memory for arg_bytes %zu", p->arg_bytes);
+	memcpy(copy, p->arg, p->arg_bytes);
+	int rc = start_with(p, copy);
+	free(copy);
+	return rc;
+}
+
+int
+shoal_process_start(shoal_process *p)
+{
+	int rc = process_check(p, "process start");
+	if (rc < 0)
+		return rc;
+	family_lock();
+	family_sweep();
+	rc = claim(p);
+	family_unlock();
+	if (rc < 0)
+		return rc;
+	rc = start(p);
+	if (rc < 0)
+		unclaim(p);
+	return rc;
+}

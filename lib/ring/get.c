@@ -1,0 +1,538 @@
+/*
+ * get: one CAS claims a message, one store gives its place to the next lap.
+ *
+ * Crash points, by what the next one to come finds (recovery: queue_recover.c):
+ *	before the claim               nothing happened
+ *	place READING(me)              dropped, or BACK under REDELIVER; JOINABLE: counted from the
+ *	                               row's base
+ *	block PLACE, my hand names it  the place's affair
+ *	block HELD(me)                 freed with my hand, or put back to its place under REDELIVER
+ *	place EMPTY(l+1)               the message was received
+ *	before the wake                list_op_pending names the putters' gate: the kernel wakes one
+ */
+#include "base/error.h"
+#include "ring/copy.h"
+#include "ring/loan.h"
+#include "ring/queue.h"
+#include <stdlib.h>
+
+/* JOINABLE: the row says from which count this take began, before the claim. */
+static inline bool
+claim(struct cursor *c, uint64_t place, uint64_t from, uint64_t to)
+{
+	shoal_queue *q = c->queue;
+	if (q->flags & SHOAL_QUEUE_JOINABLE) {
+		struct queue_row *row = queue_row(q, c->tag);
+		store_relaxed(&row->base, load_relaxed(&row->got));
+	}
+	store_relaxed(&c->me->call.pos, place);
+	fence_crash();
+	return cas64_acq_rel(&queue_slot(q, place)->turn, from, to);
+}
+
+static ALWAYS_INLINE void
+advance(struct cursor *c, uint64_t place)
+{
+	c->get = place + 1;
+	c->get_burst++;
+	if ((c->get & (HINT_EVERY - 1)) == 0)
+		store_relaxed(&c->queue->head, c->get);
+	/* One who takes what it put itself has nobody to keep away from. */
+	if (unlikely((c->get & c->queue->keep_every) == 0) && c->put < c->get)
+		queue_keep_distance(c->queue, load_relaxed(&c->queue->tail) - c->get, &c->get_burst);
+}
+
+static inline void
+wake_putters(shoal_queue *q)
+{
+	fence_compiler();
+	if (unlikely(load_relaxed(&q->put_any)))
+		queue_wake_putters(q);
+}
+
+static inline void
+give_place(struct cursor *c, struct slot *s, uint64_t word)
+{
+	queue_publish(c, s, slot_word(EMPTY, slot_lap(word) + 1, 0, 0));
+}
+
+void
+get_release(struct cursor *c, const struct taken *m)
+{
+	shoal_queue *q = c->queue;
+	if (q->flags & SHOAL_QUEUE_JOINABLE) {
+		struct queue_row *row = queue_row(q, c->tag);
+		store_relaxed(&row->got, load_relaxed(&row->base) + 1);
+		if (slot_is_hole(m->word))
+			store_relaxed(&row->done, load_relaxed(&row->done) + 1);
+		fence_crash();
+	}
+	give_place(c, m->slot, m->word);
+}
+
+/* A hole is passed so that it is counted once, by its taker. */
+static void
+pass_hole(struct cursor *c, uint64_t place, uint64_t word)
+{
+	uint64_t mine = slot_word(READING, slot_lap(word), c->tag, TRIES_HOLE);
+	if (!claim(c, place, word, mine))
+		return;
+	advance(c, place);
+	struct taken m = { .slot = queue_slot(c->queue, place), .place = place, .word = mine };
+	get_release(c, &m);
+	wake_putters(c->queue);
+}
+
+static int
+too_small(size_t bytes, size_t room, size_t exact)
+{
+	if (exact != SIZE_MAX)
+		return fail_small(bytes, "the next message has %zu bytes, the items of this call %zu",
+		                  bytes, exact);
+	return fail_small(bytes,
+	                  "the next message has %zu bytes, the buffer %zu; it stays in the queue",
+	                  bytes, room);
+}
+
+static inline bool
+fits(size_t bytes, size_t room, size_t exact)
+{
+	return bytes <= room && (exact == SIZE_MAX || bytes == exact);
+}
+
+/*
+ * Claims the message that `word` says is at the place. The length is read before the claim: a CAS
+ * from the exact word proves that it was this message's. 0, -EMSGSIZE, -EAGAIN: another one was
+ * faster.
+ */
+static inline int
+claim_message(struct cursor *c, uint64_t place, uint64_t word, uint32_t tries, size_t room,
+              size_t exact, struct taken *out)
+{
+	struct slot *s = queue_slot(c->queue, place);
+	size_t bytes = load_relaxed(&s->bytes);
+	if (unlikely(!fits(bytes, room, exact)))
+		return load_acquire(&s->turn) == word ? too_small(bytes, room, exact) : -EAGAIN;
+	uint64_t mine = slot_word(READING, slot_lap(word), c->tag, tries);
+	if (unlikely(!claim(c, place, word, mine)))
+		return -EAGAIN;
+	*out = (struct taken){ .slot = s, .place = place, .word = mine, .bytes = bytes };
+	return 0;
+}
+
+/* ---- REDELIVER: messages whose taker died ---- */
+
+static uint64_t
+place_of(const struct cursor *c, uint64_t index, uint64_t word)
+{
+	const shoal_queue *q = c->queue;
+	uint64_t lap = c->get >> q->shift;
+	lap += (uint64_t)(int64_t)(int32_t)(slot_lap(word) - (uint32_t)lap);
+	return lap << q->shift | index;
+}
+
+/* Delivered more often than the word can count: dropped, and counted. */
+static void
+drop_worn(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word)
+{
+	struct taken m;
+	if (claim_message(c, place, word, TRIES_MAX, SIZE_MAX, SIZE_MAX, &m))
+		return;
+	struct queue_row *row = queue_row(c->queue, c->tag);
+	store_relaxed(&row->dropped, load_relaxed(&row->dropped) + 1);
+	get_taken_data(c, &m);
+	get_release(c, &m);
+	if (m.block)
+		block_give(c->arena, c->me, m.block);
+	/* After the release: until then a death gives it back, and join must wait for it. */
+	if (c->queue->flags & SHOAL_QUEUE_JOINABLE)
+		queue_count_done(c, t);
+	wake_putters(c->queue);
+}
+
+/*
+ * A reader that died is met here by one who looks for what comes back: nobody else may come by its
+ * place.
+ */
+static bool
+mend_reader(struct cursor *c, struct shoal_thread *t, uint64_t i, uint64_t word)
+{
+	return slot_state(word) == READING && slot_owner(word) != c->tag &&
+	       member_state(c->arena, slot_owner(word)) == MEMBER_DEAD &&
+	       queue_mend(c, t, place_of(c, i, word), word, 0);
+}
+
+/*
+ * 0: got one. -EAGAIN: there is none, or another one was faster. -EMSGSIZE.
+ * `backs` grows and nobody clears it: each getter remembers what it was before a look that found
+ * nothing, so no look of one hides what comes back from another. (A flag loses it: a getter stopped
+ * between clearing and looking again.)
+ */
+static int
+take_back(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, struct taken *out)
+{
+	shoal_queue *q = c->queue;
+	uint32_t seen = load_seq_cst(&q->backs);
+	bool found = false;
+	for (uint64_t i = 0; i <= q->mask; i++) {
+		uint64_t word = load_acquire(&queue_slot(q, i)->turn);
+		if (mend_reader(c, t, i, word))
+			word = load_acquire(&queue_slot(q, i)->turn);
+		if (slot_state(word) != BACK)
+			continue;
+		found = true;
+		uint64_t place = place_of(c, i, word);
+		if (slot_tries(word) >= TRIES_MAX) {
+			drop_worn(c, t, place, word);
+			continue;
+		}
+		int rc = claim_message(c, place, word, slot_tries(word) + 1, room, exact, out);
+		if (rc != -EAGAIN)
+			return rc;
+	}
+	if (!found)
+		c->backs_seen = seen;
+	return -EAGAIN;
+}
+
+/* A place that another one reads may still come back: then the end is not the end yet. */
+static bool
+find_reader(const struct cursor *c, uint64_t *place, uint64_t *word)
+{
+	const shoal_queue *q = c->queue;
+	for (uint64_t i = 0; i <= q->mask; i++) {
+		*word = load_acquire(&queue_slot(q, i)->turn);
+		*place = i;
+		if (slot_state(*word) == READING && slot_owner(*word) != c->tag && !slot_is_hole(*word))
+			return true;
+	}
+	return false;
+}
+
+/* ---- the slow way ---- */
+
+/*
+ * Readers are looked for first: one that gives back after that is seen by the look for what is
+ * BACK.
+ */
+static int
+at_end(struct cursor *c, struct shoal_thread *t, struct sleeper *s)
+{
+	shoal_queue *q = c->queue;
+	uint64_t place, word;
+	uint32_t seen;
+	if (!(q->flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->closing) == QUEUE_DESTROYED)
+		return fail_quiet(-EPIPE, "the queue is closed and nothing is left in it");
+	bool reader = find_reader(c, &place, &word);
+	if (queue_has_back(q, &seen)) {
+		c->backs_seen = seen - 1;
+		return 0;
+	}
+	if (reader)
+		return queue_wait(c, t, s, place, word);
+	return fail_quiet(-EPIPE, "the queue is closed and nothing is left in it");
+}
+
+/*
+ * The queue is closing and this is where its end belongs: the closer may have died, or found the
+ * ring full.
+ */
+static void
+settle_end(shoal_queue *q, uint64_t place, uint64_t word)
+{
+	struct slot *s = queue_slot(q, place);
+	if (slot_state(word) == EMPTY && slot_lap(word) == queue_lap(q, place))
+		cas64_acq_rel(&s->turn, word, slot_word(CLOSED, slot_lap(word), 0, 0));
+}
+
+static int
+take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, struct sleeper *s,
+          struct taken *out)
+{
+	shoal_queue *q = c->queue;
+	for (;;) {
+		uint64_t word;
+		int rc = -EAGAIN;
+		if (unlikely(load_relaxed(&q->backs) != c->backs_seen))
+			rc = take_back(c, t, room, exact, out);
+		if (rc != -EAGAIN)
+			return rc;
+		enum walk_end end = walk_get(q, &c->get, &word);
+		uint64_t place = c->get;
+		if (end == WALK_READY && slot_is_hole(word)) {
+			pass_hole(c, place, word);
+			continue;
+		}
+		if (end == WALK_READY) {
+			rc = claim_message(c, place, word, 0, room, exact, out);
+			if (rc == -EAGAIN)
+				continue;
+			if (rc == 0)
+				advance(c, place);
+			return rc;
+		}
+		store_relaxed(&q->head, c->get);
+		wake_putters(q);
+		if (end == WALK_END) {
+			rc = at_end(c, t, s);
+		} else if (load_relaxed(&q->closing) && slot_state(word) == EMPTY) {
+			settle_end(q, place, word);
+			rc = load_relaxed(&q->closing) == QUEUE_DESTROYED ? at_end(c, t, s) : 0;
+		} else {
+			rc = queue_wait(c, t, s, place, word);
+		}
+		if (rc)
+			return rc;
+	}
+}
+
+/*
+ * What the next getter would meet, places that others took passed: anything but a wait for a living
+ * member.
+ */
+static bool
+is_more(const struct cursor *c)
+{
+	uint64_t place = c->get, word;
+	if (walk_get(c->queue, &place, &word) != WALK_WAIT)
+		return true;
+	return slot_owner(word) && member_state(c->arena, slot_owner(word)) != MEMBER_ALIVE;
+}
+
+/* One who was woken lets the next getter go on if there is more. */
+static void
+pass_on(struct cursor *c, struct shoal_thread *t, const struct sleeper *s)
+{
+	if (s->slept && is_more(c))
+		queue_wake_getters(c->queue);
+	robust_pending_set(t, &c->queue->put.wait);
+}
+
+int
+get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, struct sleeper *s,
+         struct taken *out)
+{
+	shoal_queue *q = c->queue;
+	uint64_t place = c->get;
+	uint64_t full = slot_word(FULL, queue_lap(q, place), 0, 0);
+	int rc = -EAGAIN;
+	if (likely(load_acquire(&queue_slot(q, place)->turn) == full &&
+	           load_relaxed(&q->backs) == c->backs_seen)) {
+		rc = claim_message(c, place, full, 0, room, exact, out);
+		if (likely(rc == 0))
+			advance(c, place);
+	}
+	if (unlikely(rc == -EAGAIN)) {
+		rc = take_slow(c, t, room, exact, s, out);
+		if (rc == 0 && (s->slept || s->armed))
+			pass_on(c, t, s);
+		else if (s->slept && (rc == -EMSGSIZE || rc == -EPIPE))
+			/* What woke this one is left to the others. */
+			queue_wake_getters(q);
+	}
+	if (likely(rc == 0))
+		queue_prefetch(q, place, false);
+	return rc;
+}
+
+void
+get_pass_holes(struct cursor *c)
+{
+	uint64_t word;
+	while (walk_get(c->queue, &c->get, &word) == WALK_READY && slot_is_hole(word))
+		pass_hole(c, c->get, word);
+}
+
+/* The length of the message that a get would take now. */
+ssize_t
+get_peek(struct cursor *c, struct shoal_thread *t)
+{
+	struct sleeper s = { .gate = &c->queue->get.wait, .timeout = SHOAL_NOWAIT };
+	struct taken m;
+	/* No message has this length, so none is taken. */
+	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX - 1, &s, &m);
+	return rc == -EMSGSIZE ? (ssize_t)shoal_needed() : rc;
+}
+
+/* ---- from a place to bytes ---- */
+
+/*
+ * A message in a block changes hands: PLACE(q,p) -> HELD(me). After BACK it may still bear the name
+ * of the dead taker.
+ */
+static bool
+take_block(struct cursor *c, const struct taken *m, uint64_t block)
+{
+	word64 *word = block_word_at(c->arena, block);
+	if (!word)
+		return false;
+	uint64_t mine = block_word(BLOCK_HELD, 0, c->tag);
+	hand_fill(&c->me->hand, HAND_GET, c->queue->object, m->place, block);
+	fence_crash();
+	if (cas64_acq_rel(word, block_word(BLOCK_PLACE, c->queue->object, m->place), mine))
+		return true;
+	uint64_t seen = load_acquire(word);
+	return block_state(seen) == BLOCK_HELD &&
+	       member_state(c->arena, (uint32_t)block_low(seen)) != MEMBER_ALIVE &&
+	       cas64_acq_rel(word, seen, mine);
+}
+
+void
+get_taken_data(struct cursor *c, struct taken *m)
+{
+	m->block = 0;
+	bool inside = load_relaxed(&m->slot->flags) == SLOT_INLINE;
+	if (likely(inside && m->bytes <= c->queue->slot_bytes))
+		return;
+	uint64_t block;
+	memcpy(&block, m->slot->payload, sizeof block);
+	if (inside || !take_block(c, m, block) || m->bytes > block_bytes(c->arena, block))
+		stop("queue at %p: place %llu holds no message of its own: shared memory was overwritten",
+		     (void *)c->queue, (unsigned long long)m->place);
+	m->block = block;
+}
+
+/*
+ * Without REDELIVER the place goes on before the long copy. With it, only after: a death in the
+ * copy gives the message back.
+ */
+void
+get_copy(struct cursor *c, struct taken *m, void *to)
+{
+	get_taken_data(c, m);
+	if (likely(!m->block)) {
+		copy_bytes(to, m->slot->payload, m->bytes);
+		get_release(c, m);
+		return;
+	}
+	bool late = c->queue->flags & SHOAL_QUEUE_REDELIVER;
+	if (!late)
+		get_release(c, m);
+	memcpy(to, arena_at(c->arena, m->block), m->bytes);
+	if (late)
+		get_release(c, m);
+	block_give(c->arena, c->me, m->block);
+}
+
+/* The common case by itself: no flags, inline, there, fits. True when it is done. */
+static ALWAYS_INLINE bool
+get_at_once(struct cursor *c, void *buffer, size_t room, ssize_t *bytes)
+{
+	shoal_queue *q = c->queue;
+	uint64_t place = c->get;
+	struct slot *s = queue_slot(q, place);
+	uint32_t lap = queue_lap(q, place);
+	uint64_t full = slot_word(FULL, lap, 0, 0);
+	if (unlikely(load_acquire(&s->turn) != full || q->flags))
+		return false;
+	size_t n = load_relaxed(&s->bytes);
+	if (unlikely(n > room || n > q->slot_bytes || load_relaxed(&s->flags) != SLOT_INLINE))
+		return false;
+	store_relaxed(&c->me->call.pos, place);
+	if (unlikely(!cas64_acq_rel(&s->turn, full, slot_word(READING, lap, c->tag, 0))))
+		return false;
+	queue_prefetch(q, place, false);
+	copy_bytes(buffer, s->payload, n);
+	queue_publish(c, s, slot_word(EMPTY, lap + 1, 0, 0));
+	advance(c, place);
+	*bytes = (ssize_t)n;
+	return true;
+}
+
+#define KEEPS (SHOAL_QUEUE_REDELIVER | SHOAL_QUEUE_JOINABLE)
+
+/* Under both flags the message stays in the member's record until task_done. */
+static ssize_t
+get_one(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room, struct sleeper *s)
+{
+	struct taken m;
+	struct loan_entry *entry = NULL;
+	if ((c->queue->flags & KEEPS) == KEEPS && !(entry = loan_free_entry(c->me)))
+		return fail(-EBUSY, "this thread has %d messages that it has not reported by task_done",
+		            LOANS_MAX);
+	int rc = get_take(c, t, room, SIZE_MAX, s, &m);
+	if (rc)
+		return rc;
+	if (entry)
+		loan_keep(c, entry, &m, buffer);
+	else
+		get_copy(c, &m, buffer);
+	return (ssize_t)m.bytes;
+}
+
+__attribute__((noinline)) static ssize_t
+get_slow(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	int rc = queue_enter(q, &t, &c);
+	if (unlikely(rc))
+		return rc;
+	void *old = robust_pending_set(t, &q->put.wait);
+	struct sleeper s = { .gate = &q->get.wait, .timeout = timeout };
+	ssize_t n = get_one(c, t, buffer, buffer_bytes, &s);
+	wake_putters(q);
+	robust_pending_restore(t, old);
+	queue_leave(t, c);
+	return n;
+}
+
+ssize_t
+shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
+{
+	struct shoal_thread *t = thread_here;
+	struct cursor *c = cursor_known(t, q);
+	ssize_t n;
+	if (likely(c && !t->busy)) {
+		queue_begin(t, c, q);
+		void *old = robust_pending_set(t, &q->put.wait);
+		bool done = get_at_once(c, buffer, buffer_bytes, &n);
+		if (likely(done))
+			wake_putters(q);
+		robust_pending_restore(t, old);
+		queue_leave(t, c);
+		if (likely(done))
+			return n;
+	}
+	return get_slow(q, buffer, buffer_bytes, timeout);
+}
+
+/* malloc comes before the place is given back, so that a failure leaves the message where it is. */
+static ssize_t
+get_new(struct cursor *c, struct shoal_thread *t, void **data, shoal_time timeout)
+{
+	struct sleeper s = { .gate = &c->queue->get.wait, .timeout = timeout };
+	size_t room = 0;
+	void *buffer = malloc(1);
+	for (;;) {
+		if (!buffer)
+			return fail(-ENOMEM, "no memory for a message of %zu bytes; it stays in the queue",
+			            room);
+		ssize_t n = get_one(c, t, buffer, room, &s);
+		if (n >= 0) {
+			*data = buffer;
+			return n;
+		}
+		free(buffer);
+		if (n != -EMSGSIZE)
+			return n;
+		room = shoal_needed();
+		buffer = malloc(room);
+	}
+}
+
+ssize_t
+shoal_queue_get_new(shoal_queue *q, void **data, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	int rc = queue_enter(q, &t, &c);
+	if (unlikely(rc))
+		return rc;
+	void *old = robust_pending_set(t, &q->put.wait);
+	ssize_t n = get_new(c, t, data, timeout);
+	wake_putters(q);
+	robust_pending_restore(t, old);
+	queue_leave(t, c);
+	return n;
+}

@@ -1,0 +1,12 @@
+/*
+ * The kinds of this floor and of the arena's, for the arena's recovery, destruction, listing and
+ * check.
+ */
+#include "arena/kinds.h"
+#include "ring/kinds.h"
+
+const struct kind_ops *const kind_table[KIND_COUNT] = {
+	[SHOAL_KIND_MEMORY] = &memory_kind,
+	[SHOAL_KIND_QUEUE] = &queue_kind,
+	[SHOAL_KIND_PIPE] = &pipe_kind,
+};

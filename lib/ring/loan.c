@@ -1,0 +1,87 @@
+/* The entries of loans, and the public calls on them. */
+#include "ring/loan.h"
+#include "base/error.h"
+#include "ring/pipe.h"
+
+struct loan_entry *
+loan_free_entry(struct member *me)
+{
+	for (unsigned i = 0; i < LOANS_MAX; i++)
+		if (load_relaxed(&me->loans[i].state) == LOAN_NONE)
+			return &me->loans[i];
+	return NULL;
+}
+
+void
+loan_fill(struct loan_entry *l, uint32_t object, uint64_t pos, uint64_t block, uint32_t state)
+{
+	static __thread uint64_t order;
+	store_relaxed(&l->object, object);
+	store_relaxed(&l->pos, pos);
+	store_relaxed(&l->block, block);
+	store_relaxed(&l->order, ++order);
+	store_release(&l->state, state);
+}
+
+void
+loan_clear(struct loan_entry *l)
+{
+	store_release(&l->state, LOAN_NONE);
+}
+
+static int
+ended(void)
+{
+	return fail(-EINVAL, "the loan has ended already");
+}
+
+int
+shoal_loan_commit(shoal_loan *loan, shoal_time timeout)
+{
+	if (!loan->kind)
+		return ended();
+	if (!(loan->kind & LOAN_TO_SEND))
+		return fail(-EINVAL, "a borrowed message cannot be committed; reserve gives what can");
+	if ((loan->kind & LOAN_OF) == LOAN_OF_PIPE)
+		return pipe_loan_commit(loan, timeout);
+	return queue_loan_commit(loan, timeout);
+}
+
+void
+shoal_loan_release(shoal_loan *loan)
+{
+	if ((loan->kind & LOAN_OF) == LOAN_OF_PIPE)
+		pipe_loan_release(loan);
+	else if (loan->kind)
+		queue_loan_release(loan);
+}
+
+int
+shoal_loan_finish(shoal_loan *loan)
+{
+	if (!loan->kind)
+		return ended();
+	if ((loan->kind & (LOAN_OF | LOAN_RECEIVED)) != (LOAN_OF_QUEUE | LOAN_RECEIVED))
+		return fail(-EINVAL, "only a message borrowed from a JOINABLE queue can be finished");
+	return queue_loan_finish(loan);
+}
+
+int
+shoal_loan_return(shoal_loan *loan)
+{
+	if (!loan->kind)
+		return ended();
+	if ((loan->kind & (LOAN_OF | LOAN_RECEIVED)) != (LOAN_OF_QUEUE | LOAN_RECEIVED))
+		return fail(-EINVAL, "only a message borrowed from a REDELIVER queue can be returned");
+	return queue_loan_return(loan);
+}
+
+int
+shoal_loan_adopt(shoal_loan *loan)
+{
+	if (!loan->kind)
+		return ended();
+	if ((loan->kind & LOAN_OF) == LOAN_OF_PIPE)
+		return pipe_loan_adopt(loan);
+	return queue_loan_adopt(loan);
+}

@@ -1,0 +1,65 @@
+/*
+ * Loans: memory of a ring in a thread's hands. The thread's record has an entry for each, so that a
+ * death ends them.
+ *
+ * What a queue's loan may be, by its entry's state (the pipe has states of its own, from
+ * LOAN_STATES_OF_PIPE up):
+ *	RESERVED   block HELD(me), to be sent
+ *	PLACE      place READING(me); block HELD(me) if there is one
+ *	KEPT       as PLACE, by a get on a JOINABLE | REDELIVER queue; task_done ends the oldest
+ *	RELEASING  as PLACE, being given back: `base` says what had been counted before
+ *	BLOCK      block HELD(me); its place went on when it was taken
+ */
+#ifndef RING_LOAN_H
+#define RING_LOAN_H
+
+#include "ring/queue.h"
+
+enum loan_state {
+	LOAN_NONE,
+	LOAN_RESERVED,
+	LOAN_PLACE,
+	LOAN_KEPT,
+	LOAN_RELEASING,
+	LOAN_BLOCK,
+	LOAN_STATES_OF_PIPE = 16
+};
+
+/* shoal_loan.kind: what it is of, and which way. 0: ended. */
+enum {
+	LOAN_OF_QUEUE = 1,
+	LOAN_OF_PIPE = 2,
+	LOAN_OF = 0xff,
+	LOAN_TO_SEND = 0x100,
+	LOAN_RECEIVED = 0x200
+};
+
+/* shoal_loan.internal_ */
+enum { LOAN_RING, LOAN_ENTRY, LOAN_POS, LOAN_TAG, LOAN_BLOCK_OFFSET };
+
+/* An unused entry of this member, or NULL: all LOANS_MAX are out. */
+struct loan_entry *loan_free_entry(struct member *me);
+
+void loan_fill(struct loan_entry *l, uint32_t object, uint64_t pos, uint64_t block, uint32_t state);
+void loan_clear(struct loan_entry *l);
+
+/* ---- a queue's ---- */
+
+/* What this thread took is in the entry from now on, not in the call and the hand. */
+void loan_record(struct cursor *c, struct loan_entry *l, const struct taken *m);
+/* Counted and given back. */
+void loan_end(struct cursor *c, struct loan_entry *l, const struct taken *m);
+/* Copied out, and kept until task_done. */
+void loan_keep(struct cursor *c, struct loan_entry *l, struct taken *m, void *to);
+/* The oldest that a get kept on this queue: ended. False where there is none. */
+bool loan_end_oldest(struct cursor *c);
+/* How many messages of this queue the thread has borrowed. */
+uint32_t loan_count(const struct cursor *c);
+
+int queue_loan_commit(shoal_loan *, shoal_time timeout);
+void queue_loan_release(shoal_loan *);
+int queue_loan_finish(shoal_loan *);
+int queue_loan_return(shoal_loan *);
+int queue_loan_adopt(shoal_loan *);
+
+#endif

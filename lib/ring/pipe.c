@@ -1,0 +1,342 @@
+/* Making, finding, closing and looking at pipes. */
+#include "ring/pipe.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/kernel.h"
+#include <unistd.h>
+
+#define FLAGS (SHOAL_PIPE_SIMPLEX | SHOAL_PIPE_SHARED_ENDS)
+
+struct shape {
+	uint32_t ring_bytes, flags;
+	size_t bytes; /* of the whole body */
+};
+
+static int
+shape_of(const shoal_arena *a, const shoal_pipe_options *o, struct shape *out)
+{
+	static const shoal_pipe_options none;
+	o = o ? o : &none;
+	for (int i = 0; i < 4; i++)
+		if (o->reserved_[i])
+			return fail(-EINVAL, "shoal_pipe_options: reserved_ must be zero");
+	if (o->flags & ~(unsigned)(FLAGS | SHOAL_WITH_OWNER | SHOAL_OR_OPEN))
+		return fail(-EINVAL, "shoal_pipe_options: unknown flags %#x", o->flags);
+	uint32_t ring = o->ring_bytes ? o->ring_bytes : RING_DEFAULT;
+	if (ring < RING_MIN || ring > RING_MAX || (ring & (ring - 1)))
+		return fail(-EINVAL, "ring_bytes is a power of two from %u to %u, or 0 for %u; not %u",
+		            RING_MIN, RING_MAX, RING_DEFAULT, ring);
+	out->ring_bytes = ring;
+	out->flags = o->flags & FLAGS;
+	out->bytes = PIPE_RINGS_AT + 2 * (size_t)ring;
+	if (out->flags & SHOAL_PIPE_SHARED_ENDS)
+		out->bytes += 2 * sizeof(word64) * a->members_max;
+	return 0;
+}
+
+/* The maker counts as a user of both ends, so that they do not close between two users. */
+static void
+join(shoal_arena *a, struct pipe *p, unsigned side)
+{
+	uint32_t ring = pipe_ring_bytes(a, p);
+	if (!ring || !(p->flags & SHOAL_PIPE_SHARED_ENDS))
+		return;
+	word64 *user = pipe_users(p, ring, a->members_max, side) + a->process;
+	store_seq_cst(user, pipe_user_word(process_generation(a, a->process), 1));
+}
+
+/* Zero is an empty ring at position 0. */
+static void
+fill(shoal_arena *a, uint32_t index, const struct shape *shape)
+{
+	struct pipe *p = object_body_at(a, index);
+	uint64_t nonce = load_relaxed(&arena_object(a, index)->word) >> 32 << 44 & OWNER_NONCE;
+	p->ring_bytes = shape->ring_bytes;
+	p->flags = shape->flags;
+	p->object = index;
+	for (unsigned side = 0; side < 2; side++) {
+		p->end[side].side = side;
+		store_relaxed(&p->end[side].owner,
+		              nonce | (shape->flags & SHOAL_PIPE_SHARED_ENDS ? OWNER_SHARED : 0));
+		join(a, p, side);
+	}
+}
+
+static void
+own(shoal_arena *a, uint32_t index, unsigned flags)
+{
+	if (!(flags & SHOAL_WITH_OWNER))
+		return;
+	struct object *o = arena_object(a, index);
+	store_relaxed(&o->owner_generation, process_generation(a, a->process));
+	store_relaxed(&o->owner, a->process + 1);
+}
+
+int
+shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *options,
+                  shoal_pipe_end **left, shoal_pipe_end **right)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	struct shape shape = { 0 };
+	struct object_made made;
+	int rc = shape_of(a, options, &shape);
+	if (rc || (rc = member_here(a, &t, &me)))
+		return rc;
+	unsigned flags = options ? options->flags : 0;
+	rc = object_make(a, t, me, name, SHOAL_KIND_PIPE, flags, CLOCK_NEVER, &made);
+	if (rc)
+		return rc;
+	if (!made.existed) {
+		rc = object_body(a, t, me, made.index, shape.bytes);
+		if (rc) {
+			object_abandon(a, me, made.index);
+			return rc;
+		}
+		fill(a, made.index, &shape);
+		own(a, made.index, flags);
+		object_publish(a, me, made.index);
+	}
+	struct pipe *p = object_body_at(a, made.index);
+	if (left)
+		*left = &p->end[SHOAL_LEFT];
+	if (right)
+		*right = &p->end[SHOAL_RIGHT];
+	return 0;
+}
+
+int
+shoal_pipe_open(shoal_arena *a, const char *name, shoal_pipe_side side, shoal_time timeout,
+                shoal_pipe_end **out)
+{
+	uint32_t index;
+	struct shoal_thread *t;
+	struct member *me;
+	if (side != SHOAL_LEFT && side != SHOAL_RIGHT)
+		return fail(-EINVAL, "a pipe has a left and a right end, no %d", (int)side);
+	int rc = member_here(a, &t, &me);
+	if (rc == 0)
+		rc = object_find(a, t, name, SHOAL_KIND_PIPE, clock_deadline(timeout), &index);
+	if (rc)
+		return rc;
+	struct pipe *p = object_body_at(a, index);
+	join(a, p, side);
+	*out = &p->end[side];
+	return 0;
+}
+
+/*
+ * A reference made of an end's address. The left end's is the object's; the right one is no block
+ * of its own, so its reference carries no generation.
+ */
+int
+shoal_pipe_at(shoal_arena *a, shoal_ref ref, shoal_pipe_end **out)
+{
+	uint64_t offset = ref & ((UINT64_C(1) << 40) - 1);
+	uint64_t body = offset - sizeof(shoal_pipe_end);
+	unsigned side = SHOAL_LEFT;
+	uint32_t index;
+	if (ref >> 56 == (a->id & 0xff) && offset > a->data_at && offset < a->bytes &&
+	    !block_word_at(a, offset) && block_word_at(a, body)) {
+		index = block_object(load_acquire(block_word_at(a, body)));
+		if (index < objects_high(a))
+			ref = object_ref(a, index);
+		side = SHOAL_RIGHT;
+	}
+	int rc = object_at(a, ref, SHOAL_KIND_PIPE, &index);
+	if (rc == 0)
+		*out = &((struct pipe *)object_body_at(a, index))->end[side];
+	return rc;
+}
+
+int
+shoal_pipe_destroy(shoal_arena *a, shoal_pipe_end *end)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	if (!end)
+		return 0;
+	int rc = member_here(a, &t, &me);
+	if (rc)
+		return rc;
+	return object_destroy(a, t, me, object_of_body(a, pipe_of_end(end), SHOAL_KIND_PIPE));
+}
+
+/* ---- whose it is ---- */
+
+/* Another one's end is not closed by it: its copy of the pointer just goes. */
+void
+shoal_pipe_close(shoal_pipe_end *end)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	if (!end || pipe_enter(end, PIPE_LOOK, &t, &h))
+		return;
+	if (h->shared) {
+		if (load_relaxed(h->user) != h->user_word)
+			store_seq_cst(h->user, h->user_word);
+		pipe_leave_users(h->arena, h->pipe, end->side, h->arena->process, h->user_word);
+	} else {
+		pipe_shut_end(h->arena, h->pipe, end->side, load_acquire(&end->owner));
+	}
+	pipe_leave(t, h);
+	h->end = NULL;
+}
+
+static int
+give(struct pipe_handle *h, pid_t to)
+{
+	if (h->shared)
+		return fail(-EINVAL, "a shared end is everybody's; there is nothing to give");
+	uint64_t start = to ? kernel_start_time(to) : 0;
+	if (to < 0 || (to && !start))
+		return fail(-ENOENT, "there is no process %d to give the end to", (int)to);
+	uint64_t word = load_acquire(&h->end->owner);
+	uint64_t next = word & (OWNER_NONCE | OWNER_PEER_CLOSED);
+	if (to)
+		next |= OWNER_GIVEN | (uint32_t)to;
+	store_release(&h->end->given_start, start);
+	if (!cas64_seq_cst(&h->end->owner, word, next) &&
+	    !cas64_seq_cst(&h->end->owner, word | OWNER_PEER_CLOSED, next | OWNER_PEER_CLOSED))
+		return fail(-EBUSY, "the end changed hands meanwhile");
+	return 0;
+}
+
+int
+shoal_pipe_give(shoal_pipe_end *end, pid_t to)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	int rc = pipe_enter(end, PIPE_LOOK, &t, &h);
+	if (rc)
+		return rc;
+	rc = give(h, to);
+	pipe_leave(t, h);
+	return rc;
+}
+
+/* ---- looking ---- */
+
+static pid_t
+owner_pid(shoal_arena *a, const shoal_pipe_end *end)
+{
+	uint64_t word = load_acquire(&end->owner);
+	uint32_t process = (uint32_t)(word >> 32) & 0xfff;
+	if (word & OWNER_GIVEN)
+		return (pid_t)(uint32_t)word;
+	if (!(word & OWNER_OWNED) || process >= a->members_max)
+		return 0;
+	return process_generation(a, process) == (uint32_t)word ? process_pid(a, process) : 0;
+}
+
+int
+shoal_pipe_stat(const shoal_pipe_end *end, shoal_pipe_info *out)
+{
+	shoal_arena *a = arena_of(end);
+	if (!a)
+		return fail(-EINVAL, "%p is no end of a pipe in a mapped arena", (const void *)end);
+	struct pipe *p = (struct pipe *)(uintptr_t)(end - (end->side & 1));
+	object_of_body(a, p, SHOAL_KIND_PIPE);
+	const struct pipe_way *tx = &p->way[end->side & 1], *rx = &p->way[!(end->side & 1)];
+	*out = (shoal_pipe_info){
+		.sent = load_relaxed(&tx->sent),
+		.received = load_relaxed(&rx->received),
+		.ring_bytes = p->ring_bytes,
+		.left_owner = owner_pid(a, &p->end[SHOAL_LEFT]),
+		.right_owner = owner_pid(a, &p->end[SHOAL_RIGHT]),
+	};
+	uint64_t done = load_acquire(&rx->done), tail = load_acquire(&rx->tail);
+	out->waiting_bytes = tail > done ? (uint32_t)(tail - done) : 0;
+	return 0;
+}
+
+/*
+ * A message, or the end of them, or neither. With SHARED_ENDS another reader may be at it: then it
+ * is not looked at.
+ */
+static int
+look(struct pipe_handle *h, struct shoal_thread *t, struct pipe_message *m)
+{
+	if (h->shared) {
+		int rc = recv_lock(h, t, CLOCK_NEVER);
+		if (rc)
+			return rc;
+	}
+	bool closed = pipe_end_closed(h) || pipe_peer_closed(h);
+	uint64_t pos = load_relaxed(&h->rx->done) & ~UINT64_C(7);
+	int rc = way_look(h->rx_ring, h->mask, pos, m);
+	if (h->shared)
+		robust_release(t, &h->rx->reading);
+	if (rc < 0)
+		return fail(rc, "the ring of the pipe of object %u is damaged", h->object);
+	return rc == 0 && closed ? -EPIPE : rc;
+}
+
+static int
+no_reader(void)
+{
+	return fail(-EPERM, "the right end of a SIMPLEX pipe only sends");
+}
+
+static ssize_t
+peek(struct pipe_handle *h, struct shoal_thread *t)
+{
+	struct pipe_message m;
+	for (;;) {
+		int rc = look(h, t, &m);
+		if (rc > 0)
+			return (ssize_t)m.bytes;
+		if (rc == -EPIPE)
+			return fail_quiet(rc, "the other end of the pipe is closed, and nothing is left");
+		if (rc)
+			return rc;
+		struct pipe_wait w = { .timeout = SHOAL_NOWAIT, .readers = true };
+		rc = pipe_wait(h, t, &w, &h->rx->done, 0);
+		if (rc)
+			return rc;
+	}
+}
+
+ssize_t
+shoal_pipe_peek_bytes(shoal_pipe_end *end)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	ssize_t rc = pipe_enter(end, PIPE_LOOK, &t, &h);
+	if (rc)
+		return rc;
+	rc = h->rx ? peek(h, t) : no_reader();
+	pipe_leave(t, h);
+	return rc;
+}
+
+static int
+wait_readable(struct pipe_handle *h, struct shoal_thread *t, shoal_time timeout)
+{
+	struct pipe_wait w = { .timeout = timeout, .readers = true, .poll = true };
+	struct pipe_message m;
+	for (;;) {
+		int rc = look(h, t, &m);
+		if (rc > 0 || rc == -EPIPE)
+			return 1;
+		if (rc == 0)
+			rc = pipe_wait(h, t, &w, pipe_header(h->rx_ring, h->mask, m.pos), 0);
+		if (rc)
+			return shoal_timed_out(rc) ? 0 : rc;
+	}
+}
+
+int
+shoal_pipe_poll(shoal_pipe_end *end, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	int rc = pipe_enter(end, PIPE_LOOK, &t, &h);
+	if (rc)
+		return rc;
+	void *old = t->robust->pending;
+	rc = h->rx ? wait_readable(h, t, timeout) : no_reader();
+	robust_pending_restore(t, old);
+	pipe_leave(t, h);
+	return rc;
+}

@@ -1,0 +1,394 @@
+/*
+ * The pipe in the arena, and a thread's handle on one of its ends.
+ *
+ * One object: this struct, two byte rings, and with SHARED_ENDS two rows of users. shoal_pipe_end *
+ * is the address of one of its ends in the mapping: valid in this process and its forked children.
+ *
+ * A way is one direction: one byte ring, its writer at one end and its reader at the other.
+ * Positions count bytes, are 64 bits wide and only grow; the place in the ring is their low bits. A
+ * record begins at a multiple of 8:
+ *
+ *	bits 63..32  length of the message in bytes
+ *	bits  5..3   gap between the header and the payload, in units of 8 bytes
+ *	bits  2..1   enum record_type
+ *	bit   0      1: a record is here
+ *
+ * The header is the publication: payload first, then 0 in the next header's place, then one release
+ * store of this header. So there is no shared tail, and the reader clears nothing. The low half
+ * changes when a record comes, which is what a sleeper watches. 8 bytes always stay free, for the
+ * zero. A record does not cross the end of the ring: a WRAP record, stored after the header at 0 is
+ * zero, sends the reader there. Payloads of RECORD_ALIGNED bytes and more begin on a cache line.
+ *
+ * Messages longer than a quarter of the ring are in a block; their record holds its offset, and the
+ * block's word is PLACE(object, position + side) until the reader's CAS makes it HELD(reader). So a
+ * time-out or a death never leaves half a message.
+ *
+ * A message taken is dropped with its taker, never delivered twice: `taken` passes it before it is
+ * copied out (where another one may go on at this end, or a block is involved), `done` after. Space
+ * up to `done` is the writer's, but for places that are borrowed; the writer goes by `head`, which
+ * the reader moves seldom, and looks at `done` itself only before it waits.
+ *
+ * Who owns an end is in its owner word; both ends' states are in the two words, so that one load
+ * tells a call that the end is still this process's, of this pipe, and that the peer has not
+ * closed. Bit by bit:
+ *	bits 63..59  OWNER_… flags
+ *	bits 58..44  part of the object's generation: tells incarnations at one address apart
+ *	bits 43..32  OWNED: index of the process record
+ *	bits 31..0   OWNED: generation of the process record. GIVEN: the pid it was given to
+ */
+#ifndef RING_PIPE_H
+#define RING_PIPE_H
+
+#include "arena/block.h"
+#include "arena/object.h"
+#include "sync/gate.h"
+#include <shoal/pipe.h>
+
+#define RING_MIN 4096u
+#define RING_DEFAULT (256u << 10)
+#define RING_MAX (UINT32_C(1) << 30)
+#define PIPE_MESSAGE_MAX (UINT64_C(0x100000000) - 64)
+#define RECORD_ALIGNED 512u
+#define BORROWED_MAX 32u
+
+enum record_type { RECORD_INLINE, RECORD_BLOCK, RECORD_WRAP };
+
+static inline uint64_t
+record_word(enum record_type type, uint64_t gap, uint64_t bytes)
+{
+	return bytes << 32 | gap | (uint64_t)type << 1 | 1;
+}
+
+static inline enum record_type
+record_type(uint64_t word)
+{
+	return (enum record_type)(word >> 1 & 3);
+}
+
+/* In bytes, as it stands there. */
+static inline uint64_t
+record_gap(uint64_t word)
+{
+	return word & 0x38;
+}
+
+static inline uint64_t
+record_bytes(uint64_t word)
+{
+	return word >> 32;
+}
+
+static inline uint64_t
+round_up_8(uint64_t n)
+{
+	return (n + 7) & ~UINT64_C(7);
+}
+
+/* Waiters and pollers side by side: the other side tests both with one load. */
+struct pipe_gates {
+	word32 wait; /* wake one */
+	word32 poll; /* wake all */
+};
+
+struct pipe_way {
+	/* lines 1, 2: the writer writes */
+	_Alignas(SPACING) word64 tail; /* of the next record; may lag by what a dead writer published */
+	word64 head_seen;              /* the reader's progress as last looked at */
+	word64 limit;                  /* short records up to here need no look; may be too low */
+	word64 sent;
+	word64 wanted;                 /* bytes that the last one who found too little room needed */
+	/* lines 3, 4: the reader writes */
+	_Alignas(SPACING) word64 done; /* received up to here */
+	word64 taken;                  /* never delivered (again) below this; may be below `done` */
+	word64 head_given;             /* == head */
+	word64 received;
+	word32 borrowing;              /* some entry of `borrowed` may be set */
+	/* lines 5, 6: the reader writes seldom, the writer reads when it has used up what it knew */
+	_Alignas(SPACING) word64 head;
+	/* lines 7, 8: read by both, written by those who sleep */
+	_Alignas(SPACING) union {
+		struct pipe_gates data; /* readers */
+		word64 data_any;
+	};
+	union {
+		struct pipe_gates room; /* writers */
+		word64 room_any;
+	};
+	/* SHARED_ENDS: guards the lines 1, 2 and 3, 4 */
+	_Alignas(SPACING) struct robust writing;
+	_Alignas(SPACING) struct robust reading;
+	/* position | 1 of a record that is lent out, 0 none. To 0 by CAS of whoever ends the loan */
+	_Alignas(SPACING) word64 borrowed[BORROWED_MAX];
+};
+
+#define OWNER_PEER_CLOSED (UINT64_C(1) << 63) /* the other end is closed; never cleared */
+#define OWNER_CLOSED (UINT64_C(1) << 62)      /* this end is closed; never cleared */
+#define OWNER_SHARED (UINT64_C(1) << 61)      /* SHARED_ENDS: the users' rows tell whose */
+#define OWNER_OWNED (UINT64_C(1) << 60)
+#define OWNER_GIVEN (UINT64_C(1) << 59)
+#define OWNER_NONCE (UINT64_C(0x7fff) << 44)
+#define OWNER_WHO \
+	(OWNER_OWNED | OWNER_GIVEN | OWNER_SHARED | OWNER_CLOSED | UINT64_C(0xfffffffffff))
+
+struct shoal_pipe_end {
+	_Alignas(SPACING) word64 owner;
+	word64 given_start; /* GIVEN: start time of the pid */
+	uint32_t side;
+	word32 tag; /* a member of the owner that used the end, for those who wait for it: a hint */
+};
+
+/*
+ * The body: the ends first, so that the left end's address is the object's. Behind it the two
+ * rings, then the two rows of users.
+ */
+struct pipe {
+	struct shoal_pipe_end end[2]; /* SHOAL_LEFT, SHOAL_RIGHT */
+	/* lines 5, 6: never change */
+	_Alignas(SPACING) uint32_t ring_bytes;
+	uint32_t flags;
+	uint32_t object;
+	struct pipe_way way[2]; /* way[s]: what the end of side s sends */
+};
+
+#define PIPE_RINGS_AT ((sizeof(struct pipe) + 4095) & ~(size_t)4095)
+_Static_assert(sizeof(struct shoal_pipe_end) == SPACING, "an end is found by its address");
+_Static_assert(offsetof(struct pipe, end) == 0, "the left end is the object's address");
+
+/*
+ * One thread on one end, private to the thread. All that is used of the pipe's own description was
+ * checked when it was made.
+ */
+struct pipe_handle {
+	shoal_pipe_end *end;
+	uint64_t mine;       /* the owner word while the fast path is allowed */
+	uint32_t epoch;      /* arena_epoch() at which it was made */
+	uint32_t object;
+	unsigned side; /* of the end: it sends on way[side] */
+	unsigned seat;
+	bool fenced;         /* no membarrier: publish by seq_cst exchange */
+	bool shared;
+	struct member *me;
+	struct pipe_way *quick_tx, *quick_rx; /* NULL where the fast path may not be taken */
+	bool data_armed, room_armed; /* this thread armed the gate and nobody else does */
+	struct pipe_way *tx, *rx;    /* NULL: SIMPLEX, the other direction */
+	char *tx_ring, *rx_ring;
+	uint64_t mask;
+	uint64_t long_limit; /* messages from this on go in a block */
+	uint64_t give_after; /* the writer is told after so many bytes */
+	uint64_t sent_before, received_before; /* at the last time it was full, or empty */
+	uint32_t spin; /* pauses that the next wait spends before it sleeps */
+	struct pipe *pipe;
+	shoal_arena *arena;
+	uint64_t nonce;       /* the owner word's part that never changes */
+	int64_t peer_seen_ns; /* when the peer's process was last found alive the long way */
+	word64 *user;         /* shared: this process's entry, and what it must say */
+	uint64_t user_word;
+};
+
+#define PIPE_HANDLES 16u /* a thread that uses more ends in turn looks them up anew */
+
+static inline word64 *
+pipe_header(char *ring, uint64_t mask, uint64_t pos)
+{
+	return (word64 *)(void *)(ring + (pos & mask));
+}
+
+/* What a futex can watch of a word: the low half. */
+static inline word32 *
+low_half(word64 *w)
+{
+	return (word32 *)(void *)w;
+}
+
+/*
+ * What a user of a shared end says in its process's entry; state 1: a user, 2: it closed the end.
+ */
+#define USER_STATE 3u
+
+static inline uint64_t
+pipe_user_word(uint32_t generation, unsigned state)
+{
+	return (uint64_t)generation << 2 | state;
+}
+
+/* ---- pipe_handle.c: from an end's address to this thread's handle, and who owns the end ---- */
+
+static inline struct pipe_handle *
+pipe_handle_slot(struct shoal_thread *t, const shoal_pipe_end *end)
+{
+	uintptr_t at = (uintptr_t)end;
+	uintptr_t i = (at / sizeof *end ^ at >> PAGE_BITS) & (PIPE_HANDLES - 1);
+	return (struct pipe_handle *)t->pipes + i;
+}
+
+/*
+ * The everyday way into a call: NULL when this thread did not use the end before, when something
+ * changed, or when another call is interrupted; then nothing was done. The record of the call comes
+ * before the look at the owner word: one who destroys the pipe changes the word, lets a barrier
+ * pass, and looks for calls inside.
+ */
+static inline struct pipe_handle *
+pipe_enter_quick(struct shoal_thread *t, const shoal_pipe_end *end)
+{
+	if (unlikely(!t || !*thread_fork_mark || !t->pipes || t->busy))
+		return NULL;
+	struct pipe_handle *h = pipe_handle_slot(t, end);
+	if (unlikely(h->end != end || h->epoch != arena_epoch()))
+		return NULL;
+	t->busy = 1;
+	store_relaxed(&h->me->call.object, h->object);
+	fence_compiler();
+	if (likely(load_relaxed(&end->owner) == h->mine))
+		return h;
+	store_relaxed(&h->me->call.object, 0);
+	t->busy = 0;
+	return NULL;
+}
+
+static inline struct member *
+pipe_me(const struct pipe_handle *h, const struct shoal_thread *t)
+{
+	(void)t;
+	return h->me;
+}
+
+/*
+ * Between enter and leave the member's record names the pipe, so that destroy does not give its
+ * memory back. PIPE_LOOK: without claiming the end. 0, -EBUSY, -EDEADLK, -EPIPE (the end is
+ * closed).
+ */
+enum pipe_intent { PIPE_LOOK, PIPE_CLAIM };
+int pipe_enter(shoal_pipe_end *end, enum pipe_intent intent, struct shoal_thread **t,
+               struct pipe_handle **h);
+
+static inline void
+pipe_leave(struct shoal_thread *t, struct pipe_handle *h)
+{
+	store_release(&h->me->call.object, 0);
+	t->busy = 0;
+}
+
+/* Closes an end for its owner, or for a dead one: from exactly the word seen. Wakes everybody. */
+void pipe_shut_end(shoal_arena *a, struct pipe *p, unsigned side, uint64_t seen);
+/* A process left a shared end: closes it if nobody else uses it. */
+void pipe_leave_users(shoal_arena *a, struct pipe *p, unsigned side, uint32_t process,
+                      uint64_t word);
+
+static inline struct pipe *
+pipe_of_end(shoal_pipe_end *end)
+{
+	return (struct pipe *)(void *)(end - (end->side & 1));
+}
+/* The length of each ring, 0 where the body does not hold what it says. */
+uint32_t pipe_ring_bytes(const shoal_arena *a, const struct pipe *p);
+char *pipe_ring(struct pipe *p, uint32_t ring_bytes, unsigned side);
+word64 *pipe_users(struct pipe *p, uint32_t ring_bytes, uint32_t members_max, unsigned side);
+
+/* ---- pipe_way.c: the ring ---- */
+
+/* The word of a message's block: positions are multiples of 8, so the way fits beside it. */
+static inline uint64_t
+pipe_place(uint32_t object, unsigned side, uint64_t pos)
+{
+	return block_word(BLOCK_PLACE, object, pos | side);
+}
+
+struct pipe_message {
+	uint64_t pos, next; /* of its record, and of the one behind it */
+	uint64_t bytes;
+	uint64_t block; /* offset, 0: inline */
+	char *data;     /* inline */
+};
+
+/*
+ * 1: a message. 0: none yet, and pos is where its header will be. -EPROTO: this is no record.
+ * Changes nothing.
+ */
+int way_look(char *ring, uint64_t mask, uint64_t pos, struct pipe_message *out);
+/* Behind the last record that was published from `from` on. */
+uint64_t way_end(char *ring, uint64_t mask, uint64_t from);
+/* Gives back the blocks of messages that nobody will receive. Any number may do it. */
+void way_drain(shoal_arena *a, struct pipe *p, unsigned side);
+/* For the holder of the readers' lock: what its last holder, dead, had taken is dropped. */
+void way_drop_taken(shoal_arena *a, struct pipe *p, unsigned side);
+/*
+ * What the writer may use is below this plus the ring's size; *word is what changes when it grows.
+ */
+uint64_t way_free(struct pipe_way *w, word64 **word);
+/*
+ * The reader tells the writer how far it is. One who sleeps for room is woken when there is plenty,
+ * or the reader is about to wait.
+ */
+void way_give(struct pipe_handle *h, struct pipe_way *w, bool waits);
+void way_wake_readers(struct pipe_way *w);
+void way_wake_writers(struct pipe_way *w);
+void way_wake_all(struct pipe_way *w);
+
+/* ---- pipe_wait.c ---- */
+
+struct pipe_wait {
+	shoal_time timeout;
+	int64_t deadline;
+	uint32_t pauses, yields;
+	bool began, armed, slept;
+	bool readers; /* it waits for data, else for room */
+	bool poll;    /* it takes nothing: woken with all others */
+};
+
+/*
+ * The word that the event changes is `seen`: waits for it, or for the peer's end. 0: look again.
+ * -EAGAIN, -ETIMEDOUT, -ECANCELED.
+ */
+int pipe_wait(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 *word,
+              uint64_t seen);
+/* Whether no more can come from, or go to, the other end. */
+bool pipe_peer_closed(const struct pipe_handle *h);
+bool pipe_end_closed(const struct pipe_handle *h);
+/*
+ * Looks, at most every millisecond, whether a peer that shows no living member has ended. True: it
+ * has, and its end is closed.
+ */
+bool pipe_peer_gone(struct pipe_handle *h, struct shoal_thread *t);
+
+/* ---- pipe_send.c, pipe_recv.c ---- */
+
+/* Room for a record whose payload has `bytes`: at *pos, with *gap. Waits. 0, or why not. */
+int send_room(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, uint64_t bytes,
+              uint64_t *pos, uint64_t *gap);
+/* A block, HELD(me) and named by my hand, as a message. When it fails the block is still mine. */
+int send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64_t bytes,
+               shoal_time timeout);
+/* SHARED_ENDS. 0 with the end's lock, mended if need be; -ETIMEDOUT. */
+int send_lock(struct pipe_handle *h, struct shoal_thread *t, int64_t deadline);
+int recv_lock(struct pipe_handle *h, struct shoal_thread *t, int64_t deadline);
+/* The next message, waited for; with SHARED_ENDS the end's lock is held when it is there. */
+int recv_next(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w,
+              struct pipe_message *m);
+/* Takes a message in a block into my hand, and passes its record. 0 or -EPROTO. */
+int recv_take_block(struct pipe_handle *h, struct member *me, const struct pipe_message *m);
+/* What has been copied out, or lent, is passed. */
+void recv_pass(struct pipe_handle *h, const struct pipe_message *m);
+/*
+ * With SHARED_ENDS: the lock goes back, and one who was woken lets the next one go on if there is
+ * more.
+ */
+void recv_give_back(struct pipe_handle *h, struct shoal_thread *t);
+int recv_too_small(const struct pipe_message *m, size_t room);
+
+/* ---- pipe_loan.c: for loan.c ---- */
+int pipe_loan_commit(shoal_loan *loan, shoal_time timeout);
+void pipe_loan_release(shoal_loan *loan);
+int pipe_loan_adopt(shoal_loan *loan);
+/*
+ * For recovery: ends what a dead member's entry names. The pipe may be gone (NULL) when it is a
+ * block.
+ */
+void pipe_end_loan(shoal_arena *a, struct pipe *p, const struct loan_entry *l, uint32_t tag);
+/*
+ * States of a loan entry, from LOAN_PIPE of loan.h up. BLOCK: the block is HELD(me). LEFT, RIGHT: a
+ * record that the end of that side received is lent out in place; the entry's `block` is its index
+ * in `borrowed`.
+ */
+enum { LOAN_PIPE_BLOCK = 16, LOAN_PIPE_LEFT, LOAN_PIPE_RIGHT };
+
+#endif

@@ -1,0 +1,322 @@
+/*
+ * From an end's address to this thread's handle, and who owns the end.
+ *
+ * Crash points: an owner that dies right after its CAS is named by the word, and its end is closed
+ * for it. A closer that dies after its end is CLOSED and before the other one says PEER_CLOSED: who
+ * waits there looks at both words, and recover_process sets it again.
+ */
+#include "base/error.h"
+#include "base/kernel.h"
+#include "ring/pipe.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SPIN_FIRST 400u
+#define GIVE_MOST 8192u
+
+/* ---- the parts of the body ---- */
+
+uint32_t
+pipe_ring_bytes(const shoal_arena *a, const struct pipe *p)
+{
+	uint32_t ring = p->ring_bytes;
+	if (ring < RING_MIN || ring > RING_MAX || (ring & (ring - 1)))
+		return 0;
+	uint64_t rows = p->flags & SHOAL_PIPE_SHARED_ENDS ? 2 * sizeof(word64) * a->members_max : 0;
+	uint64_t needed = PIPE_RINGS_AT + 2 * (uint64_t)ring + rows;
+	return needed <= block_bytes(a, arena_offset(a, p)) ? ring : 0;
+}
+
+char *
+pipe_ring(struct pipe *p, uint32_t ring_bytes, unsigned side)
+{
+	return (char *)p + PIPE_RINGS_AT + (uint64_t)side * ring_bytes;
+}
+
+word64 *
+pipe_users(struct pipe *p, uint32_t ring_bytes, uint32_t members_max, unsigned side)
+{
+	char *rows = (char *)p + PIPE_RINGS_AT + 2 * (uint64_t)ring_bytes;
+	return (word64 *)(void *)rows + (uint64_t)side * members_max;
+}
+
+/* ---- closing ---- */
+
+static bool
+same_owner(uint64_t a, uint64_t b)
+{
+	return ((a ^ b) & ~OWNER_PEER_CLOSED) == 0;
+}
+
+void
+pipe_shut_end(shoal_arena *a, struct pipe *p, unsigned side, uint64_t seen)
+{
+	word64 *owner = &p->end[side].owner;
+	uint64_t now = load_acquire(owner);
+	while (same_owner(now, seen) && !(now & OWNER_CLOSED)) {
+		uint64_t closed = (now & (OWNER_NONCE | OWNER_PEER_CLOSED)) | OWNER_CLOSED;
+		if (cas64_seq_cst(owner, now, closed))
+			break;
+		now = load_acquire(owner);
+	}
+	if (!(load_acquire(owner) & OWNER_CLOSED))
+		return;
+	fetch_or_seq_cst(&p->end[!side].owner, OWNER_PEER_CLOSED);
+	way_drain(a, p, !side);
+	way_wake_all(&p->way[0]);
+	way_wake_all(&p->way[1]);
+}
+
+/* Whether a process that uses the end is left. */
+static bool
+has_users(shoal_arena *a, const word64 *row)
+{
+	for (uint32_t i = 0; i < a->members_max; i++) {
+		uint64_t user = load_seq_cst(&row[i]);
+		if ((user & USER_STATE) == 1 && !process_gone(a, i, (uint32_t)(user >> 2)))
+			return true;
+	}
+	return false;
+}
+
+void
+pipe_leave_users(shoal_arena *a, struct pipe *p, unsigned side, uint32_t process, uint64_t word)
+{
+	uint32_t ring = pipe_ring_bytes(a, p);
+	if (!ring)
+		return;
+	word64 *row = pipe_users(p, ring, a->members_max, side);
+	cas64_seq_cst(&row[process], word, (word & ~(uint64_t)USER_STATE) | 2);
+	if (!has_users(a, row))
+		pipe_shut_end(a, p, side, load_acquire(&p->end[side].owner));
+}
+
+/* ---- whose ---- */
+
+static int
+closed_error(void)
+{
+	return fail_quiet(-EPIPE, "this end of the pipe is closed, or the pipe was destroyed");
+}
+
+static const char *
+side_name(const struct pipe_handle *h)
+{
+	return h->end->side ? "right" : "left";
+}
+
+static int
+busy_error(const struct pipe_handle *h, pid_t pid)
+{
+	return fail(-EBUSY,
+	            "the %s end of the pipe belongs to process %d; that one can shoal_pipe_give it, or "
+	            "create the pipe with SHOAL_PIPE_SHARED_ENDS for several processes at one end",
+	            side_name(h), (int)pid);
+}
+
+static uint64_t
+my_word(const struct pipe_handle *h)
+{
+	uint32_t process = h->arena->process;
+	return h->nonce | OWNER_OWNED | (uint64_t)process << 32 | process_generation(h->arena, process);
+}
+
+/* The last owner may have published without moving `tail`, and taken without moving `done`. */
+static void
+resume(struct pipe_handle *h)
+{
+	struct pipe_way *tx = h->tx, *rx = h->rx;
+	if (tx)
+		{
+		uint64_t from = load_relaxed(&tx->tail) & ~UINT64_C(7);
+		store_relaxed(&tx->tail, way_end(h->tx_ring, h->mask, from));
+		store_relaxed(&tx->limit, 0);
+	}
+	if (rx && load_relaxed(&rx->taken) > load_relaxed(&rx->done))
+		store_release(&rx->done, load_relaxed(&rx->taken));
+}
+
+/* Somebody else's by the word: 0 when that one is gone, and the end closed with it. */
+static int
+others(struct pipe_handle *h, uint64_t word)
+{
+	uint32_t process = (uint32_t)(word >> 32) & 0xfff;
+	if (word & OWNER_GIVEN) {
+		pid_t to = (pid_t)(uint32_t)word;
+		if (to == getpid())
+			return 0;
+		if (!kernel_process_ended(to, load_relaxed(&h->end->given_start)))
+			return busy_error(h, to);
+	} else if (!process_gone(h->arena, process, (uint32_t)word)) {
+		return busy_error(h, process_pid(h->arena, process));
+	}
+	pipe_shut_end(h->arena, h->pipe, h->end->side, word);
+	return closed_error();
+}
+
+/* Registers this process as a user of a shared end. */
+static int
+join_users(struct pipe_handle *h)
+{
+	uint64_t before = load_relaxed(h->user);
+	if (before == (h->user_word ^ USER_STATE))
+		return closed_error();
+	if (before != h->user_word) {
+		store_seq_cst(h->user, h->user_word);
+		fence_seq_cst();
+	}
+	return load_acquire(&h->end->owner) & OWNER_CLOSED ? closed_error() : 0;
+}
+
+/* The owner word says that the end is mine, or nobody's where I only look; else why not. */
+static int
+claim(struct pipe_handle *h, enum pipe_intent intent, uint64_t *word)
+{
+	for (;;) {
+		uint64_t w = *word = load_acquire(&h->end->owner), mine = my_word(h);
+		if (w & OWNER_CLOSED)
+			return closed_error();
+		if (w & OWNER_SHARED)
+			return intent == PIPE_CLAIM ? join_users(h) : 0;
+		if (same_owner(w, mine))
+			return 0;
+		if (w & (OWNER_OWNED | OWNER_GIVEN)) {
+			int rc = others(h, w);
+			if (rc)
+				return rc;
+		}
+		if (intent == PIPE_LOOK)
+			return 0;
+		if (cas64_seq_cst(&h->end->owner, w, mine | (w & OWNER_PEER_CLOSED)))
+			resume(h);
+		/* Those who wait for this end watch its owner's life from now on. */
+		way_wake_all(&h->pipe->way[0]);
+		way_wake_all(&h->pipe->way[1]);
+	}
+}
+
+/* ---- the handle ---- */
+
+static void
+find_ways(struct pipe_handle *h)
+{
+	struct pipe *p = h->pipe;
+	unsigned side = h->end->side & 1;
+	uint32_t ring = (uint32_t)h->mask + 1;
+	bool simplex = p->flags & SHOAL_PIPE_SIMPLEX;
+	if (!simplex || side == SHOAL_RIGHT) {
+		h->tx = &p->way[side];
+		h->tx_ring = pipe_ring(p, ring, side);
+	}
+	if (!simplex || side == SHOAL_LEFT) {
+		h->rx = &p->way[!side];
+		h->rx_ring = pipe_ring(p, ring, !side);
+	}
+}
+
+static int
+fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
+{
+	struct pipe *p = pipe_of_end(end);
+	uint32_t object = object_of_body(a, p, SHOAL_KIND_PIPE);
+	uint32_t ring = pipe_ring_bytes(a, p);
+	if (!ring)
+		return fail(-EPROTO, "the pipe of object %u is damaged: shared memory was overwritten",
+		            object);
+	*h = (struct pipe_handle){
+		.end = end,
+		.mine = UINT64_MAX,
+		.epoch = arena_epoch(),
+		.object = object,
+		.side = end->side & 1,
+		.seat = a->seat,
+		.fenced = !(a->flags & ARENA_MEMBARRIER),
+		.mask = ring - 1,
+		.long_limit = ring / 4 + 1,
+		.give_after = ring / 8 < GIVE_MOST ? ring / 8 : GIVE_MOST,
+		.spin = SPIN_FIRST,
+		.nonce = load_relaxed(&end->owner) & OWNER_NONCE,
+		.pipe = p,
+		.arena = a,
+	};
+	find_ways(h);
+	if (p->flags & SHOAL_PIPE_SHARED_ENDS) {
+		h->shared = true;
+		h->user = pipe_users(p, ring, a->members_max, end->side & 1) + a->process;
+		h->user_word = pipe_user_word(process_generation(a, a->process), 1);
+	}
+	return 0;
+}
+
+static int
+find_handle(struct shoal_thread *t, shoal_arena *a, shoal_pipe_end *end, struct pipe_handle **out)
+{
+	if (!t->pipes && !(t->pipes = calloc(PIPE_HANDLES, sizeof(struct pipe_handle))))
+		return fail(-ENOMEM, "no memory for this thread's handles");
+	struct pipe_handle *h = *out = pipe_handle_slot(t, end);
+	if (h->end == end && h->epoch == arena_epoch() && h->arena == a &&
+	    (load_relaxed(&end->owner) & OWNER_NONCE) == h->nonce)
+		return 0;
+	return fill_handle(h, a, end);
+}
+
+/* From now on the fast path may be taken as long as the owner word stays as it is. */
+static void
+settle(struct pipe_handle *h, struct member *me, uint64_t word)
+{
+	bool quick = !h->shared && !h->fenced;
+	if (h->mine != word)
+		h->data_armed = h->room_armed = false;
+	h->mine = word;
+	h->quick_rx = quick ? h->rx : NULL;
+	h->quick_tx = quick && !(word & OWNER_PEER_CLOSED) ? h->tx : NULL;
+	store_relaxed(&h->end->tag, member_tag(h->arena, me));
+}
+
+static int
+enter_claiming(struct pipe_handle *h, enum pipe_intent intent)
+{
+	uint64_t word;
+	int rc = claim(h, intent, &word);
+	if (rc == 0 && intent == PIPE_CLAIM)
+		settle(h, h->me, word);
+	return rc;
+}
+
+static void
+begin(struct shoal_thread *t, struct pipe_handle *h)
+{
+	t->busy = 1;
+	store_relaxed(&h->me->call.object, h->object);
+	if (h->fenced)
+		fence_seq_cst();
+	fence_compiler();
+}
+
+int
+pipe_enter(shoal_pipe_end *end, enum pipe_intent intent, struct shoal_thread **t,
+           struct pipe_handle **h)
+{
+	*t = thread_self();
+	if (intent == PIPE_CLAIM && (*h = pipe_enter_quick(*t, end)))
+		return 0;
+	shoal_arena *a = arena_of(end);
+	struct member *me;
+	if (!a)
+		stop("%p is no end of a pipe in a mapped arena", (void *)end);
+	int rc = member_here(a, t, &me);
+	if (rc)
+		return rc;
+	if ((*t)->busy)
+		return fail(-EDEADLK, "a pipe call in a signal handler that interrupted another call");
+	rc = find_handle(*t, a, end, h);
+	if (rc)
+		return rc;
+	(*h)->me = me;
+	begin(*t, *h);
+	rc = enter_claiming(*h, intent);
+	if (rc)
+		pipe_leave(*t, *h);
+	return rc;
+}

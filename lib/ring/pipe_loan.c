@@ -1,0 +1,301 @@
+/*
+ * Loans of a pipe: reserve and commit, borrow and release.
+ *
+ * reserve takes a block and no place, so nobody waits for it. borrow lends the record where it
+ * lies: the writer passes its bytes by until the loan ends, in whatever order loans end. A message
+ * that came in a block frees its place at once.
+ *
+ * Crash points: the entry of the loan is filled before the hand is cleared, and before a record
+ * counts as lent; recovery ends what the entry names by one CAS from exactly what it says (block
+ * HELD(dead), borrowed position), so ending it twice does nothing.
+ */
+#include "base/error.h"
+#include "ring/loan.h"
+#include "ring/pipe.h"
+
+static int
+too_many(void)
+{
+	return fail(-EBUSY, "this thread has %d loans out already; release some", LOANS_MAX);
+}
+
+static void
+fill_loan(shoal_loan *out, struct pipe_handle *h, struct member *me, const struct loan_entry *l,
+          uint32_t way)
+{
+	out->kind = LOAN_OF_PIPE | way;
+	out->deliveries = way == LOAN_RECEIVED;
+	out->internal_[LOAN_RING] = (uintptr_t)h->end;
+	out->internal_[LOAN_ENTRY] = (uint64_t)(l - me->loans);
+	out->internal_[LOAN_POS] = load_relaxed(&l->pos);
+	out->internal_[LOAN_TAG] = member_tag(h->arena, me);
+	out->internal_[LOAN_BLOCK_OFFSET] = load_relaxed(&l->block);
+}
+
+/* ---- reserve, commit ---- */
+
+static int
+reserve(struct pipe_handle *h, struct shoal_thread *t, size_t bytes, shoal_loan *out)
+{
+	struct member *me = pipe_me(h, t);
+	if (!h->tx)
+		return fail(-EPERM, "the left end of a SIMPLEX pipe only receives");
+	if (pipe_end_closed(h) || pipe_peer_closed(h))
+		return fail_quiet(-EPIPE, "the other end of the pipe is closed: nobody would receive it");
+	struct loan_entry *l = loan_free_entry(me);
+	if (!l)
+		return too_many();
+	uint64_t block;
+	int rc = block_take(h->arena, t, me, bytes < LINE ? LINE : bytes, &block);
+	if (rc)
+		return rc;
+	loan_fill(l, h->object, 0, block, LOAN_PIPE_BLOCK);
+	hand_clear(&me->hand);
+	*out = (shoal_loan){ .data = arena_at(h->arena, block), .bytes = bytes };
+	fill_loan(out, h, me, l, LOAN_TO_SEND);
+	return 0;
+}
+
+int
+shoal_pipe_reserve(shoal_pipe_end *end, size_t bytes, shoal_time timeout, shoal_loan *out)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	(void)timeout; /* it takes no place, so there is nothing to wait for */
+	if (bytes > PIPE_MESSAGE_MAX)
+		return fail(-EMSGSIZE, "a message of %zu bytes: the most is %llu", bytes,
+		            (unsigned long long)PIPE_MESSAGE_MAX);
+	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
+	if (rc)
+		return rc;
+	rc = reserve(h, t, bytes, out);
+	pipe_leave(t, h);
+	return rc;
+}
+
+static int
+ended(void)
+{
+	return fail(-EINVAL, "the loan has ended already");
+}
+
+/* The loan's handle and entry, if it is this thread's. */
+static int
+enter_loan(const shoal_loan *loan, struct shoal_thread **t, struct pipe_handle **h,
+           struct loan_entry **l)
+{
+	shoal_pipe_end *end = (shoal_pipe_end *)(uintptr_t)loan->internal_[LOAN_RING];
+	int rc = pipe_enter(end, PIPE_CLAIM, t, h);
+	if (rc)
+		return rc;
+	struct member *me = pipe_me(*h, *t);
+	*l = &me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	if (loan->internal_[LOAN_TAG] != member_tag((*h)->arena, me))
+		rc = fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
+	else if (!load_relaxed(&(*l)->state))
+		rc = ended();
+	if (rc)
+		pipe_leave(*t, *h);
+	return rc;
+}
+
+/* The entry names the block until it is sent; the hand does from before its word changes. */
+static int
+commit(struct pipe_handle *h, struct shoal_thread *t, struct loan_entry *l, size_t bytes,
+       shoal_time timeout)
+{
+	uint64_t block = load_relaxed(&l->block);
+	struct hand *hand = &pipe_me(h, t)->hand;
+	if (bytes > block_bytes(h->arena, block))
+		return fail(-EMSGSIZE, "%zu bytes are more than were reserved", bytes);
+	hand_fill(hand, HAND_TAKE, 0, 0, block);
+	int rc = send_block(h, t, block, bytes, timeout);
+	if (rc == 0)
+		loan_clear(l);
+	else
+		hand_clear(hand);
+	return rc;
+}
+
+int
+pipe_loan_commit(shoal_loan *loan, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	struct loan_entry *l;
+	int rc = enter_loan(loan, &t, &h, &l);
+	if (rc)
+		return rc;
+	void *old = robust_pending_set(t, &h->tx->data.wait);
+	rc = commit(h, t, l, loan->bytes, timeout);
+	robust_pending_restore(t, old);
+	pipe_leave(t, h);
+	if (rc == 0)
+		loan->kind = 0;
+	return rc;
+}
+
+/* ---- borrow, release ---- */
+
+static int
+lend_place(struct pipe_handle *h, const struct pipe_message *m, struct loan_entry *l)
+{
+	struct pipe_way *w = h->rx;
+	unsigned i = 0;
+	while (i < BORROWED_MAX && load_relaxed(&w->borrowed[i]))
+		i++;
+	if (i == BORROWED_MAX)
+		return fail(-EBUSY, "%u messages of this end are borrowed already; release some",
+		            BORROWED_MAX);
+	loan_fill(l, h->object, m->pos, i, h->end->side ? LOAN_PIPE_RIGHT : LOAN_PIPE_LEFT);
+	fence_crash();
+	store_relaxed(&w->borrowing, 1);
+	store_release(&w->borrowed[i], m->pos | 1);
+	store_relaxed(&w->taken, m->next);
+	recv_pass(h, m);
+	return 0;
+}
+
+static int
+lend(struct pipe_handle *h, struct member *me, const struct pipe_message *m, struct loan_entry *l,
+     shoal_loan *out)
+{
+	int rc = m->block ? recv_take_block(h, me, m) : lend_place(h, m, l);
+	if (rc)
+		return rc;
+	if (m->block) {
+		loan_fill(l, h->object, m->pos, m->block, LOAN_PIPE_BLOCK);
+		hand_clear(&me->hand);
+	}
+	void *data = m->block ? arena_at(h->arena, m->block) : m->data;
+	*out = (shoal_loan){ .data = data, .bytes = m->bytes };
+	fill_loan(out, h, me, l, LOAN_RECEIVED);
+	return 0;
+}
+
+int
+shoal_pipe_borrow(shoal_pipe_end *end, shoal_time timeout, shoal_loan *out)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
+	if (rc)
+		return rc;
+	struct pipe_wait w = { .timeout = timeout };
+	struct pipe_message m;
+	void *old = t->robust->pending;
+	struct member *me = pipe_me(h, t);
+	struct loan_entry *l = loan_free_entry(me);
+	rc = l ? recv_next(h, t, &w, &m) : too_many();
+	if (rc == 0) {
+		rc = lend(h, me, &m, l, out);
+		recv_give_back(h, t);
+	}
+	robust_pending_restore(t, old);
+	pipe_leave(t, h);
+	return rc;
+}
+
+/* The space is the writer's again; `borrowed` is what a writer asleep watches. */
+static void
+end_place(struct pipe_way *w, const struct loan_entry *l)
+{
+	uint64_t pos = load_relaxed(&l->pos), i = load_relaxed(&l->block);
+	if (i < BORROWED_MAX)
+		cas64_seq_cst(&w->borrowed[i], pos | 1, 0);
+	fence_seq_cst();
+	if (load_relaxed(&w->room_any))
+		way_wake_writers(w);
+}
+
+void
+pipe_end_loan(shoal_arena *a, struct pipe *p, const struct loan_entry *l, uint32_t tag)
+{
+	uint32_t state = load_relaxed(&l->state);
+	uint64_t block = load_relaxed(&l->block);
+	if (state == LOAN_PIPE_BLOCK)
+		block_reclaim(a, block, block_word(BLOCK_HELD, 0, tag));
+	else
+		end_place(&p->way[state == LOAN_PIPE_LEFT ? SHOAL_RIGHT : SHOAL_LEFT], l);
+}
+
+/* Ends without the end's handle, which may be closed or given away by now. */
+void
+pipe_loan_release(shoal_loan *loan)
+{
+	shoal_pipe_end *end = (shoal_pipe_end *)(uintptr_t)loan->internal_[LOAN_RING];
+	shoal_arena *a = arena_of(end);
+	struct shoal_thread *t;
+	struct member *me;
+	if (!a || member_here(a, &t, &me) || loan->internal_[LOAN_TAG] != member_tag(a, me))
+		stop("shoal_loan_release: the loan belongs to another thread; shoal_loan_adopt moves it");
+	if (t->busy)
+		stop("shoal_loan_release in a signal handler that interrupted another call");
+	struct loan_entry *l = &me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	loan->kind = 0;
+	if (!load_relaxed(&l->state))
+		return;
+	t->busy = 1;
+	if (load_relaxed(&l->state) == LOAN_PIPE_BLOCK) {
+		block_give(a, me, load_relaxed(&l->block));
+	} else {
+		struct pipe *p = pipe_of_end(end);
+		void *old = robust_pending_set(t, &p->way[!(end->side & 1)].room.wait);
+		pipe_end_loan(a, p, l, member_tag(a, me));
+		robust_pending_restore(t, old);
+	}
+	loan_clear(l);
+	t->busy = 0;
+}
+
+/* ---- adopt ---- */
+
+/*
+ * Crash points: mine is filled before the other's is cleared. In between both name it, and each is
+ * ended by a CAS from what it names; the block is HELD by one of the two.
+ */
+static int
+adopt(shoal_arena *a, struct member *from, uint32_t tag, struct member *me, shoal_loan *loan)
+{
+	struct loan_entry *l = loan_free_entry(me);
+	const struct loan_entry *old = &from->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	uint32_t state = load_relaxed(&old->state);
+	uint64_t block = load_relaxed(&old->block);
+	if (!l)
+		return too_many();
+	if (member_state(a, tag) != MEMBER_ALIVE || !state)
+		return ended();
+	if (load_relaxed(&from->process) != a->process)
+		return fail(-EPERM, "the loan belongs to another process");
+	loan_fill(l, load_relaxed(&old->object), load_relaxed(&old->pos), block, state);
+	if (state == LOAN_PIPE_BLOCK)
+		cas64_acq_rel(block_word_at(a, block), block_word(BLOCK_HELD, 0, tag),
+		              block_word(BLOCK_HELD, 0, member_tag(a, me)));
+	loan_clear(&from->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX]);
+	loan->internal_[LOAN_ENTRY] = (uint64_t)(l - me->loans);
+	loan->internal_[LOAN_TAG] = member_tag(a, me);
+	return 0;
+}
+
+int
+pipe_loan_adopt(shoal_loan *loan)
+{
+	shoal_arena *a = arena_of((void *)(uintptr_t)loan->internal_[LOAN_RING]);
+	struct shoal_thread *t;
+	struct member *me;
+	if (!a)
+		return ended();
+	int rc = member_here(a, &t, &me);
+	if (rc)
+		return rc;
+	if (t->busy)
+		return fail(-EDEADLK, "shoal_loan_adopt in a signal handler inside another call");
+	uint32_t tag = (uint32_t)loan->internal_[LOAN_TAG];
+	struct member *from = member_of_tag(a, tag);
+	if (from == me)
+		return 0;
+	t->busy = 1;
+	rc = from ? adopt(a, from, tag, me, loan) : ended();
+	t->busy = 0;
+	return rc;
+}

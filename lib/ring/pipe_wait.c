@@ -1,0 +1,278 @@
+/*
+ * How a call on a pipe waits: off the line for a moment, spinning, then asleep; and how it learns
+ * that nobody will come.
+ *
+ * A sleeper watches its gate, the word that the event changes, and the life word of a member of the
+ * process that owns the other end (sync/gate.h). Where that process shows no living member (its
+ * threads have left the arena, or it was only promised the end) nothing tells of its death but its
+ * pidfd, and sleeps are cut into slices of FUTEX_SLICE_NS. So are those for room: the reader does
+ * not wake a writer for every few bytes.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/kernel.h"
+#include "ring/pipe.h"
+#include "ring/poller.h"
+
+/*
+ * A futex wake between idle CPUs of a virtual machine takes about as long as SPIN_MOST pauses. A
+ * spin that was of use doubles the next one, one in vain halves it.
+ */
+#define SPIN_MOST 1600u
+#define SPIN_LEAST 16u
+#define SLIP_PAUSES 64u
+#define YIELDS 3u
+#define PEER_LOOK_NS INT64_C(1000000)
+
+/* ---- the other end ---- */
+
+static shoal_pipe_end *
+other_end(const struct pipe_handle *h)
+{
+	return &h->pipe->end[!h->end->side];
+}
+
+bool
+pipe_end_closed(const struct pipe_handle *h)
+{
+	if ((load_acquire(&h->end->owner) & (OWNER_CLOSED | OWNER_NONCE)) != h->nonce)
+		return true;
+	return h->user && load_relaxed(h->user) != h->user_word;
+}
+
+bool
+pipe_peer_closed(const struct pipe_handle *h)
+{
+	if (load_acquire(&h->end->owner) & OWNER_PEER_CLOSED)
+		return true;
+	return load_acquire(&other_end(h)->owner) & OWNER_CLOSED;
+}
+
+/* A living member of the process, or NULL. */
+static struct member *
+living_member(const shoal_arena *a, uint32_t process, uint32_t hint)
+{
+	struct member *m = member_of_tag(a, hint);
+	if (m && member_state(a, hint) == MEMBER_ALIVE && load_relaxed(&m->process) == process)
+		return m;
+	uint32_t high = load_acquire(&a->header->members_high);
+	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
+		m = arena_member(a, i);
+		uint32_t life = load_acquire(&m->life.word);
+		if (life && !(life & FUTEX_DIED) && load_acquire(&m->process) == process)
+			return m;
+	}
+	return NULL;
+}
+
+/*
+ * Finishes what the members of the process left, which may close its ends; then closes this one if
+ * that is due.
+ */
+static bool
+process_ended(struct pipe_handle *h, struct shoal_thread *t, uint32_t process, uint32_t generation)
+{
+	if (process < h->arena->members_max && living_member(h->arena, process, 0))
+		return false;
+	member_recover_all(h->arena, t, pipe_me(h, t));
+	return process_gone(h->arena, process, generation);
+}
+
+/*
+ * The owner of an end as `word` says: gone? *life is a word that tells of its death, NULL where
+ * none does.
+ */
+static bool
+owner_gone(struct pipe_handle *h, struct shoal_thread *t, const shoal_pipe_end *end, uint64_t word,
+           struct member **life)
+{
+	if (word & OWNER_GIVEN)
+		return kernel_process_ended((pid_t)(uint32_t)word, load_relaxed(&end->given_start));
+	if (!(word & OWNER_OWNED))
+		return false;
+	uint32_t process = (uint32_t)(word >> 32) & 0xfff;
+	*life = living_member(h->arena, process, load_relaxed(&end->tag));
+	return !*life && process_ended(h, t, process, (uint32_t)word);
+}
+
+/* SHARED_ENDS: the users are gone one by one, and the last one closes the end. */
+static void
+look_at_users(struct pipe_handle *h, struct shoal_thread *t, unsigned side, struct member **life)
+{
+	struct pipe *p = h->pipe;
+	uint32_t count = h->arena->members_max;
+	const word64 *row = pipe_users(p, (uint32_t)h->mask + 1, count, side);
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t user = load_acquire(&row[i]);
+		if ((user & USER_STATE) != 1)
+			continue;
+		*life = living_member(h->arena, i, load_relaxed(&p->end[side].tag));
+		if (*life)
+			return;
+		if (process_ended(h, t, i, (uint32_t)(user >> 2)))
+			pipe_leave_users(h->arena, p, side, i, user);
+	}
+}
+
+/*
+ * True: the other end is closed by now. Else *life may tell when that changes; *known: it is
+ * somebody's.
+ */
+static bool
+look_at_peer(struct pipe_handle *h, struct shoal_thread *t, struct member **life, bool *known)
+{
+	shoal_pipe_end *end = other_end(h);
+	uint64_t word = load_acquire(&end->owner);
+	*life = NULL;
+	*known = word & (OWNER_OWNED | OWNER_GIVEN | OWNER_SHARED);
+	if (word & OWNER_SHARED)
+		look_at_users(h, t, end->side, life);
+	else if (owner_gone(h, t, end, word, life))
+		pipe_shut_end(h->arena, h->pipe, end->side, word);
+	return pipe_peer_closed(h);
+}
+
+bool
+pipe_peer_gone(struct pipe_handle *h, struct shoal_thread *t)
+{
+	uint32_t tag = load_relaxed(&other_end(h)->tag);
+	if (member_state(h->arena, tag) == MEMBER_ALIVE)
+		return false;
+	int64_t now = clock_now();
+	if (now - h->peer_seen_ns < PEER_LOOK_NS)
+		return false;
+	h->peer_seen_ns = now;
+	struct member *life;
+	bool known;
+	return look_at_peer(h, t, &life, &known);
+}
+
+/* ---- the wait ---- */
+
+static struct pipe_gates *
+gates_of(const struct pipe_handle *h, const struct pipe_wait *w)
+{
+	return w->readers ? &h->rx->data : &h->tx->room;
+}
+
+/*
+ * More than one message since the last wait: the other side is at it, and is left in peace to fill
+ * several lines.
+ */
+static void
+slip(struct pipe_handle *h, const struct pipe_wait *w)
+{
+	uint64_t count = load_relaxed(w->readers ? &h->rx->received : &h->tx->sent);
+	uint64_t *before = w->readers ? &h->received_before : &h->sent_before;
+	bool burst = count - *before > 1;
+	*before = count;
+	for (uint32_t i = 0; burst && i < SLIP_PAUSES; i++)
+		cpu_relax();
+}
+
+/* A descriptor that said there was something is told that there is nothing. */
+static int
+begin(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
+{
+	poller_rearm(&gates_of(h, w)->poll);
+	if (w->timeout <= 0) {
+		if (pipe_peer_gone(h, t))
+			return 0;
+		return fail_quiet(-EAGAIN, "the pipe would have to wait, and the timeout is 0");
+	}
+	w->began = true;
+	slip(h, w);
+	w->deadline = w->timeout == SHOAL_FOREVER ? CLOCK_NEVER : clock_deadline(w->timeout);
+	return 0;
+}
+
+static bool
+spin(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 *word,
+     uint64_t seen)
+{
+	for (; w->pauses < h->spin; w->pauses++) {
+		if (load_relaxed(word) != seen || unlikely(load_relaxed(&t->interrupt))) {
+			h->spin = h->spin * 2 < SPIN_MOST ? h->spin * 2 : SPIN_MOST;
+			return true;
+		}
+		cpu_relax();
+	}
+	return false;
+}
+
+/*
+ * A gate that this thread has armed behind a barrier, and that is armed still, was never open
+ * since: nobody else of this end arms it, and a waker that opens it looks for sleepers in the same
+ * step. Then the barrier would tell nothing new.
+ */
+static void
+arm(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
+{
+	word32 *gate = w->poll ? &gates_of(h, w)->poll : &gates_of(h, w)->wait;
+	bool *mine = w->readers ? &h->data_armed : &h->room_armed;
+	robust_pending_set(t, gate);
+	if (h->shared || w->poll || !*mine || load_acquire(gate) != GATE_ARMED)
+		gate_arm(gate, !h->fenced);
+	*mine = !w->poll;
+	w->armed = true;
+	h->spin = h->spin / 2 > SPIN_LEAST ? h->spin / 2 : SPIN_LEAST;
+}
+
+static int
+sleep_on(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 *word,
+         uint64_t seen)
+{
+	word32 *gate = w->poll ? &gates_of(h, w)->poll : &gates_of(h, w)->wait;
+	struct futex_watch watch[3] = { { gate, GATE_ARMED },
+		                        { low_half(word), (uint32_t)seen } };
+	unsigned n = 2;
+	struct member *life;
+	bool known;
+	if (look_at_peer(h, t, &life, &known))
+		return 0;
+	int64_t until = w->deadline;
+	if (life) {
+		uint32_t alive = load_acquire(&life->life.word);
+		if (!alive || alive & FUTEX_DIED)
+			return 0;
+		watch[n++] = (struct futex_watch){ &life->life.word, alive };
+	}
+	if ((known && !life) || !w->readers)
+		until = clock_sooner(until, FUTEX_SLICE_NS);
+	int rc = gate_sleep(t, watch, n, until);
+	w->armed = false;
+	w->slept = true;
+	return rc == -ETIMEDOUT && until < w->deadline ? 0 : rc;
+}
+
+int
+pipe_wait(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 *word,
+          uint64_t seen)
+{
+	if (!w->began) {
+		int rc = begin(h, t, w);
+		if (rc || w->timeout <= 0)
+			return rc;
+	}
+	if (unlikely(thread_interrupted(t)))
+		return fail_quiet(-ECANCELED, "the wait was interrupted by shoal_thread_interrupt");
+	if (!w->armed) {
+		if (spin(h, t, w, word, seen))
+			return 0;
+		if (w->yields < YIELDS) {
+			w->yields++;
+			kernel_yield();
+			return 0;
+		}
+		if (clock_now() >= w->deadline)
+			return fail_quiet(-ETIMEDOUT, "the pipe did not become ready in time");
+		arm(h, t, w);
+		return 0;
+	}
+	int rc = sleep_on(h, t, w, word, seen);
+	if (rc == -ETIMEDOUT)
+		return fail_quiet(rc, "the pipe did not become ready in time");
+	if (rc == -ECANCELED)
+		return fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt");
+	return 0;
+}

@@ -1,0 +1,317 @@
+/*
+ * put: one CAS claims a place, one store publishes it.
+ *
+ * Crash points, by what the next one to come finds:
+ *	before the claim            nothing happened; a block is HELD(me) and named by my hand
+ *	place WRITING(me)           a hole, made by the first getter that meets it; the block as before
+ *	block PLACE(q,p), not FULL  the hand still names it; recovery sees that the place is a hole and
+ *	                            frees it
+ *	place FULL                  the message is there; the hand names a block that is its place's
+ *	                            affair
+ *	before the wake             list_op_pending names the getters' gate: the kernel wakes one
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "ring/copy.h"
+#include "ring/queue.h"
+
+static ALWAYS_INLINE bool
+claim(struct cursor *c, uint64_t place)
+{
+	const shoal_queue *q = c->queue;
+	struct slot *s = queue_slot(q, place);
+	uint64_t empty = slot_word(EMPTY, queue_lap(q, place), 0, 0);
+	if (load_acquire(&s->turn) != empty)
+		return false;
+	store_relaxed(&c->me->call.pos, place);
+	return cas64_acq_rel(&s->turn, empty, slot_word(WRITING, queue_lap(q, place), c->tag, 0));
+}
+
+static ALWAYS_INLINE void
+advance(struct cursor *c, uint64_t place)
+{
+	c->put = place + 1;
+	c->put_burst++;
+	if ((c->put & (HINT_EVERY - 1)) == 0)
+		store_relaxed(&c->queue->tail, c->put);
+	/* One who takes what it put itself has nobody to keep away from. */
+	if (unlikely((c->put & c->queue->keep_every) == 0) && c->get + c->queue->mask < c->put)
+		queue_keep_distance(c->queue, load_relaxed(&c->queue->head) + c->queue->mask + 1 - c->put,
+		                    &c->put_burst);
+}
+
+static int
+refuse(const shoal_queue *q)
+{
+	if (load_relaxed(&q->closing) == QUEUE_DESTROYED)
+		return fail_quiet(-EPIPE, "the queue was destroyed");
+	return fail_quiet(-EPIPE, "the queue is closed: nothing can be put");
+}
+
+static inline void
+wake_getters(shoal_queue *q)
+{
+	fence_compiler();
+	if (unlikely(load_relaxed(&q->get_any)))
+		queue_wake_getters(q);
+}
+
+/*
+ * A place of my own, WRITING(me): found, waited for. What this call has put already must be known
+ * before it sleeps.
+ */
+static int
+claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t *place)
+{
+	shoal_queue *q = c->queue;
+	for (;;) {
+		uint64_t word;
+		enum walk_end end = walk_put(q, &c->put, &word);
+		if (end == WALK_END || load_relaxed(&q->closing))
+			return refuse(q);
+		if (end == WALK_READY) {
+			*place = c->put;
+			if (claim(c, *place))
+				return 0;
+			continue;
+		}
+		store_relaxed(&q->tail, c->put);
+		wake_getters(q);
+		int rc = queue_wait(c, t, s, c->put, word);
+		if (rc)
+			return rc;
+	}
+}
+
+/*
+ * What the next putter would meet behind this one's place: anything but a wait for a living member.
+ */
+static bool
+is_more(const struct cursor *c)
+{
+	uint64_t place = c->put + 1, word;
+	if (walk_put(c->queue, &place, &word) != WALK_WAIT)
+		return true;
+	return slot_owner(word) && member_state(c->arena, slot_owner(word)) != MEMBER_ALIVE;
+}
+
+/* One who was woken lets the next putter go on if there is room for it too. */
+static void
+pass_on(struct cursor *c, struct shoal_thread *t, const struct sleeper *s)
+{
+	if (s->slept && is_more(c))
+		queue_wake_putters(c->queue);
+	robust_pending_set(t, &c->queue->get.wait);
+}
+
+static inline int
+claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t *place)
+{
+	*place = c->put;
+	if (likely(claim(c, *place)))
+		return 0;
+	int rc = claim_slow(c, t, s, place);
+	if (unlikely(rc == 0 && (s->slept || s->armed)))
+		pass_on(c, t, s);
+	else if (unlikely(rc == -EPIPE && s->slept))
+		queue_wake_putters(c->queue); /* the closer may have died before it told all */
+	return rc;
+}
+
+static ALWAYS_INLINE void
+publish_inline(struct cursor *c, uint64_t place, const void *message, size_t bytes)
+{
+	const shoal_queue *q = c->queue;
+	struct slot *s = queue_slot(q, place);
+	queue_prefetch(q, place, true);
+	store_relaxed(&s->bytes, (uint32_t)bytes);
+	store_relaxed(&s->flags, SLOT_INLINE);
+	copy_bytes(s->payload, message, bytes);
+	queue_publish(c, s, slot_word(FULL, queue_lap(q, place), 0, 0));
+}
+
+/* The common case by itself: open, and the next place is free. */
+static ALWAYS_INLINE bool
+put_at_once(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes)
+{
+	shoal_queue *q = c->queue;
+	uint64_t place = c->put;
+	if (unlikely(load_relaxed(&q->closing) || bytes > q->slot_bytes))
+		return false;
+	void *old = robust_pending_set(t, &q->get.wait);
+	bool mine = claim(c, place);
+	if (likely(mine)) {
+		publish_inline(c, place, message, bytes);
+		advance(c, place);
+		wake_getters(q);
+	}
+	robust_pending_restore(t, old);
+	return mine;
+}
+
+int
+put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
+           shoal_time timeout)
+{
+	shoal_queue *q = c->queue;
+	if (unlikely(load_relaxed(&q->closing)))
+		return refuse(q);
+	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
+	void *old = robust_pending_set(t, &q->get.wait);
+	uint64_t place;
+	int rc = claim_any(c, t, &s, &place);
+	if (likely(rc == 0)) {
+		publish_inline(c, place, message, bytes);
+		advance(c, place);
+		wake_getters(q);
+	}
+	robust_pending_restore(t, old);
+	return rc;
+}
+
+int
+put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes,
+          shoal_time timeout)
+{
+	shoal_queue *q = c->queue;
+	if (unlikely(load_relaxed(&q->closing)))
+		return refuse(q);
+	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
+	void *old = robust_pending_set(t, &q->get.wait);
+	uint64_t place;
+	int rc = claim_any(c, t, &s, &place);
+	if (rc == 0) {
+		struct slot *slot = queue_slot(q, place);
+		store_relaxed(&slot->bytes, (uint32_t)bytes);
+		store_relaxed(&slot->flags, SLOT_BLOCK);
+		memcpy(slot->payload, &block, sizeof block);
+		/*
+		 * The hand says which place before the block does: once freed, the block may go to any
+		 * other.
+		 */
+		store_relaxed(&c->me->hand.object, q->object);
+		store_relaxed(&c->me->hand.pos, place);
+		fence_crash();
+		store_release(block_word_at(c->arena, block), block_word(BLOCK_PLACE, q->object, place));
+		queue_publish(c, slot, slot_word(FULL, queue_lap(q, place), 0, 0));
+		hand_clear(&c->me->hand);
+		advance(c, place);
+		wake_getters(q);
+	}
+	robust_pending_restore(t, old);
+	return rc;
+}
+
+/* The block is filled before a place is claimed, so that nobody waits for a long copy. */
+static int
+put_long(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
+         shoal_time timeout)
+{
+	if (bytes > MESSAGE_MAX)
+		return fail(-EMSGSIZE, "a message of %zu bytes: the most is %llu", bytes,
+		            (unsigned long long)MESSAGE_MAX);
+	uint64_t block;
+	int rc = block_take(c->arena, t, c->me, bytes, &block);
+	if (rc)
+		return rc;
+	memcpy(arena_at(c->arena, block), message, bytes);
+	store_relaxed(&c->me->hand.pos, UINT64_MAX);
+	store_relaxed(&c->me->hand.object, c->queue->object);
+	store_release(&c->me->hand.kind, HAND_PUT);
+	rc = put_block(c, t, block, bytes, timeout);
+	if (rc)
+		block_give(c->arena, c->me, block);
+	return rc;
+}
+
+__attribute__((noinline)) static int
+put_slow(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	int rc = queue_enter(q, &t, &c);
+	if (unlikely(rc))
+		return rc;
+	rc = bytes <= q->slot_bytes ? put_inline(c, t, message, bytes, timeout)
+	                            : put_long(c, t, message, bytes, timeout);
+	queue_leave(t, c);
+	return rc;
+}
+
+int
+shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
+{
+	struct shoal_thread *t = thread_here;
+	struct cursor *c = cursor_known(t, q);
+	if (likely(c && !t->busy)) {
+		queue_begin(t, c, q);
+		bool done = put_at_once(c, t, message, bytes);
+		queue_leave(t, c);
+		if (likely(done))
+			return 0;
+	}
+	return put_slow(q, message, bytes, timeout);
+}
+
+/* One CAS a place, everything else once a call; each item is published by itself. */
+static ssize_t
+put_items(struct cursor *c, struct shoal_thread *t, const char *items, size_t item_bytes,
+          size_t count, shoal_time timeout)
+{
+	shoal_queue *q = c->queue;
+	if (unlikely(load_relaxed(&q->closing)))
+		return refuse(q);
+	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
+	void *old = robust_pending_set(t, &q->get.wait);
+	size_t n = 0;
+	int rc = 0;
+	while (n < count) {
+		uint64_t place;
+		rc = claim_any(c, t, &s, &place);
+		if (unlikely(rc))
+			break;
+		publish_inline(c, place, items + n * item_bytes, item_bytes);
+		advance(c, place);
+		/* Those who sleep are told now and then, not only at the end of a long batch. */
+		if (unlikely((++n & 31) == 0))
+			wake_getters(q);
+		s.spins = 0;
+	}
+	store_relaxed(&q->tail, c->put);
+	wake_getters(q);
+	robust_pending_restore(t, old);
+	/* An interrupt that cut a batch short is for the next wait: this call tells what it put. */
+	if (unlikely(n && rc == -ECANCELED))
+		store_relaxed(&t->interrupt, 1);
+	return n ? (ssize_t)n : rc;
+}
+
+static ssize_t
+put_long_items(struct cursor *c, struct shoal_thread *t, const char *items, size_t item_bytes,
+               size_t count, shoal_time timeout)
+{
+	int64_t end = timeout > 0 ? clock_deadline(timeout) : 0;
+	for (size_t n = 0; n < count; n++) {
+		shoal_time left = end == CLOCK_NEVER ? SHOAL_FOREVER : end ? shoal_left(end) : 0;
+		int rc = put_long(c, t, items + n * item_bytes, item_bytes, left);
+		if (rc)
+			return n ? (ssize_t)n : rc == -EAGAIN && timeout > 0 ? -ETIMEDOUT : rc;
+	}
+	return (ssize_t)count;
+}
+
+ssize_t
+shoal_queue_put_many(shoal_queue *q, const void *items, size_t item_bytes, size_t count,
+                     shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	int rc = queue_enter(q, &t, &c);
+	if (unlikely(rc))
+		return rc;
+	ssize_t n = item_bytes <= q->slot_bytes
+	                    ? put_items(c, t, items, item_bytes, count, timeout)
+	                    : put_long_items(c, t, items, item_bytes, count, timeout);
+	queue_leave(t, c);
+	return n;
+}

@@ -1,0 +1,296 @@
+/* Making, finding, closing and looking at queues. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "ring/queue.h"
+
+#define CAPACITY_DEFAULT 1024u
+#define KEEP_SHIFT_MIN 9u
+#define SLOT_BYTES_DEFAULT (LINE - SLOT_HEADER)
+#define SLOT_BYTES_MAX (UINT32_C(1) << 20)
+#define FLAGS (SHOAL_QUEUE_REDELIVER | SHOAL_QUEUE_JOINABLE)
+
+struct shape {
+	uint32_t shift, stride, slot_bytes, flags;
+	size_t bytes; /* of the whole body */
+};
+
+static uint32_t
+log2_up(uint32_t n)
+{
+	uint32_t shift = 1;
+	while ((UINT64_C(1) << shift) < n)
+		shift++;
+	return shift;
+}
+
+static size_t
+rows_at(void)
+{
+	return sizeof(struct shoal_queue);
+}
+
+static size_t
+slots_at(const shoal_arena *a)
+{
+	size_t end = rows_at() + a->members_max * sizeof(struct queue_row);
+	return (end + SPACING - 1) / SPACING * SPACING;
+}
+
+static int
+shape_of(const shoal_arena *a, const shoal_queue_options *o, struct shape *out)
+{
+	static const shoal_queue_options none;
+	o = o ? o : &none;
+	for (int i = 0; i < 4; i++)
+		if (o->reserved_[i])
+			return fail(-EINVAL, "shoal_queue_options: reserved_ must be zero");
+	if (o->flags & ~(unsigned)(FLAGS | SHOAL_WITH_OWNER | SHOAL_OR_OPEN))
+		return fail(-EINVAL, "shoal_queue_options: unknown flags %#x", o->flags);
+	if (o->capacity == 1 || o->capacity > CAPACITY_MAX)
+		return fail(-EINVAL, "a queue's capacity is 2 to 2^31, or 0 for %u; not %u",
+		            CAPACITY_DEFAULT, o->capacity);
+	if (o->slot_bytes > SLOT_BYTES_MAX)
+		return fail(
+			-EINVAL,
+			"slot_bytes is at most %u; longer messages travel in blocks by themselves",
+			SLOT_BYTES_MAX);
+	uint32_t inside = o->slot_bytes ? o->slot_bytes : SLOT_BYTES_DEFAULT;
+	out->stride = (SLOT_HEADER + (inside < 8 ? 8 : inside) + LINE - 1) / LINE * LINE;
+	out->slot_bytes = out->stride - SLOT_HEADER;
+	out->shift = log2_up(o->capacity ? o->capacity : CAPACITY_DEFAULT);
+	out->flags = o->flags & FLAGS;
+	out->bytes = slots_at(a) + ((size_t)out->stride << out->shift);
+	return 0;
+}
+
+/* Zero is EMPTY(0) for every slot: nothing else is to be written. */
+static void
+fill(shoal_arena *a, uint32_t index, const struct shape *shape)
+{
+	shoal_queue *q = object_body_at(a, index);
+	q->serial = load_relaxed(&arena_object(a, index)->word) >> 32 << 32 | index;
+	q->mask = (UINT64_C(1) << shape->shift) - 1;
+	q->slots_at = slots_at(a);
+	q->rows_at = rows_at();
+	q->shift = shape->shift;
+	q->stride = shape->stride;
+	q->slot_bytes = shape->slot_bytes;
+	q->flags = shape->flags;
+	q->object = index;
+	q->rows = a->members_max;
+	/* A short ring has no room to keep a distance in. */
+	q->keep = shape->shift >= KEEP_SHIFT_MIN ? 1u << (KEEP_SHIFT_MIN - 2) : 0;
+	q->keep_every = q->keep ? q->keep / 2 - 1 : UINT32_MAX;
+}
+
+static void
+own(shoal_arena *a, uint32_t index, unsigned flags)
+{
+	if (!(flags & SHOAL_WITH_OWNER))
+		return;
+	struct object *o = arena_object(a, index);
+	store_relaxed(&o->owner_generation, process_generation(a, a->process));
+	store_relaxed(&o->owner, a->process + 1);
+}
+
+int
+shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *options,
+                   shoal_queue **out)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	struct shape shape = { 0 };
+	struct object_made made;
+	int rc = shape_of(a, options, &shape);
+	if (rc || (rc = member_here(a, &t, &me)))
+		return rc;
+	unsigned flags = options ? options->flags : 0;
+	rc = object_make(a, t, me, name, SHOAL_KIND_QUEUE, flags, CLOCK_NEVER, &made);
+	if (rc)
+		return rc;
+	if (!made.existed) {
+		rc = object_body(a, t, me, made.index, shape.bytes);
+		if (rc) {
+			object_abandon(a, me, made.index);
+			return rc;
+		}
+		fill(a, made.index, &shape);
+		own(a, made.index, flags);
+		object_publish(a, me, made.index);
+	}
+	*out = object_body_at(a, made.index);
+	return 0;
+}
+
+int
+shoal_queue_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_queue **out)
+{
+	uint32_t index;
+	int rc = object_find(a, thread_self(), name, SHOAL_KIND_QUEUE, clock_deadline(timeout), &index);
+	if (rc == 0)
+		*out = object_body_at(a, index);
+	return rc;
+}
+
+int
+shoal_queue_at(shoal_arena *a, shoal_ref ref, shoal_queue **out)
+{
+	uint32_t index;
+	int rc = object_at(a, ref, SHOAL_KIND_QUEUE, &index);
+	if (rc == 0)
+		*out = object_body_at(a, index);
+	return rc;
+}
+
+int
+shoal_queue_destroy(shoal_arena *a, shoal_queue *q)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	if (!q)
+		return 0;
+	int rc = member_here(a, &t, &me);
+	if (rc)
+		return rc;
+	uint32_t object = object_of_body(a, q, SHOAL_KIND_QUEUE);
+	/*
+	 * Killed before it told those who sleep: the kernel wakes one of them, who finds it out and
+	 * tells the others.
+	 */
+	void *old = robust_pending_set(t, load_relaxed(&q->get.wait) ? &q->get.wait : &q->put.wait);
+	rc = object_destroy(a, t, me, object);
+	robust_pending_restore(t, old);
+	return rc;
+}
+
+/*
+ * The marker CLOSED goes to the first unclaimed place; nothing is ever behind it. A ring that is
+ * full gets it later: putters see `closing`, and a getter that meets EMPTY then places the marker
+ * itself, as it does when the closer dies here.
+ */
+static void
+mark_end(shoal_queue *q)
+{
+	uint64_t place = load_relaxed(&q->tail), word;
+	while (walk_put(q, &place, &word) == WALK_READY) {
+		uint64_t closed = slot_word(CLOSED, slot_lap(word), 0, 0);
+		if (cas64_acq_rel(&queue_slot(q, place)->turn, word, closed))
+			return;
+	}
+}
+
+void
+shoal_queue_close(shoal_queue *q)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	if (queue_enter(q, &t, &c))
+		stop("shoal_queue_close: %s", shoal_error());
+	/* A death from here on wakes one sleeper, who wakes the next. */
+	void *old = robust_pending_set(t, load_relaxed(&q->put.wait) ? &q->put.wait : &q->get.wait);
+	if (load_relaxed(&q->closing) == QUEUE_OPEN)
+		store_seq_cst(&q->closing, QUEUE_CLOSED);
+	mark_end(q);
+	queue_wake_all(q);
+	robust_pending_restore(t, old);
+	queue_leave(t, c);
+}
+
+/* ---- looking ---- */
+
+static uint64_t
+size_now(const shoal_queue *q, uint64_t *taken, uint64_t *put)
+{
+	*taken = load_relaxed(&q->head);
+	*put = load_relaxed(&q->tail);
+	return walk_size(q, taken, put);
+}
+
+size_t
+shoal_queue_size(const shoal_queue *q)
+{
+	uint64_t taken, put;
+	return size_now(q, &taken, &put);
+}
+
+/* What a get would meet now: a message, or a wait (or the end). */
+static bool
+nothing_to_get(const shoal_queue *q)
+{
+	uint64_t place = load_relaxed(&q->head), word;
+	uint32_t seen;
+	if (queue_has_back(q, &seen))
+		return false;
+	while (walk_get(q, &place, &word) == WALK_READY) {
+		if (!slot_is_hole(word))
+			return false;
+		place++;
+	}
+	return true;
+}
+
+bool
+shoal_queue_empty(const shoal_queue *q)
+{
+	return nothing_to_get(q);
+}
+
+bool
+shoal_queue_full(const shoal_queue *q)
+{
+	uint64_t place = load_relaxed(&q->tail), word;
+	return walk_put(q, &place, &word) == WALK_WAIT;
+}
+
+ssize_t
+shoal_queue_peek_bytes(shoal_queue *q)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	int rc = queue_enter(q, &t, &c);
+	if (rc)
+		return rc;
+	ssize_t bytes = get_peek(c, t);
+	queue_leave(t, c);
+	return bytes;
+}
+
+static void
+sum_rows(const shoal_queue *q, shoal_queue_info *out)
+{
+	uint64_t done = 0;
+	for (uint32_t i = 0; i < q->rows; i++) {
+		const struct queue_row *row = queue_row(q, i + 1);
+		out->dropped += load_relaxed(&row->dropped);
+		out->redelivered += load_relaxed(&row->redelivered);
+		done += load_relaxed(&row->done);
+	}
+	if (q->flags & SHOAL_QUEUE_JOINABLE)
+		out->unfinished = out->puts - done;
+}
+
+static void
+count_sleepers(const shoal_arena *a, const shoal_queue *q, shoal_queue_info *out)
+{
+	uint32_t high = load_acquire(&a->header->members_high);
+	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
+		const struct member *m = arena_member(a, i);
+		if (load_acquire(&m->call.object) != q->object)
+			continue;
+		out->putters_waiting += load_relaxed(&m->call.kind) == CALL_PUT_ASLEEP;
+		out->getters_waiting += load_relaxed(&m->call.kind) == CALL_GET_ASLEEP;
+	}
+}
+
+int
+shoal_queue_stat(const shoal_queue *q, shoal_queue_info *out)
+{
+	shoal_arena *a = arena_of(q);
+	if (!a)
+		return fail(-EINVAL, "%p is no queue of a mapped arena", (const void *)q);
+	*out = (shoal_queue_info){ .capacity = (uint32_t)(q->mask + 1) };
+	out->size = (uint32_t)size_now(q, &out->gets, &out->puts);
+	sum_rows(q, out);
+	count_sleepers(a, q, out);
+	return 0;
+}

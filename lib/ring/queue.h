@@ -1,0 +1,326 @@
+/*
+ * The queue in the arena, and a thread's cursors on it. See slot.h for the protocol, tests/model/
+ * for its proof.
+ *
+ * shoal_queue * is the address of this struct in the mapping: valid in this process and its forked
+ * children.
+ *
+ * tail and head are hints: plain stores, they may lag or even go back, and are never ahead. Each
+ * thread keeps cursors of its own, which are never beyond the truth either, because place p is
+ * claimed only by one who saw p-1 claimed, and claims never come undone.
+ */
+#ifndef RING_QUEUE_H
+#define RING_QUEUE_H
+
+#include "arena/block.h"
+#include "arena/object.h"
+#include "ring/slot.h"
+#include "sync/gate.h"
+#include <shoal/queue.h>
+
+#define CAPACITY_MAX (UINT32_C(1) << 31)
+#define MESSAGE_MAX (UINT64_C(0x100000000) - 64)
+#define HINT_EVERY 8u
+
+enum { QUEUE_OPEN, QUEUE_CLOSED, QUEUE_DESTROYED };
+
+/* Taken and poll gates side by side: the other side tests both with one load. */
+struct gates {
+	word32 wait; /* takers or putters: wake one */
+	word32 poll; /* pollers: wake all */
+};
+
+/*
+ * Counts of one member index on this queue; only its member (or who recovers it) writes, never
+ * reset.
+ */
+struct queue_row {
+	word64 base; /* JOINABLE: got when the take in progress began */
+	word64 got;  /* JOINABLE: messages taken and released */
+	word64 done; /* JOINABLE: of them reported by task_done, or abandoned by a death */
+	word64 dropped, redelivered;
+	uint64_t unused[3];
+};
+_Static_assert(sizeof(struct queue_row) == 64, "a row is a line of its own");
+
+struct shoal_queue {
+	/* lines 1, 2: read by everybody, written rarely */
+	/* index and generation of its object: tells incarnations at one address apart */
+	_Alignas(SPACING) uint64_t serial;
+	uint64_t mask;
+	uint64_t slots_at, rows_at; /* from this struct */
+	uint32_t shift;      /* log2 of the capacity */
+	uint32_t stride;
+	uint32_t slot_bytes; /* longest message inside a slot */
+	uint32_t flags;
+	uint32_t object;
+	uint32_t rows;       /* members_max */
+	/* places between two looks at the distance, minus 1; a power of two minus 1 */
+	uint32_t keep_every;
+	uint32_t keep;       /* distance below which one stays back; 0: never */
+	word32 closing;
+	word32 backs;        /* REDELIVER: grows before and after a place becomes BACK */
+	union {
+		struct gates get;
+		word64 get_any;
+	};
+	union {
+		struct gates put;
+		word64 put_any;
+	};
+	word32 join_gate;
+	/* lines 3, 4: putters write */
+	_Alignas(SPACING) word64 tail;
+	/* lines 5, 6: getters write */
+	_Alignas(SPACING) word64 head;
+};
+
+/* One thread on one queue, private to the thread. */
+struct cursor {
+	shoal_queue *queue;
+	uint64_t serial;
+	shoal_arena *arena;
+	struct member *me;
+	uint64_t put, get;
+	uint32_t epoch; /* arena_epoch() at which it was made */
+	uint32_t tag;
+	uint32_t put_burst, get_burst; /* since the last time it was full, or empty */
+	/* `backs` before the last look at all places that found none BACK */
+	uint32_t backs_seen;
+	bool fenced;                   /* no membarrier: publish by seq_cst exchange */
+};
+
+#define CURSORS 16u /* a thread that uses more queues in turn looks them up anew */
+
+static inline struct slot *
+queue_slot(const shoal_queue *q, uint64_t place)
+{
+	return (struct slot *)(void *)((char *)q + q->slots_at + (place & q->mask) * q->stride);
+}
+
+static inline struct queue_row *
+queue_row(const shoal_queue *q, uint32_t tag)
+{
+	uint32_t i = tag_index(tag) - 1;
+	return (struct queue_row *)(void *)((char *)q + q->rows_at) + (i < q->rows ? i : 0);
+}
+
+#define PREFETCH_PLACES 8u
+#define PREFETCH_LINES_MAX 32u
+#define DISTANCE_PAUSES 128u
+
+/*
+ * Asks for the lines that this thread writes a little later (a getter only reads the payload): the
+ * first ones of a place some way ahead where slots are short, the whole next place where they are
+ * long.
+ */
+static inline void
+queue_prefetch(const shoal_queue *q, uint64_t place, bool put)
+{
+	bool is_short = q->stride <= 2 * LINE;
+	const char *next = (const char *)queue_slot(q, place + (is_short ? PREFETCH_PLACES : 1));
+	prefetch_write(next);
+	if (q->stride == LINE)
+		return;
+	for (uint32_t i = LINE; i < q->stride && i < PREFETCH_LINES_MAX * LINE; i += LINE)
+		if (put)
+			prefetch_write(next + i);
+		else
+			prefetch_read(next + i);
+}
+
+/*
+ * One who works right behind the other side takes each line from it while that is still at it: a
+ * transfer a message, in both directions. In the middle of a burst one that has come too near stays
+ * back for a moment (measured here: 15 to 52 million messages/s of 8 bytes). The other side's hint
+ * may lag: then this stays back for nothing, once every keep_every places.
+ */
+static inline void
+queue_keep_distance(const shoal_queue *q, uint64_t distance, const uint32_t *burst)
+{
+	if (*burst <= q->keep_every || distance >= q->keep)
+		return;
+	for (uint32_t i = 0; i < DISTANCE_PAUSES; i++)
+		cpu_relax();
+}
+
+static inline uint32_t
+queue_lap(const shoal_queue *q, uint64_t place)
+{
+	return (uint32_t)(place >> q->shift);
+}
+
+/* The cursor of this thread, made if needed. 0 or a failure with its sentence. */
+int cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out);
+
+static inline struct cursor *
+cursor_slot(struct shoal_thread *t, const shoal_queue *q)
+{
+	uint64_t h = (uint64_t)(uintptr_t)q * UINT64_C(0x9e3779b97f4a7c15);
+	return (struct cursor *)t->cursors + (h >> 60);
+}
+
+/* The cursor if this thread has it already: the way of nearly every call. */
+static inline struct cursor *
+cursor_known(struct shoal_thread *t, const shoal_queue *q)
+{
+	if (unlikely(!t || !t->cursors || !*thread_fork_mark))
+		return NULL;
+	struct cursor *c = cursor_slot(t, q);
+	if (unlikely(c->queue != q || c->serial != q->serial || c->epoch != arena_epoch()))
+		return NULL;
+	return c;
+}
+
+static inline int
+cursor_of(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
+{
+	*out = cursor_known(t, q);
+	return likely(*out) ? 0 : cursor_make(t, q, out);
+}
+
+/* ---- walk.c: where the cursors stand ---- */
+
+/* What a walk ended at; the cursor is at the place, and *word is what was read there. */
+enum walk_end {
+	WALK_READY,  /* EMPTY for a putter; FULL or a hole for a getter */
+	WALK_WAIT,   /* full, or empty, or another one is at it: see the word */
+	WALK_END,    /* CLOSED */
+};
+enum walk_end walk_put(const shoal_queue *q, uint64_t *cursor, uint64_t *word);
+enum walk_end walk_get(const shoal_queue *q, uint64_t *cursor, uint64_t *word);
+/* Exact when nothing moved while it was read. */
+uint64_t walk_size(const shoal_queue *q, uint64_t *taken, uint64_t *put);
+
+/* ---- queue_recover.c ---- */
+
+/*
+ * The place bears the name of a dead member, as `word` says: mends it, or has the member recovered.
+ * True: look again at once. False: its owner lives (or its recoverer does not come on before the
+ * deadline).
+ */
+bool queue_mend(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word,
+                int64_t deadline);
+/* Everybody who sleeps on it: the end, a place that was mended or came back. */
+void queue_wake_all(shoal_queue *q);
+void queue_note_back(shoal_queue *q);
+bool queue_settle_block(shoal_arena *a, shoal_queue *q, uint64_t place, uint64_t block,
+                        uint32_t tag);
+/* Whether a place is BACK now; *seen is what `backs` was before the look. */
+bool queue_has_back(const shoal_queue *q, uint32_t *seen);
+void queue_wake_armed(shoal_queue *q);
+
+/* ---- queue_join.c ---- */
+void queue_count_done(struct cursor *c, struct shoal_thread *t);
+
+/* ---- queue_call.c: what all calls share ---- */
+
+/* call.kind in the member's record, for those who count sleepers. */
+enum { CALL_NONE, CALL_PUT, CALL_GET, CALL_PUT_ASLEEP, CALL_GET_ASLEEP };
+
+/* -EDEADLK: in a signal handler inside another call. */
+int queue_nested(void);
+
+static inline void
+queue_begin(struct shoal_thread *t, struct cursor *c, const shoal_queue *q)
+{
+	t->busy = 1;
+	/* No place is claimed in this call yet: that of an earlier one is a loan by now. */
+	store_relaxed(&c->me->call.pos, UINT64_MAX);
+	store_release(&c->me->call.object, q->object);
+}
+
+/* Enters a call: 0, or why not. */
+static inline int
+queue_enter(shoal_queue *q, struct shoal_thread **thread, struct cursor **c)
+{
+	struct shoal_thread *t = *thread = thread_self();
+	int rc = cursor_of(t, q, c);
+	if (unlikely(rc))
+		return rc;
+	if (unlikely(t->busy))
+		return queue_nested();
+	t->busy = 1;
+	/* No place is claimed in this call yet: that of an earlier one is a loan by now. */
+	store_relaxed(&(*c)->me->call.pos, UINT64_MAX);
+	store_release(&(*c)->me->call.object, q->object);
+	/*
+	 * A destroyer sees that somebody is inside: its barrier orders this store, or else this fence.
+	 */
+	if (unlikely((*c)->fenced))
+		fence_seq_cst();
+	return 0;
+}
+
+static inline void
+queue_leave(struct shoal_thread *t, struct cursor *c)
+{
+	store_release(&c->me->call.object, 0);
+	t->busy = 0;
+}
+
+/*
+ * Sleeps while the place is as seen, or mends it. 0: look again. -ETIMEDOUT, -EAGAIN, -ECANCELED.
+ * `gate` is where one sleeps.
+ */
+struct sleeper {
+	word32 *gate;
+	int64_t deadline;
+	shoal_time timeout;
+	uint32_t spins;
+	bool armed, slept;
+};
+int queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t place,
+               uint64_t word);
+
+/* After a change that the other side may sleep for. */
+void queue_wake_getters(shoal_queue *q);
+void queue_wake_putters(shoal_queue *q);
+
+static inline void
+queue_publish(struct cursor *c, struct slot *s, uint64_t word)
+{
+	if (unlikely(c->fenced))
+		exchange_seq_cst(&s->turn, word);
+	else
+		store_release(&s->turn, word);
+}
+
+/* ---- put.c, get.c ---- */
+
+/*
+ * A message whose payload is in a block, HELD(me) and named by my hand. 0, or why not: the block is
+ * still mine.
+ */
+int put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes,
+              shoal_time timeout);
+int put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
+               shoal_time timeout);
+
+/* A message in this thread's hands: its place is READING(me). */
+struct taken {
+	struct slot *slot;
+	uint64_t place;
+	uint64_t word; /* READING(lap, me, tries) */
+	size_t bytes;
+	uint64_t block; /* offset, 0: inline */
+};
+/*
+ * Takes the next message of at most `room` bytes. -EMSGSIZE leaves it. The sleeper remembers across
+ * calls whether this thread slept.
+ */
+int get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact,
+             struct sleeper *s, struct taken *out);
+/* Copied, counted: the place goes on to the next lap. */
+void get_release(struct cursor *c, const struct taken *m);
+/*
+ * Finds its bytes: in the slot, or in a block that is HELD(me) and named by my hand from then on.
+ */
+void get_taken_data(struct cursor *c, struct taken *m);
+/* Finds, copies out and gives back. */
+void get_copy(struct cursor *c, struct taken *m, void *to);
+ssize_t get_peek(struct cursor *c, struct shoal_thread *t);
+/* The holes that come next: join counts them, also where nobody gets any more. */
+void get_pass_holes(struct cursor *c);
+
+#endif

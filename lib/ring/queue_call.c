@@ -1,0 +1,198 @@
+/* What all calls on a queue share: the cursor, the record of the call, waiting and waking. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/kernel.h"
+#include "ring/poller.h"
+#include "ring/queue.h"
+#include <stdlib.h>
+
+/* A futex wake takes about as long as this many pauses: longer spins cost more than they save. */
+#define SPIN_PAUSES 300u
+#define SLIP_PAUSES 64u
+#define YIELDS 24u
+
+int
+cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
+{
+	shoal_arena *a = arena_of(q);
+	struct member *me;
+	if (!a)
+		stop("%p is no queue of a mapped arena", (void *)q);
+	uint32_t object = object_of_body(a, q, SHOAL_KIND_QUEUE);
+	int rc = member_here(a, &t, &me);
+	if (rc)
+		return rc;
+	if (!t->cursors && !(t->cursors = calloc(CURSORS, sizeof(struct cursor))))
+		return fail(-ENOMEM, "no memory for this thread's cursors");
+	*out = cursor_slot(t, q);
+	**out = (struct cursor){ .queue = q, .serial = q->serial, .arena = a, .me = me,
+		                 .epoch = arena_epoch(), .tag = member_tag(a, me),
+		                 .fenced = !(a->flags & ARENA_MEMBARRIER) };
+	(void)object;
+	return 0;
+}
+
+int
+queue_nested(void)
+{
+	return fail(-EDEADLK, "a queue call in a signal handler that interrupted another call");
+}
+
+static void
+wake(struct gates *g)
+{
+	if (load_relaxed(&g->wait))
+		gate_open(&g->wait);
+	if (load_relaxed(&g->poll))
+		gate_open_all(&g->poll);
+}
+
+void
+queue_wake_getters(shoal_queue *q)
+{
+	wake(&q->get);
+}
+
+void
+queue_wake_putters(shoal_queue *q)
+{
+	wake(&q->put);
+}
+
+void
+queue_wake_armed(shoal_queue *q)
+{
+	struct gates *both[] = { &q->get, &q->put };
+	for (int i = 0; i < 2; i++) {
+		if (load_seq_cst(&both[i]->wait))
+			gate_open_all(&both[i]->wait);
+		if (load_seq_cst(&both[i]->poll))
+			gate_open_all(&both[i]->poll);
+	}
+}
+
+void
+queue_wake_all(shoal_queue *q)
+{
+	gate_open_all(&q->get.wait);
+	gate_open_all(&q->get.poll);
+	gate_open_all(&q->put.wait);
+	gate_open_all(&q->put.poll);
+	gate_open_all(&q->join_gate);
+}
+
+/*
+ * True when the word changed. After a burst it stays off the line first, so that the other side
+ * fills several places in peace.
+ */
+static bool
+spin(struct slot *s, uint64_t word, uint32_t *burst, uint32_t *spins)
+{
+	if (*burst > 1)
+		for (uint32_t i = 0; i < SLIP_PAUSES; i++)
+			cpu_relax();
+	*burst = 0;
+	for (; *spins < SPIN_PAUSES; ++*spins) {
+		if (load_relaxed(&s->turn) != word)
+			return true;
+		cpu_relax();
+	}
+	return false;
+}
+
+/*
+ * What no word that a sleeper watches tells: REDELIVER, a borrower died, or one who gave a message
+ * back before it said so; and a destroyer died before it said so.
+ */
+static void
+look_around(struct cursor *c, struct shoal_thread *t)
+{
+	shoal_queue *q = c->queue;
+	if (q->flags & SHOAL_QUEUE_REDELIVER)
+		(void)member_recover_all(c->arena, t, c->me);
+	if (unlikely(!object_ready(c->arena, q->object)) &&
+	    load_relaxed(&q->closing) != QUEUE_DESTROYED) {
+		store_seq_cst(&q->closing, QUEUE_DESTROYED);
+		queue_wake_all(q);
+	}
+}
+
+static int
+sleep_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, struct slot *slot,
+         uint64_t word)
+{
+	struct futex_watch watch[3] = { { s->gate, GATE_ARMED }, { slot_low(slot), (uint32_t)word } };
+	unsigned n = 2;
+	struct member *owner = slot_owner(word) ? member_of_tag(c->arena, slot_owner(word)) : NULL;
+	if (owner) {
+		uint32_t life = load_acquire(&owner->life.word);
+		if (life & FUTEX_DIED)
+			return 0;
+		watch[n++] = (struct futex_watch){ &owner->life.word, life };
+	}
+	/* A borrower that dies gives its message back without a word that this one watches. */
+	int64_t until = s->deadline;
+	if (c->queue->flags & SHOAL_QUEUE_REDELIVER)
+		until = clock_sooner(until, FUTEX_SLICE_NS);
+	bool putter = s->gate == &c->queue->put.wait;
+	store_relaxed(&c->me->call.kind, putter ? CALL_PUT_ASLEEP : CALL_GET_ASLEEP);
+	int rc = gate_sleep(t, watch, n, until);
+	store_relaxed(&c->me->call.kind, CALL_NONE);
+	s->slept = true;
+	s->armed = false;
+	look_around(c, t);
+	return rc == -ETIMEDOUT && until < s->deadline ? 0 : rc;
+}
+
+static int
+would_wait(struct sleeper *s)
+{
+	poller_rearm(&container_of(s->gate, struct gates, wait)->poll);
+	return fail_quiet(-EAGAIN, "the queue would have to wait, and the timeout is 0");
+}
+
+int
+queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t place,
+           uint64_t word)
+{
+	struct slot *slot = queue_slot(c->queue, place);
+	if (!s->deadline && s->timeout > 0)
+		s->deadline = clock_deadline(s->timeout);
+	if (unlikely(slot_owner(word)) && queue_mend(c, t, place, word, s->deadline))
+		return 0;
+	if (!s->deadline) {
+		/* One who only ever polls must get what the dead had borrowed as well. */
+		if ((c->queue->flags & SHOAL_QUEUE_REDELIVER) && member_recover_all(c->arena, t, c->me))
+			return 0;
+		return would_wait(s);
+	}
+	bool putter = s->gate == &c->queue->put.wait;
+	if (s->spins < SPIN_PAUSES && kernel_cpus_online() == 1)
+		s->spins = SPIN_PAUSES;
+	if (s->spins < SPIN_PAUSES &&
+	    spin(slot, word, putter ? &c->put_burst : &c->get_burst, &s->spins))
+		return 0;
+	if (s->spins < SPIN_PAUSES + YIELDS) {
+		s->spins++;
+		kernel_yield();
+		return 0;
+	}
+	if (clock_now() >= s->deadline)
+		return fail_quiet(-ETIMEDOUT, "the queue did not become ready in time");
+	if (!s->armed) {
+		/* A death from here on passes a wake that was for this thread on to another one. */
+		robust_pending_set(t, s->gate);
+		gate_arm(s->gate, !c->fenced);
+		s->armed = true;
+		return 0;
+	}
+	int rc = sleep_on(c, t, s, slot, word);
+	if (rc == -ETIMEDOUT)
+		return fail_quiet(rc, "the queue did not become ready in time");
+	if (rc == -ECANCELED) {
+		/* It may have been woken as well: somebody else takes that wake. */
+		gate_open(s->gate);
+		return fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt");
+	}
+	return 0;
+}

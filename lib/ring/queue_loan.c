@@ -1,0 +1,445 @@
+/*
+ * Loans of a queue: reserve and commit, borrow and release.
+ *
+ * reserve takes a block and no place, so nobody waits for it. borrow takes the place; a message
+ * that came in a block frees its place at once, but under REDELIVER, where the place is what it
+ * would go back to.
+ */
+#include "base/error.h"
+#include "ring/copy.h"
+#include "ring/loan.h"
+
+static void
+leave_waking(struct shoal_thread *t, struct cursor *c, void *pending)
+{
+	fence_compiler();
+	if (unlikely(load_relaxed(&c->queue->put_any)))
+		queue_wake_putters(c->queue);
+	robust_pending_restore(t, pending);
+	queue_leave(t, c);
+}
+
+static void
+fill_loan(shoal_loan *out, struct cursor *c, const struct loan_entry *l, uint32_t way)
+{
+	out->kind = LOAN_OF_QUEUE | way;
+	out->internal_[LOAN_RING] = (uintptr_t)c->queue;
+	out->internal_[LOAN_ENTRY] = (uint64_t)(l - c->me->loans);
+	out->internal_[LOAN_POS] = load_relaxed(&l->pos);
+	out->internal_[LOAN_TAG] = c->tag;
+	out->internal_[LOAN_BLOCK_OFFSET] = load_relaxed(&l->block);
+}
+
+static int
+too_many(void)
+{
+	return fail(-EBUSY, "this thread has %d loans out already; release some", LOANS_MAX);
+}
+
+/* ---- reserve, commit ---- */
+
+static int
+reserve(struct cursor *c, struct shoal_thread *t, size_t bytes, shoal_loan *out)
+{
+	uint64_t block;
+	struct loan_entry *l = loan_free_entry(c->me);
+	if (!l)
+		return too_many();
+	int rc = block_take(c->arena, t, c->me, bytes < LINE ? LINE : bytes, &block);
+	if (rc)
+		return rc;
+	loan_fill(l, c->queue->object, 0, block, LOAN_RESERVED);
+	hand_clear(&c->me->hand);
+	*out = (shoal_loan){ .data = arena_at(c->arena, block), .bytes = bytes };
+	fill_loan(out, c, l, LOAN_TO_SEND);
+	return 0;
+}
+
+int
+shoal_queue_reserve(shoal_queue *q, size_t bytes, shoal_time timeout, shoal_loan *out)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	(void)timeout; /* it takes no place, so there is nothing to wait for */
+	if (bytes > MESSAGE_MAX)
+		return fail(-EMSGSIZE, "a message of %zu bytes: the most is %llu", bytes,
+		            (unsigned long long)MESSAGE_MAX);
+	int rc = queue_enter(q, &t, &c);
+	if (rc)
+		return rc;
+	rc = load_relaxed(&q->closing) ? fail_quiet(-EPIPE, "the queue is closed")
+	                               : reserve(c, t, bytes, out);
+	queue_leave(t, c);
+	return rc;
+}
+
+/* The loan's queue, cursor and entry, if it is this thread's. */
+static int
+enter_loan(shoal_loan *loan, struct shoal_thread **t, struct cursor **c, struct loan_entry **l)
+{
+	shoal_queue *q = (shoal_queue *)(uintptr_t)loan->internal_[LOAN_RING];
+	int rc = queue_enter(q, t, c);
+	if (rc)
+		return rc;
+	*l = &(*c)->me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	if (loan->internal_[LOAN_TAG] != (*c)->tag) {
+		queue_leave(*t, *c);
+		return fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
+	}
+	/* A copy of a loan that ended must not end the next one in its entry. */
+	if (load_relaxed(&(*l)->state) != LOAN_NONE && load_relaxed(&(*l)->object) == q->object &&
+	    load_relaxed(&(*l)->pos) == loan->internal_[LOAN_POS])
+		return 0;
+	queue_leave(*t, *c);
+	return fail(-EINVAL, "the loan has ended already");
+}
+
+/*
+ * A short message goes inside the slot after all: its receiver then frees nothing. The entry names
+ * the block until it is sent; the hand does from before its word changes.
+ */
+static int
+commit(struct cursor *c, struct shoal_thread *t, struct loan_entry *l, size_t bytes,
+       shoal_time timeout)
+{
+	uint64_t block = load_relaxed(&l->block);
+	if (bytes <= c->queue->slot_bytes) {
+		int rc = put_inline(c, t, arena_at(c->arena, block), bytes, timeout);
+		if (rc == 0) {
+			block_give(c->arena, c->me, block);
+			loan_clear(l);
+		}
+		return rc;
+	}
+	hand_fill(&c->me->hand, HAND_PUT, c->queue->object, UINT64_MAX, block);
+	int rc = put_block(c, t, block, bytes, timeout);
+	if (rc == 0)
+		loan_clear(l);
+	else
+		hand_clear(&c->me->hand);
+	return rc;
+}
+
+int
+queue_loan_commit(shoal_loan *loan, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	struct loan_entry *l;
+	int rc = enter_loan(loan, &t, &c, &l);
+	if (rc)
+		return rc;
+	if (loan->bytes > block_bytes(c->arena, load_relaxed(&l->block)))
+		rc = fail(-EMSGSIZE, "the loan has %zu bytes, more than were reserved", loan->bytes);
+	else
+		rc = commit(c, t, l, loan->bytes, timeout);
+	if (rc == 0)
+		loan->kind = 0;
+	queue_leave(t, c);
+	return rc;
+}
+
+/* ---- borrow, release ---- */
+
+/*
+ * Crash points: while both the call and the entry name the place, recovery settles it by the call,
+ * whose row.base still holds. From then on the call names nothing: places given back later in it
+ * change what row.base says.
+ */
+static void
+keep_place(struct cursor *c, struct loan_entry *l, const struct taken *m, enum loan_state state)
+{
+	loan_fill(l, c->queue->object, m->place, m->block, state);
+	store_release(&c->me->call.pos, UINT64_MAX);
+	hand_clear(&c->me->hand);
+}
+
+void
+loan_record(struct cursor *c, struct loan_entry *l, const struct taken *m)
+{
+	keep_place(c, l, m, LOAN_PLACE);
+}
+
+/* A block whose place goes on at once: from PLACE to BLOCK before the place is given back. */
+static void
+detach_block(struct cursor *c, struct loan_entry *l, const struct taken *m)
+{
+	loan_fill(l, c->queue->object, m->place, m->block, LOAN_BLOCK);
+	hand_clear(&c->me->hand);
+	get_release(c, m);
+}
+
+static int
+borrow(struct cursor *c, struct shoal_thread *t, shoal_time timeout, shoal_loan *out)
+{
+	struct sleeper s = { .gate = &c->queue->get.wait, .timeout = timeout };
+	struct taken m;
+	struct loan_entry *l = loan_free_entry(c->me);
+	if (!l)
+		return too_many();
+	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX, &s, &m);
+	if (rc)
+		return rc;
+	get_taken_data(c, &m);
+	if (m.block && !(c->queue->flags & SHOAL_QUEUE_REDELIVER))
+		detach_block(c, l, &m);
+	else
+		loan_record(c, l, &m);
+	*out = (shoal_loan){
+		.data = m.block ? arena_at(c->arena, m.block) : (void *)m.slot->payload,
+		.bytes = m.bytes,
+		.deliveries = slot_tries(m.word) + 1,
+	};
+	fill_loan(out, c, l, LOAN_RECEIVED);
+	return 0;
+}
+
+int
+shoal_queue_borrow(shoal_queue *q, shoal_time timeout, shoal_loan *out)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	int rc = queue_enter(q, &t, &c);
+	if (rc)
+		return rc;
+	void *old = robust_pending_set(t, &q->put.wait);
+	rc = borrow(c, t, timeout, out);
+	leave_waking(t, c, old);
+	return rc;
+}
+
+/* The place as this member has it; READING(me) stays until this member changes it. */
+static struct taken
+taken_of(const struct cursor *c, const struct loan_entry *l)
+{
+	uint64_t place = load_relaxed(&l->pos);
+	struct slot *s = queue_slot(c->queue, place);
+	return (struct taken){ .slot = s, .place = place, .word = load_relaxed(&s->turn),
+		               .bytes = load_relaxed(&s->bytes), .block = load_relaxed(&l->block) };
+}
+
+/*
+ * Crash points: base is written while the state still says PLACE; from RELEASING on, `got` is base
+ * + 1 whatever it says, if the place is still READING(me).
+ */
+void
+loan_end(struct cursor *c, struct loan_entry *l, const struct taken *m)
+{
+	struct queue_row *row = queue_row(c->queue, c->tag);
+	if (c->queue->flags & SHOAL_QUEUE_JOINABLE) {
+		uint64_t base = load_relaxed(&row->got);
+		store_relaxed(&l->base, base);
+		store_release(&l->state, LOAN_RELEASING);
+		store_release(&row->base, base);
+		fence_crash();
+	}
+	get_release(c, m);
+	if (m->block)
+		block_give(c->arena, c->me, m->block);
+	loan_clear(l);
+}
+
+void
+loan_keep(struct cursor *c, struct loan_entry *l, struct taken *m, void *to)
+{
+	get_taken_data(c, m);
+	const void *from = m->block ? arena_at(c->arena, m->block) : (void *)m->slot->payload;
+	keep_place(c, l, m, LOAN_KEPT);
+	memcpy(to, from, m->bytes);
+}
+
+bool
+loan_end_oldest(struct cursor *c)
+{
+	struct loan_entry *oldest = NULL;
+	for (unsigned i = 0; i < LOANS_MAX; i++) {
+		struct loan_entry *l = &c->me->loans[i];
+		if (load_relaxed(&l->state) != LOAN_KEPT || load_relaxed(&l->object) != c->queue->object)
+			continue;
+		if (!oldest || load_relaxed(&l->order) < load_relaxed(&oldest->order))
+			oldest = l;
+	}
+	if (!oldest)
+		return false;
+	struct taken m = taken_of(c, oldest);
+	loan_end(c, oldest, &m);
+	return true;
+}
+
+uint32_t
+loan_count(const struct cursor *c)
+{
+	uint32_t n = 0;
+	for (unsigned i = 0; i < LOANS_MAX; i++) {
+		const struct loan_entry *l = &c->me->loans[i];
+		n += load_relaxed(&l->state) == LOAN_PLACE &&
+		     load_relaxed(&l->object) == c->queue->object;
+	}
+	return n;
+}
+
+static void
+release(struct cursor *c, struct loan_entry *l)
+{
+	struct taken m = taken_of(c, l);
+	switch (load_relaxed(&l->state)) {
+	case LOAN_RESERVED:
+	case LOAN_BLOCK:
+		block_give(c->arena, c->me, m.block);
+		loan_clear(l);
+		break;
+	default:
+		loan_end(c, l, &m);
+		break;
+	}
+}
+
+static int
+end_loan(shoal_loan *loan, bool done)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	struct loan_entry *l;
+	int rc = enter_loan(loan, &t, &c, &l);
+	if (rc)
+		return rc;
+	const struct queue_row *row = queue_row(c->queue, c->tag);
+	if (done && load_relaxed(&row->done) >= load_relaxed(&row->got) + loan_count(c)) {
+		queue_leave(t, c);
+		return fail(-EOVERFLOW, "task_done was called for this message already");
+	}
+	void *old = robust_pending_set(t, &c->queue->put.wait);
+	release(c, l);
+	loan->kind = 0;
+	if (done)
+		queue_count_done(c, t);
+	leave_waking(t, c, old);
+	return 0;
+}
+
+void
+queue_loan_release(shoal_loan *loan)
+{
+	(void)end_loan(loan, false);
+}
+
+int
+queue_loan_finish(shoal_loan *loan)
+{
+	const shoal_queue *q = (shoal_queue *)(uintptr_t)loan->internal_[LOAN_RING];
+	if (!(q->flags & SHOAL_QUEUE_JOINABLE))
+		return fail(-EINVAL, "shoal_loan_finish needs a JOINABLE queue; use shoal_loan_release");
+	return end_loan(loan, true);
+}
+
+/*
+ * Delivered again, to anybody. Crash points: the block goes back to its place while that is
+ * READING(me); then the place itself. The entry is cleared last: recovery finds the place not
+ * READING(me) and leaves it.
+ */
+static void
+put_back(struct cursor *c, struct loan_entry *l)
+{
+	shoal_queue *q = c->queue;
+	struct taken m = taken_of(c, l);
+	struct queue_row *row = queue_row(q, c->tag);
+	store_relaxed(&row->redelivered, load_relaxed(&row->redelivered) + 1);
+	if (m.block)
+		store_release(block_word_at(c->arena, m.block),
+		              block_word(BLOCK_PLACE, q->object, m.place));
+	queue_note_back(q);
+	queue_publish(c, m.slot, slot_word(BACK, slot_lap(m.word), 0, slot_tries(m.word)));
+	queue_note_back(q);
+	loan_clear(l);
+	queue_wake_all(q);
+}
+
+int
+queue_loan_return(shoal_loan *loan)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	struct loan_entry *l;
+	int rc = enter_loan(loan, &t, &c, &l);
+	if (rc)
+		return rc;
+	if (!(c->queue->flags & SHOAL_QUEUE_REDELIVER)) {
+		rc = fail(-EINVAL, "shoal_loan_return needs a REDELIVER queue");
+	} else {
+		put_back(c, l);
+		loan->kind = 0;
+	}
+	queue_leave(t, c);
+	return rc;
+}
+
+/*
+ * The block first: while it bears my name and its place does not, recovery of either of us gives it
+ * to whoever the place names then (queue_settle_block).
+ */
+static bool
+move(struct cursor *c, uint32_t from, uint64_t pos, uint64_t block, uint32_t state)
+{
+	if (block && !cas64_acq_rel(block_word_at(c->arena, block), block_word(BLOCK_HELD, 0, from),
+	                            block_word(BLOCK_HELD, 0, c->tag)))
+		return false;
+	if (state != LOAN_PLACE && state != LOAN_KEPT)
+		return true;
+	struct slot *s = queue_slot(c->queue, pos);
+	uint64_t word = load_acquire(&s->turn);
+	if (slot_owner(word) == from &&
+	    cas64_acq_rel(&s->turn, word,
+	                  slot_word(READING, slot_lap(word), c->tag, slot_tries(word))))
+		return true;
+	if (block && !queue_settle_block(c->arena, c->queue, pos, block, c->tag))
+		block_reclaim(c->arena, block, block_word(BLOCK_HELD, 0, c->tag));
+	return false;
+}
+
+/*
+ * From another thread's record to mine. Crash points: my entry names it first, and finds that the
+ * place and the block do not bear my name yet; then they change hands, one CAS each; the old entry
+ * goes last, and finds the same.
+ */
+static int
+adopt(struct cursor *c, shoal_loan *loan, struct member *from)
+{
+	struct loan_entry *theirs = &from->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	struct loan_entry *mine = loan_free_entry(c->me);
+	uint32_t state = load_acquire(&theirs->state), tag = (uint32_t)loan->internal_[LOAN_TAG];
+	uint64_t pos = load_relaxed(&theirs->pos), block = load_relaxed(&theirs->block);
+	if (!mine)
+		return too_many();
+	if (state == LOAN_NONE || load_relaxed(&theirs->object) != c->queue->object)
+		return fail(-EINVAL, "the loan ended with the thread that had it");
+	loan_fill(mine, c->queue->object, pos, block, state);
+	if (!move(c, tag, pos, block, state)) {
+		loan_clear(mine);
+		return fail(-EINVAL, "the loan ended with the thread that had it");
+	}
+	loan_clear(theirs);
+	fill_loan(loan, c, mine, loan->kind & ~(uint32_t)LOAN_OF);
+	return 0;
+}
+
+int
+queue_loan_adopt(shoal_loan *loan)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	int rc = queue_enter((shoal_queue *)(uintptr_t)loan->internal_[LOAN_RING], &t, &c);
+	if (rc)
+		return rc;
+	uint32_t tag = (uint32_t)loan->internal_[LOAN_TAG];
+	struct member *from = member_of_tag(c->arena, tag);
+	if (from == c->me && tag == c->tag)
+		rc = 0;
+	else if (!from || member_state(c->arena, tag) != MEMBER_ALIVE)
+		rc = fail(-EINVAL, "the loan ended with the thread that had it");
+	else if (load_relaxed(&from->process) != c->arena->process)
+		rc = fail(-EPERM, "the loan belongs to another process");
+	else
+		rc = adopt(c, loan, from);
+	queue_leave(t, c);
+	return rc;
+}

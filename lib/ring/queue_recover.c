@@ -1,0 +1,456 @@
+/*
+ * What becomes of the places, blocks and counts of a dead member.
+ *
+ * Met by anybody, one CAS, no lock (queue_mend):
+ *	WRITING(D)                              -> a hole
+ *	READING(D), a hole                      -> EMPTY(l+1)
+ *	READING(D), inline, not JOINABLE        -> EMPTY(l+1), dropped;  REDELIVER: BACK(l,t)
+ * Only inside recovery of D, one at a time (settle): READING(D) with a block, or JOINABLE. Each
+ * step is a CAS from the exact word, or an absolute value, in this order, so that the next one can
+ * do it again: counts, block, slot.
+ *
+ * In its record a place is named by the call (row.base) or by a loan (base once RELEASING). One
+ * that a call and a loan name both is settled by the first and not READING(D) for the second.
+ */
+#include "base/error.h"
+#include "ring/kinds.h"
+#include "ring/loan.h"
+#include <string.h>
+
+/* ---- met by anybody ---- */
+
+void
+queue_note_back(shoal_queue *q)
+{
+	fetch_add_seq_cst(&q->backs, 1);
+}
+
+bool
+queue_has_back(const shoal_queue *q, uint32_t *seen)
+{
+	*seen = load_seq_cst(&q->backs);
+	for (uint64_t i = 0; *seen && i <= q->mask; i++)
+		if (slot_state(load_acquire(&queue_slot(q, i)->turn)) == BACK)
+			return true;
+	return false;
+}
+
+static void
+count_dropped(shoal_queue *q, uint32_t tag, struct member *me)
+{
+	struct queue_row *row = queue_row(q, tag);
+	store_relaxed(&row->dropped, load_relaxed(&row->dropped) + 1);
+	store_relaxed(&me->counts.dropped, load_relaxed(&me->counts.dropped) + 1);
+}
+
+static void
+count_redelivered(shoal_queue *q, uint32_t tag, struct member *me)
+{
+	struct queue_row *row = queue_row(q, tag);
+	store_relaxed(&row->redelivered, load_relaxed(&row->redelivered) + 1);
+	store_relaxed(&me->counts.redelivered, load_relaxed(&me->counts.redelivered) + 1);
+}
+
+static bool
+mendable_by_anybody(const shoal_queue *q, const struct slot *s, uint64_t word)
+{
+	if (slot_state(word) == WRITING)
+		return true;
+	if (q->flags & SHOAL_QUEUE_JOINABLE)
+		return false;
+	return slot_is_hole(word) || load_relaxed(&s->flags) == SLOT_INLINE;
+}
+
+/* What the place becomes when its dead owner's message is neither in a block nor counted. */
+static uint64_t
+mended(const shoal_queue *q, uint64_t word)
+{
+	if (slot_state(word) == WRITING)
+		return slot_word(FULL, slot_lap(word), 0, TRIES_HOLE);
+	if (!slot_is_hole(word) && (q->flags & SHOAL_QUEUE_REDELIVER))
+		return slot_word(BACK, slot_lap(word), 0, slot_tries(word));
+	return slot_word(EMPTY, slot_lap(word) + 1, 0, 0);
+}
+
+/*
+ * The winner of the CAS counts, in its own rows; one that dies before it counts leaves it
+ * uncounted.
+ */
+static void
+mend(shoal_queue *q, struct slot *s, uint64_t word, uint32_t tag, struct member *me)
+{
+	uint64_t to = mended(q, word);
+	if (slot_state(to) == BACK)
+		queue_note_back(q);
+	if (!cas64_seq_cst(&s->turn, word, to))
+		return;
+	if (slot_state(to) == BACK) {
+		count_redelivered(q, tag, me);
+		queue_note_back(q);
+	} else if (slot_state(to) == EMPTY && !slot_is_hole(word)) {
+		count_dropped(q, tag, me);
+	}
+	queue_wake_armed(q);
+}
+
+bool
+queue_mend(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word,
+           int64_t deadline)
+{
+	struct slot *s = queue_slot(c->queue, place);
+	uint32_t tag = slot_owner(word);
+	enum member_state state = member_state(c->arena, tag);
+	if (state == MEMBER_ALIVE)
+		return false;
+	if (state == MEMBER_GONE) {
+		/*
+		 * Resolved since the word was read; a name that stands all the same is nobody's, and must
+		 * not be waited for.
+		 */
+		mend(c->queue, s, word, c->tag, c->me);
+		return true;
+	}
+	if (mendable_by_anybody(c->queue, s, word)) {
+		mend(c->queue, s, word, c->tag, c->me);
+		/* The rest of what it held: by whoever comes first, and nobody waits for it. */
+		(void)member_recover(c->arena, t, c->me, tag_index(tag), 0);
+		return true;
+	}
+	return member_recover(c->arena, t, c->me, tag_index(tag), deadline) >= 0;
+}
+
+/* ---- inside recovery of D ---- */
+
+struct settling {
+	shoal_arena *arena;
+	shoal_queue *queue;
+	struct member *me;
+	uint32_t mine, dead; /* tags */
+};
+
+static bool
+goes_back(const struct settling *g, uint64_t word)
+{
+	return (g->queue->flags & SHOAL_QUEUE_REDELIVER) && !slot_is_hole(word);
+}
+
+/*
+ * Absolute values, stored before the slot is touched: a hole and a dropped message are taken, one
+ * that goes back is not.
+ */
+static void
+settle_counts(const struct settling *g, uint64_t word, uint64_t base)
+{
+	if (g->queue->flags & SHOAL_QUEUE_JOINABLE)
+		store_release(&queue_row(g->queue, g->dead)->got, base + !goes_back(g, word));
+}
+
+static void
+settle_block(const struct settling *g, struct slot *s, uint64_t place, uint64_t word)
+{
+	uint64_t block;
+	if (slot_is_hole(word) || load_relaxed(&s->flags) != SLOT_BLOCK)
+		return;
+	memcpy(&block, s->payload, sizeof block);
+	uint64_t at_place = block_word(BLOCK_PLACE, g->queue->object, place);
+	uint64_t held = block_word(BLOCK_HELD, 0, g->dead);
+	word64 *b = block_word_at(g->arena, block);
+	if (!b)
+		return;
+	if (goes_back(g, word)) {
+		cas64_acq_rel(b, held, at_place);
+		return;
+	}
+	block_reclaim(g->arena, block, at_place);
+	block_reclaim(g->arena, block, held);
+}
+
+/* The place, if D has it, is D's no longer. */
+static void
+settle(const struct settling *g, uint64_t place, uint64_t base)
+{
+	struct slot *s = queue_slot(g->queue, place);
+	uint64_t word = load_acquire(&s->turn);
+	if (slot_owner(word) != g->dead || slot_lap(word) != queue_lap(g->queue, place))
+		return;
+	if (slot_state(word) == READING) {
+		settle_counts(g, word, base);
+		settle_block(g, s, place, word);
+	}
+	mend(g->queue, s, word, g->mine, g->me);
+}
+
+static shoal_queue *
+queue_of(const shoal_arena *a, uint32_t object)
+{
+	return object_state(load_acquire(&arena_object(a, object)->word)) == OBJECT_NONE
+	               ? NULL
+	               : object_body_at(a, object);
+}
+
+static bool
+begin(struct settling *g, shoal_arena *a, struct member *me, struct member *dead, uint32_t object)
+{
+	uint64_t body = load_acquire(&arena_object(a, object)->body);
+	word64 *block = body ? block_word_at(a, body) : NULL;
+	if (!block || load_acquire(block) != block_word(BLOCK_OBJECT, object, 0))
+		return false;
+	*g = (struct settling){ a, queue_of(a, object), me, member_tag(a, me), member_tag(a, dead) };
+	return g->queue != NULL;
+}
+
+/*
+ * The loan that it was giving back comes before the others: its count is absolute, from the base
+ * that it wrote down, and theirs go on from there.
+ */
+static void
+settle_releasing(const struct settling *g, const struct member *dead)
+{
+	for (unsigned i = 0; i < LOANS_MAX; i++) {
+		const struct loan_entry *l = &dead->loans[i];
+		if (load_acquire(&l->state) == LOAN_RELEASING &&
+		    load_relaxed(&l->object) == g->queue->object)
+			settle(g, load_relaxed(&l->pos), load_relaxed(&l->base));
+	}
+}
+
+static void
+recover_call(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
+             uint32_t object)
+{
+	struct settling g;
+	(void)t;
+	if (!begin(&g, a, me, dead, object))
+		return;
+	uint64_t pos = load_relaxed(&dead->call.pos);
+	if (pos != UINT64_MAX)
+		settle(&g, pos, load_relaxed(&queue_row(g.queue, g.dead)->base));
+	settle_releasing(&g, dead);
+	/* A place that it gave BACK, or mended, and told nobody. */
+	if (g.queue->flags & SHOAL_QUEUE_REDELIVER)
+		queue_note_back(g.queue);
+	queue_wake_armed(g.queue);
+}
+
+/*
+ * A block that bears this tag while its place does not: an adoption that went half-way. It goes
+ * where the place is: to its reader, or to the place itself when the message is there again. False:
+ * the place has nothing to do with it.
+ */
+bool
+queue_settle_block(shoal_arena *a, shoal_queue *q, uint64_t place, uint64_t block, uint32_t tag)
+{
+	const struct slot *s = queue_slot(q, place);
+	uint64_t word = load_acquire(&s->turn), its;
+	memcpy(&its, s->payload, sizeof its);
+	word64 *b = block_word_at(a, block);
+	if (!b || its != block || slot_lap(word) != queue_lap(q, place) || slot_is_hole(word) ||
+	    load_relaxed(&s->flags) != SLOT_BLOCK)
+		return false;
+	uint64_t to = block_word(BLOCK_PLACE, q->object, place);
+	if (slot_state(word) == READING)
+		to = block_word(BLOCK_HELD, 0, slot_owner(word));
+	else if (slot_state(word) != BACK)
+		return false;
+	cas64_acq_rel(b, block_word(BLOCK_HELD, 0, tag), to);
+	return true;
+}
+
+/*
+ * A loan that was not being given back yet begins to be, so that what it was counted from is
+ * written down once.
+ */
+static void
+recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
+             struct loan_entry *l)
+{
+	struct settling g;
+	(void)t;
+	uint64_t block = load_relaxed(&l->block);
+	uint32_t state = load_relaxed(&l->state);
+	if (state != LOAN_RESERVED && state != LOAN_BLOCK &&
+	    begin(&g, a, me, dead, load_relaxed(&l->object))) {
+		if (state != LOAN_RELEASING) {
+			store_relaxed(&l->base, load_relaxed(&queue_row(g.queue, g.dead)->got));
+			store_release(&l->state, LOAN_RELEASING);
+		}
+		settle(&g, load_relaxed(&l->pos), load_relaxed(&l->base));
+		/* Also when one who recovered it before gave the place BACK and died there. */
+		if (g.queue->flags & SHOAL_QUEUE_REDELIVER) {
+			queue_note_back(g.queue);
+			queue_wake_armed(g.queue);
+		}
+		if (block &&
+		    queue_settle_block(a, g.queue, load_relaxed(&l->pos), block, g.dead))
+			return;
+	}
+	if (block)
+		block_reclaim(a, block, block_word(BLOCK_HELD, 0, member_tag(a, dead)));
+}
+
+/* Whether the message of this block is still to be had at its place. */
+static bool
+is_live(const shoal_queue *q, uint64_t place, uint64_t block)
+{
+	const struct slot *s = queue_slot(q, place);
+	uint64_t word = load_acquire(&s->turn), its;
+	memcpy(&its, s->payload, sizeof its);
+	enum slot_state state = slot_state(word);
+	if (slot_lap(word) != queue_lap(q, place) || slot_is_hole(word))
+		return false;
+	return (state == FULL || state == READING || state == BACK) && its == block;
+}
+
+/*
+ * PUT: HELD is freed by the caller; PLACE is freed unless its place holds it (it died before FULL,
+ * the place is a hole; or the place moved on: a real taker changes the word before it gives the
+ * place back). A block that bears another place than the hand is somebody else's by now. GET: HELD
+ * goes back to its place under REDELIVER, if that still waits for it; else the caller frees it.
+ */
+static void
+recover_hand(shoal_arena *a, struct member *dead, const struct hand *h)
+{
+	struct settling g;
+	uint32_t object = load_relaxed(&h->object);
+	uint64_t block = load_relaxed(&h->block);
+	word64 *b = block_word_at(a, block);
+	uint64_t word = b ? load_acquire(b) : 0;
+	if (!object || object >= objects_high(a) || !begin(&g, a, dead, dead, object))
+		return;
+	uint64_t held = block_word(BLOCK_HELD, 0, g.dead);
+	uint64_t pos = load_relaxed(&h->pos);
+	if (load_relaxed(&h->kind) == HAND_PUT) {
+		if (word == block_word(BLOCK_PLACE, object, pos) && !is_live(g.queue, pos, block))
+			block_reclaim(a, block, word);
+	} else if ((g.queue->flags & SHOAL_QUEUE_REDELIVER) && is_live(g.queue, pos, block)) {
+		cas64_acq_rel(b, held, block_word(BLOCK_PLACE, object, pos));
+	}
+}
+
+/* What it took and did not report counts as done: join never waits for the dead. */
+static void
+recover_member(shoal_arena *a, struct member *me, struct member *dead, uint32_t object)
+{
+	struct settling g;
+	if (!begin(&g, a, me, dead, object) || !(g.queue->flags & SHOAL_QUEUE_JOINABLE))
+		return;
+	struct queue_row *row = queue_row(g.queue, g.dead);
+	store_release(&row->done, load_relaxed(&row->got));
+	gate_open_all(&g.queue->join_gate);
+}
+
+/* ---- destruction, listing, check ---- */
+
+static void
+shut(shoal_arena *a, uint32_t object)
+{
+	shoal_queue *q = object_body_at(a, object);
+	store_seq_cst(&q->closing, QUEUE_DESTROYED);
+	queue_wake_all(q);
+}
+
+/*
+ * Nobody is inside: what stands at the places is freed, whoever's it was. Loans still out are freed
+ * by their threads.
+ */
+static void
+empty(shoal_arena *a, uint32_t object)
+{
+	shoal_queue *q = object_body_at(a, object);
+	for (uint64_t i = 0; i <= q->mask; i++) {
+		struct slot *s = queue_slot(q, i);
+		uint64_t word = load_acquire(&s->turn), block;
+		if (slot_state(word) == EMPTY || slot_is_hole(word) ||
+		    load_relaxed(&s->flags) != SLOT_BLOCK)
+			continue;
+		memcpy(&block, s->payload, sizeof block);
+		word64 *b = block_word_at(a, block);
+		uint64_t seen = b ? load_acquire(b) : 0;
+		if (block_state(seen) == BLOCK_PLACE && block_object(seen) == object)
+			block_reclaim(a, block, seen);
+	}
+}
+
+/*
+ * The queue, for those who look at an arena that may be damaged: NULL where its ring would lie
+ * outside its block.
+ */
+static const shoal_queue *
+sound(const shoal_arena *a, uint32_t object)
+{
+	uint64_t at = load_acquire(&arena_object(a, object)->body), bytes = block_bytes(a, at);
+	const shoal_queue *q = arena_at(a, at);
+	if (bytes < sizeof *q || q->shift < 1 || q->shift > 31 ||
+	    q->mask != (UINT64_C(1) << q->shift) - 1 || q->slots_at < sizeof *q ||
+	    q->slots_at % LINE || q->slots_at > bytes || q->stride < LINE || q->stride % LINE ||
+	    (q->mask + 1) * q->stride > bytes - q->slots_at)
+		return NULL;
+	return q;
+}
+
+static uint64_t
+size(const shoal_arena *a, uint32_t object)
+{
+	const shoal_queue *q = sound(a, object);
+	return q ? shoal_queue_size(q) : 0;
+}
+
+static int
+complain(FILE *report, const shoal_queue *q, uint64_t index, uint64_t word, const char *what)
+{
+	if (report)
+		fprintf(report, "queue %u: place %llu of %llu (%#llx): %s\n", q->object,
+		        (unsigned long long)index, (unsigned long long)q->mask + 1,
+		        (unsigned long long)word, what);
+	return 1;
+}
+
+static int
+check_slot(const shoal_arena *a, const shoal_queue *q, uint64_t i, FILE *report)
+{
+	struct slot *s = queue_slot(q, i);
+	uint64_t word = load_acquire(&s->turn), block;
+	bool owned = slot_state(word) == WRITING || slot_state(word) == READING;
+	if (slot_state(word) > CLOSED)
+		return complain(report, q, i, word, "no such state");
+	if (owned != (slot_owner(word) != 0))
+		return complain(report, q, i, word, owned ? "no owner" : "an owner that it cannot have");
+	if (owned && member_state(a, slot_owner(word)) == MEMBER_GONE &&
+	    load_acquire(&s->turn) == word)
+		return complain(report, q, i, word, "its owner was recovered without it");
+	if (slot_state(word) != FULL || slot_is_hole(word) || load_relaxed(&s->flags) != SLOT_BLOCK)
+		return 0;
+	memcpy(&block, s->payload, sizeof block);
+	word64 *b = block_word_at(a, block);
+	uint64_t place = block_low(b ? load_acquire(b) : 0);
+	if ((!b || block_state(load_acquire(b)) != BLOCK_PLACE || (place & q->mask) != i) &&
+	    load_acquire(&s->turn) == word)
+		return complain(report, q, i, word, "its block is not the place's");
+	return 0;
+}
+
+static int
+check(shoal_arena *a, uint32_t object, FILE *report)
+{
+	const shoal_queue *q = sound(a, object);
+	int n = 0;
+	if (!q) {
+		if (report)
+			fprintf(report, "queue %u: its header is damaged\n", object);
+		return 1;
+	}
+	for (uint64_t i = 0; i <= q->mask; i++)
+		n += check_slot(a, q, i, report);
+	return n;
+}
+
+const struct kind_ops queue_kind = {
+	.recover_call = recover_call,
+	.recover_loan = recover_loan,
+	.recover_hand = recover_hand,
+	.recover_member = recover_member,
+	.shut = shut,
+	.empty = empty,
+	.size = size,
+	.check = check,
+};

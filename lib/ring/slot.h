@@ -1,0 +1,92 @@
+/*
+ * The slot word: the owner is in it. No shared counter decides anything: a place is claimed,
+ * published, taken and given back by its own word, which names the member that has it.
+ *
+ *	bits 63..40  owner: the tag of the member that writes or reads the place, 0 in the other states
+ *	bits 39..8   lap: how often the ring has gone round; place p = lap * capacity + index
+ *	bits  7..3   tries: deliveries so far (READING, BACK); 31 marks a hole
+ *	bits  2..0   state
+ *
+ * The low half holds the state and the low 24 bits of the lap, so it changes at every step:
+ * sleepers watch it with a futex. (With the lap in the high half EMPTY(l) and EMPTY(l+1) would look
+ * alike there: a lost wake-up.)
+ *
+ *	EMPTY(l)        -> WRITING(l,me)      CAS of the putter
+ *	                -> CLOSED(l)          CAS of a closer or getter; never leaves
+ *	WRITING(l,m)    -> FULL(l)            m's release store
+ *	                -> HOLE(l)            m dead: anybody's CAS. A hole is FULL with tries 31
+ *	FULL(l), HOLE(l)-> READING(l,me,t)    CAS of the getter; what was a hole stays one if its taker
+ *	                                      dies
+ *	READING(l,m,t)  -> EMPTY(l+1)         m's release store; m dead: see queue_recover.c
+ *	                -> BACK(l,t)          m dead, REDELIVER; or m itself (shoal_loan_return)
+ *	BACK(l,t)       -> READING(l,me,t+1)  CAS of a getter
+ *
+ * Every exit from WRITING and READING is its owner's store, or one CAS from exactly the word seen
+ * once the owner is dead. A dead owner cannot write, so a stuck place needs no lock and no scan of
+ * the living; a stale recoverer's CAS fails. A live owner, stopped or not, is waited for. Checked
+ * exhaustively by tests/model/.
+ */
+#ifndef RING_SLOT_H
+#define RING_SLOT_H
+
+#include "base/atomic.h"
+
+enum slot_state { EMPTY, WRITING, FULL, READING, BACK, CLOSED };
+
+#define TRIES_HOLE 31u
+#define TRIES_MAX 30u
+
+enum { SLOT_INLINE, SLOT_BLOCK };
+
+struct slot {
+	word64 turn;
+	word32 bytes; /* of the message; valid from FULL to the taker's release */
+	word32 flags; /* SLOT_BLOCK: the payload is the offset of its block */
+	char payload[];
+};
+#define SLOT_HEADER 16u
+
+static inline uint64_t
+slot_word(enum slot_state state, uint32_t lap, uint32_t owner, uint32_t tries)
+{
+	return (uint64_t)owner << 40 | (uint64_t)lap << 8 | tries << 3 | state;
+}
+
+static inline enum slot_state
+slot_state(uint64_t word)
+{
+	return (enum slot_state)(word & 7);
+}
+
+static inline uint32_t
+slot_tries(uint64_t word)
+{
+	return (uint32_t)word >> 3 & 31;
+}
+
+static inline uint32_t
+slot_lap(uint64_t word)
+{
+	return (uint32_t)(word >> 8);
+}
+
+static inline uint32_t
+slot_owner(uint64_t word)
+{
+	return (uint32_t)(word >> 40);
+}
+
+static inline bool
+slot_is_hole(uint64_t word)
+{
+	return slot_tries(word) == TRIES_HOLE;
+}
+
+/* What a futex can watch of it. */
+static inline word32 *
+slot_low(struct slot *s)
+{
+	return (word32 *)(void *)&s->turn;
+}
+
+#endif

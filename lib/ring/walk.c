@@ -1,0 +1,140 @@
+/*
+ * Where a cursor stands. "Claimed" and "taken" are monotone in the place, so a cursor that lags
+ * walks forward: by the lap that it reads where that jumps ahead, else one by one; more than
+ * WALK_FAR places behind it bisects one lap.
+ *
+ * The difference d = lap read - lap of the place is used as unsigned: a thread idle for 2^31 laps
+ * is still right. Only one lap behind (d == 2^32 - 1) is possible below: a place is never more than
+ * one lap behind the cursor that looks at it.
+ */
+#include "base/error.h"
+#include "ring/queue.h"
+
+#define WALK_FAR 64u
+/*
+ * Others may move on while one walks, but each step passes one of their messages: words that lead
+ * in a circle are damage.
+ */
+#define WALK_END_OF_PATIENCE (UINT32_C(1) << 26)
+#define BEHIND UINT32_MAX
+
+static uint32_t
+lap_ahead(const shoal_queue *q, uint64_t place, uint64_t word)
+{
+	return slot_lap(word) - queue_lap(q, place);
+}
+
+static bool
+is_claimed(const shoal_queue *q, uint64_t place, uint64_t word)
+{
+	uint32_t d = lap_ahead(q, place, word);
+	return d != BEHIND && !(d == 0 && (slot_state(word) == EMPTY || slot_state(word) == CLOSED));
+}
+
+/* FULL, WRITING, EMPTY and CLOSED of its lap are before their taker. */
+static bool
+is_untaken_state(uint64_t word)
+{
+	return slot_state(word) != READING && slot_state(word) != BACK;
+}
+
+static bool
+is_taken(const shoal_queue *q, uint64_t place, uint64_t word)
+{
+	uint32_t d = lap_ahead(q, place, word);
+	return d != BEHIND && !(d == 0 && is_untaken_state(word));
+}
+
+/*
+ * The next place that may be unclaimed (untaken), given what stands at this one, which is claimed
+ * (taken).
+ */
+static uint64_t
+step(const shoal_queue *q, uint64_t place, uint64_t word, bool counts_from_lap_before)
+{
+	uint64_t laps = lap_ahead(q, place, word);
+	if (counts_from_lap_before)
+		laps--;
+	return place + (laps << q->shift) + 1;
+}
+
+typedef bool passed_fn(const shoal_queue *, uint64_t place, uint64_t word);
+
+/* All up to `from` is passed, `from` + capacity is not: it shares its slot. */
+static uint64_t
+bisect(const shoal_queue *q, uint64_t from, passed_fn *passed)
+{
+	uint64_t low = from, high = from + q->mask + 1;
+	while (high - low > 1) {
+		uint64_t middle = low + (high - low) / 2;
+		if (passed(q, middle, load_acquire(&queue_slot(q, middle)->turn)))
+			low = middle;
+		else
+			high = middle;
+	}
+	return high;
+}
+
+/* A hint from shared memory moves a cursor forward only. */
+static uint64_t
+with_hint(uint64_t cursor, const word64 *hint)
+{
+	uint64_t h = load_relaxed(hint);
+	return h > cursor ? h : cursor;
+}
+
+static uint64_t
+walk(const shoal_queue *q, uint64_t at, passed_fn *passed, bool put, uint64_t *word)
+{
+	for (uint32_t steps = 0;; steps++) {
+		*word = load_acquire(&queue_slot(q, at)->turn);
+		if (!passed(q, at, *word))
+			return at;
+		if (steps == WALK_FAR) {
+			at = bisect(q, at, passed);
+			continue;
+		}
+		if (unlikely(steps > WALK_END_OF_PATIENCE))
+			stop("queue at %p: its places contradict one another: shared memory was overwritten",
+			     (const void *)q);
+		bool before = put ? slot_state(*word) == EMPTY : is_untaken_state(*word);
+		at = step(q, at, *word, before);
+	}
+}
+
+enum walk_end
+walk_put(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
+{
+	*cursor = walk(q, with_hint(*cursor, &q->tail), is_claimed, true, word);
+	if (lap_ahead(q, *cursor, *word) == BEHIND)
+		return WALK_WAIT;
+	return slot_state(*word) == EMPTY ? WALK_READY : WALK_END;
+}
+
+enum walk_end
+walk_get(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
+{
+	*cursor = walk(q, with_hint(*cursor, &q->head), is_taken, false, word);
+	if (lap_ahead(q, *cursor, *word) == BEHIND)
+		return WALK_WAIT;
+	if (slot_state(*word) == CLOSED)
+		return WALK_END;
+	return slot_state(*word) == FULL ? WALK_READY : WALK_WAIT;
+}
+
+/*
+ * The first unclaimed place, the first untaken one, and the first again: unchanged means that at
+ * the second reading the difference was exact. Counts places: puts in progress and holes not passed
+ * are in it.
+ */
+uint64_t
+walk_size(const shoal_queue *q, uint64_t *taken, uint64_t *put)
+{
+	uint64_t word, again;
+	for (int tries = 0;; tries++) {
+		walk_put(q, put, &word);
+		walk_get(q, taken, &again);
+		if (load_acquire(&queue_slot(q, *put)->turn) == word || tries == 8)
+			return *put > *taken ? *put - *taken : 0;
+	}
+}

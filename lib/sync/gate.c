@@ -1,0 +1,44 @@
+#include "sync/gate.h"
+#include "base/clock.h"
+#include "base/kernel.h"
+#include <errno.h>
+
+void
+gate_arm(word32 *gate, bool membarrier)
+{
+	store_relaxed(gate, GATE_ARMED);
+	if (membarrier)
+		kernel_barrier();
+	else
+		fence_seq_cst();
+}
+
+void
+gate_open(word32 *gate)
+{
+	if (futex_wake(gate, 1) == 0)
+		futex_clear_and_wake(gate, FUTEX_ALL);
+}
+
+void
+gate_open_all(word32 *gate)
+{
+	futex_clear_and_wake(gate, FUTEX_ALL);
+}
+
+int
+gate_sleep(struct shoal_thread *t, const struct futex_watch *watch, unsigned count,
+           int64_t deadline)
+{
+	struct futex_watch list[GATE_WATCH_MAX + 1];
+	for (unsigned i = 0; i < count; i++)
+		list[i] = watch[i];
+	list[count] = (struct futex_watch){ &t->interrupt, 0 };
+	if (thread_interrupted(t))
+		return -ECANCELED;
+	int64_t until = clock_sooner(deadline, GATE_SLICE_NS);
+	int rc = futex_wait_any(list, count + 1, until);
+	if (thread_interrupted(t))
+		return -ECANCELED;
+	return rc && until == deadline ? -ETIMEDOUT : 0;
+}

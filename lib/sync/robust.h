@@ -1,0 +1,92 @@
+/*
+ * Robust words: what a thread holds, so that the kernel tells when it dies.
+ *
+ * The kernel keeps for each thread the head of a list of lock words ("robust list"); at the
+ * thread's death, exec and exit it marks each word on it that still bears the thread's id with
+ * FUTEX_DIED and wakes one sleeper. The C library registered one list for its robust mutexes. A
+ * node of ours that is laid out like a pthread_mutex_t lives on that same list (glibc's nodes have
+ * prev just before next); replacing the list with set_robust_list would disarm every robust mutex
+ * of the host program.
+ *
+ * list_op_pending names one more word, looked at even if it is on no list. If its thread id is 0,
+ * the kernel wakes one sleeper at the thread's death. So whoever is about to take, release or wake
+ * puts its word there first and restores the old value last: a death in between passes the wake on.
+ *
+ * The word of a lock, bit by bit:
+ *   29..0  the holder's thread id, or 0. Set by the taker's CAS, cleared by its release or by the
+ *          kernel.
+ *   30     FUTEX_DIED: the last holder died. Set by the kernel, kept by the next taker until
+ *          robust_mend, so a taker that dies too leaves it set.
+ *   31     FUTEX_SLEEPERS: there may be sleepers. Set by a sleeper before it sleeps; STICKY: a
+ *          taker keeps it, and only a release that woke nobody clears it, in one system call with a
+ *          wake of all. May be set with nobody asleep; must never be clear while somebody is. (With
+ *          the classic protocol, which drops it at release, a death between release and wake loses
+ *          the sleepers.)
+ *
+ * Design: reference figures and a model are in tests/model/; the kernel's side is
+ * kernel/futex/core.c. Needs the rule of Linux 6.2 (commit 90d758896787); on older kernels sleeps
+ * are cut into slices.
+ */
+#ifndef SYNC_ROBUST_H
+#define SYNC_ROBUST_H
+
+#include "base/futex.h"
+#include "base/thread.h"
+
+/* The kernel's struct robust_list_head. */
+struct robust_head {
+	void *volatile first;
+	long offset; /* from a node's `next` to its word */
+	void *volatile pending;
+};
+
+/* Laid out like pthread_mutex_t; all zero is free. */
+struct robust {
+	word32 word;
+	uint32_t unused[5];
+	void *prev;
+	void *next;
+};
+
+_Static_assert(offsetof(struct robust, prev) == 24, "the C library's nodes have prev at 24");
+_Static_assert(offsetof(struct robust, next) == 32, "the C library's nodes have next at 32");
+
+#define ROBUST_OFFSET (-(long)offsetof(struct robust, next))
+
+/* Names the word that a death of this thread wakes; gives what was named before. */
+static inline void *
+robust_pending_set(struct shoal_thread *t, word32 *word)
+{
+	void *old = t->robust->pending;
+	t->robust->pending = (char *)word - ROBUST_OFFSET;
+	fence_compiler();
+	return old;
+}
+
+static inline void
+robust_pending_restore(struct shoal_thread *t, void *old)
+{
+	fence_compiler();
+	t->robust->pending = old;
+}
+
+/* False where this C library's list is laid out otherwise. */
+bool robust_usable(const struct shoal_thread *t);
+
+/* 0 or -EOWNERDEAD: held. -ETIMEDOUT. -EDEADLK: this thread holds it already. */
+int robust_take(struct shoal_thread *t, struct robust *r, int64_t deadline);
+/* 0 or -EOWNERDEAD: held. -EBUSY: another one holds it. */
+int robust_try(struct shoal_thread *t, struct robust *r);
+/* The holder found, or made, what the lock guards whole. */
+void robust_mend(struct robust *r);
+void robust_release(struct shoal_thread *t, struct robust *r);
+
+/*
+ * A word held for life: claim takes it for this thread (false: it is not 0), with FUTEX_SLEEPERS
+ * set from the start, so that a death wakes one of those who watch it. drop gives it back as
+ * `word`.
+ */
+bool robust_claim(struct shoal_thread *t, struct robust *r);
+void robust_drop(struct shoal_thread *t, struct robust *r);
+
+#endif

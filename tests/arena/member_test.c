@@ -1,0 +1,306 @@
+#include "arena/member.h"
+#include "common.h"
+#include <pthread.h>
+#include <signal.h>
+
+static struct member *
+me_in(shoal_arena *a)
+{
+	struct shoal_thread *t;
+	struct member *m;
+	REQUIRE_EQ(member_here(a, &t, &m), 0);
+	return m;
+}
+
+static uint32_t
+members(shoal_arena *a)
+{
+	shoal_arena_info info;
+	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
+	return info.members;
+}
+
+static shoal_arena *
+small_arena(uint32_t members_max)
+{
+	shoal_arena_options o = { .limit_bytes = 4 << 20, .members_max = members_max };
+	return create(NULL, &o);
+}
+
+static void
+sound(shoal_arena *a)
+{
+	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	shoal_arena_close(a);
+}
+
+Test(member, a_thread_joins_at_its_first_call)
+{
+	shoal_arena *a = small_arena(4);
+	struct member *m = me_in(a);
+	REQUIRE(m && me_in(a) == m);
+	REQUIRE_EQ(members(a), 1);
+	REQUIRE_EQ(member_state(a, member_tag(a, m)), MEMBER_ALIVE);
+	REQUIRE_EQ(member_own_tag(m), member_tag(a, m));
+	REQUIRE(member_of_tag(a, member_tag(a, m)) == m);
+	sound(a);
+}
+
+struct seen {
+	shoal_arena *arena;
+	uint32_t index, tag;
+	volatile int go;
+};
+
+static void *
+join_and_end(void *arg)
+{
+	struct seen *s = arg;
+	struct member *m = me_in(s->arena);
+	s->index = member_index(s->arena, m);
+	s->tag = member_tag(s->arena, m);
+	return NULL;
+}
+
+Test(member, leaves_when_its_thread_ends)
+{
+	struct seen s = { .arena = small_arena(4) };
+	me_in(s.arena);
+	for (int i = 0; i < 50; i++) {
+		uint32_t before = s.tag;
+		pthread_t thread;
+		REQUIRE_EQ(pthread_create(&thread, NULL, join_and_end, &s), 0);
+		REQUIRE_EQ(pthread_join(thread, NULL), 0);
+		REQUIRE_EQ(s.index, 2);
+		REQUIRE(s.tag != before);
+		REQUIRE_EQ(member_state(s.arena, s.tag), MEMBER_GONE);
+		REQUIRE_EQ(members(s.arena), 1);
+	}
+	shoal_arena_info info;
+	REQUIRE_EQ(shoal_arena_stat(s.arena, &info), 0);
+	REQUIRE_EQ(info.deaths, 0);
+	sound(s.arena);
+}
+
+static int
+join_and_die(void *arg)
+{
+	join_and_end(arg);
+	raise(SIGKILL);
+	return 0;
+}
+
+static struct seen *
+shared_seen(shoal_arena *a)
+{
+	struct seen *s = shared(sizeof *s);
+	s->arena = a;
+	return s;
+}
+
+Test(member, a_dead_one_is_reaped_once)
+{
+	shoal_arena *a = small_arena(4);
+	struct seen *s = shared_seen(a);
+	shoal_arena_info info;
+	struct member *m = me_in(a);
+	expect_killed(child(join_and_die, s), SIGKILL, 5000);
+	REQUIRE(s->index != member_index(a, m));
+	REQUIRE_EQ(member_state(a, s->tag), MEMBER_DEAD);
+	REQUIRE_EQ(shoal_arena_recover(a), 1);
+	REQUIRE_EQ(shoal_arena_recover(a), 0);
+	REQUIRE_EQ(member_state(a, s->tag), MEMBER_GONE);
+	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
+	REQUIRE_EQ(info.deaths, 1);
+	REQUIRE_EQ(info.recoveries, 1);
+	REQUIRE_EQ(info.members, 1);
+	sound(a);
+}
+
+Test(member, records_of_the_dead_are_used_again)
+{
+	shoal_arena *a = small_arena(2);
+	struct seen *s = shared_seen(a);
+	me_in(a);
+	for (int i = 0; i < 40; i++) {
+		expect_killed(child(join_and_die, s), SIGKILL, 5000);
+		REQUIRE_EQ(s->index, 2);
+	}
+	REQUIRE_EQ(shoal_arena_recover(a), 1);
+	sound(a);
+}
+
+static int
+join_in_vain(void *arg)
+{
+	struct seen *s = arg;
+	struct shoal_thread *t;
+	struct member *m;
+	REQUIRE_FAILS(member_here(s->arena, &t, &m), -EUSERS, "members_max");
+	REQUIRE(!m);
+	void *p;
+	REQUIRE_EQ(shoal_alloc(s->arena, 10, &p), -EUSERS);
+	REQUIRE(!p);
+	return 0;
+}
+
+static int
+join_and_stay(void *arg)
+{
+	struct seen *s = arg;
+	join_and_end(s);
+	s->go = 1;
+	while (s->go != 2)
+		sleep_ms(1);
+	return 0;
+}
+
+Test(member, no_more_than_members_max)
+{
+	shoal_arena *a = small_arena(2);
+	struct seen *s = shared_seen(a);
+	me_in(a);
+	pid_t pid = child(join_and_stay, s);
+	for (int i = 0; i < 5000 && !s->go; i++)
+		sleep_ms(1);
+	/* A process needs a record as well as a thread: here the thread's is missing too. */
+	expect_child(child(join_in_vain, s), 0, 5000);
+	s->go = 2;
+	expect_child(pid, 0, 5000);
+	expect_killed(child(join_and_die, s), SIGKILL, 5000);
+	REQUIRE(shoal_arena_recover(a) >= 1);
+	sound(a);
+}
+
+static int
+look_after_fork(void *arg)
+{
+	struct seen *s = arg;
+	struct member *m = me_in(s->arena);
+	REQUIRE(member_tag(s->arena, m) != s->tag);
+	REQUIRE_EQ(member_state(s->arena, s->tag), MEMBER_ALIVE);
+	REQUIRE_EQ(load_relaxed(&m->tid), getpid());
+	REQUIRE_EQ(process_pid(s->arena, s->arena->process), getpid());
+	shoal_arena_close(s->arena);
+	return 0;
+}
+
+Test(member, a_forked_child_is_another)
+{
+	shoal_arena *a = small_arena(4);
+	struct seen *s = shared_seen(a);
+	join_and_end(s);
+	expect_child(child(look_after_fork, s), 0, 5000);
+	REQUIRE_EQ(process_pid(a, a->process), getpid());
+	REQUIRE_EQ(member_tag(a, me_in(a)), s->tag);
+	shoal_arena_recover(a);
+	REQUIRE_EQ(members(a), 1);
+	sound(a);
+}
+
+/* Killed while it claims its record: it never said which process it is of. */
+static int
+die_joining(void *arg)
+{
+	struct seen *s = arg;
+	struct shoal_thread *t = thread_self();
+	struct member *m = arena_member(s->arena, 2);
+	REQUIRE(robust_claim(t, &m->life));
+	raise(SIGKILL);
+	return 0;
+}
+
+Test(member, one_that_dies_joining_is_of_no_process)
+{
+	shoal_arena *a = small_arena(4);
+	struct seen *s = shared_seen(a);
+	me_in(a);
+	/* The second record has been used, and is free. */
+	expect_killed(child(join_and_die, s), SIGKILL, 5000);
+	REQUIRE_EQ(shoal_arena_recover(a), 1);
+	expect_killed(child(die_joining, s), SIGKILL, 5000);
+	REQUIRE_EQ(shoal_arena_recover(a), 1);
+	REQUIRE(!process_gone(a, a->process, process_generation(a, a->process)));
+	sound(a);
+}
+
+static int
+die_recovering(void *arg)
+{
+	struct seen *s = arg;
+	struct shoal_thread *t = thread_self();
+	me_in(s->arena);
+	REQUIRE_EQ(robust_try(t, &arena_member(s->arena, s->index)->recovering), 0);
+	raise(SIGKILL);
+	return 0;
+}
+
+static int
+stay_recovering(void *arg)
+{
+	struct seen *s = arg;
+	struct shoal_thread *t = thread_self();
+	REQUIRE_EQ(robust_try(t, &arena_member(s->arena, s->index)->recovering), 0);
+	s->go = 1;
+	for (;;)
+		pause();
+	return 0;
+}
+
+Test(member, a_dead_recoverer_is_followed_by_the_next)
+{
+	shoal_arena *a = small_arena(4);
+	struct seen *s = shared_seen(a);
+	me_in(a);
+	pid_t pid = child(join_and_stay, s);
+	for (int i = 0; i < 5000 && !s->go; i++)
+		sleep_ms(1);
+	expect_killed(child(die_recovering, s), SIGKILL, 5000);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE(shoal_arena_recover(a) >= 1);
+	REQUIRE_EQ(members(a), 1);
+	sound(a);
+}
+
+/* A stopped one is waited for to the deadline, by those who must; others pass. */
+Test(member, a_stopped_recoverer_holds_up_only_to_the_deadline)
+{
+	shoal_arena *a = small_arena(4);
+	struct seen *s = shared_seen(a);
+	struct member *me = me_in(a);
+	expect_killed(child(join_and_die, s), SIGKILL, 5000);
+	pid_t pid = child(stay_recovering, s);
+	for (int i = 0; i < 5000 && !s->go; i++)
+		sleep_ms(1);
+	REQUIRE_EQ(shoal_arena_recover(a), 0);
+	int64_t start = now_ns();
+	REQUIRE_EQ(member_recover(a, thread_self(), me, s->index, start + SHOAL_MS(30)), -EBUSY);
+	REQUIRE(now_ns() - start >= SHOAL_MS(30));
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 1000);
+	REQUIRE_EQ(shoal_arena_recover(a), 1);
+	sound(a);
+}
+
+Test(member, a_process_is_gone_when_it_died)
+{
+	shoal_arena *a = small_arena(4);
+	struct seen *s = shared_seen(a);
+	me_in(a);
+	pid_t pid = child(join_and_stay, s);
+	for (int i = 0; i < 5000 && !s->go; i++)
+		sleep_ms(1);
+	uint32_t process = load_relaxed(&arena_member(a, s->index)->process);
+	uint32_t generation = process_generation(a, process);
+	REQUIRE_EQ(process_pid(a, process), pid);
+	REQUIRE(!process_gone(a, process, generation));
+	kill(pid, SIGSTOP);
+	REQUIRE(!process_gone(a, process, generation));
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 1000);
+	REQUIRE(process_gone(a, process, generation));
+	REQUIRE_EQ(shoal_arena_recover(a), 1);
+	REQUIRE(process_gone(a, process, generation));
+	sound(a);
+}

@@ -1,0 +1,157 @@
+#include "base/thread.h"
+#include "harness.h"
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int forks_told;
+static void *told;
+
+static void
+note_fork(struct shoal_thread *parents)
+{
+	forks_told++;
+	told = parents;
+}
+
+Test(thread, has_one_record)
+{
+	struct shoal_thread *t = thread_self();
+	REQUIRE(t);
+	REQUIRE(thread_self() == t);
+	REQUIRE(shoal_thread_self() == t);
+	REQUIRE_EQ(t->tid, syscall(SYS_gettid));
+	REQUIRE(t->robust);
+}
+
+static void *
+look_at_self(void *arg)
+{
+	(void)arg;
+	return thread_self();
+}
+
+Test(thread, others_have_their_own)
+{
+	pthread_t thread;
+	void *theirs, *mine = thread_self();
+	REQUIRE_EQ(pthread_create(&thread, NULL, look_at_self, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, &theirs), 0);
+	REQUIRE(theirs && theirs != mine);
+}
+
+static struct shoal_thread *ended;
+
+static void
+note_end(struct shoal_thread *t)
+{
+	ended = t;
+}
+
+Test(thread, its_end_is_told)
+{
+	pthread_t thread;
+	void *theirs;
+	thread_end_hook = note_end;
+	REQUIRE_EQ(pthread_create(&thread, NULL, look_at_self, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, &theirs), 0);
+	REQUIRE(ended == theirs);
+	thread_end_hook = NULL;
+}
+
+Test(thread, one_that_left_begins_anew)
+{
+	struct shoal_thread *t = thread_self();
+	thread_end_hook = note_end;
+	thread_leave();
+	REQUIRE(ended == t);
+	thread_leave();
+	thread_end_hook = NULL;
+	REQUIRE(thread_self());
+	REQUIRE_EQ(thread_self()->held, 0);
+}
+
+static int
+look_in_child(void *arg)
+{
+	struct shoal_thread *parents = arg, *t = thread_self();
+	REQUIRE_EQ(forks_told, 1);
+	REQUIRE(told == parents);
+	REQUIRE_EQ(t->tid, syscall(SYS_gettid));
+	REQUIRE(!t->seat[3] && !t->busy && !load_relaxed(&t->interrupt));
+	REQUIRE_EQ(thread_generation(), 1);
+	return 0;
+}
+
+Test(thread, a_forked_child_begins_anew)
+{
+	struct shoal_thread *t = thread_self();
+	struct member *seat = (struct member *)(void *)t;
+	thread_fork_hook = note_fork;
+	t->seat[3] = seat;
+	t->busy = 1;
+	shoal_thread_interrupt(t);
+	expect_child(child(look_in_child, t), 0, 5000);
+	/* The parent keeps what it had. */
+	REQUIRE(thread_self() == t && t->seat[3] == seat);
+	REQUIRE_EQ(forks_told, 0);
+	t->seat[3] = NULL;
+	t->busy = 0;
+	thread_fork_hook = NULL;
+}
+
+/* The fork of a thread that never called the library, in a process whose other threads did. */
+static void *
+fork_unknown(void *arg)
+{
+	(void)arg;
+	pid_t pid = fork();
+	if (pid == 0) {
+		bool first = thread_self() && forks_told == 1 && !told;
+		bool second = thread_self() && forks_told == 1;
+		_exit(first && second ? 0 : CHILD_FAILED);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	return (void *)(intptr_t)status;
+}
+
+Test(thread, the_fork_of_an_unknown_thread_is_told_too)
+{
+	pthread_t thread;
+	void *status;
+	REQUIRE(thread_self());
+	thread_fork_hook = note_fork;
+	REQUIRE_EQ(pthread_create(&thread, NULL, fork_unknown, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, &status), 0);
+	REQUIRE_EQ((intptr_t)status, 0);
+	thread_fork_hook = NULL;
+}
+
+/* Without pthread_atfork's handlers; and with no robust list, so that nothing can be held. */
+Test(thread, a_raw_clone_is_noticed)
+{
+	struct shoal_thread *t = thread_self();
+	t->seat[3] = (struct member *)(void *)t;
+	long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		bool none = !thread_self() && !thread_self();
+		_exit(none ? 0 : CHILD_FAILED);
+	}
+	int status;
+	REQUIRE_EQ(waitpid((pid_t)pid, &status, 0), pid);
+	REQUIRE_EQ(status, 0);
+	t->seat[3] = NULL;
+}
+
+Test(thread, an_interrupt_is_taken_once)
+{
+	struct shoal_thread *t = thread_self();
+	REQUIRE(!thread_interrupted(t));
+	shoal_thread_interrupt(t);
+	shoal_thread_interrupt(t);
+	REQUIRE(thread_interrupted(t));
+	REQUIRE(!thread_interrupted(t));
+}

@@ -1,0 +1,326 @@
+/* JOINABLE: task_done and join, among the living and the dead. */
+#include "deaths.h"
+#include "ring/loan.h"
+#include <pthread.h>
+
+#define JOIN SHOAL_QUEUE_JOINABLE
+#define BOTH (SHOAL_QUEUE_JOINABLE | SHOAL_QUEUE_REDELIVER)
+
+Test(queue_join, returns_when_all_is_done)
+{
+	struct world w = world_make(8, 0, JOIN);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	put_text(w.queue, "a");
+	put_text(w.queue, "b");
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), -EAGAIN);
+	REQUIRE_EQ(info_of(w).unfinished, 2);
+	get_text(w.queue, "a");
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	get_text(w.queue, "b");
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_MS(20)), -ETIMEDOUT);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	REQUIRE_EQ(info_of(w).unfinished, 0);
+	world_end(w);
+}
+
+Test(queue_join, one_task_done_too_many_is_refused)
+{
+	struct world w = world_make(8, 0, JOIN);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), -EOVERFLOW);
+	put_text(w.queue, "a");
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), -EOVERFLOW);
+	get_text(w.queue, "a");
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), -EOVERFLOW);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	world_end(w);
+}
+
+Test(queue_join, needs_a_joinable_queue)
+{
+	struct world w = world_make(8, 0, 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), -EINVAL);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), -EINVAL);
+	world_end(w);
+}
+
+static int
+do_all(void *arg)
+{
+	struct stage *s = arg;
+	char got[64];
+	while (shoal_queue_get(s->queue, got, sizeof got, SHOAL_SEC(10)) >= 0)
+		REQUIRE_EQ(shoal_queue_task_done(s->queue), 0);
+	return 0;
+}
+
+Test(queue_join, waits_for_other_processes)
+{
+	struct world w = world_make(16, 0, JOIN);
+	struct stage *s = stage_make(w, 0);
+	pid_t pid[3];
+	for (int i = 0; i < 3; i++)
+		pid[i] = child(do_all, s);
+	for (int round = 0; round < 50; round++) {
+		for (int i = 0; i < 20; i++)
+			REQUIRE_EQ(shoal_queue_put(w.queue, "x", 2, SHOAL_SEC(5)), 0);
+		REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(5)), 0);
+		REQUIRE_EQ(info_of(w).unfinished, 0);
+	}
+	shoal_queue_close(w.queue);
+	for (int i = 0; i < 3; i++)
+		expect_child(pid[i], 0, 5000);
+	world_end(w);
+}
+
+/* ---- the dead ---- */
+
+static int
+get_and_die(void *arg)
+{
+	struct stage *s = arg;
+	char got[64];
+	for (size_t i = 0; i < s->bytes; i++)
+		REQUIRE(shoal_queue_get(s->queue, got, sizeof got, SHOAL_SEC(5)) > 0);
+	raise(SIGKILL);
+	return 0;
+}
+
+static int
+get_many_and_die(void *arg)
+{
+	struct stage *s = arg;
+	char got[64];
+	REQUIRE_EQ(shoal_queue_get_many(s->queue, got, 2, s->bytes, SHOAL_SEC(5)), (ssize_t)s->bytes);
+	raise(SIGKILL);
+	return 0;
+}
+
+Test(queue_join, does_not_wait_for_tasks_of_the_dead)
+{
+	struct world w = world_make(8, 0, JOIN);
+	struct stage *s = stage_make(w, 2);
+	for (int i = 0; i < 3; i++)
+		put_text(w.queue, "a");
+	let_die(get_and_die, s);
+	get_text(w.queue, "a");
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(5)), 0);
+	world_end(w);
+}
+
+Test(queue_join, counts_what_died_in_a_copy)
+{
+	struct world w = world_make(8, 0, JOIN);
+	struct stage *s = stage_make(w, 0);
+	put_text(w.queue, "a");
+	let_die(die_in_get, s);
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(5)), 0);
+	REQUIRE_EQ(info_of(w).dropped, 1);
+	world_end(w);
+}
+
+/* Its place is a hole, and nobody gets any more. */
+Test(queue_join, does_not_wait_for_a_dead_putter)
+{
+	struct world w = world_make(8, 0, JOIN);
+	struct stage *s = stage_make(w, 20);
+	let_die(die_in_put, s);
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(5)), 0);
+	world_end(w);
+}
+
+Test(queue_join, what_died_borrowed_counts_as_done)
+{
+	struct world w = world_make(8, 0, JOIN);
+	struct stage *s = stage_make(w, 0);
+	for (int i = 0; i < 3; i++)
+		put_text(w.queue, "a");
+	for (int i = 0; i < 3; i++)
+		let_die(borrow_and_die, s);
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(5)), 0);
+	world_end(w);
+}
+
+/*
+ * Dies while it gives back the last of three loans: counted, and the place still its own. The other
+ * two lie before it in its record and are counted from where it stands.
+ */
+static int
+die_releasing(void *arg)
+{
+	struct stage *s = arg;
+	shoal_loan loan[3];
+	struct shoal_thread *t;
+	struct cursor *c;
+	for (int i = 0; i < 3; i++)
+		REQUIRE_EQ(shoal_queue_borrow(s->queue, 0, &loan[i]), 0);
+	REQUIRE_EQ(queue_enter(s->queue, &t, &c), 0);
+	struct queue_row *row = queue_row(s->queue, c->tag);
+	struct loan_entry *l = &c->me->loans[loan[2].internal_[LOAN_ENTRY]];
+	uint64_t base = load_relaxed(&row->got);
+	store_relaxed(&l->base, base);
+	store_release(&l->state, LOAN_RELEASING);
+	store_release(&row->base, base);
+	store_release(&row->got, base + s->bytes);
+	raise(SIGKILL);
+	return 0;
+}
+
+static void
+expect_joined_after_release(unsigned flags, size_t counted)
+{
+	struct world w = world_make(8, 0, flags);
+	struct stage *s = stage_make(w, counted);
+	for (int i = 0; i < 3; i++)
+		put_text(w.queue, "a");
+	let_die(die_releasing, s);
+	REQUIRE_EQ(shoal_arena_recover(w.arena), 1);
+	for (int i = 0; flags == BOTH && i < 3; i++) {
+		get_text(w.queue, "a");
+		REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	}
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(2)), 0);
+	REQUIRE_EQ(info_of(w).unfinished, 0);
+	world_end(w);
+}
+
+Test(queue_join, a_death_while_a_loan_is_given_back)
+{
+	expect_joined_after_release(JOIN, 0);
+	expect_joined_after_release(JOIN, 1);
+}
+
+Test(queue_join, a_death_while_a_loan_is_given_back_redelivers)
+{
+	expect_joined_after_release(BOTH, 0);
+	expect_joined_after_release(BOTH, 1);
+}
+
+/* ---- with REDELIVER ---- */
+
+Test(queue_join, what_was_not_reported_comes_again)
+{
+	struct world w = world_make(8, 0, BOTH);
+	struct stage *s = stage_make(w, 2);
+	put_text(w.queue, "a");
+	put_text(w.queue, "b");
+	let_die(get_and_die, s);
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_MS(20)), -ETIMEDOUT);
+	get_text(w.queue, "a");
+	get_text(w.queue, "b");
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_MS(20)), -ETIMEDOUT);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	world_end(w);
+}
+
+Test(queue_join, a_batch_that_was_not_reported_comes_again)
+{
+	struct world w = world_make(8, 0, BOTH);
+	struct stage *s = stage_make(w, 3);
+	for (int i = 0; i < 3; i++)
+		put_text(w.queue, "a");
+	let_die(get_many_and_die, s);
+	for (int i = 0; i < 3; i++) {
+		get_text(w.queue, "a");
+		REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	}
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(2)), 0);
+	world_end(w);
+}
+
+Test(queue_join, a_thread_keeps_at_most_32)
+{
+	struct world w = world_make(64, 0, BOTH);
+	char got[64 * 2];
+	for (int i = 0; i < 34; i++)
+		put_text(w.queue, "a");
+	REQUIRE_EQ(shoal_queue_get_many(w.queue, got, 2, 64, 0), 32);
+	REQUIRE_EQ(shoal_queue_get_many(w.queue, got, 2, 64, 0), -EBUSY);
+	REQUIRE_EQ(shoal_queue_get_many(w.queue, got, 2, 0, 0), 0);
+	REQUIRE_EQ(shoal_queue_get(w.queue, got, 2, 0), -EBUSY);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_get(w.queue, got, 2, 0), 2);
+	for (int i = 0; i < 32; i++)
+		REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), -EOVERFLOW);
+	REQUIRE_EQ(info_of(w).unfinished, 1);
+	get_text(w.queue, "a");
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	world_end(w);
+}
+
+/* ---- loans ---- */
+
+Test(queue_join, finish_is_release_and_task_done)
+{
+	struct world w = world_make(4, 0, JOIN);
+	shoal_loan loan;
+	put_text(w.queue, "a");
+	REQUIRE_EQ(shoal_queue_borrow(w.queue, 0, &loan), 0);
+	REQUIRE_EQ(shoal_loan_finish(&loan), 0);
+	REQUIRE_EQ(shoal_loan_finish(&loan), -EINVAL);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	put_text(w.queue, "b");
+	REQUIRE_EQ(shoal_queue_borrow(w.queue, 0, &loan), 0);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_loan_finish(&loan), -EOVERFLOW);
+	shoal_loan_release(&loan);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), -EOVERFLOW);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	world_end(w);
+}
+
+static shoal_thread *_Atomic joiner;
+
+static void *
+wait_in_join(void *arg)
+{
+	struct stage *s = arg;
+	joiner = shoal_thread_self();
+	return (void *)(intptr_t)shoal_queue_join(s->queue, SHOAL_SEC(10));
+}
+
+Test(queue_join, an_interrupt_ends_it)
+{
+	struct world w = world_make(4, 0, JOIN);
+	struct stage *s = stage_make(w, 0);
+	pthread_t thread;
+	void *rc;
+	put_text(w.queue, "a");
+	REQUIRE_EQ(pthread_create(&thread, NULL, wait_in_join, s), 0);
+	while (!joiner)
+		sleep_ms(1);
+	sleep_ms(20);
+	shoal_thread_interrupt(joiner);
+	REQUIRE_EQ(pthread_join(thread, &rc), 0);
+	REQUIRE_EQ((intptr_t)rc, -ECANCELED);
+	get_text(w.queue, "a");
+	world_end(w);
+}
+
+static void *
+take_two(void *arg)
+{
+	struct stage *s = arg;
+	get_text(s->queue, "a");
+	get_text(s->queue, "a");
+	return NULL;
+}
+
+Test(queue_join, a_thread_that_ends_with_tasks_is_not_waited_for)
+{
+	struct world w = world_make(4, 0, JOIN);
+	struct stage *s = stage_make(w, 0);
+	pthread_t thread;
+	put_text(w.queue, "a");
+	put_text(w.queue, "a");
+	REQUIRE_EQ(pthread_create(&thread, NULL, take_two, s), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(2)), 0);
+	world_end(w);
+}

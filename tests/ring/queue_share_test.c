@@ -1,0 +1,208 @@
+/* What a queue does between processes and threads. */
+#include "queue_common.h"
+#include <pthread.h>
+#include <sched.h>
+
+enum { MESSAGES = 20000 };
+
+struct job {
+	struct world w;
+	int id, messages, producers;
+	uint64_t *sums;
+	size_t bytes;
+};
+
+static int
+produce(void *arg)
+{
+	struct job *j = arg;
+	uint64_t message[64] = { 0 };
+	for (uint64_t i = 1; i <= (uint64_t)j->messages; i++) {
+		message[0] = (uint64_t)j->id << 32 | i;
+		message[j->bytes / 8 - 1] = message[0];
+		REQUIRE_EQ(shoal_queue_put(j->w.queue, message, j->bytes, SHOAL_SEC(20)), 0);
+	}
+	return 0;
+}
+
+static int
+consume(void *arg)
+{
+	struct job *j = arg;
+	uint64_t message[64], last[16] = { 0 };
+	ssize_t n;
+	while ((n = shoal_queue_get(j->w.queue, message, sizeof message, SHOAL_SEC(20))) >= 0) {
+		uint64_t from = message[0] >> 32, i = message[0] & 0xffffffff;
+		REQUIRE_EQ(n, (ssize_t)j->bytes);
+		REQUIRE_EQ(message[j->bytes / 8 - 1], message[0]);
+		REQUIRE(i > last[from]);
+		last[from] = i;
+		j->sums[j->id] += i;
+	}
+	REQUIRE_EQ(n, -EPIPE);
+	return 0;
+}
+
+static void
+run(int producers, int consumers, size_t bytes, uint32_t capacity)
+{
+	struct world w = world_make(capacity, 0, 0);
+	uint64_t *sums = shared(4096), total = 0;
+	struct job job[16];
+	pid_t pid[16];
+	int messages = MESSAGES / producers / HARNESS_SLOW;
+	for (int i = 0; i < producers + consumers; i++) {
+		job[i] = (struct job){ w, i, messages, producers, sums, bytes };
+		pid[i] = child(i < producers ? produce : consume, &job[i]);
+	}
+	for (int i = 0; i < producers; i++)
+		expect_child(pid[i], 0, 20000);
+	shoal_queue_close(w.queue);
+	for (int i = producers; i < producers + consumers; i++)
+		expect_child(pid[i], 0, 20000);
+	for (int i = 0; i < 16; i++)
+		total += sums[i];
+	REQUIRE_EQ(total, (uint64_t)producers * messages * (messages + 1) / 2);
+	world_end(w);
+}
+
+Test(queue_share, one_to_one)
+{
+	run(1, 1, 8, 64);
+}
+
+Test(queue_share, four_to_four_in_a_tiny_ring)
+{
+	run(4, 4, 48, 2);
+}
+
+Test(queue_share, messages_in_blocks_between_three_and_three)
+{
+	run(3, 3, 256, 16);
+}
+
+static void *
+produce_in_thread(void *arg)
+{
+	produce(arg);
+	return NULL;
+}
+
+static void *
+consume_in_thread(void *arg)
+{
+	consume(arg);
+	return NULL;
+}
+
+/* One mapping, so that a race detector sees it. */
+Test(queue_share, threads_of_one_process)
+{
+	struct world w = world_make(16, 0, 0);
+	uint64_t sums[16] = { 0 };
+	struct job job[6];
+	pthread_t thread[6];
+	int messages = MESSAGES / 4;
+	for (int i = 0; i < 6; i++) {
+		job[i] = (struct job){ w, i, messages, 3, sums, i & 1 ? 8 : 8 };
+		pthread_create(&thread[i], NULL, i < 3 ? produce_in_thread : consume_in_thread, &job[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	shoal_queue_close(w.queue);
+	for (int i = 3; i < 6; i++)
+		pthread_join(thread[i], NULL);
+	REQUIRE_EQ(sums[3] + sums[4] + sums[5], (uint64_t)3 * messages * (messages + 1) / 2);
+	world_end(w);
+}
+
+static int
+sleep_in_get(void *arg)
+{
+	struct world *w = arg;
+	int got;
+	return shoal_queue_get(w->queue, &got, sizeof got, SHOAL_SEC(20)) == sizeof got ? got : 100;
+}
+
+static void
+await_sleepers(shoal_queue *q, uint32_t getters, uint32_t putters)
+{
+	shoal_queue_info info;
+	for (int i = 0; i < 2000; i++) {
+		REQUIRE_EQ(shoal_queue_stat(q, &info), 0);
+		if (info.getters_waiting == getters && info.putters_waiting == putters)
+			return;
+		sleep_ms(2);
+	}
+	REQUIRE(!"they sleep");
+}
+
+Test(queue_share, each_sleeping_getter_is_woken)
+{
+	struct world w = world_make(8, 0, 0);
+	pid_t pid[3];
+	for (int i = 0; i < 3; i++)
+		pid[i] = child(sleep_in_get, &w);
+	await_sleepers(w.queue, 3, 0);
+	for (int i = 0, seven = 7; i < 3; i++)
+		REQUIRE_EQ(shoal_queue_put(w.queue, &seven, sizeof seven, 0), 0);
+	for (int i = 0; i < 3; i++)
+		expect_child(pid[i], 7, 5000);
+	world_end(w);
+}
+
+static int
+sleep_in_put(void *arg)
+{
+	struct world *w = arg;
+	return -shoal_queue_put(w->queue, "late", 5, SHOAL_SEC(20));
+}
+
+Test(queue_share, a_sleeping_putter_is_woken_by_a_get_and_by_close)
+{
+	struct world w = world_make(2, 0, 0);
+	put_text(w.queue, "a");
+	put_text(w.queue, "b");
+	pid_t first = child(sleep_in_put, &w);
+	await_sleepers(w.queue, 0, 1);
+	get_text(w.queue, "a");
+	expect_child(first, 0, 5000);
+	pid_t second = child(sleep_in_put, &w);
+	await_sleepers(w.queue, 0, 1);
+	shoal_queue_close(w.queue);
+	expect_child(second, EPIPE, 5000);
+	get_text(w.queue, "b");
+	get_text(w.queue, "late");
+	world_end(w);
+}
+
+Test(queue_share, destroy_ends_the_waits_on_it)
+{
+	struct world w = world_make(2, 0, 0);
+	pid_t pid = child(sleep_in_get, &w);
+	await_sleepers(w.queue, 1, 0);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, w.queue), 0);
+	expect_child(pid, 100, 5000);
+	REQUIRE_EQ(shoal_queue_create(w.arena, "q", NULL, &w.queue), 0);
+	world_end(w);
+}
+
+static int
+open_late(void *arg)
+{
+	struct world *w = arg;
+	shoal_queue *q;
+	return -shoal_queue_open(w->arena, "late", SHOAL_SEC(10), &q);
+}
+
+Test(queue_share, open_waits_for_the_creator)
+{
+	struct world w = world_make(2, 0, 0);
+	shoal_queue *late;
+	pid_t pid = child(open_late, &w);
+	sleep_ms(50);
+	REQUIRE_EQ(shoal_queue_create(w.arena, "late", NULL, &late), 0);
+	expect_child(pid, 0, 5000);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, late), 0);
+	world_end(w);
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# install.sh BUILD PREFIX LIBDIR INCLUDEDIR: puts what stands in BUILD below $DESTDIR, if that is set.
+set -eu
+
+build=$1 prefix=$2 libdir=$3 includedir=$4
+to=${DESTDIR:-}
+version=$(sed -n 's/^#define SHOAL_VERSION 0x\(..\)\(..\)\(..\)$/\1 \2 \3/p' include/shoal/base.h |
+	{ read -r major minor patch; echo "$((0x$major)).$((0x$minor)).$((0x$patch))"; })
+
+install -d "$to$includedir/shoal" "$to$libdir/pkgconfig"
+install -m 644 include/shoal/*.h "$to$includedir/shoal"
+install -m 644 "$build/libshoal.a" "$to$libdir"
+install -m 755 "$build/libshoal.so.0" "$to$libdir"
+ln -sf libshoal.so.0 "$to$libdir/libshoal.so"
+sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@includedir@|$includedir|" \
+	-e "s|@version@|$version|" shoal.pc.in > "$to$libdir/pkgconfig/shoal.pc"
+echo "installed shoal $version below $to$prefix"
