@@ -1,0 +1,88 @@
+/*
+ * What the stepper knows of a processor: how a process stops itself, where it stands, and how a
+ * breakpoint is written. On aarch64 a loop of exclusive loads and stores never ends when it is
+ * stepped: build with -mlse or later.
+ */
+#ifndef STEP_CPU_H
+#define STEP_CPU_H
+
+#include <elf.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/ptrace.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+
+#if defined(__x86_64__)
+/* The processor reports a breakpoint with the address after it. */
+enum { CPU_TRAP_BYTES = 1 };
+#define CPU_TRAP_MASK UINT64_C(0xff)
+#define CPU_TRAP_CODE UINT64_C(0xcc)
+#define cpu_trap() __asm__ volatile("int3" ::: "memory")
+#define CPU_PC rip
+#elif defined(__aarch64__)
+enum { CPU_TRAP_BYTES = 0 };
+#define CPU_TRAP_MASK UINT64_C(0xffffffff)
+#define CPU_TRAP_CODE UINT64_C(0xd4200000)
+#define cpu_trap() __asm__ volatile("brk #0" ::: "memory")
+#define CPU_PC pc
+#else
+#error "the stepper does not know this processor"
+#endif
+
+static inline bool
+cpu_registers(pid_t tid, struct user_regs_struct *regs, bool write)
+{
+	struct iovec io = { .iov_base = regs, .iov_len = sizeof *regs };
+	int request = write ? PTRACE_SETREGSET : PTRACE_GETREGSET;
+	return ptrace(request, tid, (void *)NT_PRSTATUS, &io) == 0;
+}
+
+static inline uint64_t
+cpu_pc(pid_t tid)
+{
+	struct user_regs_struct regs;
+	return cpu_registers(tid, &regs, false) ? regs.CPU_PC : 0;
+}
+
+/*
+ * The length of a repeated string instruction, whose rounds are steps of their own; 0: it is
+ * another one.
+ */
+static inline unsigned
+cpu_string_bytes(const unsigned char *code)
+{
+#if defined(__x86_64__)
+	unsigned n = 1;
+	if (code[0] != 0xf3 && code[0] != 0xf2)
+		return 0;
+	if ((code[n] & 0xf0) == 0x40)
+		n++;
+	bool moves = code[n] == 0xa4 || code[n] == 0xa5, stores = code[n] == 0xaa || code[n] == 0xab;
+	return moves || stores ? n + 1 : 0;
+#else
+	(void)code;
+	return 0;
+#endif
+}
+
+/*
+ * Past the breakpoint that a process ran into itself; where the processor stops before it, this
+ * steps over.
+ */
+static inline void
+cpu_pass_trap(pid_t tid)
+{
+#if defined(__aarch64__)
+	struct user_regs_struct regs;
+	if (cpu_registers(tid, &regs, false)) {
+		regs.CPU_PC += 4;
+		cpu_registers(tid, &regs, true);
+	}
+#else
+	(void)tid;
+#endif
+}
+
+#endif

@@ -1,0 +1,208 @@
+/* Phases kill, sleeper and recovery. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run.h"
+
+/*
+ * Of longer operations the ordinary run takes only the instructions after which something differs.
+ */
+enum { LONG = 1500, SOME = 4, DEAR = 200 };
+
+/* A process killed while it slept in a call that nobody ended left no more than that call began. */
+void
+phase_kill(struct run *r)
+{
+	for (size_t n = 0; n < r->trace.count; n += r->stride) {
+		struct place at = { .phase = "kill", .trace = &r->trace, .n = n };
+		struct state *state;
+		if (r->trace.count > LONG && !run_takes(r, &r->trace, n))
+			continue;
+		if (!run_kill(r, n)) {
+			report_violation(&r->tally, &at, "the victim does not start");
+			return;
+		}
+		bool new = run_state(r, n, &state);
+		if (r->full && !new)
+			run_check(r, &at, NULL, false);
+		if (!new)
+			continue;
+		struct memory_image *image = state->image;
+		run_check(r, &at, image, false);
+		at.phase = "kill, two survivors";
+		if (r->of->crowd)
+			run_check(r, &at, image, true);
+	}
+	r->tally.states = r->state_count;
+}
+
+/* ---- somebody sleeps ---- */
+
+static void
+sleeper_round(struct run *r, const struct place *at, const struct act *act, struct trace *t,
+              size_t n)
+{
+	for (unsigned attempt = 0; attempt < 6; attempt++) {
+		struct step_world *w = r->w;
+		run_rewind(r, NULL);
+		struct person sleeper = people_start(w, STEP_SLEEPER, r->of->sleeper);
+		if (!people_asleep(w, &sleeper)) {
+			bool returned = w->part[STEP_SLEEPER].done;
+			people_kill(&sleeper);
+			if (!w->failed && !returned && attempt < 5)
+				continue;
+			report_violation(&r->tally, at,
+			                 w->failed ? w->text
+			                           : "the sleeper's call returns at once");
+			return;
+		}
+		struct victim v;
+		if (victim_start(&v, w, act))
+			victim_to(&v, t, n);
+		victim_kill(&v);
+		r->tally.sleeps++;
+		people_run(w, STEP_ROUSER, r->of->rouse);
+		if (w->failed)
+			people_kill(&sleeper);
+		else
+			people_end(w, &sleeper);
+		if (!w->failed && r->of->check)
+			people_run(w, STEP_CHECKER, r->of->check);
+		if (!w->failed && r->of->audit)
+			people_run(w, STEP_SETUP, r->of->audit);
+		if (run_verdict(r, at, attempt))
+			return;
+	}
+}
+
+/* With a sleeper the operation takes another way (it wakes), so it has a trace of its own. */
+static bool
+sleeper_trace(struct run *r, struct trace *t)
+{
+	for (int i = 0; i < 8; i++) {
+		struct trace last = *t;
+		run_rewind(r, NULL);
+		struct person sleeper = people_start(r->w, STEP_SLEEPER, r->of->sleeper);
+		bool asleep = people_asleep(r->w, &sleeper);
+		if (asleep)
+			trace_record(t, r->w, &r->act);
+		else
+			*t = (struct trace){ 0 };
+		memory_drop(memory_copy());
+		people_kill(&sleeper);
+		bool same = i > 1 && asleep && trace_same(t, &last);
+		trace_drop(&last);
+		if (!asleep || same)
+			return asleep;
+	}
+	return true;
+}
+
+void
+phase_sleeper(struct run *r)
+{
+	struct trace trace = { 0 };
+	struct place at = { .phase = "kill with a sleeper", .trace = &trace };
+	if (!sleeper_trace(r, &trace)) {
+		report_violation(&r->tally, &(struct place){ .phase = "sleeper" },
+				 r->w->failed ? r->w->text : "the sleeper does not sleep");
+		return;
+	}
+	for (at.n = 0; at.n < trace.count; at.n += r->stride) {
+		if (run_takes(r, &trace, at.n))
+			sleeper_round(r, &at, &r->act, &trace, at.n);
+	}
+	r->tally.drifts += trace.drifts;
+	trace_drop(&trace);
+}
+
+/* ---- the recoverer dies too ---- */
+
+/*
+ * One who was there before the first one died stands at the start of its own call when it has: then
+ * what it meets is the dead, and not what its registration made of it.
+ */
+static bool
+recovery_start(struct run *r, const struct act *act, size_t n, struct victim *second)
+{
+	for (int i = 0; i < 4; i++) {
+		struct victim first = { 0 };
+		run_rewind(r, NULL);
+		if (victim_start(second, r->w, act) && victim_start(&first, r->w, &r->act) &&
+		    victim_to(&first, &r->trace, n)) {
+			victim_kill(&first);
+			return true;
+		}
+		victim_kill(&first);
+		victim_kill(second);
+	}
+	return false;
+}
+
+static void
+recovery_at(struct run *r, struct place *at, const struct act *act, struct trace *t)
+{
+	struct state *left;
+	struct victim second;
+	if (!recovery_start(r, act, at->n, &second))
+		return;
+	victim_to(&second, t, at->m);
+	victim_kill(&second);
+	r->tally.recoveries++;
+	if (run_state(r, at->n, &left))
+		run_check(r, at, left->image, false);
+	else if (r->full)
+		run_check(r, at, NULL, false);
+}
+
+/* The first way to meet the dead registers on its way, and so meets them there. */
+static void
+recovery_of(struct run *r, size_t n, size_t meet)
+{
+	static const char *const names[STEP_MEETS] = { "first meeting", "second", "third", "fourth" };
+	struct act act = {
+		STEP_SECOND, meet ? r->of->meet_prepare : NULL, r->of->meet[meet], NULL, NULL, false
+	};
+	struct trace trace = { 0 };
+	struct victim second;
+	struct place at = { "recovery killed", &r->trace, n, &trace, 0, names[meet] };
+	if (!recovery_start(r, &act, n, &second))
+		return;
+	trace_follow(&trace, &second);
+	if (trace.crashed || trace.stuck) {
+		at.m = trace.count ? trace.count - 1 : 0;
+		report_violation(&r->tally, &at,
+		                 trace.stuck ? "the recoverer sleeps" : "the recoverer crashes");
+		trace_drop(&trace);
+		return;
+	}
+	for (at.m = 0; at.m < trace.count; at.m += r->stride) {
+		/* Deep in the loops over all that a member can hold one round is as good as the next. */
+		bool dear = !r->full && at.m % 8 && victim_cost(&trace, at.m) > DEAR;
+		if (run_takes(r, &trace, at.m) && !dear)
+			recovery_at(r, &at, &act, &trace);
+	}
+	r->tally.drifts += trace.drifts;
+	trace_drop(&trace);
+}
+
+/*
+ * States that recoverers leave are added behind the first ones, and are not recovered from in turn.
+ * A recovery looks at everything that a member can hold, so it is long: the ordinary run takes some
+ * states, evenly spread, and gives each of them one way to be met; the full one takes all of both.
+ */
+void
+phase_recovery(struct run *r)
+{
+	size_t first = r->state_count, ways = 0;
+	while (ways < STEP_MEETS && r->of->meet[ways])
+		ways++;
+	for (size_t i = 0; i < first; i++) {
+		for (size_t meet = 0; meet < ways; meet++) {
+			bool meant = i * SOME % first < SOME && i * SOME / first % ways == meet;
+			if (r->full || meant)
+				recovery_of(r, r->state[i].n, meet);
+		}
+	}
+}

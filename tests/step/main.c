@@ -1,0 +1,79 @@
+/*
+ * shoal-step: the cases as tests, or by hand:
+ *	shoal-step --run [part of a name]    runs the cases one after another, without the test
+ *	                                     framework
+ *	shoal-step --held > held.txt         prints who is held up where: only after a change that means
+ *	                                     to alter it
+ *	shoal-step --cases                   lists them
+ * Environment: STEP_FULL=1 everything, STEP_STRIDE=n each n-th instruction, STEP_PHASES: those of
+ * k(ill), s(leeper), r(ecovery), h(eld up) that it names.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "step.h"
+
+enum { CASES_MAX = 200 };
+
+static const struct step_case *cases[CASES_MAX];
+static size_t case_count;
+
+void
+step_register(const struct step_case *c)
+{
+	if (case_count < CASES_MAX)
+		cases[case_count++] = c;
+}
+
+/* A case by its whole name, or all whose names have this part. */
+static bool
+is_meant(const struct step_case *c, const char *part)
+{
+	for (size_t i = 0; i < case_count; i++) {
+		if (!strcmp(cases[i]->name, part))
+			return cases[i] == c;
+	}
+	return strstr(c->name, part) != NULL;
+}
+
+static int
+run_some(const char *part)
+{
+	int failed = 0;
+	for (size_t i = 0; i < case_count; i++) {
+		if (is_meant(cases[i], part))
+			failed += step_run(cases[i]) != 0;
+	}
+	fprintf(stderr, "%d failed\n", failed);
+	return failed != 0;
+}
+
+static int
+list_cases(void)
+{
+	for (size_t i = 0; i < case_count; i++)
+		puts(cases[i]->name);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "--cases"))
+		return list_cases();
+	if (argc > 1 && !strcmp(argv[1], "--run"))
+		return run_some(argc > 2 ? argv[2] : "");
+	if (argc > 1 && !strcmp(argv[1], "--held")) {
+		setenv("STEP_HELD", "print", 1);
+		setenv("STEP_PHASES", "h", 1);
+		return run_some(argc > 2 ? argv[2] : "");
+	}
+	struct criterion_test_set *tests = criterion_initialize();
+	int rc = 0;
+	if (criterion_handle_args(argc, argv, true))
+		rc = !criterion_run_all_tests(tests);
+	criterion_finalize(tests);
+	return rc;
+}

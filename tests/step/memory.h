@@ -1,0 +1,34 @@
+/*
+ * The shared memory of a case: saved, put back, compared.
+ *
+ * Two runs that leave the same bytes leave the same world, once every process but the driver is
+ * gone. Thread ids are replaced by who bore them, and words that differ between two equal runs
+ * (start times, clocks) are found by comparing such runs, and left out.
+ */
+#ifndef STEP_MEMORY_H
+#define STEP_MEMORY_H
+
+#include "step.h"
+
+/* What one run left: the pages that differ from the base, and the world. */
+struct memory_image;
+
+void memory_world(struct step_world *w);
+/* What is there now is the base. */
+void memory_base(void);
+void memory_rewind(void);
+
+struct memory_image *memory_copy(void);
+void memory_put(const struct memory_image *image);
+void memory_drop(struct memory_image *image);
+
+/* The id of a process of this run, so that it is told apart from other words. */
+void memory_name(enum step_who who, pid_t tid);
+void memory_names_clear(void);
+/* Both are what the same steps left: words that differ are left out from now on. */
+void memory_learn(const struct memory_image *one, const struct memory_image *other);
+/* hot: look only at pages that some run changed. */
+uint64_t memory_hash(bool hot);
+size_t memory_bytes(void);
+
+#endif

@@ -1,0 +1,251 @@
+#include "people.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <fcntl.h>
+
+#include "memory.h"
+
+enum { PERSON_MS = 1500 };
+
+enum step_who step_me;
+static pid_t driver_pid;
+
+int64_t
+step_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* ---- in the child ---- */
+
+void
+step_fail(struct step_world *w, const char *format, ...)
+{
+	uint32_t none = 0;
+	if (__atomic_compare_exchange_n(&w->failed, &none, 1, false, __ATOMIC_SEQ_CST,
+	                                __ATOMIC_SEQ_CST)) {
+		va_list args;
+		va_start(args, format);
+		vsnprintf(w->text, sizeof w->text, format, args);
+		va_end(args);
+	}
+	if (getpid() == driver_pid) {
+		printf("%s: setup: %s\n", w->of->name, w->text);
+		fflush(stdout);
+	}
+	_exit(1);
+}
+
+int64_t
+step_begin(struct step_world *w, const char *what)
+{
+	snprintf(w->doing, sizeof w->doing, "%s", what);
+	step_mine(w)->inside = 1;
+	return step_now();
+}
+
+void
+step_end(struct step_world *w, const char *what, int64_t began)
+{
+	int64_t took = step_now() - began;
+	step_mine(w)->inside = 0;
+	if (took <= w->slowest_ns)
+		return;
+	w->slowest_ns = took;
+	snprintf(w->slowest, sizeof w->slowest, "%s", what);
+}
+
+void
+step_meet(struct step_world *w, uint32_t count)
+{
+	__atomic_add_fetch(&w->ready, 1, __ATOMIC_SEQ_CST);
+	for (int64_t began = step_now(); w->ready < count && step_now() - began < 20000000;)
+		;
+}
+
+/* ---- in the driver ---- */
+
+static void
+tick(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * The timer ends waits of the driver that would else not see a victim fall asleep. Children do not
+ * inherit it.
+ */
+void
+people_init(void)
+{
+	struct sigaction action = { .sa_handler = tick };
+	struct itimerval every = { { 0, 1000 }, { 0, 1000 } };
+	driver_pid = getpid();
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+}
+
+pid_t
+people_fork(void)
+{
+	pid_t driver = getpid();
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid != 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != driver)
+		_exit(99);
+	return 0;
+}
+
+bool
+people_sleeps(pid_t tid)
+{
+	char path[64], text[256] = "";
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, text, sizeof text - 1);
+	close(fd);
+	const char *state = n > 0 ? strrchr(text, ')') : NULL;
+	return state && state[1] == ' ' && state[2] == 'S';
+}
+
+struct person
+people_start(struct step_world *w, enum step_who who, step_fn *fn)
+{
+	struct person p = { .who = who };
+	w->part[who].inside = 0;
+	p.pid = people_fork();
+	if (p.pid == 0) {
+		driver_pid = 0;
+		step_me = who;
+		fn(w);
+		w->part[who].done = 1;
+		_exit(0);
+	}
+	memory_name(who, p.pid);
+	return p;
+}
+
+bool
+people_asleep(struct step_world *w, const struct person *p)
+{
+	int64_t began = step_now();
+	int seen = 0;
+	while (step_now() - began < 500000000) {
+		if (w->part[p->who].done || w->failed)
+			return false;
+		seen = w->part[p->who].inside && people_sleeps(p->pid) ? seen + 1 : 0;
+		if (seen == 3)
+			return true;
+		usleep(30);
+	}
+	return false;
+}
+
+static bool
+person_wait(struct person *p, int ms)
+{
+	int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	int64_t end = step_now() + ms * INT64_C(1000000);
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	int n = 0;
+	while (n <= 0 && step_now() < end)
+		n = poll(&wait, 1, (int)((end - step_now()) / 1000000) + 1);
+	close(fd);
+	return n > 0;
+}
+
+static void
+note(struct step_world *w, const char *format, ...)
+{
+	if (w->failed)
+		return;
+	va_list args;
+	va_start(args, format);
+	vsnprintf(w->text, sizeof w->text, format, args);
+	va_end(args);
+	w->failed = 1;
+}
+
+void
+people_kill(struct person *p)
+{
+	if (p->pid <= 0)
+		return;
+	kill(p->pid, SIGKILL);
+	while (waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
+		;
+	p->pid = 0;
+}
+
+/* Where a hung process stands, in its own words and the kernel's. */
+static void
+person_hung(struct step_world *w, struct person *p)
+{
+	char path[64], call[200] = "?";
+	snprintf(path, sizeof path, "/proc/%d/syscall", (int)p->pid);
+	FILE *file = fopen(path, "r");
+	if (file) {
+		if (!fgets(call, sizeof call, file))
+			call[0] = 0;
+		fclose(file);
+	}
+	call[strcspn(call, "\n")] = 0;
+	p->hung = true;
+	note(w, "%d hangs in: %s (system call %s)", p->who, w->doing, call);
+}
+
+bool
+people_end(struct step_world *w, struct person *p)
+{
+	if (!person_wait(p, PERSON_MS)) {
+		person_hung(w, p);
+		people_kill(p);
+		return false;
+	}
+	while (waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
+		;
+	p->pid = 0;
+	if (WIFSIGNALED(p->status))
+		note(w, "%d ended by signal %d in: %s", p->who, WTERMSIG(p->status), w->doing);
+	else if (WEXITSTATUS(p->status) != 0)
+		note(w, "%d ended with status %d in: %s", p->who, WEXITSTATUS(p->status), w->doing);
+	return !w->failed;
+}
+
+bool
+people_run(struct step_world *w, enum step_who who, step_fn *fn)
+{
+	struct person p = people_start(w, who, fn);
+	return people_end(w, &p);
+}
+
+bool
+people_try(struct step_world *w, enum step_who who, step_fn *fn, int ms)
+{
+	struct person p = people_start(w, who, fn);
+	if (!person_wait(&p, ms)) {
+		people_kill(&p);
+		return false;
+	}
+	people_end(w, &p);
+	return true;
+}

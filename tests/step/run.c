@@ -1,0 +1,279 @@
+#include "run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ATTEMPTS = 5, CASE_SECONDS = 100, CASE_SECONDS_FULL = 3000 };
+/* Start times are counted in such. */
+static const int64_t TICK_NS = 11000000;
+static const int64_t LATE_NS = 10000000;
+
+void
+run_rewind(struct run *r, const struct memory_image *image)
+{
+	if (r->of->clean)
+		r->of->clean(r->w);
+	memory_put(image);
+	r->w->killed = 1;
+}
+
+bool
+run_kill(struct run *r, size_t n)
+{
+	bool started = false, same = false;
+	for (int i = 0; i < 4 && !same; i++) {
+		struct victim v;
+		run_rewind(r, NULL);
+		started = victim_start(&v, r->w, &r->act);
+		same = started && victim_to(&v, &r->trace, n);
+		victim_kill(&v);
+		r->tally.kills++;
+	}
+	return started;
+}
+
+void
+run_trace_act(struct run *r, const struct act *act, struct trace *t)
+{
+	for (int i = 0; i < 8; i++) {
+		struct trace last = *t;
+		run_rewind(r, NULL);
+		trace_record(t, r->w, act);
+		memory_drop(memory_copy());
+		bool same = i > 1 && trace_same(t, &last);
+		trace_drop(&last);
+		if (same || t->crashed || t->stuck)
+			return;
+	}
+}
+
+bool
+run_state(struct run *r, size_t n, struct state **out)
+{
+	uint64_t hash = memory_hash(false);
+	for (size_t i = 0; i < r->state_count; i++) {
+		if (r->state[i].hash == hash) {
+			*out = &r->state[i];
+			return false;
+		}
+	}
+	if (r->state_count == r->state_room) {
+		r->state_room = r->state_room ? r->state_room * 2 : 64;
+		r->state = realloc(r->state, r->state_room * sizeof *r->state);
+	}
+	*out = &r->state[r->state_count++];
+	**out = (struct state){ .hash = hash, .n = n, .image = memory_copy() };
+	return true;
+}
+
+bool
+run_takes(const struct run *r, const struct trace *t, size_t n)
+{
+	const struct point *p = &t->point[n];
+	bool last = n + 1 == t->count;
+	return r->full || last || p->write || p->asleep;
+}
+
+/* Nothing is wrong, or it is reported: false if it was only late, and is worth another try. */
+bool
+run_verdict(struct run *r, const struct place *at, unsigned attempt)
+{
+	struct step_world *w = r->w;
+	char text[STEP_TEXT + 100];
+	r->tally.checks++;
+	if (w->failed) {
+		snprintf(text, sizeof text, "%s", w->text);
+		report_violation(&r->tally, at, text);
+		return true;
+	}
+	if (w->slowest_ns > LATE_NS && attempt < ATTEMPTS) {
+		r->tally.slow++;
+		return false;
+	}
+	if (w->slowest_ns > r->tally.slowest_ns) {
+		r->tally.slowest_ns = w->slowest_ns;
+		memcpy(r->tally.slowest, w->slowest, sizeof w->slowest);
+	}
+	if (w->slowest_ns > LATE_NS) {
+		snprintf(text, sizeof text, "%s took %.1f ms", w->slowest, (double)w->slowest_ns / 1e6);
+		report_violation(&r->tally, at, text);
+	}
+	return true;
+}
+
+static void
+run_crowd(struct run *r)
+{
+	struct person left = people_start(r->w, STEP_LEFT, r->of->crowd);
+	struct person right = people_start(r->w, STEP_RIGHT, r->of->crowd);
+	people_end(r->w, &left);
+	people_end(r->w, &right);
+}
+
+void
+run_check(struct run *r, const struct place *at, const struct memory_image *image, bool crowd)
+{
+	struct step_world *w = r->w;
+	for (unsigned attempt = 0; attempt <= ATTEMPTS; attempt++) {
+		if (image || attempt)
+			run_rewind(r, image);
+		if (crowd)
+			run_crowd(r);
+		if (!w->failed && r->of->check)
+			people_run(w, STEP_CHECKER, r->of->check);
+		if (!w->failed && r->of->audit)
+			people_run(w, STEP_SETUP, r->of->audit);
+		if (run_verdict(r, at, attempt) || !image)
+			return;
+	}
+}
+
+/* ---- a case ---- */
+
+/*
+ * What the auditor sees when the survivor's work was all there was, and that the check passes then.
+ */
+static bool
+run_base(struct run *r)
+{
+	struct place at = { .phase = "nobody killed" };
+	memory_base();
+	run_rewind(r, NULL);
+	if (r->of->check)
+		people_run(r->w, STEP_CHECKER, r->of->check);
+	if (!r->w->failed && r->of->audit)
+		people_run(r->w, STEP_SETUP, r->of->audit);
+	if (r->w->failed) {
+		report_violation(&r->tally, &at, r->w->text);
+		return false;
+	}
+	uint64_t base[8];
+	memcpy(base, r->w->base, sizeof base);
+	bool known = r->w->base_known;
+	memory_rewind();
+	memcpy(r->w->base, base, sizeof base);
+	r->w->base_known = known;
+	memory_base();
+	return true;
+}
+
+/* Words that differ between equal runs: killed at the start, and killed at the end. */
+static void
+run_learn(struct run *r, size_t n)
+{
+	struct memory_image *first = NULL;
+	for (int i = 0; i < 3; i++) {
+		run_kill(r, n);
+		struct memory_image *image = memory_copy();
+		if (first)
+			memory_learn(first, image);
+		else
+			first = image;
+		if (image != first)
+			memory_drop(image);
+		for (int64_t began = step_now(); step_now() - began < TICK_NS;)
+			usleep(TICK_NS / 1000);
+	}
+	memory_drop(first);
+}
+
+static bool
+run_trace(struct run *r)
+{
+	run_trace_act(r, &r->act, &r->trace);
+	if (r->trace.crashed || (!r->trace.finished && !r->trace.stuck && !r->act.thread)) {
+		char text[100];
+		snprintf(text, sizeof text, "the operation ends by signal %d", r->trace.signal);
+		report_violation(&r->tally,
+		                 &(struct place){ .phase = "trace",
+		                                  .trace = &r->trace,
+		                                  .n = r->trace.count - 1 },
+		                 r->w->failed ? r->w->text : text);
+		return false;
+	}
+	r->tally.instructions = r->trace.count - 1;
+	run_learn(r, 0);
+	run_learn(r, r->trace.count - 1);
+	return true;
+}
+
+static void
+run_phases(struct run *r)
+{
+	const char *only = getenv("STEP_PHASES");
+	if (!only || strchr(only, 'k') || strchr(only, 'r'))
+		phase_kill(r);
+	if (r->of->sleeper && (!only || strchr(only, 's')))
+		phase_sleeper(r);
+	if (r->of->meet[0] && (!only || strchr(only, 'r')))
+		phase_recovery(r);
+	if (r->of->role[0].try && (!only || strchr(only, 'h')))
+		phase_stop(r);
+}
+
+static unsigned long
+run_case(const struct step_case *c)
+{
+	struct run r = { .of = c, .full = getenv("STEP_FULL") != NULL };
+	const char *stride = getenv("STEP_STRIDE");
+	r.stride = stride && atoi(stride) > 0 ? (size_t)atoi(stride) : 1;
+	r.tally.of = c;
+	r.tally.began = step_now();
+	r.w = mmap(NULL, sizeof *r.w, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	r.w->of = c;
+	r.w->shape = c->shape;
+	r.act = (struct act){ STEP_VICTIM, c->prepare, c->op, c->after, c->waker, c->thread };
+	memory_world(r.w);
+	people_init();
+	c->setup(r.w);
+	if (r.w->failed)
+		report_violation(&r.tally, &(struct place){ .phase = "setup" }, r.w->text);
+	else if (run_base(&r) && run_trace(&r))
+		run_phases(&r);
+	if (c->clean)
+		c->clean(r.w);
+	r.tally.drifts += r.trace.drifts;
+	report_summary(&r.tally);
+	return r.tally.violations;
+}
+
+static int
+run_wait(pid_t driver, int seconds)
+{
+	int status = 0;
+	for (int i = 0; i < seconds * 100; i++) {
+		pid_t pid = waitpid(driver, &status, WNOHANG);
+		if (pid == driver)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : 200;
+		usleep(10000);
+	}
+	kill(driver, SIGKILL);
+	waitpid(driver, &status, 0);
+	return 201;
+}
+
+int
+step_run(const struct step_case *c)
+{
+	fflush(NULL);
+	pid_t driver = fork();
+	if (driver == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		unsigned long violations = run_case(c);
+		fflush(NULL);
+		_exit(violations > 99 ? 99 : (int)violations);
+	}
+	int rc = run_wait(driver, getenv("STEP_FULL") ? CASE_SECONDS_FULL : CASE_SECONDS);
+	if (rc >= 200)
+		printf("%s: the driver %s\n", c->name, rc == 201 ? "did not end in time" : "crashed");
+	if (c->control)
+		return rc > 0 && rc < 200 ? 0 : 1;
+	return rc;
+}

@@ -1,0 +1,57 @@
+/* One run: a process that is killed or stopped, and what the others find. Shared by the phases. */
+#ifndef STEP_RUN_H
+#define STEP_RUN_H
+
+#include "memory.h"
+#include "people.h"
+#include "report.h"
+
+/* What one kill left, seen for the first time. */
+struct state {
+	uint64_t hash;
+	size_t n; /* the first point that left it */
+	struct memory_image *image;
+};
+
+struct run {
+	struct step_world *w;
+	const struct step_case *of;
+	struct tally tally;
+	struct act act;
+	struct trace trace;
+	struct state *state;
+	size_t state_count, state_room;
+	bool full;
+	size_t stride;
+};
+
+/* The base again, and whatever lies outside. */
+void run_rewind(struct run *r, const struct memory_image *image);
+/*
+ * From the base: starts the victim, takes it to point n and kills it there; again if it took
+ * another way. false: it did not start.
+ */
+bool run_kill(struct run *r, size_t n);
+/*
+ * Records until two runs in a row take the same way. The first ones tell which memory is written at
+ * all.
+ */
+void run_trace_act(struct run *r, const struct act *act, struct trace *t);
+/* The state that is there: true if it is new. */
+bool run_state(struct run *r, size_t n, struct state **out);
+/* Whether an ordinary run takes point n of a phase that need not take all. */
+bool run_takes(const struct run *r, const struct trace *t, size_t n);
+
+/*
+ * check, then audit: what is wrong is reported, unless it was only late and is not late when tried
+ * again.
+ */
+void run_check(struct run *r, const struct place *at, const struct memory_image *image, bool crowd);
+bool run_verdict(struct run *r, const struct place *at, unsigned attempt);
+
+void phase_kill(struct run *r);
+void phase_sleeper(struct run *r);
+void phase_recovery(struct run *r);
+void phase_stop(struct run *r);
+
+#endif

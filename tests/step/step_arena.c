@@ -1,0 +1,314 @@
+/* Memory, membership and recovery in an arena, killed and stopped at each instruction. */
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "arena_world.h"
+#include "harness.h"
+
+#include <shoal/queue.h>
+
+enum { SMALL = 100, LARGE = 70000, HUGE_BYTES = 1200000 };
+
+/* object[0] and [1]: blocks of these sizes that the driver allocated. */
+enum { FOREIGN_SMALL, FOREIGN_LARGE, OBJECTS };
+
+static void
+setup(struct step_world *w)
+{
+	arena_world(w);
+	w->object[FOREIGN_SMALL] = shoal_new(w->arena, SMALL);
+	w->object[FOREIGN_LARGE] = shoal_new(w->arena, LARGE);
+	STEP_REQUIRE(w, w->object[FOREIGN_SMALL] && w->object[FOREIGN_LARGE], "no memory");
+	memset(w->object[FOREIGN_SMALL], 0x5a, SMALL);
+	memset(w->object[FOREIGN_LARGE], 0x5a, LARGE);
+}
+
+static void **
+victims_block(struct step_world *w)
+{
+	return &w->part[STEP_VICTIM].pointer;
+}
+
+static void
+use(struct step_world *w, size_t bytes)
+{
+	unsigned char *p = NULL;
+	int rc;
+	STEP_WITHIN(w, "alloc", rc = shoal_alloc(w->arena, bytes, (void **)&p));
+	STEP_REQUIRE(w, rc == 0, "alloc of %zu: %d, %s", bytes, rc, shoal_error());
+	for (size_t i = 0; i < bytes; i++)
+		STEP_REQUIRE(w, p[i] == 0, "a block of %zu is not zeroed at %zu", bytes, i);
+	memset(p, 0x77, bytes);
+	STEP_WITHIN(w, "free", shoal_free(w->arena, p));
+}
+
+static void
+use_all(struct step_world *w)
+{
+	for (int i = 0; i < 3; i++) {
+		use(w, SMALL);
+		use(w, LARGE);
+		use(w, 3000);
+	}
+}
+
+static void
+unharmed(struct step_world *w, int which, size_t bytes)
+{
+	const unsigned char *p = w->object[which];
+	for (size_t i = 0; i < bytes; i++)
+		STEP_REQUIRE(w, p[i] == 0x5a, "another's block of %zu was overwritten at %zu", bytes, i);
+}
+
+/*
+ * A block that its user, now dead, had got and not given back is the user's leak, not the
+ * library's.
+ */
+static void
+check_alloc(struct step_world *w)
+{
+	const struct step_part *part = &w->part[STEP_VICTIM];
+	void *block = *victims_block(w);
+	use_all(w);
+	unharmed(w, FOREIGN_SMALL, SMALL);
+	unharmed(w, FOREIGN_LARGE, LARGE);
+	if (part->done && part->result == 0 && block)
+		shoal_free(w->arena, block);
+	else
+		w->spare = block != NULL;
+}
+
+/*
+ * In a run without a victim it is the checker that frees, so that base is the arena without that
+ * block.
+ */
+static void
+check_free(struct step_world *w, void *block)
+{
+	const struct step_part *part = &w->part[STEP_VICTIM];
+	use_all(w);
+	if (!w->base_known)
+		shoal_free(w->arena, block);
+	else
+		w->spare = !part->done;
+}
+
+static void
+check_free_small(struct step_world *w)
+{
+	check_free(w, w->object[FOREIGN_SMALL]);
+	unharmed(w, FOREIGN_LARGE, LARGE);
+}
+
+static void
+check_free_large(struct step_world *w)
+{
+	check_free(w, w->object[FOREIGN_LARGE]);
+	unharmed(w, FOREIGN_SMALL, SMALL);
+}
+
+static void
+check_free_own(struct step_world *w)
+{
+	use_all(w);
+	unharmed(w, FOREIGN_SMALL, SMALL);
+	w->spare = w->base_known && !w->part[STEP_VICTIM].done;
+}
+
+static void
+check_use(struct step_world *w)
+{
+	use_all(w);
+	unharmed(w, FOREIGN_SMALL, SMALL);
+	unharmed(w, FOREIGN_LARGE, LARGE);
+}
+
+/* The first call is an alloc, whose block is the user's until it is freed. */
+static void
+check_join(struct step_world *w)
+{
+	check_use(w);
+	w->spare = w->base_known && !w->part[STEP_VICTIM].done;
+}
+
+static void
+crowd(struct step_world *w)
+{
+	step_meet(w, 2);
+	use_all(w);
+}
+
+/* ---- what the victim does ---- */
+
+static void
+alloc_of(struct step_world *w, size_t bytes)
+{
+	step_mine(w)->result = shoal_alloc(w->arena, bytes, victims_block(w));
+}
+
+static void
+alloc_small_op(struct step_world *w)
+{
+	alloc_of(w, SMALL);
+}
+
+static void
+alloc_large_op(struct step_world *w)
+{
+	alloc_of(w, LARGE);
+}
+
+static void
+alloc_huge_op(struct step_world *w)
+{
+	alloc_of(w, HUGE_BYTES);
+}
+
+/* No block of this class was ever taken: a page is cut up. */
+static void
+alloc_first_op(struct step_world *w)
+{
+	alloc_of(w, 3000);
+}
+
+static void
+own_small(struct step_world *w)
+{
+	alloc_of(w, SMALL);
+}
+
+static void
+own_large(struct step_world *w)
+{
+	arena_join(w);
+	alloc_of(w, LARGE);
+}
+
+static void
+free_own_op(struct step_world *w)
+{
+	shoal_free(w->arena, *victims_block(w));
+}
+
+static void
+free_small_op(struct step_world *w)
+{
+	shoal_free(w->arena, w->object[FOREIGN_SMALL]);
+}
+
+static void
+free_large_op(struct step_world *w)
+{
+	shoal_free(w->arena, w->object[FOREIGN_LARGE]);
+}
+
+/* So many that the magazine overflows and half of it goes back. */
+static void
+fill_magazine(struct step_world *w)
+{
+	void *block[40] = { 0 };
+	for (int i = 0; i < 40; i++)
+		block[i] = shoal_new(w->arena, SMALL);
+	alloc_of(w, SMALL);
+	for (int i = 0; i < 40; i++)
+		shoal_free(w->arena, block[i]);
+	for (int i = 0; i < 40; i++)
+		block[i] = shoal_new(w->arena, SMALL);
+	for (int i = 0; i < 31; i++)
+		shoal_free(w->arena, block[i]);
+	for (int i = 31; i < 40; i++)
+		shoal_free(w->arena, block[i]);
+}
+
+static void
+join_op(struct step_world *w)
+{
+	arena_join(w);
+}
+
+static void
+leave_op(struct step_world *w)
+{
+	(void)w;
+}
+
+static void
+close_op(struct step_world *w)
+{
+	shoal_arena_close(w->arena);
+}
+
+static void
+recover_op(struct step_world *w)
+{
+	step_mine(w)->result = shoal_arena_recover(w->arena);
+}
+
+static void
+look_op(struct step_world *w)
+{
+	shoal_arena_info info;
+	shoal_object_info object;
+	uint64_t cursor = 0;
+	int rc = shoal_arena_stat(w->arena, &info);
+	while (shoal_arena_next(w->arena, &cursor, &object) > 0)
+		;
+	step_mine(w)->result = rc;
+}
+
+#define SURVIVORS(check_) \
+	.setup = setup, .check = check_, .crowd = crowd, .audit = arena_audit, \
+	.meet_prepare = arena_join, \
+	.meet = { meet_recover, meet_recover }, .role = { { "others", try_others } }
+#define ALLOC(prepare_, op_) SURVIVORS(check_alloc), .prepare = prepare_, .op = op_
+#define FREE(check_, prepare_, op_) SURVIVORS(check_), .prepare = prepare_, .op = op_
+
+STEP_CASE(arena, alloc_small, ALLOC(arena_join, alloc_small_op))
+STEP_CASE(arena, alloc_large, ALLOC(arena_join, alloc_large_op))
+STEP_CASE(arena, alloc_huge, ALLOC(arena_join, alloc_huge_op))
+STEP_CASE(arena, alloc_first, ALLOC(arena_join, alloc_first_op))
+STEP_CASE(arena, free_own_small, FREE(check_free_own, own_small, free_own_op))
+STEP_CASE(arena, free_own_large, FREE(check_free_own, own_large, free_own_op))
+STEP_CASE(arena, free_own_full, FREE(check_free_own, fill_magazine, free_own_op))
+STEP_CASE(arena, free_small, FREE(check_free_small, arena_join, free_small_op))
+STEP_CASE(arena, free_large, FREE(check_free_large, arena_join, free_large_op))
+STEP_CASE(arena, join, SURVIVORS(check_join), .op = join_op)
+STEP_CASE(arena, leave, SURVIVORS(check_use), .prepare = arena_join, .op = leave_op, .thread = true)
+STEP_CASE(arena, close, SURVIVORS(check_use), .prepare = arena_join, .op = close_op)
+STEP_CASE(arena, look, SURVIVORS(check_use), .prepare = arena_join, .op = look_op)
+
+/* ---- recovery of one who died with everything that a member can hold ---- */
+
+static void
+die_rich(struct step_world *w, shoal_queue *q)
+{
+	shoal_loan loan, more;
+	char message[300] = "m";
+	arena_join(w);
+	bool ok = shoal_queue_put(q, message, 40, SHOAL_NOWAIT) == 0 &&
+	          shoal_queue_put(q, message, 300, SHOAL_NOWAIT) == 0;
+	ok = ok && shoal_queue_borrow(q, SHOAL_NOWAIT, &loan) == 0 &&
+	     shoal_queue_borrow(q, SHOAL_NOWAIT, &loan) == 0;
+	ok = ok && shoal_queue_reserve(q, 500, SHOAL_NOWAIT, &more) == 0;
+	_exit(ok ? 0 : 1);
+}
+
+static void
+setup_dead(struct step_world *w)
+{
+	shoal_queue_options options = { .capacity = 4, .slot_bytes = 48 };
+	shoal_queue *q = NULL;
+	int status = 1;
+	setup(w);
+	STEP_REQUIRE(w, shoal_queue_create(w->arena, "q", &options, &q) == 0, "%s", shoal_error());
+	pid_t pid = fork();
+	if (pid == 0)
+		die_rich(w, q);
+	waitpid(pid, &status, 0);
+	STEP_REQUIRE(w, status == 0, "the one that dies first could not do its work");
+}
+
+STEP_CASE(arena, recover, .setup = setup_dead, .check = check_use, .crowd = crowd,
+          .audit = arena_audit, .prepare = NULL, .op = recover_op, .meet_prepare = NULL,
+          .meet = { meet_recover, meet_recover }, .role = { { "others", try_others } })

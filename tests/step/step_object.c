@@ -1,0 +1,276 @@
+/*
+ * Named objects made, opened and destroyed, killed and stopped at each instruction: memory, queues,
+ * pipes.
+ */
+#include <string.h>
+
+#include "arena_world.h"
+#include "harness.h"
+
+#include <shoal/pipe.h>
+#include <shoal/queue.h>
+
+enum { BYTES = 5000, TIMEOUT_MS = 300 };
+
+/* object[0]: one named "old" that setup made, of the case's kind. "new" is what a victim makes. */
+struct kind {
+	int (*create)(struct step_world *, const char *name, void **out);
+	int (*open)(struct step_world *, const char *name, shoal_time timeout, void **out);
+	int (*destroy)(struct step_world *, void *object);
+	void (*fill)(struct step_world *); /* setup's, with something of its own */
+};
+
+static const struct kind *
+kind_of_case(const struct step_world *w)
+{
+	return w->shape;
+}
+
+static int
+memory_init(void *memory, void *arg)
+{
+	(void)arg;
+	memset(memory, 0x33, BYTES);
+	return 0;
+}
+
+static int
+memory_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_memory_create(w->arena, name, BYTES, memory_init, NULL, out);
+}
+
+/* Nobody sees it half-made. */
+static int
+memory_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	size_t bytes = 0;
+	int rc = shoal_memory_open(w->arena, name, timeout, out, &bytes);
+	if (rc)
+		return rc;
+	const unsigned char *p = *out;
+	STEP_REQUIRE(w, bytes >= BYTES, "named memory of %zu bytes", bytes);
+	for (size_t i = 0; i < BYTES; i++)
+		STEP_REQUIRE(w, p[i] == 0x33, "named memory is not made at %zu", i);
+	return 0;
+}
+
+static int
+memory_destroy(struct step_world *w, void *object)
+{
+	return shoal_memory_destroy(w->arena, object);
+}
+
+static int
+queue_create(struct step_world *w, const char *name, void **out)
+{
+	static const shoal_queue_options options = { .capacity = 4,
+		                                     .slot_bytes = 40,
+		                                     .flags = SHOAL_QUEUE_JOINABLE };
+	return shoal_queue_create(w->arena, name, &options, (shoal_queue **)out);
+}
+
+static int
+queue_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	return shoal_queue_open(w->arena, name, timeout, (shoal_queue **)out);
+}
+
+/* A message in a block, which goes with the queue. */
+static void
+queue_fill(struct step_world *w)
+{
+	char message[300] = "a message";
+	STEP_REQUIRE(w, shoal_queue_put(w->object[0], message, sizeof message, SHOAL_NOWAIT) == 0,
+	             "setup cannot put");
+}
+
+static int
+queue_destroy(struct step_world *w, void *object)
+{
+	return shoal_queue_destroy(w->arena, object);
+}
+
+static int
+pipe_create(struct step_world *w, const char *name, void **out)
+{
+	static const shoal_pipe_options options = { .ring_bytes = 4096 };
+	shoal_pipe_end *right;
+	return shoal_pipe_create(w->arena, name, &options, (shoal_pipe_end **)out, &right);
+}
+
+static int
+pipe_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	return shoal_pipe_open(w->arena, name, SHOAL_LEFT, timeout, (shoal_pipe_end **)out);
+}
+
+static int
+pipe_destroy(struct step_world *w, void *object)
+{
+	return shoal_pipe_destroy(w->arena, object);
+}
+
+static const struct kind memory_kind = { memory_create, memory_open, memory_destroy, NULL };
+static const struct kind queue_kind = { queue_create, queue_open, queue_destroy, queue_fill };
+static const struct kind pipe_kind = { pipe_create, pipe_open, pipe_destroy, NULL };
+
+static void
+setup(struct step_world *w)
+{
+	void *opened;
+	arena_world(w);
+	int rc = kind_of_case(w)->create(w, "old", &w->object[0]);
+	STEP_REQUIRE(w, rc == 0, "create: %d, %s", rc, shoal_error());
+	rc = kind_of_case(w)->open(w, "old", SHOAL_NOWAIT, &opened);
+	STEP_REQUIRE(w, rc == 0 && opened == w->object[0], "open: %d, %s", rc, shoal_error());
+	if (kind_of_case(w)->fill)
+		kind_of_case(w)->fill(w);
+}
+
+/* Made, or not there at all: gone in any case afterwards. */
+static bool
+remove_named(struct step_world *w, const char *name)
+{
+	const struct kind *k = kind_of_case(w);
+	void *object = NULL;
+	int rc;
+	STEP_WITHIN(w, "open", rc = k->open(w, name, SHOAL_NOWAIT, &object));
+	STEP_REQUIRE(w, rc == 0 || rc == -ENOENT || shoal_timed_out(rc), "open: %d, %s", rc,
+	             shoal_error());
+	if (rc)
+		return false;
+	STEP_WITHIN(w, "destroy", rc = k->destroy(w, object));
+	STEP_REQUIRE(w, rc == 0, "destroy: %d, %s", rc, shoal_error());
+	return true;
+}
+
+static void
+make_again(struct step_world *w, const char *name)
+{
+	const struct kind *k = kind_of_case(w);
+	void *object = NULL;
+	int rc;
+	STEP_WITHIN(w, "create", rc = k->create(w, name, &object));
+	STEP_REQUIRE(w, rc == 0, "create: %d, %s", rc, shoal_error());
+	STEP_REQUIRE(w, remove_named(w, name), "what was created cannot be opened");
+}
+
+/* After everything "old" stays, and "new" is gone. */
+static void
+check_create(struct step_world *w)
+{
+	const struct step_part *part = &w->part[STEP_VICTIM];
+	bool there = remove_named(w, "new");
+	STEP_REQUIRE(w, there || !part->done || part->result != 0, "what was created is not there");
+	make_again(w, "new");
+}
+
+static void
+check_destroy(struct step_world *w)
+{
+	bool there = remove_named(w, "old");
+	STEP_REQUIRE(w, !there || !w->part[STEP_VICTIM].done, "what was destroyed is there");
+	make_again(w, "old");
+}
+
+static void
+check_open(struct step_world *w)
+{
+	make_again(w, "new");
+}
+
+static void
+crowd_create(struct step_world *w)
+{
+	const struct kind *k = kind_of_case(w);
+	void *object = NULL;
+	int rc;
+	arena_join(w);
+	step_meet(w, 2);
+	STEP_WITHIN(w, "create", rc = k->create(w, "new", &object));
+	STEP_REQUIRE(w, rc == 0 || rc == -EEXIST, "create: %d, %s", rc, shoal_error());
+	STEP_WITHIN(w, "open", rc = k->open(w, "new", SHOAL_MS(TIMEOUT_MS), &object));
+	STEP_REQUIRE(w, rc == 0, "open: %d, %s", rc, shoal_error());
+}
+
+static void
+create_op(struct step_world *w)
+{
+	void *object = NULL;
+	step_mine(w)->result = kind_of_case(w)->create(w, "new", &object);
+}
+
+static void
+open_op(struct step_world *w)
+{
+	void *object = NULL;
+	step_mine(w)->result = kind_of_case(w)->open(w, "old", SHOAL_NOWAIT, &object);
+}
+
+static void
+open_new_op(struct step_world *w)
+{
+	void *object = NULL;
+	step_mine(w)->result = kind_of_case(w)->open(w, "new", SHOAL_SEC(1), &object);
+}
+
+static void
+open_late_op(struct step_world *w)
+{
+	void *object = NULL;
+	step_mine(w)->result = kind_of_case(w)->open(w, "new", SHOAL_MS(2), &object);
+}
+
+static void
+destroy_op(struct step_world *w)
+{
+	step_mine(w)->result = kind_of_case(w)->destroy(w, w->object[0]);
+}
+
+static void
+wake_create(struct step_world *w)
+{
+	void *object = NULL;
+	STEP_REQUIRE(w, kind_of_case(w)->create(w, "new", &object) == 0, "%s", shoal_error());
+}
+
+static void
+check_open_new(struct step_world *w)
+{
+	remove_named(w, "new");
+	make_again(w, "new");
+}
+
+static bool
+try_create(struct step_world *w, int64_t ns)
+{
+	const struct kind *k = kind_of_case(w);
+	int64_t began = step_now();
+	void *object = NULL;
+	int rc = k->create(w, "other", &object);
+	STEP_REQUIRE(w, rc == 0, "create: %d, %s", rc, shoal_error());
+	rc = k->destroy(w, object);
+	STEP_REQUIRE(w, rc == 0, "destroy: %d, %s", rc, shoal_error());
+	return step_now() - began > ns;
+}
+
+#define SURVIVORS(check_) \
+	.setup = setup, .prepare = arena_join, .check = check_, .audit = arena_audit, \
+	.meet_prepare = arena_join, \
+	.meet = { meet_recover, meet_recover }
+#define WATCHERS .role = { { "others", try_others }, { "create", try_create } }
+#define KIND_CASES(kind_) \
+	STEP_CASE(kind_, create, .shape = &kind_##_kind, SURVIVORS(check_create), \
+	  .crowd = crowd_create, .op = create_op, \
+		  WATCHERS) \
+	STEP_CASE(kind_, destroy, .shape = &kind_##_kind, SURVIVORS(check_destroy), \
+	  .op = destroy_op, WATCHERS) \
+	STEP_CASE(kind_, open, .shape = &kind_##_kind, SURVIVORS(check_open), .op = open_op)
+
+KIND_CASES(memory)
+KIND_CASES(queue)
+KIND_CASES(pipe)
+STEP_CASE(memory, open_late, .shape = &memory_kind, SURVIVORS(check_open), .op = open_late_op)
+STEP_CASE(queue, open_asleep, .shape = &queue_kind, SURVIVORS(check_open_new), .op = open_new_op,
+          .waker = wake_create)

@@ -1,0 +1,460 @@
+#include "victim.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cpu.h"
+#include "memory.h"
+#include "people.h"
+
+enum moved { MOVED, MOVED_ASLEEP, MOVED_END, MOVED_SIGNAL, MOVED_STUCK };
+
+/* So far back a point is looked up; later ones are reached by stepping. */
+enum { FIRST_MAX = 30000 };
+static const int64_t STUCK_NS = 3000000000;
+
+/* ---- in the victim ---- */
+
+static struct victim *self;
+
+static void
+victim_act(void)
+{
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	self->w->part[self->act->who].inside = (int32_t)syscall(SYS_gettid);
+	cpu_trap();
+	self->act->op(self->w);
+	/* What a thread does at its end is watched too. */
+	if (self->act->thread)
+		return;
+	self->w->part[self->act->who].done = 1;
+	if (self->act->after)
+		self->act->after(self->w);
+	self->w->part[self->act->who].done = 2;
+}
+
+static void *
+victim_thread(void *arg)
+{
+	(void)arg;
+	if (self->act->prepare)
+		self->act->prepare(self->w);
+	victim_act();
+	return NULL;
+}
+
+/*
+ * Once its operation returned the process stays, so that what happened is the operation and not its
+ * end.
+ */
+static void
+victim_live(struct victim *v)
+{
+	self = v;
+	step_me = v->act->who;
+	if (v->act->thread) {
+		pthread_t thread;
+		if (pthread_create(&thread, NULL, victim_thread, NULL) == 0)
+			pthread_join(thread, NULL);
+		v->w->part[v->act->who].done = 2;
+	} else {
+		victim_thread(NULL);
+	}
+	for (;;)
+		pause();
+}
+
+/* ---- in the driver ---- */
+
+static bool
+is_done(const struct victim *v)
+{
+	return v->w->part[v->act->who].done != 0;
+}
+
+static bool
+stop_note(struct victim *v, int status)
+{
+	v->moving = false;
+	if (WIFSTOPPED(status)) {
+		v->signal = WSTOPSIG(status);
+		return v->signal == SIGTRAP;
+	}
+	v->ended = true;
+	v->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return false;
+}
+
+/*
+ * Waits for the step under way. The driver's timer ends the wait now and then, to look whether the
+ * victim sleeps.
+ */
+static enum moved
+victim_wait(struct victim *v, bool tell_sleep)
+{
+	int64_t began = step_now();
+	for (;;) {
+		int status = 0;
+		pid_t pid = waitpid(v->tid, &status, __WALL);
+		if (pid == v->tid) {
+			if (stop_note(v, status))
+				return MOVED;
+			return v->ended ? MOVED_END : MOVED_SIGNAL;
+		}
+		if (pid < 0 && errno != EINTR) {
+			v->ended = true;
+			return MOVED_END;
+		}
+		bool sleeps = people_sleeps(v->tid);
+		if (sleeps && tell_sleep)
+			return MOVED_ASLEEP;
+		if (step_now() - began > STUCK_NS)
+			return MOVED_STUCK;
+	}
+}
+
+static void
+victim_wake(struct victim *v)
+{
+	if (v->act->waker)
+		people_run(v->w, STEP_ROUSER, v->act->waker);
+}
+
+static enum moved
+victim_go(struct victim *v, int request)
+{
+	if (!v->moving) {
+		if (ptrace(request, v->tid, NULL, NULL) != 0) {
+			v->ended = true;
+			return MOVED_END;
+		}
+		v->moving = true;
+	}
+	enum moved moved = victim_wait(v, true);
+	if (moved != MOVED_ASLEEP)
+		return moved;
+	return MOVED_ASLEEP;
+}
+
+/* One instruction; the sleep that it falls into is slept out, if somebody ends it. */
+static enum moved
+victim_step(struct victim *v)
+{
+	enum moved moved = victim_go(v, PTRACE_SINGLESTEP);
+	if (moved != MOVED_ASLEEP)
+		return moved;
+	victim_wake(v);
+	return victim_wait(v, false);
+}
+
+bool
+victim_start(struct victim *v, struct step_world *w, const struct act *act)
+{
+	*v = (struct victim){ .w = w, .act = act };
+	w->part[act->who].inside = 0;
+	v->pid = people_fork();
+	if (v->pid == 0) {
+		victim_live(v);
+		_exit(0);
+	}
+	v->tid = v->pid;
+	if (act->thread) {
+		for (int i = 0; i < 20000 && !w->part[act->who].inside; i++)
+			usleep(50);
+		v->tid = w->part[act->who].inside;
+	}
+	if (victim_wait(v, false) != MOVED)
+		return false;
+	w->part[act->who].inside = 1;
+	ptrace(PTRACE_SETOPTIONS, v->tid, NULL, (void *)(long)PTRACE_O_EXITKILL);
+	cpu_pass_trap(v->tid);
+	memory_name(act->who, v->tid);
+	return true;
+}
+
+void
+victim_kill(struct victim *v)
+{
+	int status;
+	if (v->pid <= 0)
+		return;
+	kill(v->pid, SIGKILL);
+	if (v->tid != v->pid) {
+		while (waitpid(v->tid, &status, __WALL) < 0 && errno == EINTR)
+			;
+	}
+	for (;;) {
+		pid_t pid = waitpid(v->pid, &status, __WALL);
+		if (pid < 0 && errno == EINTR)
+			continue;
+		if (pid < 0 || WIFEXITED(status) || WIFSIGNALED(status))
+			break;
+	}
+	v->pid = 0;
+}
+
+bool
+victim_finish(struct victim *v)
+{
+	if (v->ended)
+		return is_done(v);
+	volatile uint32_t *done = &v->w->part[v->act->who].done;
+	if (ptrace(PTRACE_DETACH, v->tid, NULL, NULL) != 0)
+		return false;
+	int64_t began = step_now();
+	while (*done != 2 && step_now() - began < STUCK_NS)
+		usleep(30);
+	return *done == 2;
+}
+
+/* ---- to a breakpoint ---- */
+
+static bool
+breakpoint_set(struct victim *v, uint64_t pc, long *code)
+{
+	errno = 0;
+	*code = ptrace(PTRACE_PEEKTEXT, v->tid, (void *)pc, NULL);
+	if (errno)
+		return false;
+	uint64_t with = ((uint64_t)*code & ~CPU_TRAP_MASK) | CPU_TRAP_CODE;
+	return ptrace(PTRACE_POKETEXT, v->tid, (void *)pc, (void *)with) == 0;
+}
+
+/* The victim stands at the breakpoint as if it were not there. */
+static void
+breakpoint_clear(struct victim *v, uint64_t pc, long code)
+{
+	struct user_regs_struct regs;
+	cpu_registers(v->tid, &regs, false);
+	regs.CPU_PC = pc;
+	cpu_registers(v->tid, &regs, true);
+	ptrace(PTRACE_POKETEXT, v->tid, (void *)pc, (void *)code);
+}
+
+/* Runs until it comes to pc. false: it cannot be stopped there, or does not come by. */
+static bool
+victim_run(struct victim *v, uint64_t pc)
+{
+	long code;
+	if (!breakpoint_set(v, pc, &code))
+		return false;
+	enum moved moved = victim_go(v, PTRACE_CONT);
+	while (moved == MOVED_ASLEEP && !is_done(v)) {
+		victim_wake(v);
+		moved = victim_wait(v, false);
+	}
+	if (moved != MOVED || cpu_pc(v->tid) != pc + CPU_TRAP_BYTES)
+		return false;
+	breakpoint_clear(v, pc, code);
+	return true;
+}
+
+/* ---- traces ---- */
+
+/* The thread's robust list is its own memory, but the kernel reads it when it dies. */
+static uint64_t
+robust_hash(pid_t tid)
+{
+	struct {
+		void *first;
+		long offset;
+		void *pending;
+	} head = { 0 };
+	void *at = NULL;
+	size_t length = 0;
+	if (syscall(SYS_get_robust_list, tid, &at, &length) != 0)
+		return 0;
+	struct iovec here = { &head, sizeof head }, there = { at, sizeof head };
+	if (process_vm_readv(tid, &here, 1, &there, 1, 0) != (ssize_t)sizeof head)
+		return 0;
+	return (uintptr_t)head.first * UINT64_C(0x9e3779b97f4a7c15) ^
+	       (uintptr_t)head.pending * UINT64_C(31);
+}
+
+static bool
+is_system_call(pid_t tid, uint64_t pc)
+{
+	errno = 0;
+	long code = ptrace(PTRACE_PEEKTEXT, tid, (void *)pc, NULL);
+#if defined(__x86_64__)
+	return errno == 0 && (code & 0xffff) == 0x050f;
+#else
+	return errno == 0 && (code & 0xffe0001f) == 0xd4000001;
+#endif
+}
+
+static uint32_t
+pc_times(const struct trace *t, uint64_t pc)
+{
+	for (size_t i = t->count; i > 0; i--) {
+		if (t->point[i - 1].pc == pc)
+			return t->point[i - 1].nth + 1;
+	}
+	return 0;
+}
+
+/* Behind a string instruction, of which the victim has done a round or more. */
+static uint64_t
+string_end(pid_t tid, uint64_t pc)
+{
+	errno = 0;
+	long code = ptrace(PTRACE_PEEKTEXT, tid, (void *)pc, NULL);
+	unsigned bytes = errno ? 0 : cpu_string_bytes((const unsigned char *)&code);
+	return bytes ? pc + bytes : 0;
+}
+
+static struct point *
+trace_add(struct trace *t, const struct victim *v, bool system_call)
+{
+	if (t->count == t->room) {
+		t->room = t->room ? t->room * 2 : 512;
+		t->point = realloc(t->point, t->room * sizeof *t->point);
+	}
+	struct point p = { .pc = cpu_pc(v->tid), .hash = memory_hash(true) + robust_hash(v->tid) };
+	const struct point *last = t->count ? &t->point[t->count - 1] : NULL;
+	p.again = last && last->pc == p.pc && string_end(v->tid, p.pc);
+	p.nth = t->count < FIRST_MAX ? pc_times(t, p.pc) : UINT32_MAX / 2;
+	p.write = system_call || !last || last->hash != p.hash;
+	t->point[t->count++] = p;
+	return &t->point[t->count - 1];
+}
+
+static void
+trace_end(struct trace *t, const struct victim *v, enum moved moved)
+{
+	t->finished = is_done(v) || (moved == MOVED_END && v->act->thread && v->signal == 0);
+	t->signal = v->signal;
+	t->stuck = moved == MOVED_STUCK;
+	t->crashed = moved == MOVED_SIGNAL || (moved == MOVED_END && !t->finished && !v->act->thread);
+}
+
+bool
+trace_same(const struct trace *a, const struct trace *b)
+{
+	if (a->count != b->count || a->finished != b->finished)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		if (a->point[i].pc != b->point[i].pc)
+			return false;
+	}
+	return true;
+}
+
+void
+trace_follow(struct trace *t, struct victim *v)
+{
+	*t = (struct trace){ 0 };
+	struct point *p = trace_add(t, v, false);
+	enum moved moved = MOVED;
+	while (!is_done(v) && t->count < TRACE_MAX) {
+		bool system_call = is_system_call(v->tid, p->pc);
+		moved = victim_go(v, PTRACE_SINGLESTEP);
+		if (moved == MOVED_ASLEEP) {
+			p->asleep = true;
+			victim_wake(v);
+			moved = victim_wait(v, false);
+		}
+		if (moved != MOVED)
+			break;
+		p = trace_add(t, v, system_call);
+		if (p->again && victim_run(v, string_end(v->tid, p->pc)))
+			p = trace_add(t, v, false);
+	}
+	trace_end(t, v, moved);
+	victim_kill(v);
+}
+
+void
+trace_record(struct trace *t, struct step_world *w, const struct act *act)
+{
+	struct victim v;
+	if (victim_start(&v, w, act)) {
+		trace_follow(t, &v);
+		return;
+	}
+	*t = (struct trace){ .crashed = true, .signal = v.signal };
+	victim_kill(&v);
+}
+
+void
+trace_drop(struct trace *t)
+{
+	free(t->point);
+	*t = (struct trace){ 0 };
+}
+
+/* ---- to a point ---- */
+
+/*
+ * The cheapest point at or before n to run to; 0: step from the start. A stop at a breakpoint costs
+ * about four steps.
+ */
+static size_t
+point_before(const struct trace *t, size_t n)
+{
+	size_t best = 0, best_cost = n;
+	for (size_t m = n; m > 0 && n - m < best_cost; m--) {
+		size_t cost = n - m + 4 * ((size_t)t->point[m].nth + 1);
+		if (cost >= best_cost || t->point[m].again || t->point[m - 1].again)
+			continue;
+		best = m;
+		best_cost = cost;
+	}
+	return best;
+}
+
+size_t
+victim_cost(const struct trace *t, size_t n)
+{
+	size_t at = point_before(t, n);
+	return n - at + (at ? 4 * ((size_t)t->point[at].nth + 1) : 0);
+}
+
+static bool
+victim_run_to(struct victim *v, const struct trace *t, size_t m)
+{
+	uint64_t pc = t->point[m].pc;
+	/* It may stand there already, at the start. */
+	uint32_t times = t->point[m].nth + 1 - (t->point[0].pc == pc);
+	for (uint32_t i = 0; i < times; i++) {
+		if (i > 0 && victim_step(v) != MOVED)
+			return false;
+		if (i > 0 && cpu_pc(v->tid) == pc)
+			continue;
+		if (!victim_run(v, pc))
+			return false;
+	}
+	return true;
+}
+
+bool
+victim_to(struct victim *v, struct trace *t, size_t n)
+{
+	size_t at = point_before(t, n);
+	bool same = true;
+	if (at > 0)
+		same = victim_run_to(v, t, at);
+	for (; same && at < n; at++) {
+		if (t->point[at].again) {
+			same = victim_run(v, t->point[at + 1].pc);
+			continue;
+		}
+		enum moved moved = at + 1 == n && t->point[at].asleep ? victim_go(v, PTRACE_SINGLESTEP)
+									 : victim_step(v);
+		if (moved == MOVED_ASLEEP)
+			return true;
+		same = moved == MOVED || (moved == MOVED_END && at + 1 == t->count - 1);
+	}
+	same = same && (v->ended || cpu_pc(v->tid) == t->point[n].pc);
+	if (!same)
+		t->drifts++;
+	return same;
+}

@@ -1,0 +1,73 @@
+/*
+ * A process that is watched instruction by instruction, and the trace of one that was.
+ *
+ * The same operation from the same memory takes the same instructions (a difference is noticed and
+ * counted). So a later victim need not be stepped from the start: it runs to a breakpoint, as often
+ * as the trace came by there, and is stepped only from there.
+ */
+#ifndef STEP_VICTIM_H
+#define STEP_VICTIM_H
+
+#include "step.h"
+
+/* What a watched process is to do. */
+struct act {
+	enum step_who who;
+	step_fn *prepare, *op, *after, *waker;
+	bool thread;
+};
+
+struct victim {
+	struct step_world *w;
+	const struct act *act;
+	pid_t pid, tid;
+	bool moving; /* a step is under way: it sleeps in the kernel */
+	bool ended;
+	int signal;  /* that killed it, or that it stopped with */
+};
+
+struct point {
+	uint64_t pc;
+	uint64_t hash;
+	uint32_t nth; /* how many points before have this pc */
+	bool again;  /* a string instruction after its first round; the next point is behind it */
+	bool write;  /* something differs from the point before */
+	bool asleep; /* the step to the next point slept */
+};
+
+/* point[0] is before the first instruction, point[count - 1] after the last. */
+struct trace {
+	struct point *point;
+	size_t count, room;
+	bool finished; /* the operation returned */
+	bool crashed;
+	bool stuck;    /* it sleeps, and nobody wakes it */
+	int signal;
+	unsigned long drifts; /* later runs that took another way */
+};
+
+enum { TRACE_MAX = 400000 };
+
+bool victim_start(struct victim *v, struct step_world *w, const struct act *act);
+/*
+ * To point n of the trace. false: it went another way, and stands n instructions from the start or
+ * at its end.
+ */
+bool victim_to(struct victim *v, struct trace *t, size_t n);
+/* About how many steps that takes. */
+size_t victim_cost(const struct trace *t, size_t n);
+void victim_kill(struct victim *v);
+/*
+ * Lets a stopped one go on unwatched, until its operation returned: false if it did not within a
+ * second.
+ */
+bool victim_finish(struct victim *v);
+
+void trace_record(struct trace *t, struct step_world *w, const struct act *act);
+/* The same with a victim that stands at its start; it is killed at the end. */
+void trace_follow(struct trace *t, struct victim *v);
+/* Whether both took the same way. */
+bool trace_same(const struct trace *a, const struct trace *b);
+void trace_drop(struct trace *t);
+
+#endif
