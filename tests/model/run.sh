@@ -1,0 +1,137 @@
+#!/bin/sh
+# Runs the models of the ring and of the gate: the sound ones must hold, the wrong ones must be found out.
+#
+# usage: run.sh FOLDER [full]
+#	FOLDER    where ring_explore was built; what Spin writes goes there too
+#	full      larger worlds too (some ten minutes and 2 GiB)
+# One line each: as expected or not, what was found, the states, the options.
+set -u
+here=$(dirname "$(realpath "$0")")
+explorer=$(realpath "$1")/ring_explore
+command -v spin >/dev/null || { echo "run.sh: the gate's model needs spin (apt install spin)" >&2; exit 2; }
+mkdir -p "$1/spin"
+cd "$1/spin" || exit 2
+full=${2-}
+bad=0
+
+# expect WANTED FOUND STATES NAME
+expect() {
+	if [ "$1" = "$2" ]; then verdict=ok; else verdict=WRONG; bad=1; fi
+	printf '%-5s %-5s %9s states  %s\n' "$verdict" "$2" "$3" "$4"
+}
+
+# ring WANTED OPTION...: holds or fails
+ring() {
+	wanted=$1
+	shift
+	timeout -k 5 600 "$explorer" "$@" >ring.out 2>&1
+	case $? in
+	0) found=holds ;;
+	1) found=fails ;;
+	*) found=none ;;
+	esac
+	states=$(sed -n 's/.*[ (]\([0-9][0-9]*\) states.*/\1/p' ring.out | tail -1)
+	expect "$wanted" $found "${states:-?}" "ring $*"
+}
+
+# gate WANTED DEFINITION...
+gate() {
+	wanted=$1
+	shift
+	rm -f pan pan.* gate.pml.trail
+	spin -a "$@" "$here/gate.pml" >spin.out 2>&1
+	${CC-cc} -O2 -DSAFETY -w -o pan pan.c >>spin.out 2>&1
+	timeout -k 5 600 ./pan -m100000 >pan.out 2>&1
+	case $(sed -n 's/.*errors: \([0-9]*\).*/\1/p' pan.out) in
+	0) found=holds ;;
+	'') found=none ;;
+	*) found=fails ;;
+	esac
+	grep -q 'max search depth too small' pan.out && found=none
+	states=$(sed -n 's/ *\([0-9]*\) states, stored.*/\1/p' pan.out)
+	expect "$wanted" $found "${states:-?}" "gate $*"
+}
+
+# ---- the ring ----
+ring holds -getters 2 -puts 3,0 -kills 2 -stops 1
+ring holds -putters 2 -puts 2,1 -kills 2 -stops 1
+ring holds -putters 2 -puts 1,1 -kills 2 -stops 1 -close
+ring holds -puts 3,0 -kills 3 -stops 1 -births 2 -close
+ring holds -getters 2 -puts 2,0 -kills 2 -stops 1 -redeliver -close
+ring holds -getters 2 -puts 2,0 -kills 3 -redeliver -tries 1
+ring holds -getters 2 -puts 2,0 -kills 1 -stops 1 -redeliver -backs
+ring holds -getters 2 -puts 2,0 -kills 1 -stops 1 -redeliver -backs -joinable
+ring holds -getters 2 -puts 2,0 -kills 2 -joinable -abort
+ring holds -puts 3,0 -kills 3 -births 2 -joinable -redeliver -close
+ring holds -getters 2 -puts 2,0 -kills 1 -joinable -redeliver -tries 0 -join
+ring holds -puts 3,0 -kills 1 -stops 1 -joinable -abort -join
+ring holds -puts 3,0 -kills 1 -stops 1 -abort -size
+ring holds -puts 3,0 -kills 2 -stops 1 -births 1 -loans 2
+ring holds -puts 3,0 -kills 2 -stops 1 -joinable -loans 2
+ring holds -puts 3,0 -kills 3 -births 1 -joinable -redeliver -loans 2
+ring holds -puts 3,0 -kills 2 -stops 1 -blocks
+ring holds -puts 3,0 -kills 2 -births 1 -blocks
+ring holds -putters 2 -puts 1,1 -kills 2 -blocks
+ring holds -puts 3,0 -kills 2 -births 1 -blocks -straight
+ring holds -puts 3,0 -kills 2 -stops 1 -blocks -abort -straight
+ring holds -getters 2 -puts 2,0 -kills 2 -blocks -redeliver
+ring holds -getters 2 -puts 2,0 -kills 2 -blocks -redeliver -tries 0 -straight
+ring holds -puts 3,0 -kills 2 -stops 1 -blocks -redeliver -loans 2
+ring holds -puts 3,0 -kills 2 -stops 1 -blocks -joinable -loans 2 -straight
+
+ring fails -broken writer-to-empty -putters 2 -puts 1,1 -kills 1
+ring fails -broken slow-is-dead -stops 1
+ring fails -broken mend-by-store -getters 2 -puts 3,0 -kills 2
+ring fails -broken late-count -joinable -kills 1
+ring fails -broken early-hand -blocks -kills 1
+ring fails -broken unmended -kills 1
+ring fails -broken pass-writing -putters 2 -puts 1,1
+ring fails -broken keep-word -blocks -kills 1
+ring fails -broken hand-by-place -blocks -putters 2 -kills 2
+ring fails -broken writer-is-nothing -blocks -putters 2 -kills 2
+ring fails -broken hand-without-place -blocks -straight -putters 2 -kills 1
+ring fails -broken early-end -redeliver -close -getters 2 -kills 1
+ring fails -broken tries-make-hole -redeliver -tries 0 -getters 2 -puts 1,0 -kills 2 -blocks
+ring fails -broken backs-is-flag -redeliver -backs -getters 2 -kills 1 -stops 1
+ring fails -broken backs-cleared-last -redeliver -backs -getters 2 -kills 2
+ring fails -broken base-at-claim -joinable -loans 2
+ring fails -broken call-stays -joinable -loans 2 -kills 1
+ring fails -broken call-stays -joinable -redeliver -loans 2 -kills 1
+ring fails -broken table-order -joinable -loans 2 -kills 1
+ring fails -broken hole-sets-done -joinable -join -abort
+ring fails -broken early-done -joinable -join -redeliver -tries 0 -getters 2 -kills 2
+ring fails -broken reused-early -blocks -kills 1 -births 1
+ring fails -broken no-lock -joinable -loans 2 -kills 2 -births 1
+ring fails -broken size-one-look -size
+
+# ---- the gate ----
+gate holds -DKILLS=0 -DTAKERS=3 -DSENDERS=1 -DPUTS=3 -DBATCH
+gate holds -DKILLS=1
+gate holds -DKILLS=2 -DSENDERS=1 -DPUTS=2
+gate holds -DKILLS=2 -DSENDERS=1 -DPUTS=2 -DBATCH
+gate holds -DKILLS=2 -DSENDERS=1 -DREDELIVER
+gate fails -DKILLS=1 -DGATE_ALONE
+gate fails -DKILLS=0 -DTWO_STEPS
+gate fails -DKILLS=1 -DNO_PENDING
+gate fails -DKILLS=0 -DNO_CHAIN -DSENDERS=1 -DPUTS=2 -DBATCH
+gate fails -DKILLS=0 -DNO_WALK -DTAKERS=3 -DSENDERS=1 -DPUTS=3 -DBATCH
+gate fails -DKILLS=1 -DFULL_ALONE
+gate fails -DKILLS=1 -DNO_LIFE
+gate fails -DKILLS=1 -DNO_TELLING -DSENDERS=1 -DREDELIVER
+
+if [ -n "$full" ]; then
+	ring holds -putters 2 -getters 2 -puts 1,1 -kills 2
+	ring holds -getters 2 -puts 3,0 -kills 3 -stops 1
+	ring holds -getters 2 -puts 2,0 -kills 2 -stops 1 -redeliver -backs
+	ring holds -getters 2 -puts 2,0 -kills 2 -stops 1 -joinable -join -redeliver -tries 0
+	ring holds -puts 3,0 -kills 3 -births 2 -blocks
+	ring holds -puts 3,0 -kills 3 -births 2 -blocks -redeliver -straight
+	ring holds -putters 2 -puts 2,1 -kills 2 -blocks
+	ring holds -putters 2 -puts 2,1 -kills 2 -blocks -straight
+	ring holds -getters 2 -puts 2,0 -kills 3 -blocks -redeliver -tries 0
+	ring holds -getters 2 -puts 2,0 -kills 2 -stops 1 -loans 2 -redeliver -close
+	gate holds -DKILLS=2
+	gate holds -DKILLS=2 -DSENDERS=1 -DPUTS=2 -DREDELIVER
+	gate fails -DKILLS=2 -DNESTED
+fi
+exit $bad
