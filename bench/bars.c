@@ -1,0 +1,206 @@
+/* bars.c - the table of bars, and the verdicts */
+#include "bars.h"
+
+#include "options.h"
+#include "progress.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROW(txt, subj, meas, n, size, other, val, lim, most) \
+	{ \
+		.text = txt, \
+		.ours = { .subject = subj, .measure = meas, .pairs = n, .bytes = size }, \
+		.peer = other, .value = val, .limit = lim, .at_most = most, \
+	}
+#define RATE_ROW(txt, subj, n, size, other, lim) \
+	ROW(txt, subj, ONE_WAY, n, size, other, RATE, lim, false)
+#define TOUCHED_ROW(txt, subj, size, lim) \
+	ROW(txt, subj, ONE_WAY_TOUCHED, 1, size, &subject_pipe, RATE, lim, false)
+#define PLAIN_ROW(txt, n, size) \
+	RATE_ROW("queue, " txt ", to the sequence ring", &subject_queue, n, size, \
+	         &subject_vyukov, 1)
+#define DEATH_ROW(txt, who, n) \
+	{ \
+		.text = txt, .victim = who, .kills = n, .limit = 10, .at_most = true, \
+	}
+
+static const struct bar table[] = {
+	RATE_ROW("pipe, 8 B, to pipe(2)", &subject_shoal_pipe, 1, 8, &subject_pipe, 40),
+	RATE_ROW("pipe, 64 B, to pipe(2)", &subject_shoal_pipe, 1, 64, &subject_pipe, 15),
+	RATE_ROW("pipe, 1 KiB, to pipe(2)", &subject_shoal_pipe, 1, KIBI, &subject_pipe, 8),
+	RATE_ROW("pipe, 64 KiB, to pipe(2)", &subject_shoal_pipe, 1, 64 * KIBI, &subject_pipe, 10),
+	RATE_ROW("pipe, 1 MiB, to pipe(2)", &subject_shoal_pipe, 1, MEBI, &subject_pipe, 8),
+	RATE_ROW("queue, 8 B 1:1, to pipe(2)", &subject_queue, 1, 8, &subject_pipe, 20),
+	RATE_ROW("queue, 8 B 4:4, to 4:4 on one pipe(2)", &subject_queue, 4, 8, &subject_pipe, 15),
+	RATE_ROW("queue, 64 B 1:1, to pipe(2)", &subject_queue, 1, 64, &subject_pipe, 12),
+	RATE_ROW("queue, 1 KiB 1:1, to pipe(2)", &subject_queue, 1, KIBI, &subject_pipe, 7),
+	PLAIN_ROW("8 B 1:1", 1, 8),
+	PLAIN_ROW("8 B 2:2", 2, 8),
+	PLAIN_ROW("8 B 4:4", 4, 8),
+	PLAIN_ROW("64 B 1:1", 1, 64),
+	PLAIN_ROW("64 B 2:2", 2, 64),
+	PLAIN_ROW("64 B 4:4", 4, 64),
+	PLAIN_ROW("1 KiB 1:1", 1, KIBI),
+	PLAIN_ROW("1 KiB 2:2", 2, KIBI),
+	PLAIN_ROW("1 KiB 4:4", 4, KIBI),
+	RATE_ROW("pipe in batches of 32, 8 B, to pipe(2)", &subject_shoal_pipe_batch, 1, 8,
+	         &subject_pipe, 100),
+	RATE_ROW("queue in batches of 32, 8 B, to pipe(2)", &subject_queue_batch, 1, 8,
+	         &subject_pipe, 40),
+	TOUCHED_ROW("pipe in place, 64 KiB, every byte touched, to pipe(2)",
+	            &subject_shoal_pipe_loan, 64 * KIBI, 4),
+	TOUCHED_ROW("queue in place, 64 KiB, every byte touched, to pipe(2)", &subject_queue_loan,
+	            64 * KIBI, 4),
+	ROW("round trip spinning, p50, pipe: shorter than pipe(2)'s", &subject_shoal_pipe,
+	    ROUND_SPINNING, 1, 8, &subject_pipe, P50, 20, false),
+	ROW("round trip spinning, p50, queue: shorter than pipe(2)'s", &subject_queue,
+	    ROUND_SPINNING, 1, 8, &subject_pipe, P50, 20, false),
+	ROW("round trip asleep, p50, pipe: of pipe(2)'s time", &subject_shoal_pipe, ROUND_ASLEEP, 1,
+	    8, &subject_pipe, P50, 1.3, true),
+	ROW("round trip asleep, p50, queue: of pipe(2)'s time", &subject_queue, ROUND_ASLEEP, 1, 8,
+	    &subject_pipe, P50, 1.3, true),
+	ROW("alloc + free of 64 B: of malloc's time", &subject_alloc, ALLOCATION, 1, 64,
+	    &subject_malloc, RATE, 1.5, true),
+	DEATH_ROW("death of a putter: p99 to the next message, 64 members", VICTIM_PUT, 150),
+	DEATH_ROW("death inside a batch of 32: p99 to the next message", VICTIM_PUT_MANY, 150),
+	DEATH_ROW("death of a getter: p99 to the next message, 64 members", VICTIM_GET, 150),
+};
+
+void
+bars_plan(struct bars *bars, struct session *s, const char *only)
+{
+	bars->count = 0;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct bar *bar = &bars->bar[bars->count];
+		struct plan peer = table[i].ours;
+
+		if (!options_only(only, table[i].text))
+			continue;
+		*bar = table[i];
+		bars->count++;
+		if (!bar->peer)
+			continue;
+		peer.subject = bar->peer;
+		bar->ours_at = session_add(s, &bar->ours);
+		bar->peer_at = session_add(s, &peer);
+	}
+}
+
+void
+bars_deaths(struct bars *bars)
+{
+	for (size_t i = 0; i < bars->count; i++) {
+		struct bar *bar = &bars->bar[i];
+
+		if (bar->peer)
+			continue;
+		progress_say(bar->text);
+		death_run(bar->victim, bar->kills, &bar->death);
+	}
+	progress_say("");
+}
+
+/* More is better in a rate and worse in a time, and some bars are on how many times shorter. */
+static double
+ratio_of(const struct bar *bar, const struct sample *ours, const struct sample *peer)
+{
+	double mine = sample_value(ours, bar->value), its = sample_value(peer, bar->value);
+	bool inverted = bar->at_most ? bar->value == RATE : bar->value != RATE;
+
+	return inverted ? its / mine : mine / its;
+}
+
+static void
+judge_ratio(struct bar *bar, const struct session *s)
+{
+	const struct series *ours = &s->series[bar->ours_at], *peer = &s->series[bar->peer_at];
+	double *ratios = calloc(s->reps, sizeof *ratios);
+	size_t count = 0;
+
+	if (!ratios)
+		return;
+	bar->error = series_error(s, ours);
+	if (!bar->error)
+		bar->error = series_error(s, peer);
+	for (unsigned rep = 0; rep < s->reps; rep++)
+		if (ours->sample[rep].ok && peer->sample[rep].ok)
+			ratios[count++] = ratio_of(bar, &ours->sample[rep], &peer->sample[rep]);
+	bar->measured = spread_of(ratios, count);
+	if (count == 0 && !bar->error)
+		bar->error = "not measured";
+	free(ratios);
+}
+
+static void
+judge_death(struct bar *bar)
+{
+	bar->measured.median = bar->death.p99_ms;
+	bar->measured.min = bar->death.p50_ms;
+	bar->measured.max = bar->death.max_ms;
+	bar->error = bar->death.error[0] ? bar->death.error : NULL;
+}
+
+void
+bars_judge(struct bars *bars, const struct session *s)
+{
+	for (size_t i = 0; i < bars->count; i++) {
+		struct bar *bar = &bars->bar[i];
+
+		if (bar->peer)
+			judge_ratio(bar, s);
+		else
+			judge_death(bar);
+		bar->met = !bar->error && (bar->at_most ? bar->measured.median <= bar->limit
+		                                        : bar->measured.median >= bar->limit);
+	}
+}
+
+static void
+print_death(const struct bar *bar, FILE *out)
+{
+	const struct death_result *d = &bar->death;
+
+	fprintf(out, "%7.2f ms  (p50 %.2f, max %.2f; undisturbed p99 %.2f, max %.2f; ", d->p99_ms,
+	        d->p50_ms, d->max_ms, d->calm_p99_ms, d->calm_max_ms);
+	fprintf(out, "%u kills, %u recovered)", d->kills, (unsigned)d->recoveries);
+	fprintf(out, "  <= %g ms", bar->limit);
+}
+
+static void
+print_bar(const struct bar *bar, FILE *out)
+{
+	char range[32];
+
+	fprintf(out, "%-7s %-57s ", bar->met ? "met" : "NOT MET", bar->text);
+	if (!bar->peer) {
+		print_death(bar, out);
+	} else {
+		snprintf(range, sizeof range, "(%.2f-%.2f)", bar->measured.min, bar->measured.max);
+		fprintf(out, "%7.2fx  %-17s %s %gx", bar->measured.median, range,
+		        bar->at_most ? "<=" : ">=", bar->limit);
+	}
+	if (bar->error)
+		fprintf(out, "  FAILED: %s", bar->error);
+	fputc('\n', out);
+}
+
+bool
+bars_print(const struct bars *bars, FILE *out)
+{
+	size_t met = 0;
+
+	for (size_t i = 0; i < bars->count; i++) {
+		print_bar(&bars->bar[i], out);
+		met += bars->bar[i].met;
+	}
+	fprintf(out, "%zu of %zu bars met\n", met, bars->count);
+	return met == bars->count;
+}
+
+void
+bars_list(FILE *out)
+{
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		fprintf(out, "  %s\n", table[i].text);
+}

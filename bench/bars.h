@@ -1,0 +1,50 @@
+/*
+ * bars.h - what the library must reach, as ratios to a peer in the same run
+ *
+ * Both sides of a ratio are series of one cell, so their repetitions alternate; the ratio is taken
+ * repetition by repetition, and the median of those ratios is what is compared with the bar.
+ */
+#ifndef BENCH_BARS_H
+#define BENCH_BARS_H
+
+#include "death.h"
+#include "session.h"
+#include "stats.h"
+
+enum {
+	BARS_MAX = 64
+};
+
+struct bar {
+	const char *text; /* what is measured, and against what */
+	struct plan ours;
+	const struct subject *peer;
+	enum value value;
+	double limit;
+	bool at_most; /* the ratio of times may not exceed the limit */
+
+	enum victim victim; /* for a death: no peer, milliseconds */
+	unsigned kills;
+
+	long ours_at, peer_at; /* where the session has them */
+	struct spread measured;
+	struct death_result death;
+	bool met;
+	const char *error;
+};
+
+struct bars {
+	struct bar bar[BARS_MAX];
+	size_t count;
+};
+
+/* Chooses the bars whose text contains `only` (NULL: all) and adds what they need. */
+void bars_plan(struct bars *, struct session *, const char *only);
+void bars_deaths(struct bars *);
+void bars_judge(struct bars *, const struct session *);
+
+/* One line each; true when every one is met. */
+bool bars_print(const struct bars *, FILE *);
+void bars_list(FILE *);
+
+#endif

@@ -1,0 +1,144 @@
+/* main.c - shoal-bench: what is measured, in which order */
+#include "bars.h"
+#include "options.h"
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool
+wanted(const struct options *o, const struct subject *s)
+{
+	return s->traits & SUBJECT_IS_BASE || options_only(o->only, s->name);
+}
+
+/* The quick run leaves out what says little more: large messages where processes outnumber CPUs. */
+static bool
+in_selection(const struct options *o, const struct plan *p)
+{
+	if (!o->quick)
+		return true;
+	if (p->measure == ONE_WAY_TOUCHED)
+		return p->pairs == 1 && p->bytes == 64 * KIBI;
+	return p->pairs == 1 || p->bytes == 8 || p->bytes == KIBI;
+}
+
+static void
+add_cell(struct session *s, const struct options *o, struct plan cell)
+{
+	if (o->measure && !strstr(measure_name(cell.measure), o->measure))
+		return;
+	for (size_t i = 0; i < subject_count; i++) {
+		cell.subject = subjects[i];
+		if (wanted(o, subjects[i]) && in_selection(o, &cell))
+			session_add(s, &cell);
+	}
+}
+
+static void
+add_shapes(struct session *s, const struct options *o, enum measure measure)
+{
+	for (unsigned shape = 0; shape < o->shape_count; shape++) {
+		for (size_t size = 0; size < o->size_count; size++) {
+			struct plan cell = { .measure = measure,
+				             .pairs = o->shapes[shape],
+				             .bytes = o->sizes[size] };
+
+			add_cell(s, o, cell);
+		}
+	}
+}
+
+static void
+add_all(struct session *s, const struct options *o)
+{
+	struct plan spinning = { .measure = ROUND_SPINNING, .pairs = 1, .bytes = o->sizes[0] };
+	struct plan asleep = { .measure = ROUND_ASLEEP, .pairs = 1, .bytes = o->sizes[0] };
+	struct plan allocation = { .measure = ALLOCATION, .pairs = 1, .bytes = 64 };
+
+	add_shapes(s, o, ONE_WAY);
+	add_shapes(s, o, ONE_WAY_TOUCHED);
+	add_cell(s, o, spinning);
+	add_cell(s, o, asleep);
+	add_cell(s, o, allocation);
+}
+
+static void
+list(void)
+{
+	puts("subjects:");
+	for (size_t i = 0; i < subject_count; i++)
+		printf("  %-22s %s\n", subjects[i]->name, subjects[i]->about);
+	puts("measures:");
+	for (int m = 0; m < MEASURES; m++)
+		printf("  %s\n", measure_name((enum measure)m));
+	puts("bars:");
+	bars_list(stdout);
+}
+
+static int
+write_json(const struct session *s, const struct bars *bars, const char *path)
+{
+	int rc = path ? report_json(s, bars, path) : 0;
+
+	if (rc < 0)
+		fprintf(stderr, "shoal-bench: cannot write %s: %s\n", path, strerror(-rc));
+	return rc < 0 ? 2 : 0;
+}
+
+static int
+measure_bars(struct session *s, const struct options *o)
+{
+	static struct bars bars;
+	bool met;
+	int rc;
+
+	bars_plan(&bars, s, o->only);
+	session_run(s);
+	bars_deaths(&bars);
+	bars_judge(&bars, s);
+	met = bars_print(&bars, stdout);
+	rc = write_json(s, &bars, o->json);
+	return rc ? rc : !met;
+}
+
+static bool
+all_good(const struct session *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (series_error(s, &s->series[i]))
+			return false;
+	return true;
+}
+
+static int
+measure_table(struct session *s, const struct options *o)
+{
+	int rc;
+
+	add_all(s, o);
+	session_run(s);
+	report_table(s, stdout);
+	rc = write_json(s, NULL, o->json);
+	return rc ? rc : !all_good(s);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options;
+	struct session session = { .count = 0 };
+	int rc;
+
+	options_read(&options, argc, argv);
+	if (options.list) {
+		list();
+		return 0;
+	}
+	session.reps = options.reps;
+	session.timing.window_ns = options.window_ms * 1000000ull;
+	session.timing.warm_ns = session.timing.window_ns / 3 + 5000000;
+	rc = options.bars ? measure_bars(&session, &options) : measure_table(&session, &options);
+	session_free(&session);
+	return rc;
+}

@@ -1,0 +1,202 @@
+/* options.c - the command line */
+#include "options.h"
+
+#include "subject.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+	"usage: shoal-bench [options]\n"
+	"\n"
+	"Measures shoal's queue and pipe beside what else carries messages between processes.\n"
+	"\n"
+	"  --quick          a selection of shapes and sizes, under one minute in all (the\n"
+	"                   default where neither --sizes nor --shapes is given)\n"
+	"  --full           every subject, shape and size\n"
+	"  --bars           the library's bars: measured, demanded, met or not; the exit\n"
+	"                   status is 1 if any is not met\n"
+	"  --only TEXT,...  only subjects (with --bars: bars) whose name contains a TEXT;\n"
+	"                   pipe(2) stays as what the ratios are against\n"
+	"  --measure TEXT   only measures whose name contains TEXT, such as asleep\n"
+	"  --sizes LIST     bytes a message, such as 8,256,4K,1M (multiples of 8)\n"
+	"  --shapes LIST    pairs of a producer and a consumer, such as 1,2,4\n"
+	"  --reps N         repetitions, interleaved; medians are reported (5; bars 7)\n"
+	"  --window-ms N    how long each repetition is observed (quick 25, full 60, bars 80);\n"
+	"                   round trips of sleepers take four times as long\n"
+	"  --json FILE      also write every repetition to FILE\n"
+	"  --list           what there is to measure\n"
+	"  --help           this text\n";
+
+enum {
+	QUICK = 1,
+	FULL,
+	BARS,
+	ONLY,
+	MEASURE,
+	SIZES,
+	SHAPES,
+	REPS,
+	WINDOW,
+	JSON,
+	LIST,
+	HELP,
+};
+
+static const struct option names[] = {
+	{ "quick", no_argument, NULL, QUICK },
+	{ "full", no_argument, NULL, FULL },
+	{ "bars", no_argument, NULL, BARS },
+	{ "only", required_argument, NULL, ONLY },
+	{ "measure", required_argument, NULL, MEASURE },
+	{ "sizes", required_argument, NULL, SIZES },
+	{ "shapes", required_argument, NULL, SHAPES },
+	{ "reps", required_argument, NULL, REPS },
+	{ "window-ms", required_argument, NULL, WINDOW },
+	{ "json", required_argument, NULL, JSON },
+	{ "list", no_argument, NULL, LIST },
+	{ "help", no_argument, NULL, HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void
+die(const char *what, const char *text)
+{
+	fprintf(stderr, "shoal-bench: %s '%s' (try --help)\n", what, text);
+	exit(2);
+}
+
+static unsigned
+number(const char *text, unsigned max)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (end == text || *end || value == 0 || value > max)
+		die("not a number that will do:", text);
+	return (unsigned)value;
+}
+
+static size_t
+size_from(const char *text)
+{
+	char *end;
+	unsigned long long value = strtoull(text, &end, 10);
+
+	if (*end == 'K' || *end == 'k')
+		value *= KIBI, end++;
+	else if (*end == 'M' || *end == 'm')
+		value *= MEBI, end++;
+	if (end == text || *end || value < 8 || value % 8 || value > 64 * MEBI)
+		die("not a size:", text);
+	return (size_t)value;
+}
+
+static void
+read_sizes(struct options *o, char *list)
+{
+	char *rest, *one = strtok_r(list, ",", &rest);
+
+	for (; one && o->size_count < CHOICES_MAX; one = strtok_r(NULL, ",", &rest))
+		o->sizes[o->size_count++] = size_from(one);
+}
+
+static void
+read_shapes(struct options *o, char *list)
+{
+	char *rest, *one = strtok_r(list, ",", &rest);
+
+	for (; one && o->shape_count < CHOICES_MAX; one = strtok_r(NULL, ",", &rest))
+		o->shapes[o->shape_count++] = number(one, PAIRS_MAX);
+}
+
+static void
+read_one(struct options *o, int option, char *value, bool *full)
+{
+	if (option == QUICK)
+		o->quick = true;
+	else if (option == FULL)
+		*full = true;
+	else if (option == BARS)
+		o->bars = true;
+	else if (option == LIST)
+		o->list = true;
+	else if (option == ONLY)
+		o->only = value;
+	else if (option == MEASURE)
+		o->measure = value;
+	else if (option == JSON)
+		o->json = value;
+	else if (option == SIZES)
+		read_sizes(o, value);
+	else if (option == SHAPES)
+		read_shapes(o, value);
+	else if (option == REPS)
+		o->reps = number(value, 1000);
+	else if (option == WINDOW)
+		o->window_ms = number(value, 60000);
+}
+
+bool
+options_only(const char *only, const char *name)
+{
+	char text[128];
+
+	while (only && *only) {
+		size_t length = strcspn(only, ",");
+
+		snprintf(text, sizeof text, "%.*s", (int)length, only);
+		if (length && strstr(name, text))
+			return true;
+		only += length;
+		if (*only++ == '\0')
+			return false;
+	}
+	return !only;
+}
+
+static void
+fill_in(struct options *o, bool full)
+{
+	static const size_t sizes[] = { 8, 64, KIBI, 64 * KIBI, MEBI };
+	static const unsigned shapes[] = { 1, 2, 4 };
+
+	if (!full && !o->size_count && !o->shape_count)
+		o->quick = true;
+	if (!o->window_ms)
+		o->window_ms = o->bars ? 80 : o->quick ? 25
+		                                       : 60;
+	if (!o->reps)
+		o->reps = o->bars ? 7 : 5;
+	if (!o->size_count) {
+		memcpy(o->sizes, sizes, sizeof sizes);
+		o->size_count = sizeof sizes / sizeof *sizes;
+	}
+	if (!o->shape_count) {
+		memcpy(o->shapes, shapes, sizeof shapes);
+		o->shape_count = sizeof shapes / sizeof *shapes;
+	}
+}
+
+void
+options_read(struct options *o, int argc, char **argv)
+{
+	bool full = false;
+	int option;
+
+	memset(o, 0, sizeof *o);
+	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		if (option == HELP) {
+			fputs(usage, stdout);
+			exit(0);
+		}
+		if (option == '?')
+			exit(2);
+		read_one(o, option, optarg, &full);
+	}
+	if (optind < argc)
+		die("unexpected", argv[optind]);
+	fill_in(o, full);
+}

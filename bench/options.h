@@ -1,0 +1,26 @@
+/* options.h - the command line */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+	CHOICES_MAX = 16
+};
+
+struct options {
+	bool quick, bars, list;
+	const char *json, *only, *measure;
+	unsigned reps, window_ms;
+	size_t sizes[CHOICES_MAX], size_count;
+	unsigned shapes[CHOICES_MAX], shape_count;
+};
+
+/* True when the name contains one of the texts of --only, or when there are none. */
+bool options_only(const char *only, const char *name);
+
+/* Does not return after --help or a mistake. */
+void options_read(struct options *, int argc, char **argv);
+
+#endif

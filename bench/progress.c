@@ -1,0 +1,83 @@
+/*
+ * progress.c - how far it is, and the time left
+ *
+ * A terminal gets one line that is written over; a log gets a plain line every few seconds.
+ */
+#include "progress.h"
+
+#include "clock.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define TERMINAL_NS 100000000ull
+#define LOG_NS 10000000000ull
+
+const char *
+size_text(size_t bytes, char text[32])
+{
+	if (bytes >= MEBI && bytes % MEBI == 0)
+		snprintf(text, 32, "%zu MiB", bytes / MEBI);
+	else if (bytes >= KIBI && bytes % KIBI == 0)
+		snprintf(text, 32, "%zu KiB", bytes / KIBI);
+	else
+		snprintf(text, 32, "%zu B", bytes);
+	return text;
+}
+
+void
+progress_begin(struct progress *p, size_t steps)
+{
+	p->done = 0;
+	p->total = steps;
+	p->began_ns = p->said_ns = clock_ns();
+	p->terminal = isatty(STDERR_FILENO);
+}
+
+static unsigned
+seconds_left(const struct progress *p, uint64_t now)
+{
+	uint64_t spent = now - p->began_ns;
+
+	return (unsigned)((spent * (p->total - p->done) / p->done + 999999999) / 1000000000);
+}
+
+void
+progress_show(struct progress *p, const struct plan *plan)
+{
+	uint64_t now = clock_ns();
+	char size[32];
+
+	if (p->done == 0 || now - p->said_ns < (p->terminal ? TERMINAL_NS : LOG_NS))
+		return;
+	p->said_ns = now;
+	if (!p->terminal) {
+		fprintf(stderr, "shoal-bench: %zu of %zu runs, %u s left\n", p->done, p->total,
+		        seconds_left(p, now));
+		return;
+	}
+	fprintf(stderr, "\r\033[K[%zu/%zu] %u s left: %s, %u:%u, %s, %s", p->done, p->total,
+	        seconds_left(p, now), measure_name(plan->measure), plan->pairs, plan->pairs,
+	        size_text(plan->bytes, size), plan->subject->name);
+	fflush(stderr);
+}
+
+void
+progress_step(struct progress *p)
+{
+	p->done++;
+}
+
+void
+progress_end(struct progress *p)
+{
+	if (p->terminal)
+		fputs("\r\033[K", stderr);
+}
+
+void
+progress_say(const char *text)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K%s", text);
+}

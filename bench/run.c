@@ -1,0 +1,351 @@
+/*
+ * run.c - one repetition: processes, pinning, the window, and the proof
+ *
+ * The rate is what consumers received between two looks at their counters, after a warm-up, while
+ * everybody was at work. Then the producers stop, the rest is drained, and the run counts only if
+ * both sides agree on what was carried. Producer i runs on processor i and consumer i on the one
+ * `pairs` further, counted round: one pair has a processor each wherever there are two.
+ */
+#include "run.h"
+
+#include "clock.h"
+#include "stage.h"
+#include "stats.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Sleepers make few round trips a window. */
+enum {
+	ASLEEP_WINDOWS = 4,
+	TRIPS_MIN = 50,
+};
+
+#define DRAIN_NS (5 * 1000000000ull)
+
+typedef bool worker_fn(struct work *);
+
+struct crew {
+	pid_t pid[2 * PAIRS_MAX];
+	unsigned count;
+};
+
+static const char *const measure_names[MEASURES] = {
+	[ONE_WAY] = "one way",
+	[ONE_WAY_TOUCHED] = "one way, every byte made and read",
+	[ROUND_SPINNING] = "round trip, both spinning",
+	[ROUND_ASLEEP] = "round trip, both asleep",
+	[ALLOCATION] = "alloc and free",
+};
+
+const char *
+measure_name(enum measure m)
+{
+	return measure_names[m];
+}
+
+static bool
+is_trip(enum measure m)
+{
+	return m == ROUND_SPINNING || m == ROUND_ASLEEP;
+}
+
+bool
+plan_possible(const struct plan *p)
+{
+	unsigned traits = p->subject->traits;
+
+	if (p->bytes < sizeof(uint64_t) || p->bytes > p->subject->bytes_max || p->bytes % 8)
+		return false;
+	if (p->measure == ALLOCATION || traits & SUBJECT_ALLOCATES)
+		return p->measure == ALLOCATION && traits & SUBJECT_ALLOCATES;
+	if (p->measure == ONE_WAY)
+		return !(traits & SUBJECT_LENDS);
+	if (p->measure == ONE_WAY_TOUCHED)
+		return !(traits & SUBJECT_BATCHES);
+	return !(traits & (SUBJECT_BATCHES | SUBJECT_LENDS)) && p->pairs == 1;
+}
+
+static void
+reject(struct sample *out, const char *format, ...)
+{
+	va_list args;
+
+	if (out->error[0])
+		return;
+	out->ok = false;
+	va_start(args, format);
+	vsnprintf(out->error, sizeof out->error, format, args);
+	va_end(args);
+}
+
+static bool
+allocate(struct work *w)
+{
+	allocate_and_free(w);
+	return !w->row->error[0];
+}
+
+static worker_fn *
+worker_for(enum measure m, bool producer)
+{
+	if (m == ALLOCATION)
+		return allocate;
+	if (is_trip(m))
+		return producer ? ping : pong;
+	return producer ? produce : consume;
+}
+
+static bool
+crew_add(struct crew *crew, struct work *w, worker_fn *worker, unsigned processor)
+{
+	pid_t pid = fork_bound();
+
+	if (pid < 0)
+		return false;
+	if (pid == 0) {
+		pin_to(processor);
+		_exit(worker(w) ? 0 : 1);
+	}
+	crew->pid[crew->count++] = pid;
+	return true;
+}
+
+static bool
+crew_start(struct crew *crew, struct work *w)
+{
+	unsigned pairs = w->plan->pairs;
+	unsigned workers = w->plan->measure == ALLOCATION ? 1 : 2 * pairs;
+
+	atomic_store(&w->stage->producers_left, pairs);
+	for (unsigned i = 0; i < workers; i++) {
+		bool producer = i < pairs;
+
+		w->row = &w->stage->row[i];
+		w->index = is_trip(w->plan->measure) ? i : i % pairs;
+		if (!crew_add(crew, w, worker_for(w->plan->measure, producer), i))
+			return false;
+	}
+	return true;
+}
+
+static void
+crew_kill(struct crew *crew)
+{
+	for (unsigned i = 0; i < crew->count; i++)
+		if (crew->pid[i] > 0)
+			kill(crew->pid[i], SIGKILL);
+	for (unsigned i = 0; i < crew->count; i++)
+		if (crew->pid[i] > 0)
+			waitpid(crew->pid[i], NULL, 0);
+}
+
+/* A worker that failed leaves others waiting: its own words say more than that they are stuck. */
+static void
+reject_stuck(struct crew *crew, struct stage *stage, struct sample *out)
+{
+	for (unsigned i = 0; i < crew->count; i++)
+		if (stage->row[i].error[0])
+			reject(out, "%s", stage->row[i].error);
+	reject(out, "stuck: a worker was not done %d s after the window", 5);
+}
+
+static void
+crew_finish(struct crew *crew, struct stage *stage, struct sample *out)
+{
+	uint64_t deadline = clock_ns() + DRAIN_NS;
+
+	for (unsigned i = 0; i < crew->count; i++) {
+		int status = 0;
+
+		if (!wait_until(crew->pid[i], deadline, &status)) {
+			reject_stuck(crew, stage, out);
+			crew_kill(crew);
+			return;
+		}
+		crew->pid[i] = 0;
+		if (WIFSIGNALED(status))
+			reject(out, "worker %u died: %s", i, strsignal(WTERMSIG(status)));
+		else if (WEXITSTATUS(status))
+			reject(out, "worker failed: %s", stage->row[i].error);
+		if (out->error[0])
+			deadline = clock_ns() + DRAIN_NS / 10;
+	}
+}
+
+static uint64_t
+received(const struct plan *p, struct stage *stage)
+{
+	unsigned first = p->measure == ALLOCATION ? 0 : p->pairs, last = first + p->pairs;
+	uint64_t sum = 0;
+
+	if (is_trip(p->measure))
+		first = 0, last = 1;
+	for (unsigned i = first; i < last; i++)
+		sum += atomic_load_explicit(&stage->row[i].count, memory_order_relaxed);
+	return sum;
+}
+
+/* The warm-up begins with the first message: on a busy machine a worker may come late. */
+static void
+warm_up(struct work *w, const struct timing *timing)
+{
+	uint64_t deadline = clock_ns() + DRAIN_NS;
+
+	while (received(w->plan, w->stage) == 0 && clock_ns() < deadline)
+		clock_nap(timing->warm_ns / 16);
+	clock_nap(timing->warm_ns);
+}
+
+/* A window in which too little came is a busy machine's: it goes on until enough did. */
+static void
+observe(struct work *w, const struct timing *timing, struct sample *out)
+{
+	uint64_t enough = is_trip(w->plan->measure) ? TRIPS_MIN : 1;
+	uint64_t window_ns = timing->window_ns, began, ended, first, last;
+
+	if (w->plan->measure == ROUND_ASLEEP)
+		window_ns *= ASLEEP_WINDOWS;
+	warm_up(w, timing);
+	first = received(w->plan, w->stage);
+	began = clock_ns();
+	do {
+		clock_nap(window_ns);
+		last = received(w->plan, w->stage);
+		ended = clock_ns();
+	} while (last - first < enough && ended < began + DRAIN_NS);
+	atomic_store(&w->stage->stop, true);
+	out->rate = (double)(last - first) * 1e3 / (double)(ended - began);
+}
+
+static void
+agree(const struct plan *p, struct stage *stage, struct sample *out)
+{
+	struct row sent = { 0 }, got = { 0 };
+
+	for (unsigned i = 0; i < 2 * p->pairs; i++) {
+		struct row *side = i < p->pairs ? &sent : &got;
+
+		side->messages += stage->row[i].messages;
+		side->sum += stage->row[i].sum;
+		side->squares += stage->row[i].squares;
+		side->bad += stage->row[i].bad;
+	}
+	if (got.bad)
+		reject(out, "%llu messages torn or out of order", (unsigned long long)got.bad);
+	if (sent.messages != got.messages)
+		reject(out, "sent %llu, received %llu", (unsigned long long)sent.messages,
+		       (unsigned long long)got.messages);
+	if (sent.sum != got.sum || sent.squares != got.squares)
+		reject(out, "the checksums of %llu messages differ",
+		       (unsigned long long)got.messages);
+	out->messages = got.messages;
+}
+
+/* The first tenth of the trips is the warm-up. */
+static void
+trips_count(const struct plan *p, struct stage *stage, struct sample *out)
+{
+	uint32_t count = stage->row[0].trips, skip = count / 10;
+	uint32_t *trip = stage->trip[0];
+
+	if (stage->row[0].bad)
+		reject(out, "%llu wrong echoes", (unsigned long long)stage->row[0].bad);
+	if (p->measure == ROUND_ASLEEP) {
+		count = count < stage->row[1].trips ? count : stage->row[1].trips;
+		for (uint32_t i = 0; i < count; i++)
+			trip[i] += stage->trip[1][i];
+	}
+	if (count - skip < 10) {
+		reject(out, "only %u round trips", count);
+		return;
+	}
+	out->messages = 2 * (uint64_t)count;
+	out->p50 = percentile_u32(trip + skip, count - skip, 0.5) / 1e3;
+	out->p99 = percentile_u32(trip + skip, count - skip, 0.99) / 1e3;
+	out->p999 = percentile_u32(trip + skip, count - skip, 0.999) / 1e3;
+}
+
+static void
+judge(const struct plan *p, struct stage *stage, struct sample *out)
+{
+	uint64_t cpu_ns = 0;
+
+	if (is_trip(p->measure))
+		trips_count(p, stage, out);
+	else if (p->measure == ALLOCATION)
+		out->messages = stage->row[0].messages;
+	else
+		agree(p, stage, out);
+	for (unsigned i = 0; i < 2 * p->pairs; i++)
+		cpu_ns += stage->row[i].cpu_ns;
+	if (out->messages)
+		out->cpu_ns = (double)cpu_ns / (double)out->messages;
+	else
+		reject(out, "nothing arrived");
+}
+
+static void
+manage(const struct plan *p, const struct timing *timing, struct stage *stage)
+{
+	struct sample *out = &stage->sample;
+	struct opening opening = {
+		.bytes = p->bytes, .pairs = p->pairs, .duplex = is_trip(p->measure)
+	};
+	struct work work = { .plan = p, .opening = &opening, .stage = stage };
+	struct crew crew = { .count = 0 };
+	int rc = p->subject->open(&opening);
+
+	if (rc < 0) {
+		reject(out, "open failed: %s", strerror(-rc));
+		return;
+	}
+	if (!crew_start(&crew, &work)) {
+		reject(out, "fork failed");
+		crew_kill(&crew);
+		return;
+	}
+	observe(&work, timing, out);
+	crew_finish(&crew, stage, out);
+	if (!out->error[0])
+		judge(p, stage, out);
+	rc = p->subject->close ? p->subject->close(&opening) : 0;
+	if (rc != 0)
+		reject(out, "the arena is not sound afterwards (%d)", rc);
+	out->ok = !out->error[0];
+}
+
+void
+run_once(const struct plan *p, const struct timing *timing, struct sample *out)
+{
+	struct stage *stage = shared_memory(sizeof *stage);
+	uint64_t planned_ns = timing->warm_ns + ASLEEP_WINDOWS * timing->window_ns;
+	uint64_t deadline = clock_ns() + planned_ns + 3 * DRAIN_NS;
+	int status = 0;
+	pid_t pid;
+
+	memset(out, 0, sizeof *out);
+	if (!stage || (pid = fork_bound()) < 0) {
+		reject(out, "no memory or no process for a run");
+		return;
+	}
+	if (pid == 0) {
+		manage(p, timing, stage);
+		_exit(0);
+	}
+	if (!wait_until(pid, deadline, &status)) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		reject(&stage->sample, "stuck: the run did not end");
+	}
+	if (WIFSIGNALED(status))
+		reject(&stage->sample, "the run died: %s", strsignal(WTERMSIG(status)));
+	*out = stage->sample;
+	munmap(stage, sizeof *stage);
+}

@@ -1,0 +1,121 @@
+/* session.c - all series of one invocation, run cell by cell with interleaved repetitions */
+#include "session.h"
+
+#include "progress.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool
+same_cell(const struct plan *a, const struct plan *b)
+{
+	return a->measure == b->measure && a->pairs == b->pairs && a->bytes == b->bytes;
+}
+
+static void *
+grown(void *memory, size_t bytes)
+{
+	memory = realloc(memory, bytes);
+	if (!memory) {
+		fputs("shoal-bench: out of memory\n", stderr);
+		exit(2);
+	}
+	return memory;
+}
+
+long
+session_add(struct session *s, const struct plan *p)
+{
+	struct series *added;
+
+	if (!plan_possible(p))
+		return -1;
+	for (size_t i = 0; i < s->count; i++)
+		if (s->series[i].plan.subject == p->subject && same_cell(&s->series[i].plan, p))
+			return (long)i;
+	if (s->count == s->room) {
+		s->room = s->room ? 2 * s->room : 64;
+		s->series = grown(s->series, s->room * sizeof *s->series);
+	}
+	added = &s->series[s->count];
+	memset(added, 0, sizeof *added);
+	added->plan = *p;
+	added->sample = grown(NULL, s->reps * sizeof *added->sample);
+	return (long)s->count++;
+}
+
+static void
+run_cell(struct session *s, const struct plan *cell, struct progress *progress)
+{
+	for (unsigned rep = 0; rep < s->reps; rep++) {
+		for (size_t i = 0; i < s->count; i++) {
+			struct series *one = &s->series[i];
+
+			if (!same_cell(&one->plan, cell))
+				continue;
+			one->seen = true;
+			progress_show(progress, &one->plan);
+			run_once(&one->plan, &s->timing, &one->sample[rep]);
+			progress_step(progress);
+		}
+	}
+}
+
+void
+session_run(struct session *s)
+{
+	struct progress progress;
+
+	progress_begin(&progress, s->count * s->reps);
+	for (size_t i = 0; i < s->count; i++)
+		if (!s->series[i].seen)
+			run_cell(s, &s->series[i].plan, &progress);
+	progress_end(&progress);
+}
+
+void
+session_free(struct session *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		free(s->series[i].sample);
+	free(s->series);
+}
+
+double
+sample_value(const struct sample *sample, enum value value)
+{
+	switch (value) {
+	case RATE:
+		return sample->rate;
+	case CPU_NS:
+		return sample->cpu_ns;
+	case P50:
+		return sample->p50;
+	case P99:
+		return sample->p99;
+	case P999:
+		return sample->p999;
+	}
+	return 0;
+}
+
+size_t
+series_values(const struct session *s, const struct series *one, enum value value,
+              double *out)
+{
+	size_t count = 0;
+
+	for (unsigned rep = 0; rep < s->reps; rep++)
+		if (one->sample[rep].ok)
+			out[count++] = sample_value(&one->sample[rep], value);
+	return count;
+}
+
+const char *
+series_error(const struct session *s, const struct series *one)
+{
+	for (unsigned rep = 0; rep < s->reps; rep++)
+		if (!one->sample[rep].ok)
+			return one->sample[rep].error;
+	return NULL;
+}

@@ -1,0 +1,58 @@
+/*
+ * stage.h - what the processes of one repetition share besides the subject
+ *
+ * Each worker writes its own row and nobody else's; the manager reads the rows twice in a run, at
+ * the window's two edges, so that counting costs the workers one store to a line of their own.
+ */
+#ifndef BENCH_STAGE_H
+#define BENCH_STAGE_H
+
+#include "run.h"
+
+#include <stdatomic.h>
+
+enum {
+	TRIPS_MAX = 1 << 18
+};
+
+struct row {
+	/* line 1: written for each message */
+	_Alignas(128) _Atomic uint64_t count;
+
+	/* line 2: written once, when the worker is done */
+	_Alignas(128) uint64_t messages;
+	uint64_t sum, squares, bad;
+	uint64_t cpu_ns;
+	uint32_t trips;
+	char error[128];
+};
+
+struct stage {
+	_Alignas(128) _Atomic bool stop;
+	_Alignas(128) _Atomic uint32_t producers_left;
+	_Atomic uint32_t consumers_ended;
+	struct row row[2 * PAIRS_MAX];
+	struct sample sample;
+	uint32_t trip[2][TRIPS_MAX];
+};
+
+/* What a worker is given. Rows of producers come first, then those of consumers. */
+struct work {
+	const struct plan *plan;
+	const struct opening *opening;
+	struct stage *stage;
+	struct row *row;
+	unsigned index;
+};
+
+/* Writes into the row why the worker gives up; false, to be returned. */
+bool work_failed(struct work *, const char *call, long rc);
+
+/* Each runs until the stage says stop and everything has arrived; false is a failed call. */
+bool produce(struct work *);
+bool consume(struct work *);
+bool ping(struct work *);
+bool pong(struct work *);
+void allocate_and_free(struct work *);
+
+#endif

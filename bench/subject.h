@@ -1,0 +1,88 @@
+/*
+ * subject.h - one way to carry messages from process to process
+ *
+ * Every subject, ours or a peer, is driven through this table by the same loops, so each pays the
+ * same indirect call, learns the length only at run time and cannot be inlined into its caller.
+ */
+#ifndef BENCH_SUBJECT_H
+#define BENCH_SUBJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	SUBJECT_LENDS = 1, /* carries messages in place, by lend/commit and borrow/release */
+	SUBJECT_BATCHES = 2, /* carries up to `batch` messages a call */
+	SUBJECT_ALLOCATES = 4, /* carries nothing: a pair of alloc and free */
+	SUBJECT_IS_BASE = 8, /* what the table's ratios are against */
+};
+
+enum {
+	BATCH_MAX = 32,
+	PAIRS_MAX = 4,
+	KIBI = 1024,
+	MEBI = 1024 * 1024,
+};
+
+/* opening is what open() is told, and where it leaves its ways: [0] there, [1] back. */
+struct opening {
+	size_t bytes;
+	unsigned pairs;
+	bool duplex;
+	void *way[2];
+	void *arena;
+};
+
+struct subject {
+	const char *name;
+	const char *about;
+	unsigned traits;
+	size_t batch;
+	size_t bytes_max;
+	int (*open)(struct opening *);
+	int (*close)(struct opening *); /* 0, or what was found wrong afterwards */
+
+	/* Both return how many messages went, at least one, or a negative errno. */
+	long (*send)(void *way, const void *items, size_t bytes, size_t count);
+	long (*recv)(void *way, void *items, size_t bytes, size_t count);
+
+	/* One loan a way and process is out at a time; NULL is a failure. */
+	void *(*lend)(void *way, size_t bytes);
+	int (*commit)(void *way);
+	const void *(*borrow)(void *way, size_t bytes);
+	void (*release)(void *way);
+
+	void *(*allocate)(void *arena, size_t bytes);
+	void (*give)(void *arena, void *block);
+};
+
+extern const struct subject subject_queue, subject_queue_batch, subject_queue_loan;
+extern const struct subject subject_shoal_pipe, subject_shoal_pipe_batch, subject_shoal_pipe_loan;
+extern const struct subject subject_pipe, subject_socket, subject_mq;
+extern const struct subject subject_mutex, subject_vyukov;
+extern const struct subject subject_alloc, subject_malloc;
+
+extern const struct subject *const subjects[];
+extern const size_t subject_count;
+
+/* slots_for is how many messages a ring of fixed slots holds: the same for every such ring. */
+static inline uint32_t
+slots_for(size_t bytes)
+{
+	if (bytes <= 256)
+		return 1024;
+	if (bytes <= 1024)
+		return 512;
+	if (bytes <= 4096)
+		return 128;
+	return bytes <= 65536 ? 16 : 4;
+}
+
+/* How many invariants of the arena are violated after the run, each a line on stderr. */
+int close_arena(struct opening *);
+
+/* shared_memory is populated at once, zeroed, and gone with its last process; NULL on failure. */
+void *shared_memory(size_t bytes);
+
+#endif

@@ -1,0 +1,253 @@
+/*
+ * work.c - the loops of the workers
+ *
+ * They are the same for every subject. A worker's buffer is private, hot and touched before the
+ * window, as the memory of somebody who makes or uses messages is.
+ */
+#include "stage.h"
+
+#include "audit.h"
+#include "clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* For allocate_and_free: blocks kept alive, and pairs between two looks at the stage. */
+enum {
+	ALIVE = 16,
+	LOOK_EVERY = 256,
+};
+
+bool
+work_failed(struct work *w, const char *call, long rc)
+{
+	snprintf(w->row->error, sizeof w->row->error, "%s failed: %s", call,
+	         rc < 0 ? strerror((int)-rc) : "nothing was done");
+	return false;
+}
+
+static void *
+buffer_of(const struct plan *plan)
+{
+	size_t bytes = plan->bytes * plan->subject->batch;
+	void *buffer = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
+
+	if (!buffer)
+		abort();
+	memset(buffer, 0x5a, bytes);
+	return buffer;
+}
+
+/* A batch may go in parts: the rest is sent again, as its author would. */
+static bool
+send_all(struct work *w, void *way, const char *items, size_t count)
+{
+	const struct plan *p = w->plan;
+
+	while (count > 0) {
+		long n = p->subject->send(way, items, p->bytes, count);
+
+		if (n <= 0)
+			return work_failed(w, "send", n);
+		items += (size_t)n * p->bytes;
+		count -= (size_t)n;
+	}
+	return true;
+}
+
+static bool
+send_touched(struct work *w, void *way, void *buffer, uint64_t stamp)
+{
+	const struct plan *p = w->plan;
+	void *place;
+	int rc;
+
+	if (!(p->subject->traits & SUBJECT_LENDS)) {
+		audit_fill(buffer, p->bytes, stamp);
+		return send_all(w, way, buffer, 1);
+	}
+	place = p->subject->lend(way, p->bytes);
+	if (!place)
+		return work_failed(w, "reserve", 0);
+	audit_fill(place, p->bytes, stamp);
+	rc = p->subject->commit(way);
+	return rc < 0 ? work_failed(w, "commit", rc) : true;
+}
+
+static bool
+send_copied(struct work *w, void *way, char *items, struct audit *a)
+{
+	const struct plan *p = w->plan;
+	size_t batch = p->subject->batch;
+
+	for (size_t i = 0; i < batch; i++) {
+		uint64_t stamp = audit_stamp(w->index, a->count + 1);
+
+		audit_write(items + i * p->bytes, p->bytes, stamp);
+		audit_add(a, stamp);
+	}
+	return send_all(w, way, items, batch);
+}
+
+/*
+ * One end mark goes round: the last producer sends it when all the others are done, and each
+ * consumer that meets it sends it on. So a consumer that leaves can leave nothing behind. It is a
+ * whole batch of marks, in case a call for a batch waits for all of it.
+ */
+static bool
+send_end(struct work *w, void *way, char *buffer)
+{
+	size_t batch = w->plan->subject->batch;
+
+	if (w->plan->measure == ONE_WAY_TOUCHED)
+		return send_touched(w, way, buffer, AUDIT_END);
+	for (size_t i = 0; i < batch; i++)
+		audit_write(buffer + i * w->plan->bytes, w->plan->bytes, AUDIT_END);
+	return send_all(w, way, buffer, batch);
+}
+
+static void
+close_row(struct work *w, const struct audit *a, uint64_t cpu_began)
+{
+	w->row->messages = a->count;
+	w->row->sum = a->sum;
+	w->row->squares = a->squares;
+	w->row->bad = a->bad;
+	w->row->cpu_ns = clock_cpu_ns() - cpu_began;
+}
+
+bool
+produce(struct work *w)
+{
+	struct stage *stage = w->stage;
+	void *way = w->opening->way[0];
+	bool touched = w->plan->measure == ONE_WAY_TOUCHED, ok = true;
+	void *buffer = buffer_of(w->plan);
+	uint64_t cpu_began = clock_cpu_ns();
+	struct audit a = { 0 };
+
+	while (ok && !atomic_load_explicit(&stage->stop, memory_order_relaxed)) {
+		if (touched) {
+			uint64_t stamp = audit_stamp(w->index, a.count + 1);
+
+			audit_add(&a, stamp);
+			ok = send_touched(w, way, buffer, stamp);
+		} else {
+			ok = send_copied(w, way, buffer, &a);
+		}
+	}
+	if (ok && atomic_fetch_sub(&stage->producers_left, 1) == 1)
+		ok = send_end(w, way, buffer);
+	close_row(w, &a, cpu_began);
+	return ok;
+}
+
+/* take looks at one message; false when it is the end mark. */
+static inline bool
+take(const struct work *w, struct audit *a, const void *message, bool touched)
+{
+	size_t bytes = w->plan->bytes;
+	uint64_t stamp = audit_read(message);
+
+	if (stamp == AUDIT_END)
+		return false;
+	audit_add(a, stamp);
+	if (w->plan->pairs == 1)
+		a->bad += stamp != a->count;
+	else
+		audit_order(a, stamp);
+	if (touched)
+		audit_sum(a, message, bytes, stamp);
+	else
+		audit_whole(a, message, bytes, stamp);
+	return true;
+}
+
+/* Each returns 1 to go on, 0 at the end, negative after a failure. */
+static int
+consume_copied(struct work *w, void *way, char *items, struct audit *a, bool touched)
+{
+	const struct plan *p = w->plan;
+	long n = p->subject->recv(way, items, p->bytes, p->subject->batch);
+
+	if (n <= 0)
+		return work_failed(w, "receive", n) - 1;
+	for (long i = 0; i < n; i++) {
+		if (!take(w, a, items + (size_t)i * p->bytes, touched))
+			return 0;
+	}
+	return 1;
+}
+
+static int
+consume_lent(struct work *w, void *way, struct audit *a)
+{
+	const struct subject *s = w->plan->subject;
+	const void *place = s->borrow(way, w->plan->bytes);
+	bool more;
+
+	if (!place)
+		return work_failed(w, "borrow", 0) - 1;
+	more = take(w, a, place, true);
+	s->release(way);
+	return more;
+}
+
+bool
+consume(struct work *w)
+{
+	void *way = w->opening->way[0];
+	void *buffer = buffer_of(w->plan);
+	bool touched = w->plan->measure == ONE_WAY_TOUCHED;
+	bool lent = touched && (w->plan->subject->traits & SUBJECT_LENDS);
+	uint64_t cpu_began = clock_cpu_ns();
+	struct audit a = { 0 };
+	int more;
+
+	do {
+		if (lent)
+			more = consume_lent(w, way, &a);
+		else
+			more = consume_copied(w, way, buffer, &a, touched);
+		atomic_store_explicit(&w->row->count, a.count, memory_order_relaxed);
+	} while (more > 0);
+	if (more == 0 && atomic_fetch_add(&w->stage->consumers_ended, 1) + 1 < w->plan->pairs)
+		more = send_end(w, way, buffer) - 1;
+	close_row(w, &a, cpu_began);
+	return more == 0;
+}
+
+/* Blocks stay alive for a while, as in a program that keeps some: the oldest one of 16 is freed. */
+void
+allocate_and_free(struct work *w)
+{
+	const struct subject *s = w->plan->subject;
+	size_t bytes = w->plan->bytes;
+	void *arena = w->opening->arena, *alive[ALIVE] = { 0 };
+	uint64_t cpu_began = clock_cpu_ns();
+	struct audit a = { 0 };
+
+	for (uint64_t i = 0;; i++) {
+		void **slot = &alive[i % ALIVE];
+		void *fresh = s->allocate(arena, bytes);
+
+		if (!fresh) {
+			work_failed(w, "alloc", 0);
+			break;
+		}
+		memset(fresh, (int)i, bytes);
+		if (*slot)
+			s->give(arena, *slot);
+		*slot = fresh;
+		a.count++;
+		if (i % LOOK_EVERY)
+			continue;
+		atomic_store_explicit(&w->row->count, a.count, memory_order_relaxed);
+		if (atomic_load_explicit(&w->stage->stop, memory_order_relaxed))
+			break;
+	}
+	for (size_t i = 0; i < ALIVE; i++)
+		if (alive[i])
+			s->give(arena, alive[i]);
+	close_row(w, &a, cpu_began);
+}
