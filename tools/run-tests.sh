@@ -47,6 +47,7 @@ run() {
 	shift
 	set -- env SHOAL_TEST_RUN="$SHOAL_TEST_RUN" SHOAL_BUILD="$dir" \
 		ASAN_OPTIONS="log_path=$log/san.address:detect_stack_use_after_return=0" \
+		LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0" \
 		UBSAN_OPTIONS="log_path=$log/san.undefined:print_stacktrace=1" \
 		TSAN_OPTIONS="log_path=$log/san.thread:die_after_fork=0" \
 		$plainly "$@"

@@ -209,7 +209,8 @@ int shoal_arena_next(const shoal_arena *arena, uint64_t *cursor, shoal_object_in
  * process, frees it: the death of the one who took it changes nothing. A death inside the call
  * leaks nothing. Mostly a few stores into this thread's own record; else a search for free blocks
  * that no other member can hold up, or, for blocks over 32640 bytes and for growth, one lock of the
- * arena: only one who is stopped inside that holds others up.
+ * arena: only one who is stopped inside that holds others up, those who take such memory, create
+ * objects or recover a dead member that needs it.
  *   -ENOMEM  the arena's limit     -ENOSPC  no memory behind it     -EUSERS  members_max
  *   -EPERM   read-only, or another PID namespace
  *   -EDEADLK in a signal handler that interrupted a call

@@ -29,6 +29,12 @@
  *	close these windows only: without futex_waitv whatever the gate does not tell; sleeping getters
  *	of a REDELIVER queue when a borrower dies; join. A member stopped between its message and its
  *	wake delays a sleeper by at most 50 ms.
+ *	Under REDELIVER what comes back is before others from its recovery on: by a getter that finds
+ *	nothing else, a putter that comes round to its place, or whoever else meets the dead one.
+ *
+ * A closed queue whose ring is full has no place for its end: while a living getter still has the
+ * last place, the other getters wait for it to give that back. Under REDELIVER the end waits for
+ * every message that may still come back.
  *
  * The protocol: Dmitry Vyukov's bounded MPMC ring, with the owner's name in the slot word in place
  * of a sequence; lib/ring/slot.h.

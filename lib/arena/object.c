@@ -79,7 +79,10 @@ look_up(const shoal_arena *a, const char *name, uint64_t *word)
 		*word = load_acquire(&o->word);
 		if (object_state(*word) != OBJECT_READY && object_state(*word) != OBJECT_MAKING)
 			continue;
-		if (!is_named(o, name) || load_acquire(&o->word) != *word)
+		bool named = is_named(o, name);
+		/* The name was this word's if the word is still the same after it was read. */
+		fence_acquire();
+		if (!named || load_relaxed(&o->word) != *word)
 			continue;
 		if (object_state(*word) == OBJECT_READY ||
 		    member_state(a, word_tag(*word)) == MEMBER_ALIVE)

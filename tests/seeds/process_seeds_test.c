@@ -85,7 +85,7 @@ print_name_and_sleep(void *name)
 
 Test(process_seeds, s16_ten_sleepers_take_as_long_as_one)
 {
-	static char name[10][16];
+	static char name[10][32];
 	shoal_process *p[10];
 	transcript_begin();
 	int64_t begin = now_ns();
