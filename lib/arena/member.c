@@ -198,8 +198,9 @@ claim_process(shoal_arena *a, uint32_t i, pid_t pid)
 }
 
 /*
- * First the records that are free, then those whose process has ended: the latter only after their
- * objects were resolved, which is why recovery of its members comes first (member_join).
+ * First the records that are free, then those whose process has ended. What the ended one's
+ * members left may still be unresolved: it names the record's generation too, and this process
+ * has the next.
  */
 int
 process_join(shoal_arena *a)

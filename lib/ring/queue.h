@@ -132,8 +132,8 @@ queue_prefetch(const shoal_queue *q, uint64_t place, bool put)
 /*
  * One who works right behind the other side takes each line from it while that is still at it: a
  * transfer a message, in both directions. In the middle of a burst one that has come too near stays
- * back for a moment (measured here: 15 to 52 million messages/s of 8 bytes). The other side's hint
- * may lag: then this stays back for nothing, once every keep_every places.
+ * back for a moment. The other side's hint may lag: then this stays back for nothing, once every
+ * keep_every places.
  */
 static inline void
 queue_keep_distance(const shoal_queue *q, uint64_t distance, const uint32_t *burst)

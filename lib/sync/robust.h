@@ -23,9 +23,9 @@
  *          the classic protocol, which drops it at release, a death between release and wake loses
  *          the sleepers.)
  *
- * Design: reference figures and a model are in tests/model/; the kernel's side is
- * kernel/futex/core.c. Needs the rule of Linux 6.2 (commit 90d758896787); on older kernels sleeps
- * are cut into slices.
+ * The kernel's side is kernel/futex/core.c. Needs the rule of Linux 6.2 (commit 90d758896787); on
+ * older kernels sleeps are cut into slices. Tests: tests/sync/robust_test.c; the sleeping of gates,
+ * which rests on the same rule, has a model, tests/model/gate.pml.
  */
 #ifndef SYNC_ROBUST_H
 #define SYNC_ROBUST_H
