@@ -1,4 +1,5 @@
 /* Memory, membership and recovery in an arena, killed and stopped at each instruction. */
+#include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -305,7 +306,9 @@ setup_dead(struct step_world *w)
 	pid_t pid = fork();
 	if (pid == 0)
 		die_rich(w, q);
-	waitpid(pid, &status, 0);
+	/* The driver's alarm may interrupt it. */
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
 	STEP_REQUIRE(w, status == 0, "the one that dies first could not do its work");
 }
 
