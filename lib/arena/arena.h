@@ -5,7 +5,7 @@
  * reference to its arena, and changed by attach and detach, which wait for all readers
  * (synchronize_rcu) before anything is unmapped. liburcu's bp flavour: threads register themselves.
  * What threads look up at every call they keep in caches of their own, which hold while
- * arena_epoch() stands still.
+ * thread_epoch stands still.
  */
 #ifndef ARENA_ARENA_H
 #define ARENA_ARENA_H
@@ -84,17 +84,6 @@ arena_page_offset(const shoal_arena *a, uint64_t index)
 
 /* The mapped arena that holds the address, or NULL. */
 shoal_arena *arena_of(const void *address);
-
-/*
- * Changes whenever an arena is unmapped or a thread leaves one: what was found under another number
- * may be gone.
- */
-extern word32 arena_epoch_;
-static inline uint32_t
-arena_epoch(void)
-{
-	return load_relaxed(&arena_epoch_);
-}
 
 /*
  * Puts memory behind [from, from + bytes) of the file: 0, -ENOSPC or another -errno. Idempotent.

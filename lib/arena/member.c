@@ -159,7 +159,7 @@ member_leave(shoal_arena *a, struct shoal_thread *t)
 	if (!m)
 		return;
 	recover_self(a, t, m);
-	fetch_add_relaxed(&arena_epoch_, 1);
+	fetch_add_relaxed(thread_epoch, 1);
 	t->seat[a->seat] = NULL;
 	/* Whether it is closing is looked at under the table's lock, as is the count by the closer. */
 	if (fetch_add_relaxed(&arena_seats[a->seat], UINT32_MAX) == 1)

@@ -14,7 +14,6 @@ struct table {
 	struct range at[THREAD_SEATS];
 };
 
-word32 arena_epoch_;
 static shoal_arena handles[THREAD_SEATS];
 static struct table tables[2];
 /* [T.1] released by change, acquired by arena_of: the ranges it names are whole. */
@@ -177,6 +176,6 @@ table_add(shoal_arena *a)
 void
 table_remove(shoal_arena *a)
 {
-	fetch_add_relaxed(&arena_epoch_, 1);
+	fetch_add_relaxed(thread_epoch, 1);
 	change(NULL, a);
 }

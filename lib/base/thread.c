@@ -13,13 +13,12 @@
 #define MADV_WIPEONFORK 18
 #endif
 
-static const volatile uint32_t never_marked;
+static word32 never_begun;
 __thread struct shoal_thread *thread_here;
-const volatile uint32_t *thread_fork_mark = &never_marked;
+word32 *thread_epoch = &never_begun;
 void (*thread_end_hook)(struct shoal_thread *);
 void (*thread_fork_hook)(struct shoal_thread *);
 
-static volatile uint32_t *mark;
 static uint32_t generation;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
@@ -40,7 +39,7 @@ thread_end(void *record)
 static void
 after_fork(void)
 {
-	if (thread_here && !*mark)
+	if (thread_here && !load_relaxed(thread_epoch))
 		thread_begin();
 }
 
@@ -50,9 +49,8 @@ begin_process(void)
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED || madvise(page, 4096, MADV_WIPEONFORK))
 		stop("no page that fork wipes: %s; Linux 4.14 or later is needed", strerror(errno));
-	mark = page;
-	*mark = 1;
-	thread_fork_mark = mark;
+	thread_epoch = page;
+	store_relaxed(thread_epoch, 1);
 	pthread_key_create(&key, thread_end);
 	pthread_atfork(NULL, NULL, after_fork);
 }
@@ -60,7 +58,7 @@ begin_process(void)
 void
 thread_leave(void)
 {
-	if (!thread_here || !*thread_fork_mark)
+	if (!thread_here || !load_relaxed(thread_epoch))
 		return;
 	pthread_setspecific(key, NULL);
 	thread_end(thread_here);
@@ -83,7 +81,7 @@ static struct shoal_thread *
 begin_child(struct shoal_thread *parents)
 {
 	generation++;
-	*mark = 1;
+	store_relaxed(thread_epoch, 1);
 	if (thread_fork_hook)
 		thread_fork_hook(parents);
 	if (!parents)
@@ -104,7 +102,7 @@ thread_begin(void)
 {
 	pthread_once(&once, begin_process);
 	struct shoal_thread *t = thread_here;
-	if (!*mark)
+	if (!load_relaxed(thread_epoch))
 		t = begin_child(t);
 	if (!t)
 		t = calloc(1, sizeof *t);

@@ -2,7 +2,7 @@
  * What the library keeps for each thread that calls it, found by one load of thread-local storage.
  *
  * A forked child must not take its parent's record for its own: a page that the kernel wipes in the
- * child (MADV_WIPEONFORK) holds a mark, looked at by every call, since _Fork and raw clone skip
+ * child (MADV_WIPEONFORK) holds the epoch, looked at by every call, since _Fork and raw clone skip
  * pthread_atfork handlers. In the child the first call begins a new record.
  */
 #ifndef BASE_THREAD_H
@@ -27,7 +27,11 @@ struct shoal_thread {
 };
 
 extern __thread struct shoal_thread *thread_here __attribute__((tls_model("initial-exec")));
-extern const volatile uint32_t *thread_fork_mark; /* 0 in a forked child until its first call */
+/*
+ * What a thread keeps about arenas holds while this word stands still: it is 0 in a forked child
+ * until its first call, and grows whenever an arena is unmapped or a thread leaves one.
+ */
+extern word32 *thread_epoch __attribute__((visibility("hidden")));
 
 /* Allocates; NULL when memory is short or the thread's robust list cannot be used. */
 struct shoal_thread *thread_begin(void);
@@ -36,7 +40,7 @@ static inline struct shoal_thread *
 thread_self(void)
 {
 	struct shoal_thread *t = thread_here;
-	if (likely(t && *thread_fork_mark))
+	if (likely(t && load_relaxed(thread_epoch)))
 		return t;
 	return thread_begin();
 }

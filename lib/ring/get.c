@@ -30,16 +30,23 @@ claim(struct cursor *c, uint64_t place, uint64_t from, uint64_t to)
 	return cas64_acq_rel(&queue_slot(q, place)->turn, from, to);
 }
 
+/* Every HINT_EVERY places. */
+__attribute__((noinline)) static void
+tell(struct cursor *c, uint64_t next)
+{
+	shoal_queue *q = c->queue;
+	store_relaxed(&q->head, next);
+	/* One who takes what it put itself has nobody to keep away from. */
+	if ((next & q->keep_every) == 0 && c->put < next)
+		queue_keep_distance(q, load_relaxed(&q->tail) - next, next - c->get_since);
+}
+
 static ALWAYS_INLINE void
 advance(struct cursor *c, uint64_t place)
 {
 	c->get = place + 1;
-	c->get_burst++;
-	if ((c->get & (HINT_EVERY - 1)) == 0)
-		store_relaxed(&c->queue->head, c->get);
-	/* One who takes what it put itself has nobody to keep away from. */
-	if (unlikely((c->get & c->queue->keep_every) == 0) && c->put < c->get)
-		queue_keep_distance(c->queue, load_relaxed(&c->queue->tail) - c->get, &c->get_burst);
+	if (unlikely((c->get & (HINT_EVERY - 1)) == 0))
+		tell(c, c->get);
 }
 
 static inline void
@@ -331,7 +338,7 @@ get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, st
 			queue_wake_getters(q);
 	}
 	if (likely(rc == 0))
-		queue_prefetch(q, place, false);
+		cursor_prefetch(c, place, false);
 	return rc;
 }
 
@@ -414,31 +421,6 @@ get_copy(struct cursor *c, struct taken *m, void *to)
 	block_give(c->arena, c->me, m->block);
 }
 
-/* The common case by itself: no flags, inline, there, fits. True when it is done. */
-static ALWAYS_INLINE bool
-get_at_once(struct cursor *c, void *buffer, size_t room, ssize_t *bytes)
-{
-	shoal_queue *q = c->queue;
-	uint64_t place = c->get;
-	struct slot *s = queue_slot(q, place);
-	uint32_t lap = queue_lap(q, place);
-	uint64_t full = slot_word(FULL, lap, 0, 0);
-	if (unlikely(load_acquire(&s->turn) != full || q->flags))
-		return false;
-	size_t n = load_relaxed(&s->bytes);
-	if (unlikely(n > room || n > q->slot_bytes || load_relaxed(&s->flags) != SLOT_INLINE))
-		return false;
-	store_relaxed(&c->me->call.pos, place);
-	if (unlikely(!cas64_acq_rel(&s->turn, full, slot_word(READING, lap, c->tag, 0))))
-		return false;
-	queue_prefetch(q, place, false);
-	copy_bytes(buffer, s->payload, n);
-	queue_publish(c, s, slot_word(EMPTY, lap + 1, 0, 0));
-	advance(c, place);
-	*bytes = (ssize_t)n;
-	return true;
-}
-
 #define KEEPS (SHOAL_QUEUE_REDELIVER | SHOAL_QUEUE_JOINABLE)
 
 /* Under both flags the message stays in the member's record until task_done. */
@@ -477,24 +459,52 @@ get_slow(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
 	return n;
 }
 
+/* What some gets have to do after the place is given back. */
+__attribute__((noinline)) static ssize_t
+finish(struct cursor *c, struct shoal_thread *t, void *old, ssize_t bytes)
+{
+	if ((c->get & (HINT_EVERY - 1)) == 0)
+		tell(c, c->get);
+	wake_putters(c->queue);
+	robust_pending_restore(t, old);
+	queue_leave(t, c);
+	return bytes;
+}
+
+/* The common case by itself: no flags, the next place is full, the message short. See put. */
 ssize_t
 shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
 	struct cursor *c = cursor_known(t, q);
-	ssize_t n;
-	if (likely(c && !t->busy)) {
-		queue_begin(t, c, q);
-		void *old = robust_pending_set(t, &q->put.wait);
-		bool done = get_at_once(c, buffer, buffer_bytes, &n);
-		if (likely(done))
-			wake_putters(q);
+	if (unlikely(!c || t->busy))
+		return get_slow(q, buffer, buffer_bytes, timeout);
+	uint64_t place = c->get, empty = cursor_word(c, place);
+	struct slot *s = cursor_slot_at(c, place);
+	if (unlikely(load_acquire(&s->turn) != (empty | FULL)))
+		return get_slow(q, buffer, buffer_bytes, timeout);
+	size_t bytes = load_relaxed(&s->bytes);
+	if (unlikely(bytes > buffer_bytes || bytes >= c->quick_get ||
+	             load_relaxed(&s->flags) != SLOT_INLINE))
+		return get_slow(q, buffer, buffer_bytes, timeout);
+	queue_enter_at(t, c, place);
+	void *old = robust_pending_set(t, &q->put.wait);
+	if (unlikely(!cursor_holds(c, q) || load_relaxed(&q->closing) == QUEUE_DESTROYED ||
+	             !cas64_acq_rel(&s->turn, empty | FULL, empty | c->mine | READING))) {
 		robust_pending_restore(t, old);
 		queue_leave(t, c);
-		if (likely(done))
-			return n;
+		return get_slow(q, buffer, buffer_bytes, timeout);
 	}
-	return get_slow(q, buffer, buffer_bytes, timeout);
+	cursor_prefetch(c, place, false);
+	copy_short(buffer, s->payload, bytes);
+	store_release(&s->turn, slot_word(EMPTY, (uint32_t)(place >> c->shift) + 1, 0, 0));
+	c->get = ++place;
+	fence_compiler();
+	if (unlikely((place & (HINT_EVERY - 1)) == 0 || load_relaxed(&q->put_any)))
+		return finish(c, t, old, (ssize_t)bytes);
+	robust_pending_restore(t, old);
+	queue_leave(t, c);
+	return (ssize_t)bytes;
 }
 
 /* malloc comes before the place is given back, so that a failure leaves the message where it is. */

@@ -230,10 +230,10 @@ pipe_handle_slot(struct shoal_thread *t, const shoal_pipe_end *end)
 static inline struct pipe_handle *
 pipe_enter_quick(struct shoal_thread *t, const shoal_pipe_end *end)
 {
-	if (unlikely(!t || !*thread_fork_mark || !t->pipes || t->busy))
+	if (unlikely(!t || !t->pipes || t->busy))
 		return NULL;
 	struct pipe_handle *h = pipe_handle_slot(t, end);
-	if (unlikely(h->end != end || h->epoch != arena_epoch()))
+	if (unlikely(h->end != end || h->epoch != load_relaxed(thread_epoch)))
 		return NULL;
 	t->busy = 1;
 	store_relaxed(&h->me->call.object, h->object);

@@ -227,7 +227,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 	*h = (struct pipe_handle){
 		.end = end,
 		.mine = UINT64_MAX,
-		.epoch = arena_epoch(),
+		.epoch = load_relaxed(thread_epoch),
 		.object = object,
 		.side = end->side & 1,
 		.seat = a->seat,
@@ -255,7 +255,7 @@ find_handle(struct shoal_thread *t, shoal_arena *a, shoal_pipe_end *end, struct 
 	if (!t->pipes && !(t->pipes = calloc(PIPE_HANDLES, sizeof(struct pipe_handle))))
 		return fail(-ENOMEM, "no memory for this thread's handles");
 	struct pipe_handle *h = *out = pipe_handle_slot(t, end);
-	if (h->end == end && h->epoch == arena_epoch() && h->arena == a &&
+	if (h->end == end && h->epoch == load_relaxed(thread_epoch) && h->arena == a &&
 	    (load_relaxed(&end->owner) & OWNER_NONCE) == h->nonce)
 		return 0;
 	return fill_handle(h, a, end);

@@ -18,26 +18,31 @@
 static ALWAYS_INLINE bool
 claim(struct cursor *c, uint64_t place)
 {
-	const shoal_queue *q = c->queue;
-	struct slot *s = queue_slot(q, place);
-	uint64_t empty = slot_word(EMPTY, queue_lap(q, place), 0, 0);
+	struct slot *s = cursor_slot_at(c, place);
+	uint64_t empty = cursor_word(c, place);
 	if (load_acquire(&s->turn) != empty)
 		return false;
 	store_relaxed(&c->me->call.pos, place);
-	return cas64_acq_rel(&s->turn, empty, slot_word(WRITING, queue_lap(q, place), c->tag, 0));
+	return cas64_acq_rel(&s->turn, empty, empty | c->mine | WRITING);
+}
+
+/* Every HINT_EVERY places. */
+__attribute__((noinline)) static void
+tell(struct cursor *c, uint64_t next)
+{
+	shoal_queue *q = c->queue;
+	store_relaxed(&q->tail, next);
+	/* One who takes what it put itself has nobody to keep away from. */
+	if ((next & q->keep_every) == 0 && c->get + c->mask < next)
+		queue_keep_distance(q, load_relaxed(&q->head) + c->mask + 1 - next, next - c->put_since);
 }
 
 static ALWAYS_INLINE void
 advance(struct cursor *c, uint64_t place)
 {
 	c->put = place + 1;
-	c->put_burst++;
-	if ((c->put & (HINT_EVERY - 1)) == 0)
-		store_relaxed(&c->queue->tail, c->put);
-	/* One who takes what it put itself has nobody to keep away from. */
-	if (unlikely((c->put & c->queue->keep_every) == 0) && c->get + c->queue->mask < c->put)
-		queue_keep_distance(c->queue, load_relaxed(&c->queue->head) + c->queue->mask + 1 - c->put,
-		                    &c->put_burst);
+	if (unlikely((c->put & (HINT_EVERY - 1)) == 0))
+		tell(c, c->put);
 }
 
 static int
@@ -121,32 +126,12 @@ claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t 
 static ALWAYS_INLINE void
 publish_inline(struct cursor *c, uint64_t place, const void *message, size_t bytes)
 {
-	const shoal_queue *q = c->queue;
-	struct slot *s = queue_slot(q, place);
-	queue_prefetch(q, place, true);
+	struct slot *s = cursor_slot_at(c, place);
+	cursor_prefetch(c, place, true);
 	store_relaxed(&s->bytes, (uint32_t)bytes);
 	store_relaxed(&s->flags, SLOT_INLINE);
 	copy_bytes(s->payload, message, bytes);
-	queue_publish(c, s, slot_word(FULL, queue_lap(q, place), 0, 0));
-}
-
-/* The common case by itself: open, and the next place is free. */
-static ALWAYS_INLINE bool
-put_at_once(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes)
-{
-	shoal_queue *q = c->queue;
-	uint64_t place = c->put;
-	if (unlikely(load_relaxed(&q->closing) || bytes > q->slot_bytes))
-		return false;
-	void *old = robust_pending_set(t, &q->get.wait);
-	bool mine = claim(c, place);
-	if (likely(mine)) {
-		publish_inline(c, place, message, bytes);
-		advance(c, place);
-		wake_getters(q);
-	}
-	robust_pending_restore(t, old);
-	return mine;
+	queue_publish(c, s, cursor_word(c, place) | FULL);
 }
 
 int
@@ -238,19 +223,54 @@ put_slow(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 	return rc;
 }
 
+/* What some puts have to do after the message is there. */
+__attribute__((noinline)) static int
+finish(struct cursor *c, struct shoal_thread *t, void *old)
+{
+	if ((c->put & (HINT_EVERY - 1)) == 0)
+		tell(c, c->put);
+	wake_getters(c->queue);
+	robust_pending_restore(t, old);
+	queue_leave(t, c);
+	return 0;
+}
+
+/*
+ * The common case by itself, which calls nothing and so keeps everything in registers: this thread
+ * knows the queue, the next place is free, the message is short. That it is this queue and open is
+ * looked at after the record names the call: who destroys a queue waits for those inside.
+ */
 int
 shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
 	struct cursor *c = cursor_known(t, q);
-	if (likely(c && !t->busy)) {
-		queue_begin(t, c, q);
-		bool done = put_at_once(c, t, message, bytes);
+	if (unlikely(!c || bytes >= c->quick_put || t->busy))
+		return put_slow(q, message, bytes, timeout);
+	uint64_t place = c->put, empty = cursor_word(c, place);
+	struct slot *s = cursor_slot_at(c, place);
+	if (unlikely(load_acquire(&s->turn) != empty))
+		return put_slow(q, message, bytes, timeout);
+	queue_enter_at(t, c, place);
+	void *old = robust_pending_set(t, &q->get.wait);
+	if (unlikely(!cursor_holds(c, q) || load_relaxed(&q->closing) ||
+	             !cas64_acq_rel(&s->turn, empty, empty | c->mine | WRITING))) {
+		robust_pending_restore(t, old);
 		queue_leave(t, c);
-		if (likely(done))
-			return 0;
+		return put_slow(q, message, bytes, timeout);
 	}
-	return put_slow(q, message, bytes, timeout);
+	cursor_prefetch(c, place, true);
+	store_relaxed(&s->bytes, (uint32_t)bytes);
+	store_relaxed(&s->flags, SLOT_INLINE);
+	copy_short(s->payload, message, bytes);
+	store_release(&s->turn, empty | FULL);
+	c->put = ++place;
+	fence_compiler();
+	if (unlikely((place & (HINT_EVERY - 1)) == 0 || load_relaxed(&q->get_any)))
+		return finish(c, t, old);
+	robust_pending_restore(t, old);
+	queue_leave(t, c);
+	return 0;
 }
 
 /* One CAS a place, everything else once a call; each item is published by itself. */

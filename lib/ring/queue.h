@@ -75,19 +75,29 @@ struct shoal_queue {
 	_Alignas(SPACING) word64 head;
 };
 
-/* One thread on one queue, private to the thread. */
+/*
+ * One thread on one queue, private to the thread. What the fast path needs of the queue's
+ * description it has from here: checked once, and out of others' reach.
+ */
 struct cursor {
 	shoal_queue *queue;
 	uint64_t serial;
-	shoal_arena *arena;
+	uint32_t epoch; /* thread_epoch at which it was made */
+	uint32_t object;
+	/* shorter messages may go the quick way; 0 where there is none */
+	uint32_t quick_put, quick_get;
+	uint32_t shift, stride;
+	char *slots;
+	uint64_t mask;
 	struct member *me;
+	uint64_t mine; /* my tag where a slot word has its owner */
 	uint64_t put, get;
-	uint32_t epoch; /* arena_epoch() at which it was made */
+	uint64_t put_since, get_since; /* where it stood when it was full, or empty, last */
+	shoal_arena *arena;
 	uint32_t tag;
-	uint32_t put_burst, get_burst; /* since the last time it was full, or empty */
+	bool fenced; /* no membarrier: publish by seq_cst exchange */
 	/* `backs` before the last look at all places that found none BACK */
 	uint32_t backs_seen;
-	bool fenced;                   /* no membarrier: publish by seq_cst exchange */
 };
 
 #define CURSORS 16u /* a thread that uses more queues in turn looks them up anew */
@@ -109,24 +119,44 @@ queue_row(const shoal_queue *q, uint32_t tag)
 #define PREFETCH_LINES_MAX 32u
 #define DISTANCE_PAUSES 128u
 
-/*
- * Asks for the lines that this thread writes a little later (a getter only reads the payload): the
- * first ones of a place some way ahead where slots are short, the whole next place where they are
- * long.
- */
-static inline void
-queue_prefetch(const shoal_queue *q, uint64_t place, bool put)
+static ALWAYS_INLINE struct slot *
+cursor_slot_at(const struct cursor *c, uint64_t place)
 {
-	bool is_short = q->stride <= 2 * LINE;
-	const char *next = (const char *)queue_slot(q, place + (is_short ? PREFETCH_PLACES : 1));
+	return (struct slot *)(void *)(c->slots + (place & c->mask) * c->stride);
+}
+
+/* EMPTY of the place's lap; the other states of that lap by OR. */
+static ALWAYS_INLINE uint64_t
+cursor_word(const struct cursor *c, uint64_t place)
+{
+	return slot_word(EMPTY, (uint32_t)(place >> c->shift), 0, 0);
+}
+
+/* The slot is long: all of the next one, a getter only reads the payload. */
+static inline void
+cursor_prefetch_long(const struct cursor *c, uint64_t place, bool put)
+{
+	bool is_short = c->stride <= 2 * LINE;
+	const char *next = (const char *)cursor_slot_at(c, place + (is_short ? PREFETCH_PLACES : 1));
 	prefetch_write(next);
-	if (q->stride == LINE)
-		return;
-	for (uint32_t i = LINE; i < q->stride && i < PREFETCH_LINES_MAX * LINE; i += LINE)
+	for (uint32_t i = LINE; i < c->stride && i < PREFETCH_LINES_MAX * LINE; i += LINE)
 		if (put)
 			prefetch_write(next + i);
 		else
 			prefetch_read(next + i);
+}
+
+/*
+ * Asks for the lines that this thread writes a little later: the first ones of a place some way
+ * ahead where slots are short, the whole next place where they are long.
+ */
+static ALWAYS_INLINE void
+cursor_prefetch(const struct cursor *c, uint64_t place, bool put)
+{
+	if (likely(c->stride == LINE))
+		prefetch_write(cursor_slot_at(c, place + PREFETCH_PLACES));
+	else
+		cursor_prefetch_long(c, place, put);
 }
 
 /*
@@ -136,9 +166,9 @@ queue_prefetch(const shoal_queue *q, uint64_t place, bool put)
  * keep_every places.
  */
 static inline void
-queue_keep_distance(const shoal_queue *q, uint64_t distance, const uint32_t *burst)
+queue_keep_distance(const shoal_queue *q, uint64_t distance, uint64_t burst)
 {
-	if (*burst <= q->keep_every || distance >= q->keep)
+	if (burst <= q->keep_every || distance >= q->keep)
 		return;
 	for (uint32_t i = 0; i < DISTANCE_PAUSES; i++)
 		cpu_relax();
@@ -160,23 +190,30 @@ cursor_slot(struct shoal_thread *t, const shoal_queue *q)
 	return (struct cursor *)t->cursors + (h >> 60);
 }
 
-/* The cursor if this thread has it already: the way of nearly every call. */
-static inline struct cursor *
+/*
+ * The cursor that this thread has for the address. Whether it is still the same queue that lies
+ * there, cursor_holds tells: for good only after the record names the call.
+ */
+static ALWAYS_INLINE struct cursor *
 cursor_known(struct shoal_thread *t, const shoal_queue *q)
 {
-	if (unlikely(!t || !t->cursors || !*thread_fork_mark))
+	if (unlikely(!t || !t->cursors))
 		return NULL;
 	struct cursor *c = cursor_slot(t, q);
-	if (unlikely(c->queue != q || c->serial != q->serial || c->epoch != arena_epoch()))
-		return NULL;
-	return c;
+	return likely(c->queue == q && c->epoch == load_relaxed(thread_epoch)) ? c : NULL;
+}
+
+static ALWAYS_INLINE bool
+cursor_holds(const struct cursor *c, const shoal_queue *q)
+{
+	return c->serial == q->serial;
 }
 
 static inline int
 cursor_of(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 {
 	*out = cursor_known(t, q);
-	return likely(*out) ? 0 : cursor_make(t, q, out);
+	return likely(*out && cursor_holds(*out, q)) ? 0 : cursor_make(t, q, out);
 }
 
 /* ---- walk.c: where the cursors stand ---- */
@@ -221,13 +258,17 @@ enum { CALL_NONE, CALL_PUT, CALL_GET, CALL_PUT_ASLEEP, CALL_GET_ASLEEP };
 /* -EDEADLK: in a signal handler inside another call. */
 int queue_nested(void);
 
-static inline void
-queue_begin(struct shoal_thread *t, struct cursor *c, const shoal_queue *q)
+/*
+ * The quick way into a call that takes the place. A record names the place before it names the
+ * queue; as long as nobody has it, the place says that it is not this thread's.
+ */
+static ALWAYS_INLINE void
+queue_enter_at(struct shoal_thread *t, const struct cursor *c, uint64_t place)
 {
 	t->busy = 1;
-	/* No place is claimed in this call yet: that of an earlier one is a loan by now. */
-	store_relaxed(&c->me->call.pos, UINT64_MAX);
-	store_release(&c->me->call.object, q->object);
+	store_relaxed(&c->me->call.pos, place);
+	store_release(&c->me->call.object, c->object);
+	fence_compiler();
 }
 
 /* Enters a call: 0, or why not. */

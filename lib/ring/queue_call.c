@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "ring/copy.h"
 #include "ring/poller.h"
 #include "ring/queue.h"
 #include <stdlib.h>
@@ -25,10 +26,27 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 	if (!t->cursors && !(t->cursors = calloc(CURSORS, sizeof(struct cursor))))
 		return fail(-ENOMEM, "no memory for this thread's cursors");
 	*out = cursor_slot(t, q);
-	**out = (struct cursor){ .queue = q, .serial = q->serial, .arena = a, .me = me,
-		                 .epoch = arena_epoch(), .tag = member_tag(a, me),
-		                 .fenced = !(a->flags & ARENA_MEMBARRIER) };
-	(void)object;
+	/* One that must order its stores by fences, or may meet a flag's rules, goes the long way. */
+	bool fenced = !(a->flags & ARENA_MEMBARRIER);
+	uint32_t longest = q->slot_bytes < COPY_SHORT ? q->slot_bytes : COPY_SHORT;
+	uint32_t tag = member_tag(a, me);
+	**out = (struct cursor){
+		.queue = q,
+		.serial = q->serial,
+		.epoch = load_relaxed(thread_epoch),
+		.object = object,
+		.quick_put = fenced ? 0 : longest + 1,
+		.quick_get = fenced || q->flags ? 0 : longest + 1,
+		.shift = q->shift,
+		.stride = q->stride,
+		.slots = (char *)q + q->slots_at,
+		.mask = q->mask,
+		.me = me,
+		.mine = slot_word(0, 0, tag, 0),
+		.arena = a,
+		.tag = tag,
+		.fenced = fenced,
+	};
 	return 0;
 }
 
@@ -86,12 +104,12 @@ queue_wake_all(shoal_queue *q)
  * fills several places in peace.
  */
 static bool
-spin(struct slot *s, uint64_t word, uint32_t *burst, uint32_t *spins)
+spin(struct slot *s, uint64_t word, uint64_t at, uint64_t *since, uint32_t *spins)
 {
-	if (*burst > 1)
+	if (at - *since > 1)
 		for (uint32_t i = 0; i < SLIP_PAUSES; i++)
 			cpu_relax();
-	*burst = 0;
+	*since = at;
 	for (; *spins < SPIN_PAUSES; ++*spins) {
 		if (load_relaxed(&s->turn) != word)
 			return true;
@@ -170,7 +188,7 @@ queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 	if (s->spins < SPIN_PAUSES && kernel_cpus_online() == 1)
 		s->spins = SPIN_PAUSES;
 	if (s->spins < SPIN_PAUSES &&
-	    spin(slot, word, putter ? &c->put_burst : &c->get_burst, &s->spins))
+	    spin(slot, word, place, putter ? &c->put_since : &c->get_since, &s->spins))
 		return 0;
 	if (s->spins < SPIN_PAUSES + YIELDS) {
 		s->spins++;
