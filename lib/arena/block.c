@@ -29,27 +29,70 @@ class_of(size_t bytes, uint32_t *pages)
 	return CLASSES;
 }
 
-/*
- * Crash points: until the word changes, the block is MAGAZINE(m) in a slot, whatever count says;
- * then it is what the word says, and the hand names it.
- */
-static inline uint64_t
-pop(struct shoal_arena *a, struct member *me, unsigned class, word64 **word)
+static int
+damaged(const shoal_arena *a)
 {
-	struct magazine *g = &me->magazines[class];
-	uint64_t offset = load_relaxed(&g->slot[load_relaxed(&g->count) - 1]);
-	hand_fill(&me->hand, HAND_TAKE, 0, 0, offset);
-	*word = block_word_of(a, offset, class);
-	return offset;
+	return fail(-EPROTO,
+	            "the blocks that this thread has ready in arena '%s' are not its own: shared memory "
+	            "was overwritten",
+	            a->name);
 }
 
-static inline void
-popped(struct member *me, unsigned class, word64 *word, enum block_state state)
+/* What is popped from a magazine: the slot and its block. */
+struct popped {
+	struct magazine *magazine;
+	uint32_t left; /* what count becomes */
+	uint32_t tag;  /* mine */
+	uint64_t offset;
+	word64 *word;
+};
+
+static __attribute__((noinline)) word64 *
+run_word_at(const shoal_arena *a, uint64_t offset, unsigned class)
 {
-	struct magazine *g = &me->magazines[class];
+	struct block_found b;
+	return block_find(a, offset, &b) && b.class == class ? b.word : NULL;
+}
+
+/*
+ * The word of the block in a slot of my magazine, or NULL where it does not say so: slots and
+ * counts stand where others may have written, and the word alone is believed. It may stand anywhere
+ * in the arena, but nowhere else.
+ */
+static ALWAYS_INLINE word64 *
+own_word(const shoal_arena *a, uint32_t tag, uint64_t offset, unsigned class)
+{
+	word64 *word = likely(class < SMALL_CLASSES) ? slab_word_at(a, offset, class)
+	                                             : run_word_at(a, offset, class);
+	return likely(word && load_relaxed(word) == block_word(BLOCK_MAGAZINE, 0, tag)) ? word : NULL;
+}
+
+/*
+ * Crash points: until the word changes, the block is MAGAZINE(m) in a slot, whatever count says;
+ * then it is what the word says, and the hand names it. False: there is no such block.
+ */
+static ALWAYS_INLINE bool
+pop(struct shoal_arena *a, struct member *me, unsigned class, struct popped *p)
+{
+	struct magazine *g = p->magazine = &me->magazines[class];
+	p->left = load_relaxed(&g->count) - 1;
+	if (unlikely(p->left >= MAGAZINE_SLOTS))
+		return false;
+	p->tag = member_own_tag(me);
+	p->offset = load_relaxed(&g->slot[p->left]);
+	p->word = own_word(a, p->tag, p->offset, class);
+	if (unlikely(!p->word))
+		return false;
+	hand_fill(&me->hand, HAND_TAKE, 0, 0, p->offset);
+	return true;
+}
+
+static ALWAYS_INLINE void
+popped(const struct popped *p, enum block_state state)
+{
 	fence_crash();
-	store_release(word, block_word(state, 0, member_own_tag(me)));
-	store_relaxed(&g->count, load_relaxed(&g->count) - 1);
+	store_release(p->word, block_word(state, 0, p->tag));
+	store_relaxed(&p->magazine->count, p->left);
 }
 
 /*
@@ -64,7 +107,7 @@ stock(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes, u
 		return fail(-ENOMEM, "%zu bytes are more than the arena's limit of %llu", bytes,
 		            (unsigned long long)a->bytes);
 	*class = class_of(bytes ? bytes : 1, pages);
-	/* A count that shared memory has wrong is none. */
+	/* A count that is beyond the slots is none. */
 	if (likely(*class < CLASSES &&
 	           load_relaxed(&me->magazines[*class].count) - 1 < MAGAZINE_SLOTS))
 		return 0;
@@ -96,16 +139,17 @@ block_take(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t byt
 {
 	uint32_t pages = 0;
 	unsigned class = CLASSES;
-	word64 *word;
+	struct popped p;
 	int rc = stock(a, t, me, bytes, &class, &pages);
 	if (unlikely(rc))
 		return rc;
-	if (likely(class < CLASSES)) {
-		*offset = pop(a, me, class, &word);
-		popped(me, class, word, BLOCK_HELD);
-		return 0;
-	}
-	return take_run(a, t, me, pages, offset);
+	if (class == CLASSES)
+		return take_run(a, t, me, pages, offset);
+	if (unlikely(!pop(a, me, class, &p)))
+		return damaged(a);
+	popped(&p, BLOCK_HELD);
+	*offset = p.offset;
+	return 0;
 }
 
 static void
@@ -115,8 +159,11 @@ note_free(shoal_arena *a, uint64_t offset, unsigned class)
 		slab_note_free(a, offset, class);
 }
 
-/* The older half goes back, so that what one member frees another one can take. */
-static void
+/*
+ * The older half goes back, so that what one member frees another one can take; how many stay. A
+ * slot with another one's block is passed by.
+ */
+static uint32_t
 flush_half(shoal_arena *a, struct member *me, unsigned class)
 {
 	struct magazine *g = &me->magazines[class];
@@ -126,7 +173,10 @@ flush_half(shoal_arena *a, struct member *me, unsigned class)
 	uint32_t half = (count + 1) / 2;
 	for (uint32_t i = 0; i < half; i++) {
 		uint64_t offset = load_relaxed(&g->slot[i]);
-		store_release(block_word_of(a, offset, class), block_word(BLOCK_FREE, 0, 0));
+		word64 *word = own_word(a, member_own_tag(me), offset, class);
+		if (unlikely(!word))
+			continue;
+		store_release(word, block_word(BLOCK_FREE, 0, 0));
 		note_free(a, offset, class);
 	}
 	/*
@@ -136,46 +186,49 @@ flush_half(shoal_arena *a, struct member *me, unsigned class)
 	for (uint32_t i = half; i < count; i++)
 		store_relaxed(&g->slot[i - half], load_relaxed(&g->slot[i]));
 	store_relaxed(&g->count, count - half);
+	return count - half;
 }
 
 static ALWAYS_INLINE void
-give(shoal_arena *a, struct member *me, uint64_t offset, struct block_found b)
+give(shoal_arena *a, struct member *me, uint64_t offset, const struct block_found *b)
 {
-	if (unlikely(b.class == CLASSES)) {
-		store_release(b.word, block_word(BLOCK_FREE, 0, 0));
+	if (unlikely(b->class == CLASSES)) {
+		store_release(b->word, block_word(BLOCK_FREE, 0, 0));
 		hand_clear(&me->hand);
 		return;
 	}
-	struct magazine *g = &me->magazines[b.class];
-	if (unlikely(load_relaxed(&g->count) >= slots(b.class)))
-		flush_half(a, me, b.class);
+	struct magazine *g = &me->magazines[b->class];
 	uint32_t count = load_relaxed(&g->count);
+	if (unlikely(count >= slots(b->class)))
+		count = flush_half(a, me, b->class);
 	store_relaxed(&g->slot[count], offset);
 	fence_crash();
-	store_release(b.word, block_word(BLOCK_MAGAZINE, 0, member_own_tag(me)));
+	store_release(b->word, block_word(BLOCK_MAGAZINE, 0, member_own_tag(me)));
 	store_relaxed(&g->count, count + 1);
 	hand_clear(&me->hand);
 }
 
-void
+int
 block_give(shoal_arena *a, struct member *me, uint64_t offset)
 {
 	struct block_found b;
-	if (unlikely(!block_find(a, offset, &b)))
-		stop("offset %#llx of arena '%s' is no block: shared memory was overwritten",
-		     (unsigned long long)offset, a->name);
-	give(a, me, offset, b);
+	if (unlikely(!block_find(a, offset, &b) ||
+	             load_relaxed(b.word) != block_word(BLOCK_HELD, 0, member_own_tag(me)))) {
+		hand_clear(&me->hand);
+		return fail(-EPROTO,
+		            "offset %#llx of arena '%s' is no block of this thread: shared memory was "
+		            "overwritten",
+		            (unsigned long long)offset, a->name);
+	}
+	give(a, me, offset, &b);
+	return 0;
 }
 
 size_t
 block_bytes(const shoal_arena *a, uint64_t offset)
 {
 	struct block_found b;
-	if (!block_find(a, offset, &b))
-		return 0;
-	if (b.class < SMALL_CLASSES)
-		return slab_classes[b.class].bytes;
-	return (size_t)load_relaxed(&arena_page(a, page_of(a, offset))->pages) << PAGE_BITS;
+	return block_find(a, offset, &b) ? b.bytes : 0;
 }
 
 bool
@@ -186,6 +239,13 @@ block_reclaim(shoal_arena *a, uint64_t offset, uint64_t seen)
 		return false;
 	note_free(a, offset, b.class);
 	return true;
+}
+
+bool
+block_change(const shoal_arena *a, uint64_t offset, uint64_t seen, uint64_t to)
+{
+	word64 *word = block_word_at(a, offset);
+	return word && cas64_acq_rel(word, seen, to);
 }
 
 void
@@ -232,13 +292,15 @@ alloc(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes, v
 {
 	uint32_t pages = 0;
 	unsigned class = CLASSES;
-	word64 *word;
+	struct popped p;
 	int rc = stock(a, t, me, bytes, &class, &pages);
 	if (unlikely(rc))
 		return rc;
 	if (likely(class < CLASSES)) {
-		*out = zeroed(arena_at(a, pop(a, me, class, &word)), bytes);
-		popped(me, class, word, BLOCK_USER);
+		if (unlikely(!pop(a, me, class, &p)))
+			return damaged(a);
+		*out = zeroed(arena_at(a, p.offset), bytes);
+		popped(&p, BLOCK_USER);
 	} else {
 		uint64_t offset;
 		rc = take_run(a, t, me, pages, &offset);
@@ -297,6 +359,6 @@ shoal_free(shoal_arena *a, void *p)
 	if (t->busy)
 		stop("shoal_free(%p) in a signal handler that interrupted another call", p);
 	t->busy = 1;
-	give(a, me, arena_offset(a, p), b);
+	give(a, me, arena_offset(a, p), &b);
 	t->busy = 0;
 }

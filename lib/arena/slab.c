@@ -51,19 +51,19 @@ slots_cap(unsigned class)
 }
 
 /*
- * Takes free blocks of one page into the magazine. The slot is written before the word, so a death
- * in between leaves a block that is free, or one that recovery finds in the slot.
+ * Takes free blocks of one page into the magazine, which has `count`, and gives how many it has
+ * then. The slot is written before the word, so a death in between leaves a block that is free, or
+ * one that recovery finds in the slot.
  */
-static void
+static uint32_t
 take_from(shoal_arena *a, struct member *me, unsigned class, uint64_t page, uint32_t from,
-          uint32_t want)
+          uint32_t count, uint32_t want)
 {
 	const struct slab_class *c = &slab_classes[class];
 	struct magazine *g = &me->magazines[class];
 	word64 *words = slab_words(a, page);
 	uint64_t mine = block_word(BLOCK_MAGAZINE, 0, member_own_tag(me));
 	uint64_t base = arena_page_offset(a, page) + c->blocks_at;
-	uint32_t count = load_relaxed(&g->count);
 	uint32_t i = from < c->count ? from : 0;
 	store_relaxed(hint_of(a, page), HINT_FULL);
 	for (uint32_t n = 0; n < c->count && count < want; n++, i = i + 1 < c->count ? i + 1 : 0) {
@@ -77,27 +77,45 @@ take_from(shoal_arena *a, struct member *me, unsigned class, uint64_t page, uint
 	}
 	if (count == want)
 		store_relaxed(hint_of(a, page), i);
+	return count;
 }
 
-/* The pages of the class, newest first; `all`: whatever their hints say. */
+/* The pages that may be looked at. */
+static uint64_t
+pages_high(const shoal_arena *a)
+{
+	uint64_t high = load_acquire(&a->header->pages_high);
+	return high < a->pages_max ? high : a->pages_max;
+}
+
+static bool
+is_slab(const shoal_arena *a, uint64_t page, unsigned class)
+{
+	uint64_t word = load_acquire(&arena_page(a, page)->word);
+	return block_state(word) == BLOCK_SLAB && block_low(word) == class;
+}
+
+/*
+ * The pages of the class, newest first; `all`: whatever their hints say. A link to another page is
+ * damage, and ends the list, as a circle does in the end.
+ */
 static bool
 take_from_any(shoal_arena *a, struct member *me, unsigned class, bool all)
 {
-	uint32_t want = slots_cap(class) / 2 + 1;
-	struct magazine *g = &me->magazines[class];
-	uint64_t high = load_acquire(&a->header->pages_high);
+	uint32_t want = slots_cap(class) / 2 + 1, count = 0;
+	uint64_t high = pages_high(a);
 	uint64_t steps = 0;
 	uint32_t link = load_acquire(&a->header->slab_head[class]);
-	while (link && link <= high && steps++ < high) {
+	while (link && link <= high && steps++ < high && is_slab(a, link - 1, class)) {
 		uint64_t page = link - 1;
 		uint32_t hint = load_relaxed(hint_of(a, page));
 		if (all || hint != HINT_FULL)
-			take_from(a, me, class, page, hint == HINT_FULL ? 0 : hint, want);
-		if (load_relaxed(&g->count) >= want)
+			count = take_from(a, me, class, page, hint == HINT_FULL ? 0 : hint, count, want);
+		if (count >= want)
 			break;
 		link = load_acquire(&arena_page(a, page)->next);
 	}
-	return load_relaxed(&g->count) > 0;
+	return count > 0;
 }
 
 /* Links hold the page's index plus 1, so that 0 ends the list. */
@@ -131,18 +149,26 @@ add_page(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned cla
 	return 0;
 }
 
+/* Others may empty a new page before this one comes to it; not for ever. */
+#define REFILL_TRIES 1000
+
 int
 slab_refill(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned class)
 {
-	uint32_t pages = load_relaxed(&a->header->slab_pages[class]);
-	/* Hints may hide free blocks: before the pages double, each is looked at. */
-	bool all = (pages & (pages - 1)) == 0;
-	if (take_from_any(a, me, class, all))
-		return 0;
-	int rc = add_page(a, t, me, class);
-	if (rc)
-		return take_from_any(a, me, class, true) ? 0 : rc;
-	return take_from_any(a, me, class, false) ? 0 : slab_refill(a, t, me, class);
+	for (int tries = 0; tries < REFILL_TRIES; tries++) {
+		uint32_t pages = load_relaxed(&a->header->slab_pages[class]);
+		/* Hints may hide free blocks: before the pages double, each is looked at. */
+		bool all = (pages & (pages - 1)) == 0;
+		if (take_from_any(a, me, class, all))
+			return 0;
+		int rc = add_page(a, t, me, class);
+		if (rc)
+			return take_from_any(a, me, class, true) ? 0 : rc;
+		if (take_from_any(a, me, class, false))
+			return 0;
+	}
+	return fail(-EPROTO, "arena '%s' gives no block of %u bytes: shared memory was overwritten",
+	            a->name, slab_classes[class].bytes);
 }
 
 void
@@ -158,13 +184,14 @@ slab_note_free(shoal_arena *a, uint64_t offset, unsigned class)
 void
 slab_adopt(shoal_arena *a, const struct member *dead, uint64_t offset)
 {
-	uint64_t page = page_of(a, offset);
+	uint64_t page = page_of(a, offset), high = pages_high(a);
+	if (offset < a->data_at || page >= high)
+		return;
 	uint64_t word = load_acquire(&arena_page(a, page)->word);
 	unsigned class = (unsigned)block_low(word);
 	if (block_state(word) != BLOCK_SLAB || class >= SMALL_CLASSES ||
 	    block_object(word) != member_index(a, dead))
 		return;
-	uint64_t high = load_acquire(&a->header->pages_high);
 	uint32_t link = load_acquire(&a->header->slab_head[class]);
 	for (uint64_t steps = 0; link && link <= high && steps < high; steps++) {
 		if (link == page + 1)
@@ -175,15 +202,13 @@ slab_adopt(shoal_arena *a, const struct member *dead, uint64_t offset)
 }
 
 static bool
-find_small(const shoal_arena *a, uint64_t page, uint64_t offset, struct block_found *out)
+find_small(const shoal_arena *a, uint64_t offset, struct block_found *out)
 {
 	if (out->class >= SMALL_CLASSES)
 		return false;
-	const struct slab_class *c = &slab_classes[out->class];
-	uint32_t in_page = (uint32_t)((offset - a->data_at) & (PAGE_BYTES - 1));
-	uint32_t i = slab_index(a, offset, out->class);
-	out->word = &slab_words(a, page)[i];
-	return in_page >= c->blocks_at && i < c->count && i * c->bytes == in_page - c->blocks_at;
+	out->word = slab_word_at(a, offset, out->class);
+	out->bytes = slab_classes[out->class].bytes;
+	return out->word;
 }
 
 static unsigned
@@ -205,9 +230,9 @@ block_find(const shoal_arena *a, uint64_t offset, struct block_found *out)
 	uint64_t word = load_acquire(&p->word);
 	if (likely(block_state(word) == BLOCK_SLAB)) {
 		out->class = (unsigned)block_low(word);
-		return find_small(a, page, offset, out);
+		return find_small(a, offset, out);
 	}
 	uint32_t pages = load_relaxed(&p->pages);
-	*out = (struct block_found){ &p->word, class_of_run(pages) };
-	return pages && offset == arena_page_offset(a, page);
+	*out = (struct block_found){ &p->word, class_of_run(pages), (uint64_t)pages << PAGE_BITS };
+	return pages && pages <= a->pages_max - page && offset == arena_page_offset(a, page);
 }

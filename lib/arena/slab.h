@@ -59,13 +59,20 @@ slab_index(const shoal_arena *a, uint64_t offset, unsigned class)
 	return (uint32_t)(((uint64_t)rest * c->reciprocal) >> 32);
 }
 
+/*
+ * The word of a block of this small class that may begin at the offset, or NULL where none can:
+ * arithmetic only, so the word alone tells whether one does. Pages begin at multiples of their
+ * length, as data_at and the arena's end are. It may stand before data_at, but nowhere outside.
+ */
 static inline word64 *
-block_word_of(const shoal_arena *a, uint64_t offset, unsigned class)
+slab_word_at(const shoal_arena *a, uint64_t offset, unsigned class)
 {
-	uint64_t page = page_of(a, offset);
-	if (likely(class < SMALL_CLASSES))
-		return &slab_words(a, page)[slab_index(a, offset, class)];
-	return &arena_page(a, page)->word;
+	const struct slab_class *c = &slab_classes[class];
+	uint32_t rest = (uint32_t)(offset & (PAGE_BYTES - 1)) - c->blocks_at;
+	uint32_t i = (uint32_t)(((uint64_t)rest * c->reciprocal) >> 32);
+	if (unlikely(offset >= a->bytes || i >= c->count || i * c->bytes != rest))
+		return NULL;
+	return (word64 *)arena_at(a, offset & ~(PAGE_BYTES - 1)) + 1 + i;
 }
 
 /*
@@ -75,6 +82,7 @@ block_word_of(const shoal_arena *a, uint64_t offset, unsigned class)
 struct block_found {
 	word64 *word;
 	unsigned class;
+	uint64_t bytes; /* all of them lie in the arena */
 };
 bool block_find(const shoal_arena *a, uint64_t offset, struct block_found *out);
 
