@@ -11,10 +11,11 @@ pages_high(const shoal_arena *a)
 	return high < a->pages_max ? high : a->pages_max;
 }
 
+/* An entry inside a run has no length, whatever its word was. */
 static bool
 is_free(const struct page *p)
 {
-	return load_acquire(&p->word) == block_word(BLOCK_FREE, 0, 0);
+	return load_acquire(&p->word) == block_word(BLOCK_FREE, 0, 0) && load_relaxed(&p->pages);
 }
 
 /* A length of 0 or beyond the end is corruption; the walk must end all the same. */
@@ -64,17 +65,17 @@ find(shoal_arena *a, uint64_t from, uint64_t to, uint64_t high, uint32_t pages)
  * own.
  */
 static void
-split(shoal_arena *a, uint64_t at, uint32_t pages)
+split(shoal_arena *a, uint64_t at, uint64_t high, uint32_t pages)
 {
 	struct page *p = arena_page(a, at);
-	uint32_t n = load_relaxed(&p->pages);
+	uint64_t n = run_pages(p, at, high);
 	for (uint64_t i = at + 1; i < at + pages; i++)
 		store_relaxed(&arena_page(a, i)->pages, 0);
-	if (n == pages)
+	if (n <= pages)
 		return;
 	struct page *rest = arena_page(a, at + pages);
 	store_relaxed(&rest->word, block_word(BLOCK_FREE, 0, 0));
-	store_relaxed(&rest->pages, n - pages);
+	store_relaxed(&rest->pages, (uint32_t)n - pages);
 	store_release(&p->pages, pages);
 }
 
@@ -107,11 +108,11 @@ free_tail(shoal_arena *a, uint64_t high)
 }
 
 /*
- * Puts memory behind at least `pages` more pages. What a failed or killed attempt backed is used by
- * the next.
+ * Puts memory behind at least `pages` more pages; *end is where they end. What a failed or killed
+ * attempt backed is used by the next.
  */
 static int
-grow(shoal_arena *a, uint64_t high, uint32_t pages)
+grow(shoal_arena *a, uint64_t high, uint32_t pages, uint64_t *end)
 {
 	uint64_t more = grow_by(high, pages);
 	if (more > a->pages_max - high)
@@ -129,25 +130,35 @@ grow(shoal_arena *a, uint64_t high, uint32_t pages)
 	struct page *p = arena_page(a, high);
 	store_relaxed(&p->word, block_word(BLOCK_FREE, 0, 0));
 	store_relaxed(&p->pages, (uint32_t)more);
-	store_release(&a->header->pages_high, high + more);
+	*end = high + more;
+	store_release(&a->header->pages_high, *end);
 	return 0;
 }
 
-/* The last pages of the arena, where the free ones before them make up for what is missing. */
+/*
+ * What was found missing grows at the end; there the free pages before it make up for what the
+ * limit does not allow.
+ */
 static int
-grow_to_limit(shoal_arena *a, uint64_t high, uint32_t pages, uint64_t *index)
+grow_and_find(shoal_arena *a, uint64_t high, uint32_t pages, uint64_t *index, uint64_t *end)
 {
-	uint64_t tail = free_tail(a, high);
-	int rc = grow(a, high, tail < pages ? (uint32_t)(pages - tail) : pages);
-	if (rc == 0)
-		*index = find(a, high - tail, high + 1, pages_high(a), pages);
-	return rc;
+	uint64_t tail = a->pages_max - high < pages ? free_tail(a, high) : 0;
+	int rc = grow(a, high, tail < pages ? (uint32_t)(pages - tail) : pages, end);
+	if (rc)
+		return rc;
+	*index = find(a, high - tail, *end, *end, pages);
+	if (*index < *end)
+		return 0;
+	return fail(-EPROTO,
+	            "the page table of arena '%s' contradicts itself: shared memory was overwritten",
+	            a->name);
 }
 
+/* *end is the end of the table that the run was found in. */
 static int
-find_or_grow(shoal_arena *a, uint32_t pages, uint64_t *index)
+find_or_grow(shoal_arena *a, uint32_t pages, uint64_t *index, uint64_t *end)
 {
-	uint64_t high = pages_high(a);
+	uint64_t high = *end = pages_high(a);
 	uint64_t rover = load_relaxed(&a->header->rover);
 	if (rover > high)
 		rover = 0;
@@ -157,14 +168,7 @@ find_or_grow(shoal_arena *a, uint32_t pages, uint64_t *index)
 		if (*index == rover)
 			*index = high;
 	}
-	if (*index < high)
-		return 0;
-	if (a->pages_max - high < pages)
-		return grow_to_limit(a, high, pages, index);
-	int rc = grow(a, high, pages);
-	if (rc == 0)
-		*index = find(a, high, high + 1, pages_high(a), pages);
-	return rc;
+	return *index < high ? 0 : grow_and_find(a, high, pages, index, end);
 }
 
 int
@@ -180,9 +184,10 @@ page_take(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t pa
 	} else if (rc) {
 		return fail(rc, "the page lock of the arena cannot be taken: %s", shoal_strerror(rc));
 	}
-	rc = find_or_grow(a, pages, index);
+	uint64_t end;
+	rc = find_or_grow(a, pages, index, &end);
 	if (rc == 0) {
-		split(a, *index, pages);
+		split(a, *index, end, pages);
 		store_relaxed(&a->header->rover, *index);
 		hand_fill(hand, kind, 0, 0, arena_page_offset(a, *index));
 		store_release(&arena_page(a, *index)->word,
