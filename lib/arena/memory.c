@@ -20,15 +20,19 @@ const struct kind_ops memory_kind = { .size = size };
 /* The body, as its user wants it to be before anybody sees it. */
 static int
 fill(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, size_t bytes,
-     int (*init)(void *, void *), void *arg)
+     int (*init)(void *, void *), void *arg, void **out)
 {
 	int rc = object_body(a, t, me, index, bytes);
 	if (rc)
 		return rc;
+	*out = object_body_at(a, index);
+	if (!*out)
+		return -EPROTO;
 	store_relaxed(&arena_object(a, index)->bytes, bytes);
-	rc = init ? init(object_body_at(a, index), arg) : 0;
+	rc = init ? init(*out, arg) : 0;
 	if (rc == 0)
 		return 0;
+	*out = NULL;
 	return fail(rc < 0 ? rc : -ECANCELED, "the memory's init function returned %d", rc);
 }
 
@@ -45,12 +49,11 @@ shoal_memory_create(shoal_arena *a, const char *name, size_t bytes,
 		rc = object_make(a, t, me, name, SHOAL_KIND_MEMORY, 0, CLOCK_NEVER, &made);
 	if (rc)
 		return rc;
-	rc = fill(a, t, me, made.index, bytes, init, arg);
+	rc = fill(a, t, me, made.index, bytes, init, arg, out);
 	if (rc) {
 		object_abandon(a, me, made.index);
 		return rc;
 	}
-	*out = object_body_at(a, made.index);
 	object_publish(a, me, made.index);
 	return 0;
 }
@@ -64,9 +67,16 @@ shoal_memory_open(shoal_arena *a, const char *name, shoal_time timeout, void **o
 	                     &index);
 	if (rc)
 		return rc;
-	*out = object_body_at(a, index);
+	void *body = object_body_at(a, index);
+	uint64_t length = size(a, index);
+	if (!body)
+		return -EPROTO;
+	if (length > object_body_bytes(a, body))
+		return fail(-EPROTO, "'%s' in arena '%s' has %llu bytes by its entry, more than its block",
+		            name, a->name, (unsigned long long)length);
+	*out = body;
 	if (bytes)
-		*bytes = size(a, index);
+		*bytes = length;
 	return 0;
 }
 

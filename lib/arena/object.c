@@ -220,12 +220,38 @@ object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t 
 	int rc = block_take(a, t, me, bytes < SLAB_SPACED ? SLAB_SPACED : bytes, &offset);
 	if (rc)
 		return rc;
+	struct block_found b;
+	if (!block_find(a, offset, &b) || b.bytes < bytes) {
+		hand_clear(&me->hand);
+		return fail(-EPROTO, "the pages of arena '%s' are damaged: shared memory was overwritten",
+		            a->name);
+	}
 	memset(arena_at(a, offset), 0, bytes);
 	store_relaxed(&arena_object(a, index)->body, offset);
 	fence_crash();
-	store_release(block_word_at(a, offset), block_word(BLOCK_OBJECT, index, 0));
+	store_release(b.word, block_word(BLOCK_OBJECT, index, 0));
 	hand_clear(&me->hand);
 	return 0;
+}
+
+/* The body is looked up by its block, whose word names the object again: one of the two may lie. */
+void *
+object_body_at(const shoal_arena *a, uint32_t index)
+{
+	uint64_t body = load_acquire(&arena_object(a, index)->body);
+	struct block_found b;
+	if (block_find(a, body, &b) && b.bytes >= SLAB_SPACED && body % SPACING == 0 &&
+	    load_acquire(b.word) == block_word(BLOCK_OBJECT, index, 0))
+		return arena_at(a, body);
+	fail(-EPROTO, "object %u of arena '%s' has no body of its own: shared memory was overwritten",
+	     index, a->name);
+	return NULL;
+}
+
+size_t
+object_body_bytes(const shoal_arena *a, const void *body)
+{
+	return block_bytes(a, arena_offset(a, body));
 }
 
 void
@@ -387,15 +413,26 @@ object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32
 	return 0;
 }
 
+int
+object_find_body(const shoal_arena *a, const void *body, uint32_t kind, uint32_t *index)
+{
+	struct block_found b;
+	bool is = block_find(a, arena_offset(a, body), &b) && b.bytes >= SLAB_SPACED;
+	uint64_t word = is ? load_acquire(b.word) : 0;
+	*index = block_object(word);
+	if (block_state(word) == BLOCK_OBJECT && *index < objects_high(a) &&
+	    load_relaxed(&arena_object(a, *index)->kind) == kind)
+		return 0;
+	return fail(-EPROTO, "%p is no object of that kind in arena '%s', or was destroyed", body,
+	            a->name);
+}
+
 uint32_t
 object_of_body(const shoal_arena *a, const void *body, uint32_t kind)
 {
-	uint64_t offset = arena_offset(a, body);
-	word64 *word = block_word_at(a, offset);
-	uint32_t index = word ? block_object(load_acquire(word)) : 0;
-	if (!word || block_state(load_acquire(word)) != BLOCK_OBJECT || index >= objects_high(a) ||
-	    load_relaxed(&arena_object(a, index)->kind) != kind)
-		stop("%p is no object of that kind in arena '%s', or was destroyed", body, a->name);
+	uint32_t index;
+	if (object_find_body(a, body, kind, &index))
+		stop("%s", shoal_error());
 	return index;
 }
 

@@ -31,7 +31,9 @@ int object_name_check(const char *name);
 int object_make(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name,
                 uint32_t kind, unsigned flags, int64_t deadline, struct object_made *out);
 
-/* A body of `bytes`, zeroed, aligned to SPACING, BLOCK_OBJECT(index). 0, -ENOMEM, -ENOSPC. */
+/*
+ * A body of `bytes`, zeroed, aligned to SPACING, BLOCK_OBJECT(index). 0, -ENOMEM, -ENOSPC; -EPROTO.
+ */
 int object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
                 size_t bytes);
 
@@ -55,9 +57,10 @@ int object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, ui
 void object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me);
 
 /*
- * The object whose body begins at the address; stops with a sentence where there is none of that
- * kind.
+ * The object whose body begins at the address. 0, or -EPROTO: there is none of that kind.
  */
+int object_find_body(const shoal_arena *a, const void *body, uint32_t kind, uint32_t *index);
+/* The same for those who destroy it, or cannot give an error: stops with the sentence. */
 uint32_t object_of_body(const shoal_arena *a, const void *body, uint32_t kind);
 
 static inline enum object_state
@@ -76,11 +79,13 @@ object_ready(const shoal_arena *a, uint32_t index)
 {
 	return object_state(load_acquire(&arena_object(a, index)->word)) == OBJECT_READY;
 }
-static inline void *
-object_body_at(const shoal_arena *a, uint32_t index)
-{
-	return arena_at(a, load_acquire(&arena_object(a, index)->body));
-}
+/*
+ * Its body, in a block of its own of at least SLAB_SPACED bytes; NULL, with a sentence, where the
+ * entry names none.
+ */
+void *object_body_at(const shoal_arena *a, uint32_t index);
+/* How many bytes its block has. */
+size_t object_body_bytes(const shoal_arena *a, const void *body);
 
 /*
  * References carry 16 bits of the generation: -ENOENT when it is another object by now, -EPROTO of

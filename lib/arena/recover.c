@@ -145,6 +145,9 @@ member_recover(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32
                int64_t deadline)
 {
 	struct member *dead = arena_member(a, index);
+	/* Whatever its word says: this thread lives. */
+	if (dead == member_seat(a, t))
+		return -EBUSY;
 	int rc = deadline ? robust_take(t, &dead->recovering, deadline)
 	                  : robust_try(t, &dead->recovering);
 	if (rc == -EOWNERDEAD)
@@ -189,7 +192,9 @@ recover_self(shoal_arena *a, struct shoal_thread *t, struct member *me)
 		robust_mend(&me->recovering);
 	resolve(a, t, me, me);
 	retire(me);
-	robust_release(t, &me->recovering);
+	/* A word that says that this thread had it before is damage: then it was not taken. */
+	if (rc == 0 || rc == -EOWNERDEAD)
+		robust_release(t, &me->recovering);
 	robust_drop(t, &me->life);
 }
 
