@@ -29,6 +29,14 @@ loan_clear(struct loan_entry *l)
 	store_release(&l->state, LOAN_NONE);
 }
 
+bool
+loan_is_entry(const shoal_loan *loan, const struct loan_entry *l)
+{
+	return load_acquire(&l->state) != LOAN_NONE &&
+	       load_relaxed(&l->pos) == loan->internal_[LOAN_POS] &&
+	       load_relaxed(&l->block) == loan->internal_[LOAN_BLOCK_OFFSET];
+}
+
 static int
 ended(void)
 {

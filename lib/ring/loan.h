@@ -42,6 +42,8 @@ struct loan_entry *loan_free_entry(struct member *me);
 
 void loan_fill(struct loan_entry *l, uint32_t object, uint64_t pos, uint64_t block, uint32_t state);
 void loan_clear(struct loan_entry *l);
+/* The entry names what the loan names: neither is another one's by now, or overwritten. */
+bool loan_is_entry(const shoal_loan *loan, const struct loan_entry *l);
 
 /* ---- a queue's ---- */
 

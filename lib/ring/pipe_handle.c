@@ -103,7 +103,7 @@ closed_error(void)
 static const char *
 side_name(const struct pipe_handle *h)
 {
-	return h->end->side ? "right" : "left";
+	return h->side ? "right" : "left";
 }
 
 static int
@@ -151,7 +151,7 @@ others(struct pipe_handle *h, uint64_t word)
 	} else if (!process_gone(h->arena, process, (uint32_t)word)) {
 		return busy_error(h, process_pid(h->arena, process));
 	}
-	pipe_shut_end(h->arena, h->pipe, h->end->side, word);
+	pipe_shut_end(h->arena, h->pipe, h->side, word);
 	return closed_error();
 }
 
@@ -177,7 +177,11 @@ claim(struct pipe_handle *h, enum pipe_intent intent, uint64_t *word)
 		uint64_t w = *word = load_acquire(&h->end->owner), mine = my_word(h);
 		if (w & OWNER_CLOSED)
 			return closed_error();
-		if (w & OWNER_SHARED)
+		if (h->shared != !!(w & OWNER_SHARED))
+			return fail(-EPROTO,
+			            "the %s end of the pipe contradicts it: shared memory was overwritten",
+			            side_name(h));
+		if (h->shared)
 			return intent == PIPE_CLAIM ? join_users(h) : 0;
 		if (same_owner(w, mine))
 			return 0;
@@ -202,7 +206,7 @@ static void
 find_ways(struct pipe_handle *h)
 {
 	struct pipe *p = h->pipe;
-	unsigned side = h->end->side & 1;
+	unsigned side = h->side;
 	uint32_t ring = (uint32_t)h->mask + 1;
 	bool simplex = p->flags & SHOAL_PIPE_SIMPLEX;
 	if (!simplex || side == SHOAL_RIGHT) {
@@ -215,11 +219,25 @@ find_ways(struct pipe_handle *h)
 	}
 }
 
+/* The left end is where a block begins, the right one is not. */
+static int
+find_pipe(const shoal_arena *a, shoal_pipe_end *end, struct pipe **p, unsigned *side,
+          uint32_t *object)
+{
+	*side = block_word_at(a, arena_offset(a, end)) ? SHOAL_LEFT : SHOAL_RIGHT;
+	*p = (struct pipe *)(void *)(end - *side);
+	return object_find_body(a, *p, SHOAL_KIND_PIPE, object);
+}
+
 static int
 fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 {
-	struct pipe *p = pipe_of_end(end);
-	uint32_t object = object_of_body(a, p, SHOAL_KIND_PIPE);
+	struct pipe *p;
+	unsigned side;
+	uint32_t object;
+	int rc = find_pipe(a, end, &p, &side, &object);
+	if (rc)
+		return rc;
 	uint32_t ring = pipe_ring_bytes(a, p);
 	if (!ring)
 		return fail(-EPROTO, "the pipe of object %u is damaged: shared memory was overwritten",
@@ -229,7 +247,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 		.mine = UINT64_MAX,
 		.epoch = load_relaxed(thread_epoch),
 		.object = object,
-		.side = end->side & 1,
+		.side = side,
 		.seat = a->seat,
 		.fenced = !(a->flags & ARENA_MEMBARRIER),
 		.mask = ring - 1,
@@ -243,7 +261,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 	find_ways(h);
 	if (p->flags & SHOAL_PIPE_SHARED_ENDS) {
 		h->shared = true;
-		h->user = pipe_users(p, ring, a->members_max, end->side & 1) + a->process;
+		h->user = pipe_users(p, ring, a->members_max, side) + a->process;
 		h->user_word = pipe_user_word(process_generation(a, a->process), 1);
 	}
 	return 0;

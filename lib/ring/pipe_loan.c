@@ -92,7 +92,7 @@ enter_loan(const shoal_loan *loan, struct shoal_thread **t, struct pipe_handle *
 	*l = &me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
 	if (loan->internal_[LOAN_TAG] != member_tag((*h)->arena, me))
 		rc = fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
-	else if (!load_relaxed(&(*l)->state))
+	else if (!loan_is_entry(loan, *l))
 		rc = ended();
 	if (rc)
 		pipe_leave(*t, *h);
@@ -101,11 +101,12 @@ enter_loan(const shoal_loan *loan, struct shoal_thread **t, struct pipe_handle *
 
 /* The entry names the block until it is sent; the hand does from before its word changes. */
 static int
-commit(struct pipe_handle *h, struct shoal_thread *t, struct loan_entry *l, size_t bytes,
-       shoal_time timeout)
+commit(struct pipe_handle *h, struct shoal_thread *t, struct loan_entry *l, uint64_t block,
+       size_t bytes, shoal_time timeout)
 {
-	uint64_t block = load_relaxed(&l->block);
 	struct hand *hand = &pipe_me(h, t)->hand;
+	if (!h->tx)
+		return fail(-EPERM, "the left end of a SIMPLEX pipe only receives");
 	if (bytes > block_bytes(h->arena, block))
 		return fail(-EMSGSIZE, "%zu bytes are more than were reserved", bytes);
 	hand_fill(hand, HAND_TAKE, 0, 0, block);
@@ -126,8 +127,10 @@ pipe_loan_commit(shoal_loan *loan, shoal_time timeout)
 	int rc = enter_loan(loan, &t, &h, &l);
 	if (rc)
 		return rc;
-	void *old = robust_pending_set(t, &h->tx->data.wait);
-	rc = commit(h, t, l, loan->bytes, timeout);
+	void *old = t->robust->pending;
+	if (h->tx)
+		robust_pending_set(t, &h->tx->data.wait);
+	rc = commit(h, t, l, loan->internal_[LOAN_BLOCK_OFFSET], loan->bytes, timeout);
 	robust_pending_restore(t, old);
 	pipe_leave(t, h);
 	if (rc == 0)
@@ -147,7 +150,7 @@ lend_place(struct pipe_handle *h, const struct pipe_message *m, struct loan_entr
 	if (i == BORROWED_MAX)
 		return fail(-EBUSY, "%u messages of this end are borrowed already; release some",
 		            BORROWED_MAX);
-	loan_fill(l, h->object, m->pos, i, h->end->side ? LOAN_PIPE_RIGHT : LOAN_PIPE_LEFT);
+	loan_fill(l, h->object, m->pos, i, h->side ? LOAN_PIPE_RIGHT : LOAN_PIPE_LEFT);
 	fence_crash();
 	store_relaxed(&w->borrowing, 1);
 	store_release(&w->borrowed[i], m->pos | 1);
@@ -219,6 +222,21 @@ pipe_end_loan(shoal_arena *a, struct pipe *p, const struct loan_entry *l, uint32
 		end_place(&p->way[state == LOAN_PIPE_LEFT ? SHOAL_RIGHT : SHOAL_LEFT], l);
 }
 
+/* Of what is no pipe any more, or was overwritten, there is nothing to give back. */
+static void
+release_place(shoal_arena *a, struct shoal_thread *t, shoal_pipe_end *end,
+              const struct loan_entry *l, uint32_t tag)
+{
+	unsigned side = load_relaxed(&l->state) == LOAN_PIPE_RIGHT ? SHOAL_RIGHT : SHOAL_LEFT;
+	struct pipe *p = (struct pipe *)(void *)(end - side);
+	uint32_t object;
+	if (object_find_body(a, p, SHOAL_KIND_PIPE, &object) || !pipe_ring_bytes(a, p))
+		return;
+	void *old = robust_pending_set(t, &p->way[!side].room.wait);
+	pipe_end_loan(a, p, l, tag);
+	robust_pending_restore(t, old);
+}
+
 /* Ends without the end's handle, which may be closed or given away by now. */
 void
 pipe_loan_release(shoal_loan *loan)
@@ -233,17 +251,13 @@ pipe_loan_release(shoal_loan *loan)
 		stop("shoal_loan_release in a signal handler that interrupted another call");
 	struct loan_entry *l = &me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
 	loan->kind = 0;
-	if (!load_relaxed(&l->state))
+	if (!loan_is_entry(loan, l))
 		return;
 	t->busy = 1;
-	if (load_relaxed(&l->state) == LOAN_PIPE_BLOCK) {
-		block_give(a, me, load_relaxed(&l->block));
-	} else {
-		struct pipe *p = pipe_of_end(end);
-		void *old = robust_pending_set(t, &p->way[!(end->side & 1)].room.wait);
-		pipe_end_loan(a, p, l, member_tag(a, me));
-		robust_pending_restore(t, old);
-	}
+	if (load_relaxed(&l->state) == LOAN_PIPE_BLOCK)
+		(void)block_give(a, me, loan->internal_[LOAN_BLOCK_OFFSET]);
+	else
+		release_place(a, t, end, l, member_tag(a, me));
 	loan_clear(l);
 	t->busy = 0;
 }
@@ -260,17 +274,17 @@ adopt(shoal_arena *a, struct member *from, uint32_t tag, struct member *me, shoa
 	struct loan_entry *l = loan_free_entry(me);
 	const struct loan_entry *old = &from->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
 	uint32_t state = load_relaxed(&old->state);
-	uint64_t block = load_relaxed(&old->block);
+	uint64_t block = loan->internal_[LOAN_BLOCK_OFFSET];
 	if (!l)
 		return too_many();
-	if (member_state(a, tag) != MEMBER_ALIVE || !state)
+	if (member_state(a, tag) != MEMBER_ALIVE || !loan_is_entry(loan, old))
 		return ended();
 	if (load_relaxed(&from->process) != a->process)
 		return fail(-EPERM, "the loan belongs to another process");
-	loan_fill(l, load_relaxed(&old->object), load_relaxed(&old->pos), block, state);
+	loan_fill(l, load_relaxed(&old->object), loan->internal_[LOAN_POS], block, state);
 	if (state == LOAN_PIPE_BLOCK)
-		cas64_acq_rel(block_word_at(a, block), block_word(BLOCK_HELD, 0, tag),
-		              block_word(BLOCK_HELD, 0, member_tag(a, me)));
+		(void)block_change(a, block, block_word(BLOCK_HELD, 0, tag),
+		                   block_word(BLOCK_HELD, 0, member_tag(a, me)));
 	loan_clear(&from->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX]);
 	loan->internal_[LOAN_ENTRY] = (uint64_t)(l - me->loans);
 	loan->internal_[LOAN_TAG] = member_tag(a, me);

@@ -12,10 +12,8 @@
 static struct pipe *
 body(const shoal_arena *a, uint32_t object, uint32_t *ring)
 {
-	if (!load_acquire(&arena_object(a, object)->body))
-		return NULL;
 	struct pipe *p = object_body_at(a, object);
-	*ring = pipe_ring_bytes(a, p);
+	*ring = p ? pipe_ring_bytes(a, p) : 0;
 	return *ring ? p : NULL;
 }
 

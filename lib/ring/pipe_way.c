@@ -3,12 +3,13 @@
 #include <string.h>
 
 /*
- * Everything that is read of a record is clamped to the ring, so damaged memory gives an error and
- * no stray access.
+ * Everything that is read of a record is clamped to the ring, as the position is, so damaged memory
+ * gives an error and no stray access.
  */
 int
 way_look(char *ring, uint64_t mask, uint64_t pos, struct pipe_message *out)
 {
+	pos &= ~UINT64_C(7);
 	uint64_t word = load_acquire(pipe_header(ring, mask, pos));
 	if (word && record_type(word) == RECORD_WRAP) {
 		if (!(pos & mask))

@@ -73,6 +73,13 @@ shoal_queue_reserve(shoal_queue *q, size_t bytes, shoal_time timeout, shoal_loan
 	return rc;
 }
 
+static bool
+is_entry(const struct cursor *c, const struct loan_entry *l, const shoal_loan *loan)
+{
+	return loan_is_entry(loan, l) && load_relaxed(&l->state) < LOAN_STATES_OF_PIPE &&
+	       load_relaxed(&l->object) == c->object;
+}
+
 /* The loan's queue, cursor and entry, if it is this thread's. */
 static int
 enter_loan(shoal_loan *loan, struct shoal_thread **t, struct cursor **c, struct loan_entry **l)
@@ -87,8 +94,7 @@ enter_loan(shoal_loan *loan, struct shoal_thread **t, struct cursor **c, struct 
 		return fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
 	}
 	/* A copy of a loan that ended must not end the next one in its entry. */
-	if (load_relaxed(&(*l)->state) != LOAN_NONE && load_relaxed(&(*l)->object) == q->object &&
-	    load_relaxed(&(*l)->pos) == loan->internal_[LOAN_POS])
+	if (is_entry(*c, *l, loan))
 		return 0;
 	queue_leave(*t, *c);
 	return fail(-EINVAL, "the loan has ended already");
@@ -99,14 +105,13 @@ enter_loan(shoal_loan *loan, struct shoal_thread **t, struct cursor **c, struct 
  * the block until it is sent; the hand does from before its word changes.
  */
 static int
-commit(struct cursor *c, struct shoal_thread *t, struct loan_entry *l, size_t bytes,
-       shoal_time timeout)
+commit(struct cursor *c, struct shoal_thread *t, struct loan_entry *l, uint64_t block,
+       size_t bytes, shoal_time timeout)
 {
-	uint64_t block = load_relaxed(&l->block);
 	if (bytes <= c->queue->slot_bytes) {
 		int rc = put_inline(c, t, arena_at(c->arena, block), bytes, timeout);
 		if (rc == 0) {
-			block_give(c->arena, c->me, block);
+			(void)block_give(c->arena, c->me, block);
 			loan_clear(l);
 		}
 		return rc;
@@ -129,10 +134,11 @@ queue_loan_commit(shoal_loan *loan, shoal_time timeout)
 	int rc = enter_loan(loan, &t, &c, &l);
 	if (rc)
 		return rc;
-	if (loan->bytes > block_bytes(c->arena, load_relaxed(&l->block)))
+	uint64_t block = loan->internal_[LOAN_BLOCK_OFFSET];
+	if (loan->bytes > block_bytes(c->arena, block))
 		rc = fail(-EMSGSIZE, "the loan has %zu bytes, more than were reserved", loan->bytes);
 	else
-		rc = commit(c, t, l, loan->bytes, timeout);
+		rc = commit(c, t, l, block, loan->bytes, timeout);
 	if (rc == 0)
 		loan->kind = 0;
 	queue_leave(t, c);
@@ -218,6 +224,13 @@ taken_of(const struct cursor *c, const struct loan_entry *l)
 		               .bytes = load_relaxed(&s->bytes), .block = load_relaxed(&l->block) };
 }
 
+/* Else somebody wrote over the place or the entry, and the place is left as it is. */
+static bool
+is_mine(const struct cursor *c, const struct taken *m)
+{
+	return slot_state(m->word) == READING && slot_owner(m->word) == c->tag;
+}
+
 /*
  * Crash points: base is written while the state still says PLACE; from RELEASING on, `got` is base
  * + 1 whatever it says, if the place is still READING(me).
@@ -226,6 +239,12 @@ void
 loan_end(struct cursor *c, struct loan_entry *l, const struct taken *m)
 {
 	struct queue_row *row = queue_row(c->queue, c->tag);
+	if (unlikely(!is_mine(c, m))) {
+		if (m->block)
+			(void)block_give(c->arena, c->me, m->block);
+		loan_clear(l);
+		return;
+	}
 	if (c->queue->flags & SHOAL_QUEUE_JOINABLE) {
 		uint64_t base = load_relaxed(&row->got);
 		store_relaxed(&l->base, base);
@@ -235,7 +254,7 @@ loan_end(struct cursor *c, struct loan_entry *l, const struct taken *m)
 	}
 	get_release(c, m);
 	if (m->block)
-		block_give(c->arena, c->me, m->block);
+		(void)block_give(c->arena, c->me, m->block);
 	loan_clear(l);
 }
 
@@ -285,7 +304,7 @@ release(struct cursor *c, struct loan_entry *l)
 	switch (load_relaxed(&l->state)) {
 	case LOAN_RESERVED:
 	case LOAN_BLOCK:
-		block_give(c->arena, c->me, m.block);
+		(void)block_give(c->arena, c->me, m.block);
 		loan_clear(l);
 		break;
 	default:
@@ -337,21 +356,25 @@ queue_loan_finish(shoal_loan *loan)
  * READING(me); then the place itself. The entry is cleared last: recovery finds the place not
  * READING(me) and leaves it.
  */
-static void
+static int
 put_back(struct cursor *c, struct loan_entry *l)
 {
 	shoal_queue *q = c->queue;
 	struct taken m = taken_of(c, l);
 	struct queue_row *row = queue_row(q, c->tag);
+	if (!is_mine(c, &m))
+		return fail(-EPROTO, "place %llu of queue %u is not the loan's: shared memory was overwritten",
+		            (unsigned long long)m.place, c->object);
 	store_relaxed(&row->redelivered, load_relaxed(&row->redelivered) + 1);
 	if (m.block)
-		store_release(block_word_at(c->arena, m.block),
-		              block_word(BLOCK_PLACE, q->object, m.place));
+		(void)block_change(c->arena, m.block, block_word(BLOCK_HELD, 0, c->tag),
+		                   block_word(BLOCK_PLACE, q->object, m.place));
 	queue_note_back(q);
 	queue_publish(c, m.slot, slot_word(BACK, slot_lap(m.word), 0, slot_tries(m.word)));
 	queue_note_back(q);
 	loan_clear(l);
 	queue_wake_all(q);
+	return 0;
 }
 
 int
@@ -366,8 +389,9 @@ queue_loan_return(shoal_loan *loan)
 	if (!(c->queue->flags & SHOAL_QUEUE_REDELIVER)) {
 		rc = fail(-EINVAL, "shoal_loan_return needs a REDELIVER queue");
 	} else {
-		put_back(c, l);
-		loan->kind = 0;
+		rc = put_back(c, l);
+		if (rc == 0)
+			loan->kind = 0;
 	}
 	queue_leave(t, c);
 	return rc;
@@ -380,8 +404,8 @@ queue_loan_return(shoal_loan *loan)
 static bool
 move(struct cursor *c, uint32_t from, uint64_t pos, uint64_t block, uint32_t state)
 {
-	if (block && !cas64_acq_rel(block_word_at(c->arena, block), block_word(BLOCK_HELD, 0, from),
-	                            block_word(BLOCK_HELD, 0, c->tag)))
+	if (block && !block_change(c->arena, block, block_word(BLOCK_HELD, 0, from),
+	                           block_word(BLOCK_HELD, 0, c->tag)))
 		return false;
 	if (state != LOAN_PLACE && state != LOAN_KEPT)
 		return true;
@@ -407,10 +431,10 @@ adopt(struct cursor *c, shoal_loan *loan, struct member *from)
 	struct loan_entry *theirs = &from->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
 	struct loan_entry *mine = loan_free_entry(c->me);
 	uint32_t state = load_acquire(&theirs->state), tag = (uint32_t)loan->internal_[LOAN_TAG];
-	uint64_t pos = load_relaxed(&theirs->pos), block = load_relaxed(&theirs->block);
+	uint64_t pos = loan->internal_[LOAN_POS], block = loan->internal_[LOAN_BLOCK_OFFSET];
 	if (!mine)
 		return too_many();
-	if (state == LOAN_NONE || load_relaxed(&theirs->object) != c->queue->object)
+	if (!is_entry(c, theirs, loan))
 		return fail(-EINVAL, "the loan ended with the thread that had it");
 	loan_fill(mine, c->queue->object, pos, block, state);
 	if (!move(c, tag, pos, block, state)) {

@@ -180,22 +180,32 @@ settle(const struct settling *g, uint64_t place, uint64_t base)
 	mend(g->queue, s, word, g->mine, g->me);
 }
 
-static shoal_queue *
-queue_of(const shoal_arena *a, uint32_t object)
+/* Whether the ring and the rows lie in the body's `bytes`, and the queue is this object's. */
+static bool
+is_sound(const shoal_arena *a, const shoal_queue *q, uint64_t bytes, uint32_t object)
 {
-	return object_state(load_acquire(&arena_object(a, object)->word)) == OBJECT_NONE
-	               ? NULL
-	               : object_body_at(a, object);
+	bool shaped = bytes >= sizeof *q && q->shift >= 1 && q->shift <= 31 &&
+	              q->mask == (UINT64_C(1) << q->shift) - 1 && q->object == object;
+	bool slots = q->slots_at >= sizeof *q && q->slots_at % LINE == 0 && q->slots_at <= bytes &&
+	             q->stride >= LINE && q->stride % LINE == 0 &&
+	             q->slot_bytes == q->stride - SLOT_HEADER;
+	bool rows = q->rows_at == sizeof *q && q->rows == a->members_max &&
+	            q->rows_at + (uint64_t)q->rows * sizeof(struct queue_row) <= q->slots_at;
+	return shaped && slots && rows && (q->mask + 1) * q->stride <= bytes - q->slots_at;
+}
+
+/* The queue of the object, NULL where it has none, or one whose description is damaged. */
+static shoal_queue *
+sound(const shoal_arena *a, uint32_t object)
+{
+	shoal_queue *q = object_body_at(a, object);
+	return q && is_sound(a, q, object_body_bytes(a, q), object) ? q : NULL;
 }
 
 static bool
 begin(struct settling *g, shoal_arena *a, struct member *me, struct member *dead, uint32_t object)
 {
-	uint64_t body = load_acquire(&arena_object(a, object)->body);
-	word64 *block = body ? block_word_at(a, body) : NULL;
-	if (!block || load_acquire(block) != block_word(BLOCK_OBJECT, object, 0))
-		return false;
-	*g = (struct settling){ a, queue_of(a, object), me, member_tag(a, me), member_tag(a, dead) };
+	*g = (struct settling){ a, sound(a, object), me, member_tag(a, me), member_tag(a, dead) };
 	return g->queue != NULL;
 }
 
@@ -344,7 +354,9 @@ recover_member(shoal_arena *a, struct member *me, struct member *dead, uint32_t 
 static void
 shut(shoal_arena *a, uint32_t object)
 {
-	shoal_queue *q = object_body_at(a, object);
+	shoal_queue *q = sound(a, object);
+	if (!q)
+		return;
 	store_seq_cst(&q->closing, QUEUE_DESTROYED);
 	queue_wake_all(q);
 }
@@ -356,8 +368,8 @@ shut(shoal_arena *a, uint32_t object)
 static void
 empty(shoal_arena *a, uint32_t object)
 {
-	shoal_queue *q = object_body_at(a, object);
-	for (uint64_t i = 0; i <= q->mask; i++) {
+	shoal_queue *q = sound(a, object);
+	for (uint64_t i = 0; q && i <= q->mask; i++) {
 		struct slot *s = queue_slot(q, i);
 		uint64_t word = load_acquire(&s->turn), block;
 		if (slot_state(word) == EMPTY || slot_is_hole(word) ||
@@ -369,23 +381,6 @@ empty(shoal_arena *a, uint32_t object)
 		if (block_state(seen) == BLOCK_PLACE && block_object(seen) == object)
 			block_reclaim(a, block, seen);
 	}
-}
-
-/*
- * The queue, for those who look at an arena that may be damaged: NULL where its ring would lie
- * outside its block.
- */
-static const shoal_queue *
-sound(const shoal_arena *a, uint32_t object)
-{
-	uint64_t at = load_acquire(&arena_object(a, object)->body), bytes = block_bytes(a, at);
-	const shoal_queue *q = arena_at(a, at);
-	if (bytes < sizeof *q || q->shift < 1 || q->shift > 31 ||
-	    q->mask != (UINT64_C(1) << q->shift) - 1 || q->slots_at < sizeof *q ||
-	    q->slots_at % LINE || q->slots_at > bytes || q->stride < LINE || q->stride % LINE ||
-	    (q->mask + 1) * q->stride > bytes - q->slots_at)
-		return NULL;
-	return q;
 }
 
 static uint64_t
