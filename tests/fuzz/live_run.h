@@ -1,0 +1,16 @@
+/*
+ * An input as steps: a byte chooses between overwriting a word and making a call.
+ *
+ *	0 … 127    overwrite: region, offset (2 bytes), how, one byte of `how`, or 8 for a raw value
+ *	128 … 255  a call: which, and two bytes for what it may choose from
+ */
+#ifndef FUZZ_LIVE_RUN_H
+#define FUZZ_LIVE_RUN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Runs the input in a world that is as at the start. */
+void live_run(const uint8_t *data, size_t bytes);
+
+#endif
