@@ -33,8 +33,8 @@ static int
 damaged(const shoal_arena *a)
 {
 	return fail(-EPROTO,
-	            "the blocks that this thread has ready in arena '%s' are not its own: shared memory "
-	            "was overwritten",
+	            "what this thread has ready in arena '%s' is not its own: shared memory was "
+	            "overwritten",
 	            a->name);
 }
 

@@ -363,7 +363,8 @@ put_back(struct cursor *c, struct loan_entry *l)
 	struct taken m = taken_of(c, l);
 	struct queue_row *row = queue_row(q, c->tag);
 	if (!is_mine(c, &m))
-		return fail(-EPROTO, "place %llu of queue %u is not the loan's: shared memory was overwritten",
+		return fail(-EPROTO,
+		            "place %llu of queue %u is not the loan's: shared memory was overwritten",
 		            (unsigned long long)m.place, c->object);
 	store_relaxed(&row->redelivered, load_relaxed(&row->redelivered) + 1);
 	if (m.block)
