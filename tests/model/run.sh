@@ -2,12 +2,12 @@
 # Runs the models of the ring and of the gate: the sound ones must hold, the wrong ones must be found out.
 #
 # usage: run.sh FOLDER [full]
-#	FOLDER    where ring_explore was built; what Spin writes goes there too
+#	FOLDER    where the explorers were built; what Spin writes goes there too
 #	full      larger worlds too (some ten minutes and 2 GiB)
 # One line each: as expected or not, what was found, the states, the options.
 set -u
 here=$(dirname "$(realpath "$0")")
-explorer=$(realpath "$1")/ring_explore
+folder=$(realpath "$1")
 command -v spin >/dev/null || { echo "run.sh: the gate's model needs spin (apt install spin)" >&2; exit 2; }
 mkdir -p "$1/spin"
 cd "$1/spin" || exit 2
@@ -20,18 +20,27 @@ expect() {
 	printf '%-5s %-5s %9s states  %s\n' "$verdict" "$2" "$3" "$4"
 }
 
-# ring WANTED OPTION...: holds or fails
-ring() {
-	wanted=$1
-	shift
-	timeout -k 5 600 "$explorer" "$@" >ring.out 2>&1
+# explore EXPLORER WANTED OPTION...: holds or fails
+explore() {
+	explorer=$1
+	wanted=$2
+	shift 2
+	timeout -k 5 600 "$folder/${explorer}_explore" "$@" >ring.out 2>&1
 	case $? in
 	0) found=holds ;;
 	1) found=fails ;;
 	*) found=none ;;
 	esac
 	states=$(sed -n 's/.*[ (]\([0-9][0-9]*\) states.*/\1/p' ring.out | tail -1)
-	expect "$wanted" $found "${states:-?}" "ring $*"
+	expect "$wanted" $found "${states:-?}" "$explorer $*"
+}
+
+ring() {
+	explore ring "$@"
+}
+
+pack() {
+	explore ring_pack "$@"
 }
 
 # gate WANTED DEFINITION...
@@ -104,6 +113,30 @@ ring fails -broken reused-early -blocks -kills 1 -births 1
 ring fails -broken no-lock -joinable -loans 2 -kills 2 -births 1
 ring fails -broken size-one-look -size
 
+# ---- groups of places ----
+pack holds -getters 2 -puts 4,0 -kills 1 -stops 1
+pack holds -getters 2 -puts 3,0 -group 3 -groups 2 -kills 1 -stops 1
+pack holds -puts 9,0 -group 3 -kills 2 -stops 1
+pack holds -putters 2 -puts 3,2 -kills 1
+pack holds -putters 2 -puts 3,2 -kills 1 -hints
+pack holds -putters 2 -puts 3,3 -group 3 -kills 1
+pack holds -putters 2 -puts 3,1 -kills 2 -close
+pack holds -puts 4,0 -groups 2 -kills 2 -stops 1 -close
+pack holds -puts 6,0 -group 3 -groups 2 -kills 2 -stops 1 -close -hints
+
+pack fails -broken spread-up -group 3 -puts 6,0
+pack fails -broken spread-back -group 3 -getters 2 -puts 3,0 -kills 1
+pack fails -broken spread-all -group 3 -getters 2 -puts 3,0 -kills 1
+pack fails -broken open-leader -puts 4,0
+pack fails -broken open-back -putters 2 -puts 6,4
+pack fails -broken pack-unseen -getters 2 -puts 4,0
+pack fails -broken writer-to-empty -putters 2 -puts 2,2 -kills 1
+pack fails -broken no-leader -putters 2 -puts 6,1
+pack fails -broken pass-spread -getters 2 -groups 2 -puts 4,0 -kills 1
+pack fails -broken slow-is-dead
+pack fails -broken mend-by-store -getters 2 -kills 2
+pack fails -broken drop-one -kills 1
+
 # ---- the gate ----
 gate holds -DKILLS=0 -DTAKERS=3 -DSENDERS=1 -DPUTS=3 -DBATCH
 gate holds -DKILLS=1
@@ -130,6 +163,10 @@ if [ -n "$full" ]; then
 	ring holds -putters 2 -puts 2,1 -kills 2 -blocks -straight
 	ring holds -getters 2 -puts 2,0 -kills 3 -blocks -redeliver -tries 0
 	ring holds -getters 2 -puts 2,0 -kills 2 -stops 1 -loans 2 -redeliver -close
+	pack holds -getters 2 -puts 5,0 -kills 2 -stops 1
+	pack holds -getters 2 -puts 6,0 -group 3 -kills 1 -stops 1
+	pack holds -putters 2 -puts 3,3 -group 3 -kills 1 -stops 1
+	pack holds -putters 2 -puts 3,2 -groups 2 -kills 1 -stops 1
 	gate holds -DKILLS=2
 	gate holds -DKILLS=2 -DSENDERS=1 -DPUTS=2 -DREDELIVER
 	gate fails -DKILLS=2 -DNESTED
