@@ -17,6 +17,9 @@
  * place, one store publishes it. Getters wait for the earliest place that was claimed and not
  * published: a member STOPPED inside put holds up the getters at its place, one stopped inside get
  * holds up putters once the ring has come round to its place. Nobody else is held up.
+ * put_many and get_many of short items move 16 by one CAS where so many are asked for, on queues
+ * without flags; a get of fewer first gives each its own place, and one STOPPED in that holds up
+ * the getters.
  *
  * WHEN A PROCESS IS KILLED
  *	inside put             the message never existed, or it arrives whole; of a batch a prefix

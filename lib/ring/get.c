@@ -3,6 +3,7 @@
  *
  * Crash points, by what the next one to come finds (recovery: queue_recover.c):
  *	before the claim               nothing happened
+ *	group G_READING(me)            dropped, all of it; see group.h
  *	place READING(me)              dropped, or BACK under REDELIVER; JOINABLE: counted from the
  *	                               row's base
  *	block PLACE, my hand names it  the place's affair
@@ -12,8 +13,8 @@
  */
 #include "base/error.h"
 #include "ring/copy.h"
+#include "ring/group.h"
 #include "ring/loan.h"
-#include "ring/queue.h"
 #include <stdlib.h>
 
 /* JOINABLE: the row says from which count this take began, before the claim. */
@@ -47,6 +48,13 @@ advance(struct cursor *c, uint64_t place)
 	c->get = place + 1;
 	if (unlikely((c->get & (HINT_EVERY - 1)) == 0))
 		tell(c, c->get);
+}
+
+static inline void
+advance_group(struct cursor *c, uint64_t place)
+{
+	c->get = place + GROUP_PLACES;
+	tell(c, c->get);
 }
 
 static inline void
@@ -123,8 +131,62 @@ claim_message(struct cursor *c, uint64_t place, uint64_t word, uint32_t tries, s
 	uint64_t mine = slot_word(READING, slot_lap(word), c->tag, tries);
 	if (unlikely(!claim(c, place, word, mine)))
 		return -EAGAIN;
-	*out = (struct taken){ .slot = s, .place = place, .word = mine, .bytes = bytes };
+	*out = (struct taken){ .slot = s, .place = place, .word = mine, .bytes = bytes, .places = 1 };
 	return 0;
+}
+
+/* ---- groups ---- */
+
+/* All of it, in the way of claim_message. */
+static int
+claim_group(struct cursor *c, uint64_t place, uint64_t word, size_t exact, struct taken *out)
+{
+	struct slot *s = queue_slot(c->queue, place);
+	uint64_t mine = group_word(GROUP_READING, slot_lap(word), c->tag);
+	if (unlikely(load_relaxed(&s->bytes) != exact) || unlikely(!claim(c, place, word, mine)))
+		return -EAGAIN;
+	*out = (struct taken){ .slot = s, .place = place, .word = mine, .bytes = exact,
+		               .places = GROUP_PLACES };
+	return 0;
+}
+
+static void
+pass_group(struct cursor *c, uint64_t place, uint64_t word)
+{
+	uint32_t lap = slot_lap(word);
+	if (!claim(c, place, word, group_word(GROUP_PASSING, lap, c->tag)))
+		return;
+	queue_publish(c, queue_slot(c->queue, place), group_word(GROUP_EMPTY, lap + 1, 0));
+	advance_group(c, place);
+	wake_putters(c->queue);
+}
+
+/*
+ * What `word` says of the group is ready: takes it whole where that is wanted, passes it, or
+ * spreads it. -EAGAIN: look again. What this call has given back is told first: a death while it
+ * spreads wakes a getter.
+ */
+static int
+take_group(struct cursor *c, struct shoal_thread *t, uint64_t word, size_t room, size_t exact,
+           size_t most, struct taken *out)
+{
+	struct slot *s = queue_slot(c->queue, c->get);
+	size_t bytes = load_relaxed(&s->bytes);
+	if (group_is(word, GROUP_HOLE)) {
+		pass_group(c, c->get, word);
+		return -EAGAIN;
+	}
+	if (!fits(bytes, room, exact))
+		return load_acquire(&s->turn) == word ? too_small(bytes, room, exact) : -EAGAIN;
+	if (most >= GROUP_PLACES && bytes == exact && group_is(word, GROUP_FULL)) {
+		int rc = claim_group(c, c->get, word, exact, out);
+		if (rc == 0)
+			advance_group(c, out->place);
+		return rc;
+	}
+	wake_putters(c->queue);
+	group_spread(c, t, c->get, word);
+	return -EAGAIN;
 }
 
 /* ---- REDELIVER: messages whose taker died ---- */
@@ -248,13 +310,17 @@ static void
 settle_end(shoal_queue *q, uint64_t place, uint64_t word)
 {
 	struct slot *s = queue_slot(q, place);
-	if (slot_state(word) == EMPTY && slot_lap(word) == queue_lap(q, place))
+	if (slot_lap(word) != queue_lap(q, place))
+		return;
+	if (slot_state(word) == GROUP)
+		group_open(q, place, word);
+	else
 		cas64_acq_rel(&s->turn, word, slot_word(CLOSED, slot_lap(word), 0, 0));
 }
 
 static int
-take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, struct sleeper *s,
-          struct taken *out)
+take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, size_t most,
+          struct sleeper *s, struct taken *out)
 {
 	shoal_queue *q = c->queue;
 	for (;;) {
@@ -270,6 +336,12 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 			pass_hole(c, place, word);
 			continue;
 		}
+		if (end == WALK_READY && slot_state(word) == GROUP) {
+			rc = take_group(c, t, word, room, exact, most, out);
+			if (rc == -EAGAIN)
+				continue;
+			return rc;
+		}
 		if (end == WALK_READY) {
 			rc = claim_message(c, place, word, 0, room, exact, out);
 			if (rc == -EAGAIN)
@@ -282,7 +354,7 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 		wake_putters(q);
 		if (end == WALK_END) {
 			rc = at_end(c, t, s);
-		} else if (load_relaxed(&q->closing) && slot_state(word) == EMPTY) {
+		} else if (load_relaxed(&q->closing) && group_or_slot_empty(word)) {
 			settle_end(q, place, word);
 			rc = load_relaxed(&q->closing) == QUEUE_DESTROYED ? at_end(c, t, s) : 0;
 		} else {
@@ -316,28 +388,32 @@ pass_on(struct cursor *c, struct shoal_thread *t, const struct sleeper *s)
 }
 
 int
-get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, struct sleeper *s,
-         struct taken *out)
+get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, size_t most,
+         struct sleeper *s, struct taken *out)
 {
 	shoal_queue *q = c->queue;
 	uint64_t place = c->get;
-	uint64_t full = slot_word(FULL, queue_lap(q, place), 0, 0);
+	uint64_t word = load_acquire(&cursor_slot_at(c, place)->turn);
 	int rc = -EAGAIN;
-	if (likely(load_acquire(&queue_slot(q, place)->turn) == full &&
-	           load_relaxed(&q->backs) == c->backs_seen)) {
-		rc = claim_message(c, place, full, 0, room, exact, out);
+	if (most >= GROUP_PLACES && word == group_word(GROUP_FULL, queue_lap(q, place), 0)) {
+		rc = claim_group(c, place, word, exact, out);
+		if (likely(rc == 0))
+			advance_group(c, place);
+	} else if (likely(word == (cursor_word(c, place) | FULL) &&
+	                  load_relaxed(&q->backs) == c->backs_seen)) {
+		rc = claim_message(c, place, word, 0, room, exact, out);
 		if (likely(rc == 0))
 			advance(c, place);
 	}
 	if (unlikely(rc == -EAGAIN)) {
-		rc = take_slow(c, t, room, exact, s, out);
+		rc = take_slow(c, t, room, exact, most, s, out);
 		if (rc == 0 && (s->slept || s->armed))
 			pass_on(c, t, s);
 		else if (s->slept && (rc == -EMSGSIZE || rc == -EPIPE))
 			/* What woke this one is left to the others. */
 			queue_wake_getters(q);
 	}
-	if (likely(rc == 0))
+	if (likely(rc == 0) && out->places == 1)
 		cursor_prefetch(c, place, false);
 	return rc;
 }
@@ -357,68 +433,8 @@ get_peek(struct cursor *c, struct shoal_thread *t)
 	struct sleeper s = { .gate = &c->queue->get.wait, .timeout = SHOAL_NOWAIT };
 	struct taken m;
 	/* No message has this length, so none is taken. */
-	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX - 1, &s, &m);
+	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX - 1, 1, &s, &m);
 	return rc == -EMSGSIZE ? (ssize_t)shoal_needed() : rc;
-}
-
-/* ---- from a place to bytes ---- */
-
-/*
- * A message in a block changes hands: PLACE(q,p) -> HELD(me). After BACK it may still bear the name
- * of the dead taker.
- */
-static bool
-take_block(struct cursor *c, const struct taken *m, uint64_t block)
-{
-	word64 *word = block_word_at(c->arena, block);
-	if (!word)
-		return false;
-	uint64_t mine = block_word(BLOCK_HELD, 0, c->tag);
-	hand_fill(&c->me->hand, HAND_GET, c->queue->object, m->place, block);
-	fence_crash();
-	if (cas64_acq_rel(word, block_word(BLOCK_PLACE, c->queue->object, m->place), mine))
-		return true;
-	uint64_t seen = load_acquire(word);
-	return block_state(seen) == BLOCK_HELD &&
-	       member_state(c->arena, (uint32_t)block_low(seen)) != MEMBER_ALIVE &&
-	       cas64_acq_rel(word, seen, mine);
-}
-
-void
-get_taken_data(struct cursor *c, struct taken *m)
-{
-	m->block = 0;
-	bool inside = load_relaxed(&m->slot->flags) == SLOT_INLINE;
-	if (likely(inside && m->bytes <= c->queue->slot_bytes))
-		return;
-	uint64_t block;
-	memcpy(&block, m->slot->payload, sizeof block);
-	if (inside || !take_block(c, m, block) || m->bytes > block_bytes(c->arena, block))
-		stop("queue at %p: place %llu holds no message of its own: shared memory was overwritten",
-		     (void *)c->queue, (unsigned long long)m->place);
-	m->block = block;
-}
-
-/*
- * Without REDELIVER the place goes on before the long copy. With it, only after: a death in the
- * copy gives the message back.
- */
-void
-get_copy(struct cursor *c, struct taken *m, void *to)
-{
-	get_taken_data(c, m);
-	if (likely(!m->block)) {
-		copy_bytes(to, m->slot->payload, m->bytes);
-		get_release(c, m);
-		return;
-	}
-	bool late = c->queue->flags & SHOAL_QUEUE_REDELIVER;
-	if (!late)
-		get_release(c, m);
-	memcpy(to, arena_at(c->arena, m->block), m->bytes);
-	if (late)
-		get_release(c, m);
-	block_give(c->arena, c->me, m->block);
 }
 
 #define KEEPS (SHOAL_QUEUE_REDELIVER | SHOAL_QUEUE_JOINABLE)
@@ -432,7 +448,7 @@ get_one(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room, str
 	if ((c->queue->flags & KEEPS) == KEEPS && !(entry = loan_free_entry(c->me)))
 		return fail(-EBUSY, "this thread has %d messages that it has not reported by task_done",
 		            LOANS_MAX);
-	int rc = get_take(c, t, room, SIZE_MAX, s, &m);
+	int rc = get_take(c, t, room, SIZE_MAX, 1, s, &m);
 	if (rc)
 		return rc;
 	if (entry)

@@ -10,10 +10,9 @@
  *	                            affair
  *	before the wake             list_op_pending names the getters' gate: the kernel wakes one
  */
-#include "base/clock.h"
 #include "base/error.h"
 #include "ring/copy.h"
-#include "ring/queue.h"
+#include "ring/group.h"
 
 static ALWAYS_INLINE bool
 claim(struct cursor *c, uint64_t place)
@@ -27,8 +26,8 @@ claim(struct cursor *c, uint64_t place)
 }
 
 /* Every HINT_EVERY places. */
-__attribute__((noinline)) static void
-tell(struct cursor *c, uint64_t next)
+__attribute__((noinline)) void
+put_tell(struct cursor *c, uint64_t next)
 {
 	shoal_queue *q = c->queue;
 	store_relaxed(&q->tail, next);
@@ -42,11 +41,11 @@ advance(struct cursor *c, uint64_t place)
 {
 	c->put = place + 1;
 	if (unlikely((c->put & (HINT_EVERY - 1)) == 0))
-		tell(c, c->put);
+		put_tell(c, c->put);
 }
 
-static int
-refuse(const shoal_queue *q)
+int
+put_refuse(const shoal_queue *q)
 {
 	if (load_relaxed(&q->closing) == QUEUE_DESTROYED)
 		return fail_quiet(-EPIPE, "the queue was destroyed");
@@ -73,9 +72,11 @@ claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 		uint64_t word;
 		enum walk_end end = walk_put(q, &c->put, &word);
 		if (end == WALK_END || load_relaxed(&q->closing))
-			return refuse(q);
+			return put_refuse(q);
 		if (end == WALK_READY) {
 			*place = c->put;
+			if (unlikely(slot_state(word) == GROUP))
+				group_open(q, *place, word);
 			if (claim(c, *place))
 				return 0;
 			continue;
@@ -89,22 +90,23 @@ claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 }
 
 /*
- * What the next putter would meet behind this one's place: anything but a wait for a living member.
+ * What the next putter would meet behind this one's places: anything but a wait for a living
+ * member.
  */
 static bool
-is_more(const struct cursor *c)
+is_more(const struct cursor *c, uint64_t places)
 {
-	uint64_t place = c->put + 1, word;
+	uint64_t place = c->put + places, word;
 	if (walk_put(c->queue, &place, &word) != WALK_WAIT)
 		return true;
 	return slot_owner(word) && member_state(c->arena, slot_owner(word)) != MEMBER_ALIVE;
 }
 
 /* One who was woken lets the next putter go on if there is room for it too. */
-static void
-pass_on(struct cursor *c, struct shoal_thread *t, const struct sleeper *s)
+void
+put_pass_on(struct cursor *c, struct shoal_thread *t, const struct sleeper *s, uint64_t places)
 {
-	if (s->slept && is_more(c))
+	if (s->slept && is_more(c, places))
 		queue_wake_putters(c->queue);
 	robust_pending_set(t, &c->queue->get.wait);
 }
@@ -117,7 +119,7 @@ claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t 
 		return 0;
 	int rc = claim_slow(c, t, s, place);
 	if (unlikely(rc == 0 && (s->slept || s->armed)))
-		pass_on(c, t, s);
+		put_pass_on(c, t, s, 1);
 	else if (unlikely(rc == -EPIPE && s->slept))
 		queue_wake_putters(c->queue); /* the closer may have died before it told all */
 	return rc;
@@ -140,7 +142,7 @@ put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t
 {
 	shoal_queue *q = c->queue;
 	if (unlikely(load_relaxed(&q->closing)))
-		return refuse(q);
+		return put_refuse(q);
 	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
 	void *old = robust_pending_set(t, &q->get.wait);
 	uint64_t place;
@@ -154,13 +156,32 @@ put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t
 	return rc;
 }
 
+size_t
+put_each(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const char *items,
+         size_t bytes, size_t count, int *rc)
+{
+	size_t n;
+	for (n = 0; n < count; n++) {
+		uint64_t place;
+		*rc = claim_any(c, t, s, &place);
+		if (unlikely(*rc))
+			break;
+		publish_inline(c, place, items + n * bytes, bytes);
+		advance(c, place);
+		s->spins = 0;
+		if (unlikely((n + 1) % PUT_TELL_EVERY == 0))
+			wake_getters(c->queue);
+	}
+	return n;
+}
+
 int
 put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes,
           shoal_time timeout)
 {
 	shoal_queue *q = c->queue;
 	if (unlikely(load_relaxed(&q->closing)))
-		return refuse(q);
+		return put_refuse(q);
 	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
 	void *old = robust_pending_set(t, &q->get.wait);
 	uint64_t place;
@@ -188,7 +209,7 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 }
 
 /* The block is filled before a place is claimed, so that nobody waits for a long copy. */
-static int
+int
 put_long(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
          shoal_time timeout)
 {
@@ -228,7 +249,7 @@ __attribute__((noinline)) static int
 finish(struct cursor *c, struct shoal_thread *t, void *old)
 {
 	if ((c->put & (HINT_EVERY - 1)) == 0)
-		tell(c, c->put);
+		put_tell(c, c->put);
 	wake_getters(c->queue);
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
@@ -271,67 +292,4 @@ shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time ti
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
 	return 0;
-}
-
-/* One CAS a place, everything else once a call; each item is published by itself. */
-static ssize_t
-put_items(struct cursor *c, struct shoal_thread *t, const char *items, size_t item_bytes,
-          size_t count, shoal_time timeout)
-{
-	shoal_queue *q = c->queue;
-	if (unlikely(load_relaxed(&q->closing)))
-		return refuse(q);
-	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
-	void *old = robust_pending_set(t, &q->get.wait);
-	size_t n = 0;
-	int rc = 0;
-	while (n < count) {
-		uint64_t place;
-		rc = claim_any(c, t, &s, &place);
-		if (unlikely(rc))
-			break;
-		publish_inline(c, place, items + n * item_bytes, item_bytes);
-		advance(c, place);
-		/* Those who sleep are told now and then, not only at the end of a long batch. */
-		if (unlikely((++n & 31) == 0))
-			wake_getters(q);
-		s.spins = 0;
-	}
-	store_relaxed(&q->tail, c->put);
-	wake_getters(q);
-	robust_pending_restore(t, old);
-	/* An interrupt that cut a batch short is for the next wait: this call tells what it put. */
-	if (unlikely(n && rc == -ECANCELED))
-		store_relaxed(&t->interrupt, 1);
-	return n ? (ssize_t)n : rc;
-}
-
-static ssize_t
-put_long_items(struct cursor *c, struct shoal_thread *t, const char *items, size_t item_bytes,
-               size_t count, shoal_time timeout)
-{
-	int64_t end = timeout > 0 ? clock_deadline(timeout) : 0;
-	for (size_t n = 0; n < count; n++) {
-		shoal_time left = end == CLOCK_NEVER ? SHOAL_FOREVER : end ? shoal_left(end) : 0;
-		int rc = put_long(c, t, items + n * item_bytes, item_bytes, left);
-		if (rc)
-			return n ? (ssize_t)n : rc == -EAGAIN && timeout > 0 ? -ETIMEDOUT : rc;
-	}
-	return (ssize_t)count;
-}
-
-ssize_t
-shoal_queue_put_many(shoal_queue *q, const void *items, size_t item_bytes, size_t count,
-                     shoal_time timeout)
-{
-	struct shoal_thread *t;
-	struct cursor *c;
-	int rc = queue_enter(q, &t, &c);
-	if (unlikely(rc))
-		return rc;
-	ssize_t n = item_bytes <= q->slot_bytes
-	                    ? put_items(c, t, items, item_bytes, count, timeout)
-	                    : put_long_items(c, t, items, item_bytes, count, timeout);
-	queue_leave(t, c);
-	return n;
 }

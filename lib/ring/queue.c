@@ -1,7 +1,7 @@
 /* Making, finding, closing and looking at queues. */
 #include "base/clock.h"
 #include "base/error.h"
-#include "ring/queue.h"
+#include "ring/group.h"
 
 #define CAPACITY_DEFAULT 1024u
 #define KEEP_SHIFT_MIN 9u
@@ -173,6 +173,10 @@ mark_end(shoal_queue *q)
 {
 	uint64_t place = load_relaxed(&q->tail), word;
 	while (walk_put(q, &place, &word) == WALK_READY) {
+		if (slot_state(word) == GROUP) {
+			group_open(q, place, word);
+			continue;
+		}
 		uint64_t closed = slot_word(CLOSED, slot_lap(word), 0, 0);
 		if (cas64_acq_rel(&queue_slot(q, place)->turn, word, closed))
 			return;
@@ -222,9 +226,9 @@ nothing_to_get(const shoal_queue *q)
 	if (queue_has_back(q, &seen))
 		return false;
 	while (walk_get(q, &place, &word) == WALK_READY) {
-		if (!slot_is_hole(word))
+		if (!slot_is_hole(word) && !group_is(word, GROUP_HOLE))
 			return false;
-		place++;
+		place += slot_state(word) == GROUP ? GROUP_PLACES : 1;
 	}
 	return true;
 }

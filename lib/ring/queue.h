@@ -338,21 +338,40 @@ int put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t b
 int put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
                shoal_time timeout);
 
-/* A message in this thread's hands: its place is READING(me). */
+int put_long(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
+             shoal_time timeout);
+/* One CAS an item, each published by itself: how many there was room for, and *rc why no more. */
+size_t put_each(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const char *items,
+                size_t bytes, size_t count, int *rc);
+/* Those who sleep are told now and then, not only at the end of a long batch. */
+#define PUT_TELL_EVERY 32u
+/* Why nothing can be put: -EPIPE. */
+int put_refuse(const shoal_queue *q);
+/* Every HINT_EVERY places: where this thread is; and it keeps its distance. */
+void put_tell(struct cursor *c, uint64_t next);
+/* It may have been woken, and has claimed so many places. */
+void put_pass_on(struct cursor *c, struct shoal_thread *t, const struct sleeper *s,
+                 uint64_t places);
+
+/*
+ * A message in this thread's hands: its place is READING(me). Or a group of them (group.h), whose
+ * leader is G_READING(me).
+ */
 struct taken {
 	struct slot *slot;
 	uint64_t place;
 	uint64_t word; /* READING(lap, me, tries) */
 	size_t bytes;
 	uint64_t block; /* offset, 0: inline */
+	uint32_t places;
 };
 /*
- * Takes the next message of at most `room` bytes. -EMSGSIZE leaves it. The sleeper remembers across
- * calls whether this thread slept.
+ * Takes the next message of at most `room` bytes, or of exactly `exact` a group of up to `most`
+ * places. -EMSGSIZE leaves it. The sleeper remembers across calls whether this thread slept.
  */
-int get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact,
+int get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, size_t most,
              struct sleeper *s, struct taken *out);
-/* Copied, counted: the place goes on to the next lap. */
+/* Copied, counted: the place goes on to the next lap. Not for groups: get_copy alone is. */
 void get_release(struct cursor *c, const struct taken *m);
 /*
  * Finds its bytes: in the slot, or in a block that is HELD(me) and named by my hand from then on.

@@ -1,7 +1,7 @@
 /* The queue's descriptors: see poller.h. */
 #include "base/error.h"
 #include "ring/poller.h"
-#include "ring/queue.h"
+#include "ring/group.h"
 
 /* A place whose owner is dead does not make a call wait: it mends it. */
 static bool
@@ -20,7 +20,7 @@ readable(shoal_arena *a, void *object)
 		return true;
 	if (walk_get(q, &place, &word) != WALK_WAIT || mendable(a, word))
 		return true;
-	return load_relaxed(&q->closing) && slot_state(word) == EMPTY;
+	return load_relaxed(&q->closing) && group_or_slot_empty(word);
 }
 
 static bool

@@ -183,7 +183,7 @@ borrow(struct cursor *c, struct shoal_thread *t, shoal_time timeout, shoal_loan 
 	struct loan_entry *l = loan_free_entry(c->me);
 	if (!l)
 		return too_many();
-	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX, &s, &m);
+	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX, 1, &s, &m);
 	if (rc)
 		return rc;
 	get_taken_data(c, &m);

@@ -1,4 +1,4 @@
-/* get_many: one CAS a message, the rest once a call. */
+/* get_many: one CAS a message, or a group of them, the rest once a call. */
 #include "base/error.h"
 #include "ring/copy.h"
 #include "ring/loan.h"
@@ -26,10 +26,11 @@ get_items(struct cursor *c, struct shoal_thread *t, char *items, size_t item_byt
 	size_t n = 0;
 	while (n < count) {
 		struct taken m;
-		rc = get_take(c, t, item_bytes, item_bytes, s, &m);
+		rc = get_take(c, t, item_bytes, item_bytes, count - n, s, &m);
 		if (rc)
 			break;
-		get_copy(c, &m, items + n++ * item_bytes);
+		get_copy(c, &m, items + n * item_bytes);
+		n += m.places;
 		stop_waiting(s);
 	}
 	return result(n, rc);
@@ -49,7 +50,7 @@ get_items_late(struct cursor *c, struct shoal_thread *t, char *items, size_t ite
 	size_t n = 0;
 	int rc = 0;
 	while (n < count && n < LOANS_MAX && (entry[n] = loan_free_entry(c->me))) {
-		rc = get_take(c, t, item_bytes, item_bytes, s, &m[n]);
+		rc = get_take(c, t, item_bytes, item_bytes, 1, s, &m[n]);
 		if (rc)
 			break;
 		loan_keep(c, entry[n], &m[n], items + n * item_bytes);

@@ -5,6 +5,7 @@
  *	WRITING(D)                              -> a hole
  *	READING(D), a hole                      -> EMPTY(l+1)
  *	READING(D), inline, not JOINABLE        -> EMPTY(l+1), dropped;  REDELIVER: BACK(l,t)
+ *	a group's, G_WRITING(D) and so on       -> as group.h says
  * Only inside recovery of D, one at a time (settle): READING(D) with a block, or JOINABLE. Each
  * step is a CAS from the exact word, or an absolute value, in this order, so that the next one can
  * do it again: counts, block, slot.
@@ -13,6 +14,7 @@
  * that a call and a loan name both is settled by the first and not READING(D) for the second.
  */
 #include "base/error.h"
+#include "ring/group.h"
 #include "ring/kinds.h"
 #include "ring/loan.h"
 #include <string.h>
@@ -36,11 +38,11 @@ queue_has_back(const shoal_queue *q, uint32_t *seen)
 }
 
 static void
-count_dropped(shoal_queue *q, uint32_t tag, struct member *me)
+count_dropped(shoal_queue *q, uint32_t tag, struct member *me, uint32_t messages)
 {
 	struct queue_row *row = queue_row(q, tag);
-	store_relaxed(&row->dropped, load_relaxed(&row->dropped) + 1);
-	store_relaxed(&me->counts.dropped, load_relaxed(&me->counts.dropped) + 1);
+	store_relaxed(&row->dropped, load_relaxed(&row->dropped) + messages);
+	store_relaxed(&me->counts.dropped, load_relaxed(&me->counts.dropped) + messages);
 }
 
 static void
@@ -54,17 +56,29 @@ count_redelivered(shoal_queue *q, uint32_t tag, struct member *me)
 static bool
 mendable_by_anybody(const shoal_queue *q, const struct slot *s, uint64_t word)
 {
-	if (slot_state(word) == WRITING)
+	if (slot_state(word) == WRITING || slot_state(word) == GROUP)
 		return true;
 	if (q->flags & SHOAL_QUEUE_JOINABLE)
 		return false;
 	return slot_is_hole(word) || load_relaxed(&s->flags) == SLOT_INLINE;
 }
 
+static uint64_t
+mended_group(uint64_t word)
+{
+	if (group_is(word, GROUP_WRITING))
+		return group_word(GROUP_HOLE, slot_lap(word), 0);
+	if (group_is(word, GROUP_SPREAD))
+		return group_word(GROUP_SPREAD, slot_lap(word), 0);
+	return group_word(GROUP_EMPTY, slot_lap(word) + 1, 0);
+}
+
 /* What the place becomes when its dead owner's message is neither in a block nor counted. */
 static uint64_t
 mended(const shoal_queue *q, uint64_t word)
 {
+	if (slot_state(word) == GROUP)
+		return mended_group(word);
 	if (slot_state(word) == WRITING)
 		return slot_word(FULL, slot_lap(word), 0, TRIES_HOLE);
 	if (!slot_is_hole(word) && (q->flags & SHOAL_QUEUE_REDELIVER))
@@ -88,7 +102,9 @@ mend(shoal_queue *q, struct slot *s, uint64_t word, uint32_t tag, struct member 
 		count_redelivered(q, tag, me);
 		queue_note_back(q);
 	} else if (slot_state(to) == EMPTY && !slot_is_hole(word)) {
-		count_dropped(q, tag, me);
+		count_dropped(q, tag, me, 1);
+	} else if (group_is(word, GROUP_READING)) {
+		count_dropped(q, tag, me, GROUP_PLACES);
 	}
 	queue_wake_armed(q);
 }
@@ -372,7 +388,7 @@ empty(shoal_arena *a, uint32_t object)
 	for (uint64_t i = 0; q && i <= q->mask; i++) {
 		struct slot *s = queue_slot(q, i);
 		uint64_t word = load_acquire(&s->turn), block;
-		if (slot_state(word) == EMPTY || slot_is_hole(word) ||
+		if (slot_state(word) == EMPTY || slot_state(word) == GROUP || slot_is_hole(word) ||
 		    load_relaxed(&s->flags) != SLOT_BLOCK)
 			continue;
 		memcpy(&block, s->payload, sizeof block);
@@ -400,14 +416,30 @@ complain(FILE *report, const shoal_queue *q, uint64_t index, uint64_t word, cons
 	return 1;
 }
 
+static bool
+group_is_owned(uint64_t word)
+{
+	return group_is(word, GROUP_WRITING) || group_is(word, GROUP_READING) ||
+	       group_is(word, GROUP_PASSING) || group_is(word, GROUP_SPREAD);
+}
+
+static bool
+may_be_group(const shoal_queue *q, uint64_t index, uint64_t word)
+{
+	return queue_has_groups(q) && index == group_leader(index) && slot_tries(word) <= GROUP_SPREAD;
+}
+
 static int
 check_slot(const shoal_arena *a, const shoal_queue *q, uint64_t i, FILE *report)
 {
 	struct slot *s = queue_slot(q, i);
 	uint64_t word = load_acquire(&s->turn), block;
-	bool owned = slot_state(word) == WRITING || slot_state(word) == READING;
-	if (slot_state(word) > CLOSED)
+	bool owned = slot_state(word) == WRITING || slot_state(word) == READING ||
+	             group_is_owned(word);
+	if (slot_state(word) > GROUP || (slot_state(word) == GROUP && !may_be_group(q, i, word)))
 		return complain(report, q, i, word, "no such state");
+	if (group_is(word, GROUP_SPREAD) && !slot_owner(word))
+		return 0;
 	if (owned != (slot_owner(word) != 0))
 		return complain(report, q, i, word, owned ? "no owner" : "an owner that it cannot have");
 	if (owned && member_state(a, slot_owner(word)) == MEMBER_GONE &&

@@ -4,7 +4,7 @@
  *
  *	bits 63..40  owner: the tag of the member that writes or reads the place, 0 in the other states
  *	bits 39..8   lap: how often the ring has gone round; place p = lap * capacity + index
- *	bits  7..3   tries: deliveries so far (READING, BACK); 31 marks a hole
+ *	bits  7..3   tries: deliveries so far (READING, BACK); 31 marks a hole; GROUP: its phase
  *	bits  2..0   state
  *
  * The low half holds the state and the low 24 bits of the lap, so it changes at every step:
@@ -24,14 +24,15 @@
  * Every exit from WRITING and READING is its owner's store, or one CAS from exactly the word seen
  * once the owner is dead. A dead owner cannot write, so a stuck place needs no lock and no scan of
  * the living; a stale recoverer's CAS fails. A live owner, stopped or not, is waited for. Checked
- * exhaustively by tests/model/.
+ * exhaustively by tests/model/. What several places do together is in group.h.
  */
 #ifndef RING_SLOT_H
 #define RING_SLOT_H
 
 #include "base/atomic.h"
 
-enum slot_state { EMPTY, WRITING, FULL, READING, BACK, CLOSED };
+/* GROUP: one of several places together, see group.h */
+enum slot_state { EMPTY, WRITING, FULL, READING, BACK, CLOSED, GROUP };
 
 #define TRIES_HOLE 31u
 #define TRIES_MAX 30u

@@ -6,9 +6,13 @@
  * The difference d = lap read - lap of the place is used as unsigned: a thread idle for 2^31 laps
  * is still right. Only one lap behind (d == 2^32 - 1) is possible below: a place is never more than
  * one lap behind the cursor that looks at it.
+ *
+ * A group's leader speaks for its followers, whose words may lag behind by any number of laps. It
+ * is read first: where it is not a group's, a follower's own word, read after that, is right or
+ * only behind.
  */
 #include "base/error.h"
-#include "ring/queue.h"
+#include "ring/group.h"
 
 #define WALK_FAR 64u
 /*
@@ -24,18 +28,30 @@ lap_ahead(const shoal_queue *q, uint64_t place, uint64_t word)
 	return slot_lap(word) - queue_lap(q, place);
 }
 
+static uint64_t
+word_of(const shoal_queue *q, uint64_t place)
+{
+	uint64_t leader = queue_has_groups(q) ? group_leader(place) : place;
+	uint64_t word = load_acquire(&queue_slot(q, leader)->turn);
+	if (leader == place || slot_state(word) == GROUP)
+		return word;
+	return load_acquire(&queue_slot(q, place)->turn);
+}
+
 static bool
 is_claimed(const shoal_queue *q, uint64_t place, uint64_t word)
 {
 	uint32_t d = lap_ahead(q, place, word);
-	return d != BEHIND && !(d == 0 && (slot_state(word) == EMPTY || slot_state(word) == CLOSED));
+	return d != BEHIND &&
+	       !(d == 0 && (group_or_slot_empty(word) || slot_state(word) == CLOSED));
 }
 
 /* FULL, WRITING, EMPTY and CLOSED of its lap are before their taker. */
 static bool
 is_untaken_state(uint64_t word)
 {
-	return slot_state(word) != READING && slot_state(word) != BACK;
+	return slot_state(word) != READING && slot_state(word) != BACK &&
+	       !group_is(word, GROUP_READING) && !group_is(word, GROUP_PASSING);
 }
 
 static bool
@@ -55,6 +71,8 @@ step(const shoal_queue *q, uint64_t place, uint64_t word, bool counts_from_lap_b
 	uint64_t laps = lap_ahead(q, place, word);
 	if (counts_from_lap_before)
 		laps--;
+	if (slot_state(word) == GROUP)
+		return group_leader(place) + (laps << q->shift) + GROUP_PLACES;
 	return place + (laps << q->shift) + 1;
 }
 
@@ -67,7 +85,7 @@ bisect(const shoal_queue *q, uint64_t from, passed_fn *passed)
 	uint64_t low = from, high = from + q->mask + 1;
 	while (high - low > 1) {
 		uint64_t middle = low + (high - low) / 2;
-		if (passed(q, middle, load_acquire(&queue_slot(q, middle)->turn)))
+		if (passed(q, middle, word_of(q, middle)))
 			low = middle;
 		else
 			high = middle;
@@ -87,8 +105,8 @@ static uint64_t
 walk(const shoal_queue *q, uint64_t at, passed_fn *passed, bool put, uint64_t *word)
 {
 	for (uint32_t steps = 0;; steps++) {
-		*word = load_acquire(&queue_slot(q, at)->turn);
-		if (!passed(q, at, *word))
+		*word = word_of(q, at);
+		if (!passed(q, at, *word) && (slot_state(*word) != GROUP || at == group_leader(at)))
 			return at;
 		if (steps == WALK_FAR) {
 			at = bisect(q, at, passed);
@@ -97,7 +115,7 @@ walk(const shoal_queue *q, uint64_t at, passed_fn *passed, bool put, uint64_t *w
 		if (unlikely(steps > WALK_END_OF_PATIENCE))
 			stop("queue at %p: its places contradict one another: shared memory was overwritten",
 			     (const void *)q);
-		bool before = put ? slot_state(*word) == EMPTY : is_untaken_state(*word);
+		bool before = put ? group_or_slot_empty(*word) : is_untaken_state(*word);
 		at = step(q, at, *word, before);
 	}
 }
@@ -108,7 +126,7 @@ walk_put(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
 	*cursor = walk(q, with_hint(*cursor, &q->tail), is_claimed, true, word);
 	if (lap_ahead(q, *cursor, *word) == BEHIND)
 		return WALK_WAIT;
-	return slot_state(*word) == EMPTY ? WALK_READY : WALK_END;
+	return group_or_slot_empty(*word) ? WALK_READY : WALK_END;
 }
 
 enum walk_end
@@ -119,7 +137,10 @@ walk_get(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
 		return WALK_WAIT;
 	if (slot_state(*word) == CLOSED)
 		return WALK_END;
-	return slot_state(*word) == FULL ? WALK_READY : WALK_WAIT;
+	bool ready = slot_state(*word) == FULL || group_is(*word, GROUP_FULL) ||
+	             group_is(*word, GROUP_HOLE) ||
+	             (group_is(*word, GROUP_SPREAD) && !slot_owner(*word));
+	return ready ? WALK_READY : WALK_WAIT;
 }
 
 /*

@@ -165,7 +165,7 @@ release_group(struct world *w, struct mind *m, int who)
 	return go(m, IDLE, "releases the group");
 }
 
-/* ---- spreading: from the last item to the first, so that none is moved over one still packed ---- */
+/* ---- spreading: from the last item to the first, so that none covers one still packed ---- */
 
 static const char *
 claim_spread(struct world *w, struct mind *m, int who)
