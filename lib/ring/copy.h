@@ -19,7 +19,9 @@ copy_short(void *restrict to, const void *restrict from, size_t n)
 {
 	char *d = to;
 	const char *s = from;
-	if (n >= 16) {
+	if (n == 8) {
+		memcpy(d, s, 8);
+	} else if (n >= 16) {
 		copy_16 a, b, c, e;
 		size_t half = n > 32 ? 16 : 0;
 		memcpy(&a, s, 16);

@@ -41,6 +41,7 @@
 
 #include "arena/block.h"
 #include "arena/object.h"
+#include "ring/copy.h"
 #include "sync/gate.h"
 #include <shoal/pipe.h>
 
@@ -50,6 +51,9 @@
 #define PIPE_MESSAGE_MAX (UINT64_C(0x100000000) - 64)
 #define RECORD_ALIGNED 512u
 #define BORROWED_MAX 32u
+#define SHORT_RECORD (8 + COPY_SHORT)
+/* How far ahead of what it writes the writer asks for lines. */
+#define PREFETCH_BYTES 512u
 
 enum record_type { RECORD_INLINE, RECORD_BLOCK, RECORD_WRAP };
 
@@ -94,7 +98,6 @@ struct pipe_way {
 	/* lines 1, 2: the writer writes */
 	_Alignas(SPACING) word64 tail; /* of the next record; may lag by what a dead writer published */
 	word64 head_seen;              /* the reader's progress as last looked at */
-	word64 limit;                  /* short records up to here need no look; may be too low */
 	word64 sent;
 	word64 wanted;                 /* bytes that the last one who found too little room needed */
 	/* lines 3, 4: the reader writes */
@@ -155,28 +158,59 @@ _Static_assert(sizeof(struct shoal_pipe_end) == SPACING, "an end is found by its
 _Static_assert(offsetof(struct pipe, end) == 0, "the left end is the object's address");
 
 /*
+ * A part of one lap in which short records need no look at what the other side says: they end at or
+ * below `end`, and begin at most `bytes` before it, give or take a record. It is private, so that
+ * damaged positions in the arena lead nowhere else; it may lag, since positions only grow.
+ */
+struct pipe_stretch {
+	uint64_t end, bytes;
+};
+
+/* Nothing is in it where bytes is 0. */
+static inline bool
+stretch_holds(const struct pipe_stretch *s, uint64_t pos, uint64_t size)
+{
+	return s->end - pos - size < s->bytes;
+}
+
+/*
+ * From pos up to `to`, and not nearer to the end of its lap than `spare`. The first bytes of a lap
+ * are left out, so that what begins a record's length before it is in the same lap.
+ */
+static inline struct pipe_stretch
+stretch_from(uint64_t pos, uint64_t to, uint64_t mask, uint64_t spare)
+{
+	uint64_t lap = pos & ~mask, end = lap + mask + 1 - spare, from = lap + SHORT_RECORD;
+	end = to < end ? to : end;
+	from = pos > from ? pos : from;
+	return (struct pipe_stretch){ .end = end, .bytes = end > from ? end - from : 0 };
+}
+
+/*
  * One thread on one end, private to the thread. All that is used of the pipe's own description was
- * checked when it was made.
+ * checked when it was made. What the fast paths use comes first.
  */
 struct pipe_handle {
 	shoal_pipe_end *end;
 	uint64_t mine;       /* the owner word while the fast path is allowed */
+	struct member *me;
 	uint32_t epoch;      /* arena_epoch() at which it was made */
 	uint32_t object;
-	unsigned side; /* of the end: it sends on way[side] */
+	uint64_t mask;
+	struct pipe_way *quick_tx, *quick_rx; /* NULL where the fast path may not be taken */
+	char *tx_ring, *rx_ring;
+	struct pipe_stretch room, data;
+	uint64_t last_word;  /* of the last short record received: the next one is mostly as long */
+	struct pipe_way *tx, *rx; /* NULL: SIMPLEX, the other direction */
+	unsigned side;       /* of the end: it sends on way[side] */
 	unsigned seat;
 	bool fenced;         /* no membarrier: publish by seq_cst exchange */
 	bool shared;
-	struct member *me;
-	struct pipe_way *quick_tx, *quick_rx; /* NULL where the fast path may not be taken */
 	bool data_armed, room_armed; /* this thread armed the gate and nobody else does */
-	struct pipe_way *tx, *rx;    /* NULL: SIMPLEX, the other direction */
-	char *tx_ring, *rx_ring;
-	uint64_t mask;
+	uint32_t spin;       /* pauses that the next wait spends before it sleeps */
 	uint64_t long_limit; /* messages from this on go in a block */
 	uint64_t give_after; /* the writer is told after so many bytes */
 	uint64_t sent_before, received_before; /* at the last time it was full, or empty */
-	uint32_t spin; /* pauses that the next wait spends before it sleeps */
 	struct pipe *pipe;
 	shoal_arena *arena;
 	uint64_t nonce;       /* the owner word's part that never changes */
@@ -186,6 +220,8 @@ struct pipe_handle {
 };
 
 #define PIPE_HANDLES 16u /* a thread that uses more ends in turn looks them up anew */
+#define PIPE_HANDLE_BYTES 256u
+_Static_assert(sizeof(struct pipe_handle) <= PIPE_HANDLE_BYTES, "a handle is found by a shift");
 
 static inline word64 *
 pipe_header(char *ring, uint64_t mask, uint64_t pos)
@@ -216,9 +252,9 @@ pipe_user_word(uint32_t generation, unsigned state)
 static inline struct pipe_handle *
 pipe_handle_slot(struct shoal_thread *t, const shoal_pipe_end *end)
 {
-	uintptr_t at = (uintptr_t)end;
-	uintptr_t i = (at / sizeof *end ^ at >> PAGE_BITS) & (PIPE_HANDLES - 1);
-	return (struct pipe_handle *)t->pipes + i;
+	uint64_t hash = (uint64_t)(uintptr_t)end * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t at = hash >> 52 & (PIPE_HANDLES - 1) * PIPE_HANDLE_BYTES;
+	return (struct pipe_handle *)(void *)((char *)t->pipes + at);
 }
 
 /*

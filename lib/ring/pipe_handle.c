@@ -127,11 +127,9 @@ static void
 resume(struct pipe_handle *h)
 {
 	struct pipe_way *tx = h->tx, *rx = h->rx;
-	if (tx)
-		{
+	if (tx) {
 		uint64_t from = load_relaxed(&tx->tail) & ~UINT64_C(7);
 		store_relaxed(&tx->tail, way_end(h->tx_ring, h->mask, from));
-		store_relaxed(&tx->limit, 0);
 	}
 	if (rx && load_relaxed(&rx->taken) > load_relaxed(&rx->done))
 		store_release(&rx->done, load_relaxed(&rx->taken));
@@ -253,6 +251,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 		.mask = ring - 1,
 		.long_limit = ring / 4 + 1,
 		.give_after = ring / 8 < GIVE_MOST ? ring / 8 : GIVE_MOST,
+		.last_word = record_word(RECORD_INLINE, 0, 8),
 		.spin = SPIN_FIRST,
 		.nonce = load_relaxed(&end->owner) & OWNER_NONCE,
 		.pipe = p,
@@ -270,7 +269,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 static int
 find_handle(struct shoal_thread *t, shoal_arena *a, shoal_pipe_end *end, struct pipe_handle **out)
 {
-	if (!t->pipes && !(t->pipes = calloc(PIPE_HANDLES, sizeof(struct pipe_handle))))
+	if (!t->pipes && !(t->pipes = calloc(PIPE_HANDLES, PIPE_HANDLE_BYTES)))
 		return fail(-ENOMEM, "no memory for this thread's handles");
 	struct pipe_handle *h = *out = pipe_handle_slot(t, end);
 	if (h->end == end && h->epoch == load_relaxed(thread_epoch) && h->arena == a &&

@@ -34,6 +34,15 @@ passed(struct pipe_handle *h, uint64_t next, uint64_t count)
 		way_give(h, w, false);
 }
 
+/* Where short records are received without a look at anything else. */
+static void
+renew_data(struct pipe_handle *h)
+{
+	const struct pipe_way *w = h->rx;
+	uint64_t pos = load_relaxed(&w->done), give = load_relaxed(&w->head_given) + h->give_after;
+	h->data = stretch_from(pos, give, h->mask, 0);
+}
+
 /* ---- the next message, waited for ---- */
 
 static int
@@ -220,6 +229,7 @@ recv_medium(struct pipe_handle *h, void *buffer, size_t room)
 		return -1;
 	copy_bytes(buffer, h->rx_ring + start, bytes);
 	passed(h, pos - at + end, 1);
+	renew_data(h);
 	return (ssize_t)bytes;
 }
 
@@ -242,17 +252,7 @@ recv_any(shoal_pipe_end *end, void *buffer, size_t room, shoal_time timeout)
 	return rc;
 }
 
-static __attribute__((noinline)) ssize_t
-leave_giving(struct shoal_thread *t, struct pipe_handle *h, uint64_t bytes)
-{
-	void *old = robust_pending_set(t, &h->rx->room.wait);
-	way_give(h, h->rx, false);
-	robust_pending_restore(t, old);
-	pipe_leave(t, h);
-	return (ssize_t)bytes;
-}
-
-/* The fast path calls nothing: a short message that is there. */
+/* The fast path calls nothing: a short message that is there, mostly as long as the last one. */
 ssize_t
 shoal_pipe_recv(shoal_pipe_end *end, void *buffer, size_t buffer_bytes, shoal_time timeout)
 {
@@ -261,23 +261,29 @@ shoal_pipe_recv(shoal_pipe_end *end, void *buffer, size_t buffer_bytes, shoal_ti
 	if (unlikely(!h))
 		return recv_any(end, buffer, buffer_bytes, timeout);
 	struct pipe_way *w = h->quick_rx;
-	uint64_t pos, word, bytes;
-	if (unlikely(!w || (pos = load_relaxed(&w->done),
-	                    word = load_acquire((word64 *)(void *)(h->rx_ring + (pos & h->mask))),
-	                    bytes = record_bytes(word), (uint32_t)word != 1) ||
-	             bytes > COPY_SHORT || bytes > buffer_bytes ||
-	             (pos & h->mask) + 8 + round_up_8(bytes) > h->mask + 1)) {
-		pipe_leave(t, h);
-		return recv_any(end, buffer, buffer_bytes, timeout);
+	if (unlikely(!w))
+		goto leave;
+	uint64_t pos = load_relaxed(&w->done);
+	const char *record = h->rx_ring + (pos & h->mask);
+	uint64_t word = load_acquire((word64 *)(void *)(uintptr_t)record);
+	uint64_t bytes = record_bytes(h->last_word);
+	if (unlikely(word != h->last_word)) {
+		bytes = record_bytes(word);
+		if ((uint32_t)word != 1 || bytes > COPY_SHORT)
+			goto leave;
+		h->last_word = word;
 	}
-	copy_short(buffer, h->rx_ring + (pos & h->mask) + 8, bytes);
-	uint64_t next = pos + 8 + round_up_8(bytes);
-	store_release(&w->done, next);
+	uint64_t size = 8 + round_up_8(bytes);
+	if (unlikely(!stretch_holds(&h->data, pos, size) || bytes > buffer_bytes))
+		goto leave;
+	copy_short(buffer, record + 8, bytes);
+	store_release(&w->done, pos + size);
 	store_relaxed(&w->received, load_relaxed(&w->received) + 1);
-	if (unlikely(is_far(h, next)))
-		return leave_giving(t, h, bytes);
 	pipe_leave(t, h);
 	return (ssize_t)bytes;
+leave:
+	pipe_leave(t, h);
+	return recv_any(end, buffer, buffer_bytes, timeout);
 }
 
 /* ---- batches ---- */

@@ -46,16 +46,15 @@ wake(struct pipe_way *w)
 }
 
 /*
- * Up to where short records go in without a look: the room that is known, and so that the next
- * header is in this lap too.
+ * Where short records go in without a look: in the room that is known, and so that the next header
+ * is in this lap too.
  */
 static void
-renew_limit(struct pipe_handle *h)
+renew_room(struct pipe_handle *h)
 {
-	struct pipe_way *w = h->tx;
-	uint64_t room = load_relaxed(&w->head_seen) + h->mask + 1;
-	uint64_t lap = (load_relaxed(&w->tail) | h->mask) + 1;
-	store_relaxed(&w->limit, (room < lap ? room : lap) - 8);
+	const struct pipe_way *w = h->tx;
+	uint64_t pos = load_relaxed(&w->tail), room = load_relaxed(&w->head_seen) + h->mask + 1;
+	h->room = stretch_from(pos, room - 8, h->mask, 8);
 }
 
 /* The zero that ends the ring is written before the record is there. */
@@ -68,7 +67,7 @@ finish_record(struct pipe_handle *h, uint64_t pos, uint64_t size, uint64_t word)
 	store_relaxed(&w->tail, pos + size);
 	store_relaxed(&w->sent, load_relaxed(&w->sent) + 1);
 	store_relaxed(&w->wanted, 0);
-	renew_limit(h);
+	renew_room(h);
 	wake(w);
 }
 
@@ -319,9 +318,9 @@ send_medium(struct pipe_handle *h, const void *message, size_t bytes)
 	struct pipe_way *w = h->quick_tx;
 	if (!w || bytes >= h->long_limit)
 		return false;
-	uint64_t pos = load_relaxed(&w->tail), at = pos & h->mask;
+	uint64_t pos = load_relaxed(&w->tail), at = pos & h->mask & ~UINT64_C(7);
 	uint64_t gap = gap_for(at, bytes), size = record_size(gap, bytes);
-	if (pos + size > load_relaxed(&w->limit))
+	if (!stretch_holds(&h->room, pos, size) || at + size >= h->mask)
 		return false;
 	char *record = h->tx_ring + at;
 	copy_bytes(record + 8 + gap, message, bytes);
@@ -333,14 +332,11 @@ send_medium(struct pipe_handle *h, const void *message, size_t bytes)
 	return true;
 }
 
-static __attribute__((noinline)) int
-send_any(shoal_pipe_end *end, const void *message, size_t bytes, shoal_time timeout)
+static int
+send_entered(struct pipe_handle *h, struct shoal_thread *t, const void *message, size_t bytes,
+             shoal_time timeout)
 {
-	struct shoal_thread *t;
-	struct pipe_handle *h;
-	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
-	if (unlikely(rc))
-		return rc;
+	int rc = 0;
 	void *old = t->robust->pending;
 	if (likely(h->tx))
 		robust_pending_set(t, &h->tx->data.wait);
@@ -349,6 +345,15 @@ send_any(shoal_pipe_end *end, const void *message, size_t bytes, shoal_time time
 	robust_pending_restore(t, old);
 	pipe_leave(t, h);
 	return rc;
+}
+
+static __attribute__((noinline)) int
+send_any(shoal_pipe_end *end, const void *message, size_t bytes, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
+	return unlikely(rc) ? rc : send_entered(h, t, message, bytes, timeout);
 }
 
 static __attribute__((noinline)) int
@@ -370,21 +375,22 @@ int
 shoal_pipe_send(shoal_pipe_end *end, const void *message, size_t bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
-	struct pipe_handle *h = bytes <= COPY_SHORT ? pipe_enter_quick(t, end) : NULL;
+	struct pipe_handle *h = pipe_enter_quick(t, end);
 	if (unlikely(!h))
 		return send_any(end, message, bytes, timeout);
 	struct pipe_way *w = h->quick_tx;
-	uint64_t pos, next;
-	if (unlikely(!w || (pos = load_relaxed(&w->tail),
-	                    next = pos + 8 + round_up_8(bytes)) > load_relaxed(&w->limit))) {
+	uint64_t pos, size = 8 + round_up_8(bytes);
+	if (unlikely(!w || bytes > COPY_SHORT ||
+	             (pos = load_relaxed(&w->tail), !stretch_holds(&h->room, pos, size)))) {
 		pipe_leave(t, h);
 		return send_any(end, message, bytes, timeout);
 	}
 	char *record = h->tx_ring + (pos & h->mask);
+	prefetch_write(record + PREFETCH_BYTES);
 	copy_short(record + 8, message, bytes);
-	store_relaxed((word64 *)(void *)(record + (next - pos)), 0);
+	store_relaxed((word64 *)(void *)(record + size), 0);
 	store_release((word64 *)(void *)record, record_word(RECORD_INLINE, 0, bytes));
-	store_relaxed(&w->tail, next);
+	store_relaxed(&w->tail, pos + size);
 	store_relaxed(&w->sent, load_relaxed(&w->sent) + 1);
 	fence_compiler();
 	if (unlikely(load_relaxed(&w->data_any)))
@@ -424,7 +430,7 @@ write_batch(struct pipe_handle *h, const char *items, size_t item_bytes, size_t 
 	publish(h, (word64 *)(void *)to, word);
 	store_relaxed(&w->tail, pos + bytes);
 	store_relaxed(&w->sent, load_relaxed(&w->sent) + n);
-	renew_limit(h);
+	renew_room(h);
 	wake(w);
 	return n;
 }
