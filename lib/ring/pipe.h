@@ -52,8 +52,9 @@
 #define RECORD_ALIGNED 512u
 #define BORROWED_MAX 32u
 #define SHORT_RECORD (8 + COPY_SHORT)
-/* How far ahead of what it writes the writer asks for lines. */
+/* How far ahead of a short record the writer asks for lines; and how much behind a longer one. */
 #define PREFETCH_BYTES 512u
+#define PREFETCH_MOST 2048u
 
 enum record_type { RECORD_INLINE, RECORD_BLOCK, RECORD_WRAP };
 
@@ -201,6 +202,8 @@ struct pipe_handle {
 	char *tx_ring, *rx_ring;
 	struct pipe_stretch room, data;
 	uint64_t last_word;  /* of the last short record received: the next one is mostly as long */
+	uint64_t tail_seen;  /* the writer was beyond this when it was last looked at */
+	uint64_t kept_at;    /* where this reader last stayed back, or found nothing */
 	struct pipe_way *tx, *rx; /* NULL: SIMPLEX, the other direction */
 	unsigned side;       /* of the end: it sends on way[side] */
 	unsigned seat;

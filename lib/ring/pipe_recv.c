@@ -34,13 +34,37 @@ passed(struct pipe_handle *h, uint64_t next, uint64_t count)
 		way_give(h, w, false);
 }
 
+#define KEEP_BYTES 2048u
+#define KEEP_EVERY 8192u
+#define KEEP_PAUSES 64u
+
+/*
+ * One who reads right behind the writer takes each line from it while it is still being filled: a
+ * transfer a message, in both directions. So in a long burst the reader goes only as far as the
+ * writer was when it last looked, and one who has come too near stays back for a moment.
+ */
+static void
+keep_distance(struct pipe_handle *h, uint64_t pos)
+{
+	const struct pipe_way *w = h->rx;
+	if (likely(pos < h->tail_seen))
+		return;
+	h->tail_seen = load_relaxed(&w->tail);
+	if (h->tail_seen - pos >= KEEP_BYTES || pos - h->kept_at < KEEP_EVERY)
+		return;
+	for (uint32_t i = 0; i < KEEP_PAUSES; i++)
+		cpu_relax();
+	h->kept_at = pos;
+	h->tail_seen = load_relaxed(&w->tail);
+}
+
 /* Where short records are received without a look at anything else. */
 static void
 renew_data(struct pipe_handle *h)
 {
 	const struct pipe_way *w = h->rx;
 	uint64_t pos = load_relaxed(&w->done), give = load_relaxed(&w->head_given) + h->give_after;
-	h->data = stretch_from(pos, give, h->mask, 0);
+	h->data = stretch_from(pos, give < h->tail_seen ? give : h->tail_seen, h->mask, 0);
 }
 
 /* ---- the next message, waited for ---- */
@@ -227,6 +251,7 @@ recv_medium(struct pipe_handle *h, void *buffer, size_t room)
 	uint64_t end = start + round_up_8(bytes);
 	if ((word & 7) != 1 || bytes > room || end > h->mask + 1)
 		return -1;
+	keep_distance(h, pos);
 	copy_bytes(buffer, h->rx_ring + start, bytes);
 	passed(h, pos - at + end, 1);
 	renew_data(h);
@@ -295,6 +320,7 @@ read_batch(struct pipe_handle *h, char *items, size_t item_bytes, size_t count)
 	uint64_t pos = load_relaxed(&h->rx->done), at = pos & h->mask, ring = h->mask + 1;
 	uint64_t size = 8 + round_up_8(item_bytes), word = record_word(RECORD_INLINE, 0, item_bytes);
 	const char *from = h->rx_ring + at;
+	keep_distance(h, pos);
 	uint64_t bytes = 0;
 	size_t n = 0;
 	for (; n < count && at + bytes + size <= ring; n++, bytes += size) {

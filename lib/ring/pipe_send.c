@@ -323,6 +323,8 @@ send_medium(struct pipe_handle *h, const void *message, size_t bytes)
 	if (!stretch_holds(&h->room, pos, size) || at + size >= h->mask)
 		return false;
 	char *record = h->tx_ring + at;
+	for (uint64_t i = 0; i < size && i < PREFETCH_MOST; i += LINE)
+		prefetch_write(record + size + i);
 	copy_bytes(record + 8 + gap, message, bytes);
 	store_relaxed((word64 *)(void *)(record + size), 0);
 	store_release((word64 *)(void *)record, record_word(RECORD_INLINE, gap, bytes));

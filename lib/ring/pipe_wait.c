@@ -166,6 +166,8 @@ slip(struct pipe_handle *h, const struct pipe_wait *w)
 	uint64_t *before = w->readers ? &h->received_before : &h->sent_before;
 	bool burst = count - *before > 1;
 	*before = count;
+	if (w->readers)
+		h->kept_at = load_relaxed(&h->rx->done);
 	for (uint32_t i = 0; burst && i < SLIP_PAUSES; i++)
 		cpu_relax();
 }
