@@ -259,17 +259,13 @@ recv_medium(struct pipe_handle *h, void *buffer, size_t room)
 }
 
 static __attribute__((noinline)) ssize_t
-recv_any(shoal_pipe_end *end, void *buffer, size_t room, shoal_time timeout)
+recv_entered(struct pipe_handle *h, void *buffer, size_t room, shoal_time timeout)
 {
-	struct shoal_thread *t;
-	struct pipe_handle *h;
-	ssize_t rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
-	if (unlikely(rc))
-		return rc;
+	struct shoal_thread *t = thread_here;
 	void *old = t->robust->pending;
 	if (likely(h->rx))
 		robust_pending_set(t, &h->rx->room.wait);
-	rc = recv_medium(h, buffer, room);
+	ssize_t rc = recv_medium(h, buffer, room);
 	if (rc < 0)
 		rc = recv_slow(h, t, buffer, room, false, timeout);
 	robust_pending_restore(t, old);
@@ -277,7 +273,45 @@ recv_any(shoal_pipe_end *end, void *buffer, size_t room, shoal_time timeout)
 	return rc;
 }
 
-/* The fast path calls nothing: a short message that is there, mostly as long as the last one. */
+static __attribute__((noinline)) ssize_t
+recv_any(shoal_pipe_end *end, void *buffer, size_t room, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
+	return unlikely(rc) ? rc : recv_entered(h, buffer, room, timeout);
+}
+
+static inline bool
+is_short(uint64_t word)
+{
+	return (uint32_t)word == 1 && record_bytes(word) <= COPY_SHORT;
+}
+
+/*
+ * A short message that is there, mostly as long as the last one: then the next position does not
+ * have to wait for the record.
+ */
+static __attribute__((noinline)) ssize_t
+recv_short(struct pipe_handle *h, void *buffer, size_t room, shoal_time timeout)
+{
+	struct pipe_way *w = h->rx;
+	uint64_t pos = load_relaxed(&w->done);
+	const char *record = h->rx_ring + (pos & h->mask);
+	uint64_t word = load_acquire((word64 *)(void *)(uintptr_t)record);
+	if (unlikely(word != h->last_word) && is_short(word))
+		h->last_word = word;
+	uint64_t bytes = record_bytes(h->last_word), size = 8 + round_up_8(bytes);
+	if (unlikely(word != h->last_word || bytes > room || !stretch_holds(&h->data, pos, size)))
+		return recv_entered(h, buffer, room, timeout);
+	copy_short(buffer, record + 8, bytes);
+	store_release(&w->done, pos + size);
+	store_relaxed(&w->received, load_relaxed(&w->received) + 1);
+	pipe_leave(thread_here, h);
+	return (ssize_t)bytes;
+}
+
+/* The fast path calls nothing: a word that is there, since it needs the fewest registers. */
 ssize_t
 shoal_pipe_recv(shoal_pipe_end *end, void *buffer, size_t buffer_bytes, shoal_time timeout)
 {
@@ -287,28 +321,17 @@ shoal_pipe_recv(shoal_pipe_end *end, void *buffer, size_t buffer_bytes, shoal_ti
 		return recv_any(end, buffer, buffer_bytes, timeout);
 	struct pipe_way *w = h->quick_rx;
 	if (unlikely(!w))
-		goto leave;
+		return recv_entered(h, buffer, buffer_bytes, timeout);
 	uint64_t pos = load_relaxed(&w->done);
 	const char *record = h->rx_ring + (pos & h->mask);
-	uint64_t word = load_acquire((word64 *)(void *)(uintptr_t)record);
-	uint64_t bytes = record_bytes(h->last_word);
-	if (unlikely(word != h->last_word)) {
-		bytes = record_bytes(word);
-		if ((uint32_t)word != 1 || bytes > COPY_SHORT)
-			goto leave;
-		h->last_word = word;
-	}
-	uint64_t size = 8 + round_up_8(bytes);
-	if (unlikely(!stretch_holds(&h->data, pos, size) || bytes > buffer_bytes))
-		goto leave;
-	copy_short(buffer, record + 8, bytes);
-	store_release(&w->done, pos + size);
+	if (unlikely(buffer_bytes < 8 || !stretch_holds(&h->data, pos, 16)) ||
+	    load_acquire((word64 *)(void *)(uintptr_t)record) != record_word(RECORD_INLINE, 0, 8))
+		return recv_short(h, buffer, buffer_bytes, timeout);
+	memcpy(buffer, record + 8, 8);
+	store_release(&w->done, pos + 16);
 	store_relaxed(&w->received, load_relaxed(&w->received) + 1);
 	pipe_leave(t, h);
-	return (ssize_t)bytes;
-leave:
-	pipe_leave(t, h);
-	return recv_any(end, buffer, buffer_bytes, timeout);
+	return 8;
 }
 
 /* ---- batches ---- */

@@ -334,8 +334,8 @@ send_medium(struct pipe_handle *h, const void *message, size_t bytes)
 	return true;
 }
 
-static int
-send_entered(struct pipe_handle *h, struct shoal_thread *t, const void *message, size_t bytes,
+static __attribute__((noinline)) int
+send_entered(struct shoal_thread *t, struct pipe_handle *h, const void *message, size_t bytes,
              shoal_time timeout)
 {
 	int rc = 0;
@@ -355,7 +355,7 @@ send_any(shoal_pipe_end *end, const void *message, size_t bytes, shoal_time time
 	struct shoal_thread *t;
 	struct pipe_handle *h;
 	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
-	return unlikely(rc) ? rc : send_entered(h, t, message, bytes, timeout);
+	return unlikely(rc) ? rc : send_entered(t, h, message, bytes, timeout);
 }
 
 static __attribute__((noinline)) int
@@ -368,25 +368,12 @@ leave_waking(struct shoal_thread *t, struct pipe_handle *h)
 	return 0;
 }
 
-/*
- * The fast path calls nothing, and so keeps everything in registers: a short message where one
- * knows that there is room. All else, and the first call of a thread, is send_any. A death before
- * the wake is told by this process's life word, which the reader watches.
- */
-int
-shoal_pipe_send(shoal_pipe_end *end, const void *message, size_t bytes, shoal_time timeout)
+/* The rest of a short message's way, once there is room for it. */
+static ALWAYS_INLINE int
+send_record(struct shoal_thread *t, struct pipe_handle *h, struct pipe_way *w, const void *message,
+            size_t bytes)
 {
-	struct shoal_thread *t = thread_here;
-	struct pipe_handle *h = pipe_enter_quick(t, end);
-	if (unlikely(!h))
-		return send_any(end, message, bytes, timeout);
-	struct pipe_way *w = h->quick_tx;
-	uint64_t pos, size = 8 + round_up_8(bytes);
-	if (unlikely(!w || bytes > COPY_SHORT ||
-	             (pos = load_relaxed(&w->tail), !stretch_holds(&h->room, pos, size)))) {
-		pipe_leave(t, h);
-		return send_any(end, message, bytes, timeout);
-	}
+	uint64_t pos = load_relaxed(&w->tail), size = 8 + round_up_8(bytes);
 	char *record = h->tx_ring + (pos & h->mask);
 	prefetch_write(record + PREFETCH_BYTES);
 	copy_short(record + 8, message, bytes);
@@ -399,6 +386,35 @@ shoal_pipe_send(shoal_pipe_end *end, const void *message, size_t bytes, shoal_ti
 		return leave_waking(t, h);
 	pipe_leave(t, h);
 	return 0;
+}
+
+static __attribute__((noinline)) int
+send_short(struct shoal_thread *t, struct pipe_handle *h, struct pipe_way *w, const void *message,
+           size_t bytes)
+{
+	return send_record(t, h, w, message, bytes);
+}
+
+/*
+ * The fast path calls nothing, and so keeps everything in registers: a short message where one
+ * knows that there is room, and a word by itself, since it needs fewer of them. The first call of a
+ * thread is send_any, all else send_entered. A death before the wake is told by this process's life
+ * word, which the reader watches.
+ */
+int
+shoal_pipe_send(shoal_pipe_end *end, const void *message, size_t bytes, shoal_time timeout)
+{
+	struct shoal_thread *t = thread_here;
+	struct pipe_handle *h = pipe_enter_quick(t, end);
+	if (unlikely(!h))
+		return send_any(end, message, bytes, timeout);
+	struct pipe_way *w = h->quick_tx;
+	if (unlikely(!w || bytes > COPY_SHORT ||
+	             !stretch_holds(&h->room, load_relaxed(&w->tail), 8 + round_up_8(bytes))))
+		return send_entered(t, h, message, bytes, timeout);
+	if (bytes == 8)
+		return send_record(t, h, w, message, 8);
+	return send_short(t, h, w, message, bytes);
 }
 
 /* ---- batches ---- */
