@@ -49,7 +49,7 @@
 #define RING_DEFAULT (256u << 10)
 #define RING_MAX (UINT32_C(1) << 30)
 #define PIPE_MESSAGE_MAX (UINT64_C(0x100000000) - 64)
-#define RECORD_ALIGNED 512u
+#define RECORD_ALIGNED 4096u
 #define BORROWED_MAX 32u
 #define SHORT_RECORD (8 + COPY_SHORT)
 /* How far ahead of a short record the writer asks for lines; and how much behind a longer one. */
@@ -212,7 +212,7 @@ struct pipe_handle {
 	bool data_armed, room_armed; /* this thread armed the gate and nobody else does */
 	uint32_t spin;       /* pauses that the next wait spends before it sleeps */
 	uint64_t long_limit; /* messages from this on go in a block */
-	uint64_t give_after; /* the writer is told after so many bytes */
+	uint64_t give_after; /* the writer is told after so many bytes; the distance to keep from it */
 	uint64_t sent_before, received_before; /* at the last time it was full, or empty */
 	struct pipe *pipe;
 	shoal_arena *arena;

@@ -34,9 +34,7 @@ passed(struct pipe_handle *h, uint64_t next, uint64_t count)
 		way_give(h, w, false);
 }
 
-#define KEEP_BYTES 2048u
-#define KEEP_EVERY 8192u
-#define KEEP_PAUSES 64u
+#define KEEP_PAUSES 128u
 
 /*
  * One who reads right behind the writer takes each line from it while it is still being filled: a
@@ -50,7 +48,7 @@ keep_distance(struct pipe_handle *h, uint64_t pos)
 	if (likely(pos < h->tail_seen))
 		return;
 	h->tail_seen = load_relaxed(&w->tail);
-	if (h->tail_seen - pos >= KEEP_BYTES || pos - h->kept_at < KEEP_EVERY)
+	if (h->tail_seen - pos >= h->give_after || pos - h->kept_at < 2 * h->give_after)
 		return;
 	for (uint32_t i = 0; i < KEEP_PAUSES; i++)
 		cpu_relax();
