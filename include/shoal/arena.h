@@ -146,6 +146,7 @@ enum {
 	SHOAL_HAS_NOEXEC_SEAL = 4,  /* private arenas can never become programs */
 	SHOAL_HAS_PENDING_RULE = 8, /* a death passes on every wake; else after 5 ms */
 	SHOAL_HAS_PIDFD = 16,
+	SHOAL_HAS_URING = 32,       /* descriptors for poll without a helper thread, mostly */
 };
 
 typedef struct {

@@ -168,6 +168,8 @@ shoal_arena_create(const char *name, const shoal_arena_options *options, shoal_a
 		return fail(-ENOMEM,
 		            "no memory for this thread's record, or get_robust_list is refused");
 	m.flags = header_flags(name, o->flags);
+	/* Tried before anybody waits here; forked children inherit the answer. */
+	(void)kernel_has(KERNEL_PENDING_RULE);
 	m.map_flags = o->flags & SHOAL_HUGE ? SHMFILE_HUGE : 0;
 	return name ? make_named(&m, name, o->flags & SHOAL_OR_ATTACH, out) : make(&m, out);
 }

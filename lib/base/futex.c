@@ -68,7 +68,7 @@ futex_wait_any(const struct futex_watch *watch, unsigned count, int64_t deadline
 int
 futex_wake(word32 *word, int count)
 {
-	return (int)futex(word, FUTEX_WAKE, (uint32_t)count, NULL, NULL, 0);
+	return (int)futex(word, FUTEX_WAKE_BITSET, (uint32_t)count, NULL, NULL, ~FUTEX_FOR_DEATHS);
 }
 
 /*

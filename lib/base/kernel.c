@@ -1,5 +1,6 @@
 #include "base/kernel.h"
-#include "base/atomic.h"
+#include "base/futex.h"
+#include "base/uring.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -8,18 +9,19 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
 #endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
 #define MEMBARRIER_QUERY 0
 #define MEMBARRIER_GLOBAL_EXPEDITED 2
 #define MEMBARRIER_REGISTER_GLOBAL_EXPEDITED 4
 
-#define PROBED 0x80000000u
-static word32 features;
+word32 kernel_known_;
 
 static long
 membarrier(int command)
@@ -38,52 +40,91 @@ switched_off(const char *name)
 	return false;
 }
 
-static bool
-release_at_least(int major, int minor)
+/* ---- one try each: 1, 0, or -errno: it could not be tried now ---- */
+
+static int
+has_waitv(void)
 {
-	struct utsname u;
-	if (uname(&u))
-		return false;
-	char *end;
-	long have_major = strtol(u.release, &end, 10);
-	long have_minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
-	return have_major > major || (have_major == major && have_minor >= minor);
+	return syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == EINVAL;
 }
 
-static bool
-probe_membarrier(void)
+static int
+has_membarrier(void)
 {
 	long known = membarrier(MEMBARRIER_QUERY);
 	return known > 0 && (known & MEMBARRIER_GLOBAL_EXPEDITED);
 }
 
-static uint32_t
-probe(void)
+/* What is lacking for the moment only. */
+static bool
+is_scarce(int code)
 {
-	uint32_t has = PROBED;
-	if (!switched_off("waitv") && syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 &&
-	    errno == EINVAL)
-		has |= KERNEL_WAITV;
-	if (!switched_off("membarrier") && probe_membarrier())
-		has |= KERNEL_MEMBARRIER;
-	if (!switched_off("noexec") && release_at_least(6, 3))
-		has |= KERNEL_NOEXEC_SEAL;
-	if (!switched_off("pending") && release_at_least(6, 2))
-		has |= KERNEL_PENDING_RULE;
-	if (!switched_off("pidfd") && release_at_least(5, 3))
-		has |= KERNEL_PIDFD;
-	return has;
+	return code == EMFILE || code == ENFILE || code == ENOMEM || code == EAGAIN;
+}
+
+static int
+opened(long fd)
+{
+	if (fd < 0)
+		return is_scarce(errno) ? -errno : 0;
+	close((int)fd);
+	return 1;
+}
+
+static int
+has_noexec_seal(void)
+{
+	return opened(memfd_create("shoal", MFD_CLOEXEC | MFD_NOEXEC_SEAL));
+}
+
+static int
+has_pidfd(void)
+{
+	return opened(syscall(SYS_pidfd_open, getpid(), 0));
+}
+
+static int
+has_uring(void)
+{
+	int rc = uring_probe();
+	return rc == 0 ? 1 : is_scarce(-rc) ? rc : 0;
+}
+
+static const struct feature {
+	uint32_t bit;
+	const char *name;
+	int (*try)(void);
+} features[] = {
+	{ KERNEL_WAITV, "waitv", has_waitv },
+	{ KERNEL_MEMBARRIER, "membarrier", has_membarrier },
+	{ KERNEL_NOEXEC_SEAL, "noexec", has_noexec_seal },
+	{ KERNEL_PENDING_RULE, "pending", futex_death_wakes },
+	{ KERNEL_PIDFD, "pidfd", has_pidfd },
+	{ KERNEL_URING, "uring", has_uring },
+};
+
+/* Several threads may try at once, and find the same. errno is the caller's. */
+bool
+kernel_look(uint32_t bit)
+{
+	const struct feature *f = features;
+	while (f->bit != bit)
+		f++;
+	int saved = errno;
+	int found = switched_off(f->name) ? 0 : f->try();
+	if (found >= 0)
+		fetch_or_relaxed(&kernel_known_, bit << 16 | (found ? bit : 0));
+	errno = saved;
+	return found > 0;
 }
 
 uint32_t
 kernel_features(void)
 {
-	uint32_t has = load_relaxed(&features);
-	if (unlikely(!has)) {
-		has = probe();
-		store_relaxed(&features, has);
-	}
-	return has & ~PROBED;
+	uint32_t all = 0;
+	for (uint32_t bit = 1; bit < KERNEL_ALL; bit <<= 1)
+		all |= kernel_has(bit) ? bit : 0;
+	return all;
 }
 
 int

@@ -1,11 +1,13 @@
 /*
- * What the running kernel offers, probed once. Each can be forced off for tests with the
- * environment variable SHOAL_WITHOUT=waitv,membarrier,…: the code then takes the slower way that is
- * right too.
+ * What the running kernel offers: each tried once, when it is first asked for, by using it; the
+ * release's number says nothing about filters, nor about what a distribution took over. Each can be
+ * forced off for tests with the environment variable SHOAL_WITHOUT=waitv,membarrier,noexec,
+ * pending,pidfd,uring: the code then takes the slower way that is right too.
  */
 #ifndef BASE_KERNEL_H
 #define BASE_KERNEL_H
 
+#include "base/atomic.h"
 #include <shoal/base.h>
 
 enum {
@@ -15,15 +17,22 @@ enum {
 	/* a death wakes list_op_pending's word whatever its high bits, 6.2 */
 	KERNEL_PENDING_RULE = 8,
 	KERNEL_PIDFD = 16,         /* pidfd_open, 5.3 */
+	KERNEL_URING = 32,         /* io_uring's futex wait, 6.7; where it is allowed */
+	KERNEL_ALL = 63,
 };
 
-uint32_t kernel_features(void);
+extern word32 kernel_known_; /* what was found; in the upper half what was looked for */
+bool kernel_look(uint32_t feature);
 
 static inline bool
 kernel_has(uint32_t feature)
 {
-	return (kernel_features() & feature) != 0;
+	uint32_t known = load_relaxed(&kernel_known_);
+	return likely(known >> 16 & feature) ? (known & feature) != 0 : kernel_look(feature);
 }
+
+/* All of them: those that were never asked for are tried now, in about 200 us. */
+uint32_t kernel_features(void);
 
 /* Joins this process, and its forked children, to those that kernel_barrier orders. 0 or -errno. */
 int kernel_barrier_join(void);

@@ -36,7 +36,9 @@ gate_sleep(struct shoal_thread *t, const struct futex_watch *watch, unsigned cou
 	list[count] = (struct futex_watch){ &t->interrupt, 0 };
 	if (thread_interrupted(t))
 		return -ECANCELED;
-	int64_t until = clock_sooner(deadline, GATE_SLICE_NS);
+	/* A kernel without the rule of list_op_pending passes no wake of the dead on. */
+	bool told = kernel_has(KERNEL_PENDING_RULE);
+	int64_t until = clock_sooner(deadline, told ? GATE_SLICE_NS : FUTEX_SLICE_NS);
 	int rc = futex_wait_any(list, count + 1, until);
 	if (thread_interrupted(t))
 		return -ECANCELED;

@@ -3,6 +3,7 @@
 #include "arena/common.h"
 #include "arena/object.h"
 #include "base/clock.h"
+#include "base/kernel.h"
 #include <signal.h>
 
 static shoal_arena *a;
@@ -89,6 +90,26 @@ Test(stat, deaths_are_counted)
 	REQUIRE_EQ(info_of(a).recoveries, 1);
 	REQUIRE_EQ(info_of(a).blocks, 0);
 	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	shoal_arena_close(a);
+}
+
+static int
+stat_without(void *unused)
+{
+	(void)unused;
+	store_relaxed(&kernel_known_, 0);
+	REQUIRE_EQ(setenv("SHOAL_WITHOUT", "waitv,pending,uring", 1), 0);
+	uint32_t off = SHOAL_HAS_WAITV | SHOAL_HAS_PENDING_RULE | SHOAL_HAS_URING;
+	REQUIRE_EQ(info_of(a).features & off, 0);
+	return 0;
+}
+
+Test(stat, features_are_what_was_found)
+{
+	begin();
+	REQUIRE_EQ(info_of(a).features & ~(uint32_t)SHOAL_HAS_MEMBARRIER,
+	           kernel_features() & ~(uint32_t)KERNEL_MEMBARRIER);
+	expect_child(child(stat_without, NULL), 0, 5000);
 	shoal_arena_close(a);
 }
 

@@ -1,0 +1,92 @@
+/*
+ * The rule of list_op_pending, tried on the running kernel.
+ *
+ * The caller sleeps on `lobby`. A thread moves it from there to `word` in the kernel, which tells
+ * that it is asleep there, and ends while its robust list's list_op_pending names `word`. If the
+ * caller is woken, the rule holds; if the thread has ended and nobody has woken it in DOUBT_NS, it
+ * does not.
+ *
+ * The thread is the kernel's alone, in 50 us: one made by pthread_create would tell the C library
+ * for ever that its locks are needed. It shares the caller's thread-local storage, so it makes only
+ * calls that do not fail, and nothing in it is instrumented.
+ */
+#include "base/clock.h"
+#include "base/futex.h"
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define DOUBT_NS INT64_C(50000000)
+#define STACK_BYTES ((size_t)64 * 1024)
+#define THREAD_FLAGS \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
+	 CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID)
+
+/* The kernel's struct robust_list_head. */
+struct list_head {
+	void *first;
+	long offset;
+	void *pending;
+};
+
+struct trial {
+	word32 lobby, word;
+	word32 over; /* the caller sleeps no more */
+	word32 alive; /* the thread's id; cleared and woken by the kernel when it has ended */
+	struct list_head head;
+};
+
+__attribute__((no_sanitize("address", "thread", "undefined"))) static int
+die(void *arg)
+{
+	struct trial *t = arg;
+	syscall(SYS_set_robust_list, &t->head, sizeof t->head);
+	while (syscall(SYS_futex, &t->lobby, FUTEX_CMP_REQUEUE, 0, 1L, &t->word, 0) == 0)
+		if (*(volatile uint32_t *)&t->over)
+			return 0;
+	return 0;
+}
+
+static void
+bury(struct trial *t)
+{
+	uint32_t id;
+	store_relaxed(&t->over, 1);
+	while ((id = load_acquire(&t->alive)) != 0)
+		futex_wait(&t->alive, id, CLOCK_NEVER);
+}
+
+static int
+try_on(char *stack)
+{
+	struct trial t = { .word = { FUTEX_DIED | FUTEX_SLEEPERS } };
+	t.head = (struct list_head){ &t.head.first, 0, &t.word };
+	if (clone(die, stack + STACK_BYTES, THREAD_FLAGS, &t, &t.alive, NULL, &t.alive) < 0)
+		return errno == EAGAIN || errno == ENOMEM ? -errno : 0;
+	int rc = futex_wait(&t.lobby, 0, clock_deadline(DOUBT_NS)) == 0;
+	if (rc == 0 && load_acquire(&t.alive))
+		rc = -EAGAIN;
+	bury(&t);
+	return rc;
+}
+
+/* A signal would bring a sleeper that was moved back to where it began. */
+int
+futex_death_wakes(void)
+{
+	sigset_t all, old;
+	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return -ENOMEM;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = try_on(stack);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	munmap(stack, STACK_BYTES);
+	return rc;
+}

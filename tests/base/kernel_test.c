@@ -1,0 +1,73 @@
+/* What the running kernel is found to offer, and what is found when it is forced off. */
+#include "base/kernel.h"
+#include "base/futex.h"
+#include "harness.h"
+#include <stdlib.h>
+#include <sys/utsname.h>
+
+static bool
+release_at_least(int major, int minor)
+{
+	struct utsname u;
+	int has_major, has_minor;
+	REQUIRE_EQ(uname(&u), 0);
+	REQUIRE_EQ(sscanf(u.release, "%d.%d", &has_major, &has_minor), 2);
+	return has_major > major || (has_major == major && has_minor >= minor);
+}
+
+/* A machine may be so busy that one try finds nothing. */
+static bool
+death_wakes(void)
+{
+	for (int i = 0; i < 10; i++)
+		if (futex_death_wakes() == 1)
+			return true;
+	return false;
+}
+
+Test(kernel, a_death_wakes_who_sleeps_on_the_pending_word)
+{
+	if (release_at_least(6, 2))
+		REQUIRE(death_wakes());
+}
+
+static int
+look_for_all(void *names)
+{
+	if (setenv("SHOAL_WITHOUT", names, 1))
+		return 100;
+	store_relaxed(&kernel_known_, 0);
+	return (int)kernel_features();
+}
+
+Test(kernel, each_feature_can_be_forced_off)
+{
+	static const struct {
+		char names[60];
+		uint32_t off;
+	} all[] = {
+		{ "waitv", KERNEL_WAITV },
+		{ "membarrier", KERNEL_MEMBARRIER },
+		{ "noexec", KERNEL_NOEXEC_SEAL },
+		{ "pending", KERNEL_PENDING_RULE },
+		{ "pidfd", KERNEL_PIDFD },
+		{ "uring", KERNEL_URING },
+		{ "uring,waitv", KERNEL_URING | KERNEL_WAITV },
+		{ "waitv,membarrier,noexec,pending,pidfd,uring", KERNEL_ALL },
+		{ "", 0 },
+		{ "wait,uringx,", 0 },
+	};
+	uint32_t has = kernel_features();
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		pid_t pid = child(look_for_all, (void *)(uintptr_t)all[i].names);
+		expect_child(pid, (int)(has & ~all[i].off), 5000);
+	}
+}
+
+Test(kernel, what_was_found_stays)
+{
+	uint32_t has = kernel_features();
+	REQUIRE_EQ(setenv("SHOAL_WITHOUT", "waitv,uring", 1), 0);
+	REQUIRE_EQ(kernel_features(), has);
+	REQUIRE_EQ(kernel_has(KERNEL_WAITV), (has & KERNEL_WAITV) != 0);
+}
