@@ -145,6 +145,12 @@ kernel_tid(void)
 	return (pid_t)syscall(SYS_gettid);
 }
 
+bool
+kernel_thread_ended(uint32_t tid)
+{
+	return syscall(SYS_tgkill, getpid(), tid, 0) < 0 && errno == ESRCH;
+}
+
 uint64_t
 kernel_pid_namespace(void)
 {

@@ -21,11 +21,11 @@ notice_raise(int fd)
 	eventfd_write(fd, 1);
 }
 
-void
+bool
 notice_clear(int fd)
 {
 	eventfd_t value;
-	eventfd_read(fd, &value);
+	return eventfd_read(fd, &value) == 0;
 }
 
 void

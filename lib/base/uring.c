@@ -1,8 +1,10 @@
 #include "base/uring.h"
 #include <errno.h>
-#include <string.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* The same numbers on all machines; older headers lack them, as they do the structs below. */
@@ -24,6 +26,7 @@
 #define POLL_READABLE 1
 #define ENTRIES 4u
 #define SIGNAL_BYTES 8
+#define STACK_BYTES ((size_t)64 * 1024)
 
 struct submission_offsets {
 	uint32_t head, tail, mask, count, flags, dropped, array, unused;
@@ -191,22 +194,46 @@ uring_enter(struct uring *r, bool quiet, uint32_t *told)
 	return rc;
 }
 
-int
-uring_probe(void)
+/* The word is not what is said: a kernel that knows futexes in a ring says so at once. */
+static int
+try_one(void *result)
 {
 	struct uring r;
 	word32 word = { 0 };
 	uint32_t told;
 	int rc = uring_open(&r, -1);
-	if (rc)
-		return rc;
-	uring_add_futex(&r, 0, &word, 1, true);
-	uint32_t head = load_relaxed(r.done_head);
-	rc = uring_enter(&r, false, &told);
-	const struct completion *first = (const void *)(r.rings + r.done_at);
-	/* The word is not what was said: a kernel that knows futexes in a ring says so at once. */
-	if (rc == 0 && (told != 1 || first[head & r.completion_mask].result != -EAGAIN))
-		rc = -ENOSYS;
-	uring_close(&r);
-	return rc;
+	if (rc == 0) {
+		const struct completion *first = (const void *)(r.rings + r.done_at);
+		uring_add_futex(&r, 0, &word, 1, true);
+		rc = uring_enter(&r, false, &told);
+		if (rc == 0 && (told != 1 || first->result != -EAGAIN))
+			rc = -ENOSYS;
+		uring_close(&r);
+	}
+	*(int *)result = rc;
+	return 0;
+}
+
+/*
+ * As posix_spawn does it: the caller stands still until the child, which nobody is told of, ends.
+ */
+int
+uring_probe(void)
+{
+	int result = -ENOSYS;
+	sigset_t all, old;
+	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return -ENOMEM;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid_t pid = clone(try_one, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK, &result);
+	if (pid < 0)
+		result = -errno;
+	else
+		waitpid(pid, NULL, __WALL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	munmap(stack, STACK_BYTES);
+	return result;
 }

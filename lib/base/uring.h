@@ -26,7 +26,10 @@ struct uring {
 	uint32_t done_at;
 };
 
-/* Whether this process may use one here: 0, or -errno. Makes one and sends a futex through it. */
+/*
+ * Whether this process may use one here: 0, or -errno. Makes one and sends a futex through it, in a
+ * child that shares this memory: the end of a ring interrupts the thread that made it.
+ */
 int uring_probe(void);
 
 /* 0 or -errno. The eventfd is its caller's. */

@@ -1,7 +1,9 @@
 /* The descriptors of a pipe's end: see poller.h. */
 #include "base/error.h"
+#include "base/kernel.h"
 #include "ring/pipe.h"
 #include "ring/poller.h"
+#include <unistd.h>
 
 /* The pipe whose end it is, or NULL where its memory is another one's by now. */
 static struct pipe *
@@ -16,6 +18,24 @@ pipe_at(shoal_arena *a, shoal_pipe_end *end, uint32_t *ring)
 	return *ring ? p : NULL;
 }
 
+/* A shared end whose users are all gone; nobody is told of one by one. */
+static bool
+users_gone(shoal_arena *a, const struct pipe *p, unsigned side)
+{
+	uint32_t ring = pipe_ring_bytes(a, (struct pipe *)(uintptr_t)p);
+	const word64 *row = pipe_users((struct pipe *)(uintptr_t)p, ring, a->members_max, side);
+	bool used = false;
+	for (uint32_t i = 0; ring && i < a->members_max; i++) {
+		uint64_t user = load_acquire(&row[i]);
+		if ((user & USER_STATE) != 1)
+			continue;
+		if (!process_gone(a, i, (uint32_t)(user >> 2)))
+			return false;
+		used = true;
+	}
+	return used;
+}
+
 /* Closed, or its owner may be dead: a call finds out which. */
 static bool
 is_over(shoal_arena *a, const struct pipe *p, unsigned side)
@@ -23,38 +43,76 @@ is_over(shoal_arena *a, const struct pipe *p, unsigned side)
 	uint64_t own = load_acquire(&p->end[side].owner), other = load_acquire(&p->end[!side].owner);
 	if ((own & (OWNER_CLOSED | OWNER_PEER_CLOSED)) || (other & OWNER_CLOSED))
 		return true;
+	if (other & OWNER_SHARED)
+		return users_gone(a, p, !side);
+	if (other & OWNER_GIVEN)
+		return kernel_process_ended((pid_t)(uint32_t)other,
+		                            load_relaxed(&p->end[!side].given_start));
 	uint32_t process = (uint32_t)(other >> 32) & 0xfff;
 	return (other & OWNER_OWNED) && process_gone(a, process, (uint32_t)other);
 }
 
-static bool
-readable(shoal_arena *a, void *object)
+/*
+ * Who is at the other end, so that its death is told; not of the users of a shared end. A gate
+ * tells when an end that was nobody's, or was given away, becomes somebody's.
+ */
+static enum poller_answer
+name_peer(shoal_arena *a, const shoal_pipe_end *end, struct poller_peer *peer)
+{
+	uint64_t owner = load_acquire(&end->owner);
+	uint32_t process = (uint32_t)(owner >> 32) & 0xfff;
+	if (owner & OWNER_SHARED || process >= a->members_max)
+		return POLLER_UNTOLD;
+	if (owner & OWNER_GIVEN) {
+		*peer = (struct poller_peer){ (pid_t)(uint32_t)owner, load_relaxed(&end->given_start) };
+	} else if (owner & OWNER_OWNED) {
+		const struct process_record *p = arena_process(a, process);
+		uint64_t word = load_acquire(&p->word);
+		if ((uint32_t)(word >> 32) != (uint32_t)owner)
+			return POLLER_UNTOLD;
+		*peer = (struct poller_peer){ (pid_t)(uint32_t)word, process_started(p, word) };
+	}
+	if (peer->pid == getpid())
+		*peer = (struct poller_peer){ 0 };
+	return peer->pid && !peer->started ? POLLER_UNTOLD : POLLER_TOLD;
+}
+
+static enum poller_answer
+readable(shoal_arena *a, void *object, struct poller_peer *peer)
 {
 	shoal_pipe_end *end = object;
 	uint32_t ring;
 	struct pipe *p = pipe_at(a, end, &ring);
 	struct pipe_message m;
 	if (!p)
-		return true;
+		return POLLER_READY;
 	unsigned from = !(end->side & 1);
 	uint64_t done = load_acquire(&p->way[from].done) & ~UINT64_C(7);
-	return way_look(pipe_ring(p, ring, from), ring - 1, done, &m) != 0 || is_over(a, p, !from);
+	if (way_look(pipe_ring(p, ring, from), ring - 1, done, &m) != 0 || is_over(a, p, !from))
+		return POLLER_READY;
+	return name_peer(a, &p->end[from], peer);
 }
 
-/* For what was refused last, or any short record. */
-static bool
-has_room(shoal_arena *a, void *object)
+/*
+ * For what was refused last, or any short record. The reader tells only now and then of the room
+ * that it makes.
+ */
+static enum poller_answer
+has_room(shoal_arena *a, void *object, struct poller_peer *unused)
 {
 	shoal_pipe_end *end = object;
 	uint32_t ring;
 	struct pipe *p = pipe_at(a, end, &ring);
 	word64 *word;
+	(void)unused;
 	if (!p)
-		return true;
+		return POLLER_READY;
 	struct pipe_way *w = &p->way[end->side & 1];
 	uint64_t used = load_acquire(&w->tail) - way_free(w, &word);
 	uint64_t wanted = load_relaxed(&w->wanted);
-	return used + (wanted ? wanted : LINE) <= ring || is_over(a, p, end->side & 1);
+	if (used + (wanted ? wanted : LINE) <= ring || is_over(a, p, end->side & 1))
+		return POLLER_READY;
+	return POLLER_UNTOLD;
 }
 
 static int
@@ -68,9 +126,10 @@ fd_of(shoal_pipe_end *end, bool room)
 	unsigned side = end->side & 1, needed = room ? SHOAL_RIGHT : SHOAL_LEFT;
 	if ((p->flags & SHOAL_PIPE_SIMPLEX) && side != needed)
 		return fail(-EPERM, "the left end of a SIMPLEX pipe receives, the right end sends");
-	if (room)
-		return poller_fd(a, &p->way[side].room.poll, has_room, end);
-	return poller_fd(a, &p->way[!side].data.poll, readable, end);
+	struct pipe_gates *gates = room ? &p->way[side].room : &p->way[!side].data;
+	struct poller_object o = { .arena = a, .gate = &gates->poll, .dying = { &gates->wait },
+		                   .look = room ? has_room : readable, .object = end };
+	return poller_fd(&o);
 }
 
 int

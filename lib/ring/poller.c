@@ -1,24 +1,26 @@
-#include "ring/poller.h"
+#include "ring/poller_ring.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/notice.h"
+#include "base/thread.h"
 #include "sync/gate.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Gates in one sleep; of more sources it learns when it looks. */
 #define WATCH_MAX 120u
 
 enum source_state { WAITING, SIGNALLED };
 
 struct source {
 	struct source *next;
-	shoal_arena *arena;
-	word32 *gate;
-	poller_ready_fn *ready;
-	void *object;
+	struct poller_object of;
 	int fd;
 	enum source_state state;
+	bool helped; /* the helper looks at it */
+	bool by_gate; /* and watches its gate, which no ring does */
+	struct poller_ring *rings;
 };
 
 word32 poller_sources;
@@ -27,6 +29,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct source *sources;
 static word32 kick; /* changes whenever the helper has to look at the list again */
 static bool running;
+static word32 generation; /* of the process in which the sources were made */
 
 static void
 kick_helper(void)
@@ -36,27 +39,43 @@ kick_helper(void)
 }
 
 static void
-look_at(struct source *s)
+signal(struct source *s)
 {
-	if (s->state != WAITING || !s->ready(s->arena, s->object))
-		return;
 	s->state = SIGNALLED;
 	notice_raise(s->fd);
 }
 
-/* The gates of those who wait: armed before the look, so that what comes after it is told. */
+static void
+look_at(struct source *s)
+{
+	struct poller_peer peer = { 0 };
+	if (s->of.look(s->of.arena, s->of.object, &peer) == POLLER_READY)
+		signal(s);
+}
+
+/*
+ * The gates of those who wait without a ring: armed before the look, so that what comes after it is
+ * told. One that is armed still when a slice has passed is not armed anew: another process may have
+ * done that since it was opened, which the next slice puts right.
+ */
 static unsigned
-watch_all(struct futex_watch *watch)
+watch_all(struct futex_watch *watch, bool slice_passed, bool *sliced)
 {
 	unsigned n = 0;
+	*sliced = false;
 	watch[n++] = (struct futex_watch){ &kick, load_relaxed(&kick) };
 	for (struct source *s = sources; s; s = s->next) {
+		word32 *gate = s->of.gate;
+		if (s->state != WAITING || !s->helped)
+			continue;
+		if (s->by_gate && !(slice_passed && load_acquire(gate) == GATE_ARMED))
+			gate_arm(gate, s->of.arena->flags & ARENA_MEMBARRIER);
+		look_at(s);
 		if (s->state != WAITING)
 			continue;
-		gate_arm(s->gate, s->arena->flags & ARENA_MEMBARRIER);
-		look_at(s);
-		if (s->state == WAITING && n < WATCH_MAX)
-			watch[n++] = (struct futex_watch){ s->gate, GATE_ARMED };
+		*sliced = true;
+		if (s->by_gate && n < WATCH_MAX)
+			watch[n++] = (struct futex_watch){ gate, GATE_ARMED };
 	}
 	return n;
 }
@@ -69,12 +88,13 @@ static void *
 help(void *unused)
 {
 	struct futex_watch watch[WATCH_MAX];
+	bool sliced, slice_passed = false;
 	for (;;) {
 		pthread_mutex_lock(&lock);
-		unsigned n = watch_all(watch);
+		unsigned n = watch_all(watch, slice_passed, &sliced);
 		pthread_mutex_unlock(&lock);
-		int64_t until = n > 1 ? clock_sooner(CLOCK_NEVER, FUTEX_SLICE_NS) : CLOCK_NEVER;
-		futex_wait_any(watch, n, until);
+		int64_t until = sliced ? clock_sooner(CLOCK_NEVER, FUTEX_SLICE_NS) : CLOCK_NEVER;
+		slice_passed = futex_wait_any(watch, n, until) == -ETIMEDOUT;
 	}
 	return unused;
 }
@@ -89,14 +109,40 @@ start_helper(void)
 	return rc;
 }
 
+/* Watched by a ring, or by the helper, unless it is ready. 0, or -errno: nobody watches. */
+static int
+begin_waiting(struct source *s)
+{
+	s->state = WAITING;
+	int answer = poller_ring_watch(&s->rings, &s->of, s->fd);
+	s->by_gate = answer < 0;
+	s->helped = answer < 0 || answer == POLLER_UNTOLD;
+	if (answer == POLLER_READY)
+		signal(s);
+	else if (s->by_gate)
+		look_at(s);
+	if (s->state != WAITING || !s->helped)
+		return 0;
+	int rc = start_helper();
+	kick_helper();
+	return rc;
+}
+
+static void
+let_go(struct source *s, void (*end_rings)(struct poller_ring **))
+{
+	end_rings(&s->rings);
+	notice_close(s->fd);
+	free(s);
+	fetch_add_relaxed(&poller_sources, UINT32_MAX);
+}
+
 static void
 drop(struct source **link)
 {
 	struct source *s = *link;
 	*link = s->next;
-	notice_close(s->fd);
-	free(s);
-	fetch_add_relaxed(&poller_sources, UINT32_MAX);
+	let_go(s, poller_ring_close_all);
 }
 
 static void
@@ -104,13 +150,15 @@ forget_arena(shoal_arena *a)
 {
 	pthread_mutex_lock(&lock);
 	for (struct source **link = &sources; *link;) {
-		if ((*link)->arena == a)
+		if ((*link)->of.arena == a)
 			drop(link);
 		else
 			link = &(*link)->next;
 	}
 	pthread_mutex_unlock(&lock);
 }
+
+/* ---- fork ---- */
 
 static void
 before_fork(void)
@@ -124,14 +172,36 @@ after_fork_parent(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* The eventfds are the parent's too: the child makes its own. */
+/* The descriptors are the parent's too: the child makes its own. */
+static void
+forget_all(void)
+{
+	while (sources) {
+		struct source *s = sources;
+		sources = s->next;
+		let_go(s, poller_ring_forget_all);
+	}
+	running = false;
+}
+
 static void
 after_fork_child(void)
 {
-	while (sources)
-		drop(&sources);
-	running = false;
+	forget_all();
 	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * The child of _Fork or a raw clone finds out at its first call; its parent may have held the lock.
+ */
+static void
+notice_fork(void)
+{
+	uint32_t now = thread_self() ? thread_generation() : 0, then = load_relaxed(&generation);
+	if (likely(then == now) || !cas32_acq_rel(&generation, then, now))
+		return;
+	pthread_mutex_init(&lock, NULL);
+	forget_all();
 }
 
 static void
@@ -141,24 +211,27 @@ begin(void)
 	arena_unmap_hook = forget_arena;
 }
 
+/* ---- what calls use ---- */
+
 static struct source *
 find(const word32 *gate)
 {
 	struct source *s = sources;
-	while (s && s->gate != gate)
+	while (s && s->of.gate != gate)
 		s = s->next;
 	return s;
 }
 
 static int
-add(shoal_arena *a, word32 *gate, poller_ready_fn *ready, void *object)
+add(const struct poller_object *o)
 {
 	struct source *s = malloc(sizeof *s);
 	if (!s)
 		return fail(-ENOMEM, "no memory for a descriptor of a queue or pipe");
-	*s = (struct source){ sources, a, gate, ready, object, notice_open(), WAITING };
-	int rc = s->fd < 0 ? s->fd : start_helper();
+	*s = (struct source){ .next = sources, .of = *o, .fd = notice_open() };
+	int rc = s->fd < 0 ? s->fd : begin_waiting(s);
 	if (rc < 0) {
+		poller_ring_close_all(&s->rings);
 		if (s->fd >= 0)
 			notice_close(s->fd);
 		free(s);
@@ -166,36 +239,34 @@ add(shoal_arena *a, word32 *gate, poller_ready_fn *ready, void *object)
 	}
 	sources = s;
 	fetch_add_relaxed(&poller_sources, 1);
-	look_at(s);
-	kick_helper();
 	return s->fd;
 }
 
 int
-poller_fd(shoal_arena *a, word32 *gate, poller_ready_fn *ready, void *object)
+poller_fd(const struct poller_object *o)
 {
-	if (a->readonly)
-		return fail(-EPERM, "arena '%s' is attached read-only", a->name);
+	if (o->arena->readonly)
+		return fail(-EPERM, "arena '%s' is attached read-only", o->arena->name);
+	notice_fork();
 	pthread_once(&once, begin);
 	pthread_mutex_lock(&lock);
-	struct source *s = find(gate);
-	int fd = s ? s->fd : add(a, gate, ready, object);
+	struct source *s = find(o->gate);
+	int fd = s ? s->fd : add(o);
 	pthread_mutex_unlock(&lock);
 	return fd;
 }
 
-/* Cleared first, looked at after: what comes in between raises it again. */
+/*
+ * Cleared first, looked at after: what comes in between raises it again. One that stays without a
+ * helper thread, since there can be none now, is left readable: its user comes again.
+ */
 void
 poller_rearm_slow(word32 *gate)
 {
+	notice_fork();
 	pthread_mutex_lock(&lock);
 	struct source *s = find(gate);
-	if (s && s->state == SIGNALLED) {
-		notice_clear(s->fd);
-		s->state = WAITING;
-		look_at(s);
-		if (s->state == WAITING)
-			kick_helper();
-	}
+	if (s && notice_clear(s->fd) && begin_waiting(s) < 0)
+		signal(s);
 	pthread_mutex_unlock(&lock);
 }

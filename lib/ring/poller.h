@@ -1,31 +1,56 @@
 /*
  * Descriptors that poll and epoll understand, for what is told by a gate.
  *
- * One helper thread of the process, made with the first descriptor and anew after fork, sleeps on
- * the poll gates of all sources; an eventfd per source becomes readable when the source is ready.
- * States of a source:
+ * Each source has an eventfd, which is readable when the source is ready. What raises it is an
+ * io_uring (poller_ring.h), for which nobody runs and nothing looks while all is idle; else one
+ * helper thread of the process, made when it is first needed and anew after fork, with no record in
+ * any arena and all signals blocked. States of a source:
  *
- *	WAITING    the helper watches its gate             -> SIGNALLED  by the helper, when it is ready
- *	SIGNALLED  its eventfd is readable, nobody watches -> WAITING by the call that met nothing
- *	           (poller_rearm)
+ *	WAITING    its ring, or the helper, watches it    -> SIGNALLED  by the helper, or by the call
+ *	           (or its ring has raised the eventfd)                 itself, when it is ready
+ *	SIGNALLED  its eventfd is readable                -> WAITING by a call that met nothing
+ *	                                                     (poller_rearm)
  *
- * A sender that is killed between its message and the wake leaves the gate unopened;
- * list_op_pending can pass on one wake only, and that is the takers'. So the helper looks again
- * every 5 ms while it watches anything. It has no record in any arena, and blocks all signals.
+ * The eventfd alone says whether a ring has told, so a call that meets nothing reads it, and leaves
+ * it unreadable with all watched again, or readable.
+ *
+ * A member that dies between its message and the wake leaves the poll gate unopened; its
+ * list_op_pending names the takers' gate. A ring watches that gate too, as one who is told of
+ * deaths only (FUTEX_FOR_DEATHS), so takers' wakes never go there. The kernel's wake at a death is
+ * one alone: when it goes to the ring, takers asleep beside it wait for the call that the eventfd
+ * asks for, at most GATE_SLICE_NS. The helper thread cannot watch the takers' gates so: it looks
+ * every 5 ms. So it does for sources with a ring where no word tells (POLLER_UNTOLD).
  */
 #ifndef RING_POLLER_H
 #define RING_POLLER_H
 
 #include "arena/arena.h"
 
-/*
- * Whether a call on the object would go on without waiting. Called by the helper, under the
- * poller's lock: it must not wait.
- */
-typedef bool poller_ready_fn(shoal_arena *, void *object);
+enum poller_answer {
+	POLLER_READY,  /* a call on the object would go on without waiting */
+	POLLER_TOLD,   /* not so; the gates and the end of the peer tell of all that can change it */
+	POLLER_UNTOLD, /* not so, and something else can change it: look every 5 ms */
+};
+
+/* A process whose end changes the answer; pid 0: none. */
+struct poller_peer {
+	pid_t pid;
+	uint64_t started; /* kernel_start_time */
+};
+
+/* Called under the poller's lock: it must not wait. `peer` is all zero, to be filled. */
+typedef enum poller_answer poller_look_fn(shoal_arena *, void *object, struct poller_peer *peer);
+
+struct poller_object {
+	shoal_arena *arena;
+	word32 *gate;     /* of those who poll */
+	word32 *dying[2]; /* what list_op_pending names in calls on the object; NULL: nothing more */
+	poller_look_fn *look;
+	void *object;
+};
 
 /* The descriptor for this gate, made if needed. -EMFILE, -ENOMEM, -EAGAIN (no thread). */
-int poller_fd(shoal_arena *a, word32 *gate, poller_ready_fn *ready, void *object);
+int poller_fd(const struct poller_object *o);
 
 /* A call met nothing at this gate: its descriptor is unreadable until there is something again. */
 void poller_rearm_slow(word32 *gate);

@@ -10,35 +10,64 @@ mendable(const shoal_arena *a, uint64_t word)
 	return slot_owner(word) && member_state(a, slot_owner(word)) != MEMBER_ALIVE;
 }
 
+/* What it had borrowed comes back by its recovery, which a get does, unless somebody is at it. */
 static bool
-readable(shoal_arena *a, void *object)
+dead_to_recover(const shoal_arena *a)
+{
+	uint32_t high = load_acquire(&a->header->members_high);
+	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
+		const struct member *m = arena_member(a, i);
+		if (load_acquire(&m->life.word) & FUTEX_DIED &&
+		    !(load_relaxed(&m->recovering.word) & FUTEX_TID))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Under REDELIVER a borrower's death gives its message back, and at the end of a closed queue the
+ * last getter makes room for it: no gate tells of these.
+ */
+static enum poller_answer
+readable(shoal_arena *a, void *object, struct poller_peer *unused)
 {
 	const shoal_queue *q = object;
 	uint64_t place = load_relaxed(&q->head), word;
-	uint32_t seen;
-	if (queue_has_back(q, &seen) || load_relaxed(&q->closing) == QUEUE_DESTROYED)
-		return true;
+	uint32_t seen, closing = load_relaxed(&q->closing);
+	bool redeliver = q->flags & SHOAL_QUEUE_REDELIVER;
+	(void)unused;
+	if (queue_has_back(q, &seen) || closing == QUEUE_DESTROYED)
+		return POLLER_READY;
 	if (walk_get(q, &place, &word) != WALK_WAIT || mendable(a, word))
-		return true;
-	return load_relaxed(&q->closing) && group_or_slot_empty(word);
+		return POLLER_READY;
+	if (closing && group_or_slot_empty(word))
+		return POLLER_READY;
+	if (redeliver && dead_to_recover(a))
+		return POLLER_READY;
+	return closing || redeliver ? POLLER_UNTOLD : POLLER_TOLD;
 }
 
-static bool
-has_room(shoal_arena *a, void *object)
+/* A borrower that dies makes room, and no gate tells of it. */
+static enum poller_answer
+has_room(shoal_arena *a, void *object, struct poller_peer *unused)
 {
 	const shoal_queue *q = object;
 	uint64_t place = load_relaxed(&q->tail), word;
-	return load_relaxed(&q->closing) || walk_put(q, &place, &word) != WALK_WAIT ||
-	       mendable(a, word);
+	(void)unused;
+	if (load_relaxed(&q->closing) || walk_put(q, &place, &word) != WALK_WAIT || mendable(a, word))
+		return POLLER_READY;
+	return POLLER_UNTOLD;
 }
 
 static int
-fd_of(shoal_queue *q, struct gates *gates, poller_ready_fn *ready)
+fd_of(shoal_queue *q, struct gates *gates, poller_look_fn *look)
 {
 	shoal_arena *a = arena_of(q);
 	if (!a)
 		return fail(-EINVAL, "%p is no queue of a mapped arena", (void *)q);
-	return poller_fd(a, &gates->poll, ready, q);
+	struct poller_object o = { .arena = a, .gate = &gates->poll, .look = look, .object = q,
+		                   .dying = { &q->get.wait, &q->put.wait } };
+	return poller_fd(&o);
 }
 
 int
