@@ -388,7 +388,7 @@ Test(queue_fd, many_threads_poll_one)
 		REQUIRE_EQ(pthread_create(&thread[i], NULL, poll_and_take, &c), 0);
 	for (uint32_t i = 0; i < MESSAGES; i++) {
 		put_text(c.w.queue, "one");
-		for (int64_t end = now_ns() + 500000000; load_relaxed(&c.taken) <= i;)
+		for (int64_t end = now_ns() + INT64_C(5000000000); load_relaxed(&c.taken) <= i;)
 			REQUIRE(now_ns() < end);
 	}
 	store_relaxed(&c.stop, 1);
