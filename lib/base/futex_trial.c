@@ -14,6 +14,7 @@
 #include "base/futex.h"
 #include <errno.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -51,6 +52,38 @@ die(void *arg)
 	return 0;
 }
 
+#if defined(__SANITIZE_THREAD__)
+/* ThreadSanitizer must know each thread. */
+static pthread_t thread;
+
+static void *
+die_known(void *arg)
+{
+	die(arg);
+	return NULL;
+}
+
+static int
+launch(struct trial *t, char *stack)
+{
+	(void)stack;
+	return -pthread_create(&thread, NULL, die_known, t);
+}
+
+static void
+bury(struct trial *t)
+{
+	store_relaxed(&t->over, 1);
+	pthread_join(thread, NULL);
+}
+#else
+static int
+launch(struct trial *t, char *stack)
+{
+	char *top = stack + STACK_BYTES;
+	return clone(die, top, THREAD_FLAGS, t, &t->alive, NULL, &t->alive) < 0 ? -errno : 0;
+}
+
 static void
 bury(struct trial *t)
 {
@@ -59,15 +92,17 @@ bury(struct trial *t)
 	while ((id = load_acquire(&t->alive)) != 0)
 		futex_wait(&t->alive, id, CLOCK_NEVER);
 }
+#endif
 
 static int
 try_on(char *stack)
 {
 	struct trial t = { .word = { FUTEX_DIED | FUTEX_SLEEPERS } };
 	t.head = (struct list_head){ &t.head.first, 0, &t.word };
-	if (clone(die, stack + STACK_BYTES, THREAD_FLAGS, &t, &t.alive, NULL, &t.alive) < 0)
-		return errno == EAGAIN || errno == ENOMEM ? -errno : 0;
-	int rc = futex_wait(&t.lobby, 0, clock_deadline(DOUBT_NS)) == 0;
+	int rc = launch(&t, stack);
+	if (rc)
+		return rc == -EAGAIN || rc == -ENOMEM ? rc : 0;
+	rc = futex_wait(&t.lobby, 0, clock_deadline(DOUBT_NS)) == 0;
 	if (rc == 0 && load_acquire(&t.alive))
 		rc = -EAGAIN;
 	bury(&t);

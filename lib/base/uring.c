@@ -214,6 +214,16 @@ try_one(void *result)
 	return 0;
 }
 
+#if defined(__SANITIZE_THREAD__)
+/* ThreadSanitizer takes two processes in one memory for one: there the caller tries it itself. */
+int
+uring_probe(void)
+{
+	int result;
+	try_one(&result);
+	return result;
+}
+#else
 /*
  * As posix_spawn does it: the caller stands still until the child, which nobody is told of, ends.
  */
@@ -237,3 +247,4 @@ uring_probe(void)
 	munmap(stack, STACK_BYTES);
 	return result;
 }
+#endif

@@ -39,7 +39,7 @@ kick_helper(void)
 }
 
 static void
-signal(struct source *s)
+tell(struct source *s)
 {
 	s->state = SIGNALLED;
 	notice_raise(s->fd);
@@ -50,7 +50,7 @@ look_at(struct source *s)
 {
 	struct poller_peer peer = { 0 };
 	if (s->of.look(s->of.arena, s->of.object, &peer) == POLLER_READY)
-		signal(s);
+		tell(s);
 }
 
 /*
@@ -118,7 +118,7 @@ begin_waiting(struct source *s)
 	s->by_gate = answer < 0;
 	s->helped = answer < 0 || answer == POLLER_UNTOLD;
 	if (answer == POLLER_READY)
-		signal(s);
+		tell(s);
 	else if (s->by_gate)
 		look_at(s);
 	if (s->state != WAITING || !s->helped)
@@ -267,6 +267,6 @@ poller_rearm_slow(word32 *gate)
 	pthread_mutex_lock(&lock);
 	struct source *s = find(gate);
 	if (s && notice_clear(s->fd) && begin_waiting(s) < 0)
-		signal(s);
+		tell(s);
 	pthread_mutex_unlock(&lock);
 }
