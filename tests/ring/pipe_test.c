@@ -40,6 +40,27 @@ Test(pipe, every_length_arrives_whole)
 	world_end(w);
 }
 
+/*
+ * Whatever was received before, by whichever way, an empty pipe gives nothing; and so at every
+ * place of the ring, its end among them.
+ */
+Test(pipe, an_empty_pipe_gives_nothing_after_any_length)
+{
+	static const size_t lengths[] = { 8, 65, 8, 8, 0, 700, 64, 8, 1, 2000, 8 };
+	struct world w = world_make(4096, 0);
+	char out[2000], in[2000];
+	for (unsigned i = 0; i < 3000; i++) {
+		size_t n = lengths[i % (sizeof lengths / sizeof *lengths)];
+		memset(out, (int)i, n);
+		REQUIRE_EQ(shoal_pipe_send(w.left, out, n, 0), 0);
+		REQUIRE_EQ(shoal_pipe_recv(w.right, in, sizeof in, 0), (ssize_t)n);
+		REQUIRE_EQ(memcmp(out, in, n), 0);
+		REQUIRE_EQ(shoal_pipe_recv(w.right, in, sizeof in, 0), -EAGAIN);
+		REQUIRE_EQ(shoal_pipe_recv(w.right, in, 8, 0), -EAGAIN);
+	}
+	world_end(w);
+}
+
 /* Several are under way at each wrap, of lengths that end everywhere in the ring. */
 Test(pipe, records_wrap_wherever_the_ring_ends)
 {
