@@ -67,6 +67,18 @@ cpu_string_bytes(const unsigned char *code)
 #endif
 }
 
+enum { CODE_BYTES = 8 };
+
+static inline bool
+cpu_is_system_call(const unsigned char *code)
+{
+#if defined(__x86_64__)
+	return code[0] == 0x0f && code[1] == 0x05;
+#else
+	return code[0] == 0x01 && (code[1] & 0x1f) == 0 && code[3] == 0xd4;
+#endif
+}
+
 /*
  * Past the breakpoint that a process ran into itself; where the processor stops before it, this
  * steps over.

@@ -8,7 +8,7 @@
 /*
  * Of longer operations the ordinary run takes only the instructions after which something differs.
  */
-enum { LONG = 1500, SOME = 4, DEAR = 200 };
+enum { SOME = 4, DEAR = 200 };
 
 /* A process killed while it slept in a call that nobody ended left no more than that call began. */
 void
@@ -17,7 +17,7 @@ phase_kill(struct run *r)
 	for (size_t n = 0; n < r->trace.count; n += r->stride) {
 		struct place at = { .phase = "kill", .trace = &r->trace, .n = n };
 		struct state *state;
-		if (r->trace.count > LONG && !run_takes(r, &r->trace, n))
+		if (!run_takes(r, &r->trace, n))
 			continue;
 		if (!run_kill(r, n)) {
 			report_violation(&r->tally, &at, "the victim does not start");
@@ -89,9 +89,8 @@ sleeper_trace(struct run *r, struct trace *t)
 			trace_record(t, r->w, &r->act);
 		else
 			*t = (struct trace){ 0 };
-		memory_drop(memory_copy());
 		people_kill(&sleeper);
-		bool same = i > 1 && asleep && trace_same(t, &last);
+		bool same = asleep && run_trace_good(t, &last);
 		trace_drop(&last);
 		if (!asleep || same)
 			return asleep;

@@ -1,5 +1,6 @@
 #include "memory.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ struct region {
 	int fd;
 	unsigned char **base; /* a page's bytes, NULL: all zero */
 	uint32_t **skip;      /* a page's words to leave out, one bit each */
-	unsigned char *hot;
+	unsigned char *hot; /* a victim had it mapped */
 };
 
 struct image_page {
@@ -134,7 +135,6 @@ page_rewind(size_t region, size_t page, void *arg)
 	(void)arg;
 	if (memcmp(page_at(region, page), page_base(region, page), PAGE) == 0)
 		return;
-	regions[region].hot[page] = 1;
 	memcpy(page_at(region, page), page_base(region, page), PAGE);
 }
 
@@ -152,7 +152,6 @@ page_count(size_t region, size_t page, void *arg)
 	size_t *count = arg;
 	if (memcmp(page_at(region, page), page_base(region, page), PAGE) == 0)
 		return;
-	regions[region].hot[page] = 1;
 	++*count;
 }
 
@@ -225,8 +224,9 @@ memory_names_clear(void)
 static uint32_t
 word_named(uint32_t word, const pid_t *name)
 {
-	for (uint32_t who = 0; who < STEP_WHOS; who++) {
-		if (name[who] && (word & 0x3fffffffu) == (uint32_t)name[who])
+	uint32_t id = word & 0x3fffffffu;
+	for (uint32_t who = 0; id && who < STEP_WHOS; who++) {
+		if (id == (uint32_t)name[who])
 			return (word & 0xc0000000u) | 0x3fff0000u | who;
 	}
 	return word;
@@ -287,52 +287,196 @@ memory_learn(const struct memory_image *one, const struct memory_image *other)
 }
 
 static uint64_t
+mix(uint64_t where, uint64_t word)
+{
+	uint64_t h = (where + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ word;
+	h = (h ^ (h >> 32)) * UINT64_C(0xff51afd7ed558ccd);
+	h = (h ^ (h >> 29)) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return h ^ (h >> 32);
+}
+
+static uint64_t
 bytes_hash(uint64_t seed, const void *bytes, size_t length)
 {
-	uint64_t h = seed * UINT64_C(0x9e3779b97f4a7c15) + length;
 	const unsigned char *at = bytes;
+	uint64_t sum = 0;
 	for (size_t i = 0; i + 8 <= length; i += 8) {
 		uint64_t word;
 		memcpy(&word, at + i, 8);
-		h = (h ^ word) * UINT64_C(0xff51afd7ed558ccd);
-		h ^= h >> 32;
+		if (word)
+			sum += mix(seed << 32 | i, word);
 	}
-	return h;
+	return sum;
 }
 
-struct hashing {
-	bool hot;
-	uint64_t sum;
-};
+/* Two words as memory_plain shows them. */
+static uint64_t
+pair_plain(const uint32_t *skip, size_t i, const unsigned char *bytes)
+{
+	uint32_t pair[2];
+	memcpy(pair, bytes + i * 4, sizeof pair);
+	for (size_t k = 0; k < 2; k++) {
+		if (skip && (skip[(i + k) / 32] >> ((i + k) % 32) & 1))
+			pair[k] = 0;
+		else
+			pair[k] = word_named(pair[k], names);
+	}
+	return (uint64_t)pair[1] << 32 | pair[0];
+}
 
-/* A page adds by how much it differs from the base, so an untouched one adds nothing. */
+/* How much a page differs from the base: a sum over the words that do, so 0 if none does. */
+static uint64_t
+page_sum(size_t region, size_t page, const unsigned char *now)
+{
+	const unsigned char *base = page_base(region, page);
+	const uint32_t *skip = regions[region].skip[page];
+	uint64_t where = (page * REGIONS + region + 1) << 32, sum = 0;
+	if (memcmp(now, base, PAGE) == 0)
+		return 0;
+	for (size_t i = 0; i < WORDS; i += 2) {
+		if (memcmp(now + i * 4, base + i * 4, 8) == 0)
+			continue;
+		sum += mix(where + i, pair_plain(skip, i, now));
+		sum -= mix(where + i, pair_plain(skip, i, base));
+	}
+	return sum;
+}
+
 static void
 page_hash(size_t region, size_t page, void *arg)
 {
-	struct hashing *h = arg;
-	if (h->hot && !regions[region].hot[page])
-		return;
-	const unsigned char *now = page_at(region, page), *base = page_base(region, page);
-	if (memcmp(now, base, PAGE) == 0)
-		return;
-	uint32_t plain[WORDS];
-	uint64_t seed = page * REGIONS + region + 1;
-	page_plain(region, page, now, names, plain);
-	h->sum += bytes_hash(seed, plain, PAGE);
-	page_plain(region, page, base, names, plain);
-	h->sum -= bytes_hash(seed, plain, PAGE);
+	*(uint64_t *)arg += page_sum(region, page, page_at(region, page));
+}
+
+static uint64_t
+world_hash(void)
+{
+	uint64_t sum = 0;
+	for (uint64_t who = STEP_VICTIM; who <= STEP_SECOND; who++) {
+		sum += bytes_hash(101 + who, &world->part[who], sizeof world->part[who]);
+		sum += bytes_hash(201 + who, &world->log[who], sizeof world->log[who]);
+	}
+	return sum;
 }
 
 uint64_t
-memory_hash(bool hot)
+memory_hash(void)
 {
-	struct hashing h = { .hot = hot };
-	memory_each(page_hash, &h);
-	for (uint64_t who = STEP_VICTIM; who <= STEP_SECOND; who++) {
-		h.sum += bytes_hash(101 + who, &world->part[who], sizeof world->part[who]);
-		h.sum += bytes_hash(201 + who, &world->log[who], sizeof world->log[who]);
+	uint64_t sum = world_hash();
+	memory_each(page_hash, &sum);
+	return sum;
+}
+
+/* ---- step by step ---- */
+
+/* A page that may change, and what it was at the step before. */
+struct shadow {
+	const unsigned char *now;
+	size_t region, page;
+	uint64_t sum;
+	unsigned char was[PAGE];
+};
+
+static struct shadow *shadows;
+static size_t shadow_count, shadow_room;
+static uint64_t shadow_sum;
+static struct {
+	struct step_part part[2];
+	struct step_log log[2];
+	uint64_t sum;
+} world_was;
+
+static void
+shadow_add(size_t region, size_t page)
+{
+	if (shadow_count == shadow_room) {
+		size_t room = shadow_room ? shadow_room * 2 : 64;
+		struct shadow *more = mmap(NULL, room * sizeof *more, PROT_READ | PROT_WRITE,
+		                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (more == MAP_FAILED || madvise(more, room * sizeof *more, MADV_DONTFORK) != 0)
+			abort();
+		if (shadows) {
+			memcpy(more, shadows, shadow_count * sizeof *more);
+			munmap(shadows, shadow_room * sizeof *more);
+		}
+		shadows = more;
+		shadow_room = room;
 	}
-	return h.sum;
+	struct shadow *s = &shadows[shadow_count++];
+	s->now = page_at(region, page);
+	s->region = region;
+	s->page = page;
+	memcpy(s->was, s->now, PAGE);
+	s->sum = page_sum(region, page, s->was);
+	shadow_sum += s->sum;
+}
+
+static void
+world_note(void)
+{
+	memcpy(world_was.part, &world->part[STEP_VICTIM], sizeof world_was.part);
+	memcpy(world_was.log, &world->log[STEP_VICTIM], sizeof world_was.log);
+	world_was.sum = world_hash();
+}
+
+void
+memory_follow(void)
+{
+	shadow_count = 0;
+	shadow_sum = 0;
+	for (size_t i = 0; i < region_count; i++) {
+		for (size_t p = 0; p < regions[i].pages; p++) {
+			if (regions[i].hot[p])
+				shadow_add(i, p);
+		}
+	}
+	world_note();
+}
+
+uint64_t
+memory_next(void)
+{
+	for (size_t i = 0; i < shadow_count; i++) {
+		struct shadow *s = &shadows[i];
+		if (memcmp(s->was, s->now, PAGE) == 0)
+			continue;
+		memcpy(s->was, s->now, PAGE);
+		shadow_sum -= s->sum;
+		s->sum = page_sum(s->region, s->page, s->was);
+		shadow_sum += s->sum;
+	}
+	if (memcmp(world_was.part, &world->part[STEP_VICTIM], sizeof world_was.part) != 0 ||
+	    memcmp(world_was.log, &world->log[STEP_VICTIM], sizeof world_was.log) != 0)
+		world_note();
+	return shadow_sum + world_was.sum;
+}
+
+bool
+memory_touched(pid_t tid)
+{
+	char path[64];
+	bool more = false;
+	snprintf(path, sizeof path, "/proc/%d/pagemap", (int)tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		abort();
+	for (size_t i = 0; i < region_count; i++) {
+		struct region *r = &regions[i];
+		uint64_t entry[512];
+		for (size_t p = 0; p < r->pages; p++) {
+			size_t n = r->pages - p / 512 * 512;
+			off_t at = (off_t)(((uintptr_t)r->at / PAGE + p) * sizeof entry[0]);
+			if (p % 512 == 0 &&
+			    pread(fd, entry, (n < 512 ? n : 512) * sizeof entry[0], at) <= 0)
+				break;
+			if (!(entry[p % 512] >> 63) || r->hot[p])
+				continue;
+			r->hot[p] = 1;
+			more = true;
+		}
+	}
+	close(fd);
+	return more;
 }
 
 size_t

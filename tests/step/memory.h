@@ -27,8 +27,16 @@ void memory_name(enum step_who who, pid_t tid);
 void memory_names_clear(void);
 /* Both are what the same steps left: words that differ are left out from now on. */
 void memory_learn(const struct memory_image *one, const struct memory_image *other);
-/* hot: look only at pages that some run changed. */
-uint64_t memory_hash(bool hot);
+uint64_t memory_hash(void);
+
+/*
+ * The same hash after each of a process's steps, of the pages alone that watched processes ever
+ * had mapped: those that one of them can have written.
+ */
+void memory_follow(void);
+uint64_t memory_next(void);
+/* Takes note of what a process has mapped: true if that is more than was known. */
+bool memory_touched(pid_t tid);
 size_t memory_bytes(void);
 
 #endif

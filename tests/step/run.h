@@ -32,10 +32,8 @@ void run_rewind(struct run *r, const struct memory_image *image);
  * another way. false: it did not start.
  */
 bool run_kill(struct run *r, size_t n);
-/*
- * Records until two runs in a row take the same way. The first ones tell which memory is written at
- * all.
- */
+/* Records until two runs in a row take the same way; a long one once. */
+bool run_trace_good(const struct trace *t, const struct trace *last);
 void run_trace_act(struct run *r, const struct act *act, struct trace *t);
 /* The state that is there: true if it is new. */
 bool run_state(struct run *r, size_t n, struct state **out);

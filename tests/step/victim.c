@@ -17,8 +17,8 @@
 
 enum moved { MOVED, MOVED_ASLEEP, MOVED_END, MOVED_SIGNAL, MOVED_STUCK };
 
-/* So far back a point is looked up; later ones are reached by stepping. */
-enum { FIRST_MAX = 30000 };
+/* Room for every address that a case's traces come by. */
+enum { KNOWN_MAX = 1 << 16 };
 static const int64_t STUCK_NS = 3000000000;
 
 /* ---- in the victim ---- */
@@ -177,6 +177,9 @@ victim_start(struct victim *v, struct step_world *w, const struct act *act)
 	ptrace(PTRACE_SETOPTIONS, v->tid, NULL, (void *)(long)PTRACE_O_EXITKILL);
 	cpu_pass_trap(v->tid);
 	memory_name(act->who, v->tid);
+	size_t length = 0;
+	if (syscall(SYS_get_robust_list, v->tid, &v->robust, &length) != 0)
+		v->robust = NULL;
 	return true;
 }
 
@@ -261,54 +264,65 @@ victim_run(struct victim *v, uint64_t pc)
 
 /* The thread's robust list is its own memory, but the kernel reads it when it dies. */
 static uint64_t
-robust_hash(pid_t tid)
+robust_hash(const struct victim *v)
 {
 	struct {
 		void *first;
 		long offset;
 		void *pending;
 	} head = { 0 };
-	void *at = NULL;
-	size_t length = 0;
-	if (syscall(SYS_get_robust_list, tid, &at, &length) != 0)
-		return 0;
-	struct iovec here = { &head, sizeof head }, there = { at, sizeof head };
-	if (process_vm_readv(tid, &here, 1, &there, 1, 0) != (ssize_t)sizeof head)
+	struct iovec here = { &head, sizeof head }, there = { v->robust, sizeof head };
+	if (!v->robust || process_vm_readv(v->tid, &here, 1, &there, 1, 0) != (ssize_t)sizeof head)
 		return 0;
 	return (uintptr_t)head.first * UINT64_C(0x9e3779b97f4a7c15) ^
 	       (uintptr_t)head.pending * UINT64_C(31);
 }
 
-static bool
-is_system_call(pid_t tid, uint64_t pc)
+/*
+ * What stands at an address, as the driver has it: the victim is its fork, and in the victim a
+ * breakpoint may lie there.
+ */
+static void
+code_read(uint64_t pc, unsigned char *code)
 {
-	errno = 0;
-	long code = ptrace(PTRACE_PEEKTEXT, tid, (void *)pc, NULL);
-#if defined(__x86_64__)
-	return errno == 0 && (code & 0xffff) == 0x050f;
-#else
-	return errno == 0 && (code & 0xffe0001f) == 0xd4000001;
-#endif
+	struct iovec here = { code, CODE_BYTES }, there = { (void *)pc, CODE_BYTES };
+	memset(code, 0, CODE_BYTES);
+	process_vm_readv(getpid(), &here, 1, &there, 1, 0);
 }
 
-static uint32_t
-pc_times(const struct trace *t, uint64_t pc)
+/* What the tracer wants to know of an instruction, and how often the trace came by it. */
+struct known {
+	uint64_t pc;
+	uint32_t times;
+	uint32_t round; /* the trace that `times` counts */
+	uint32_t string_bytes;
+	bool system_call;
+};
+
+static struct known *known;
+static uint32_t known_round;
+
+static struct known *
+known_at(uint64_t pc)
 {
-	for (size_t i = t->count; i > 0; i--) {
-		if (t->point[i - 1].pc == pc)
-			return t->point[i - 1].nth + 1;
+	if (!known)
+		known = calloc(KNOWN_MAX, sizeof *known);
+	size_t i = (size_t)(pc * UINT64_C(0x9e3779b97f4a7c15) >> 40) % KNOWN_MAX;
+	while (known[i].pc && known[i].pc != pc)
+		i = (i + 1) % KNOWN_MAX;
+	struct known *k = &known[i];
+	if (!k->pc) {
+		unsigned char code[CODE_BYTES];
+		code_read(pc, code);
+		*k = (struct known){ .pc = pc,
+			             .string_bytes = cpu_string_bytes(code),
+			             .system_call = cpu_is_system_call(code) };
 	}
-	return 0;
-}
-
-/* Behind a string instruction, of which the victim has done a round or more. */
-static uint64_t
-string_end(pid_t tid, uint64_t pc)
-{
-	errno = 0;
-	long code = ptrace(PTRACE_PEEKTEXT, tid, (void *)pc, NULL);
-	unsigned bytes = errno ? 0 : cpu_string_bytes((const unsigned char *)&code);
-	return bytes ? pc + bytes : 0;
+	if (k->round != known_round) {
+		k->round = known_round;
+		k->times = 0;
+	}
+	return k;
 }
 
 static struct point *
@@ -318,13 +332,21 @@ trace_add(struct trace *t, const struct victim *v, bool system_call)
 		t->room = t->room ? t->room * 2 : 512;
 		t->point = realloc(t->point, t->room * sizeof *t->point);
 	}
-	struct point p = { .pc = cpu_pc(v->tid), .hash = memory_hash(true) + robust_hash(v->tid) };
+	struct point p = { .pc = cpu_pc(v->tid), .hash = memory_next() + robust_hash(v) };
 	const struct point *last = t->count ? &t->point[t->count - 1] : NULL;
-	p.again = last && last->pc == p.pc && string_end(v->tid, p.pc);
-	p.nth = t->count < FIRST_MAX ? pc_times(t, p.pc) : UINT32_MAX / 2;
+	struct known *k = known_at(p.pc);
+	p.again = last && last->pc == p.pc && k->string_bytes;
+	p.nth = k->times++;
 	p.write = system_call || !last || last->hash != p.hash;
 	t->point[t->count++] = p;
 	return &t->point[t->count - 1];
+}
+
+/* Behind a string instruction, of which the victim has done a round or more. */
+static uint64_t
+string_end(uint64_t pc)
+{
+	return pc + known_at(pc)->string_bytes;
 }
 
 static void
@@ -352,10 +374,12 @@ void
 trace_follow(struct trace *t, struct victim *v)
 {
 	*t = (struct trace){ 0 };
+	known_round++;
+	memory_follow();
 	struct point *p = trace_add(t, v, false);
 	enum moved moved = MOVED;
 	while (!is_done(v) && t->count < TRACE_MAX) {
-		bool system_call = is_system_call(v->tid, p->pc);
+		bool system_call = known_at(p->pc)->system_call;
 		moved = victim_go(v, PTRACE_SINGLESTEP);
 		if (moved == MOVED_ASLEEP) {
 			p->asleep = true;
@@ -365,10 +389,11 @@ trace_follow(struct trace *t, struct victim *v)
 		if (moved != MOVED)
 			break;
 		p = trace_add(t, v, system_call);
-		if (p->again && victim_run(v, string_end(v->tid, p->pc)))
+		if (p->again && victim_run(v, string_end(p->pc)))
 			p = trace_add(t, v, false);
 	}
 	trace_end(t, v, moved);
+	t->touched = memory_touched(v->pid);
 	victim_kill(v);
 }
 
@@ -381,6 +406,21 @@ trace_record(struct trace *t, struct step_world *w, const struct act *act)
 		return;
 	}
 	*t = (struct trace){ .crashed = true, .signal = v.signal };
+	victim_kill(&v);
+}
+
+void
+trace_warm(struct step_world *w, const struct act *act)
+{
+	struct victim v;
+	if (victim_start(&v, w, act)) {
+		enum moved moved = victim_go(&v, PTRACE_CONT);
+		while (moved == MOVED_ASLEEP && !is_done(&v)) {
+			victim_wake(&v);
+			moved = victim_wait(&v, true);
+		}
+		memory_touched(v.pid);
+	}
 	victim_kill(&v);
 }
 

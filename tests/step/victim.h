@@ -24,6 +24,7 @@ struct victim {
 	bool moving; /* a step is under way: it sleeps in the kernel */
 	bool ended;
 	int signal;  /* that killed it, or that it stopped with */
+	void *robust; /* the head of its robust list, in its memory */
 };
 
 struct point {
@@ -42,6 +43,7 @@ struct trace {
 	bool finished; /* the operation returned */
 	bool crashed;
 	bool stuck;    /* it sleeps, and nobody wakes it */
+	bool touched;  /* it came by memory that was not looked at before: a next one sees more */
 	int signal;
 	unsigned long drifts; /* later runs that took another way */
 };
@@ -63,6 +65,8 @@ void victim_kill(struct victim *v);
  */
 bool victim_finish(struct victim *v);
 
+/* An unwatched run, which tells what memory the operation comes by. */
+void trace_warm(struct step_world *w, const struct act *act);
 void trace_record(struct trace *t, struct step_world *w, const struct act *act);
 /* The same with a victim that stands at its start; it is killed at the end. */
 void trace_follow(struct trace *t, struct victim *v);
