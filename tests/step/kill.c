@@ -10,29 +10,51 @@
  */
 enum { SOME = 4, DEAR = 200 };
 
+/* Where what a kill left is not all in watched memory, it is checked in its place. */
+static bool
+kill_unwatched(struct run *r, struct place *at)
+{
+	run_check(r, at, NULL, false);
+	if (!r->of->crowd || !run_kill(r, at->n))
+		return !r->of->crowd;
+	at->phase = "kill, two survivors";
+	run_check(r, at, NULL, true);
+	return true;
+}
+
+static bool
+kill_at(struct run *r, struct place *at)
+{
+	struct state *state;
+	if (!run_kill(r, at->n))
+		return false;
+	if (r->of->unwatched)
+		return kill_unwatched(r, at);
+	bool new = run_state(r, at->n, &state);
+	if (r->full && !new)
+		run_check(r, at, NULL, false);
+	if (!new)
+		return true;
+	struct memory_image *image = state->image;
+	run_check(r, at, image, false);
+	at->phase = "kill, two survivors";
+	if (r->of->crowd)
+		run_check(r, at, image, true);
+	return true;
+}
+
 /* A process killed while it slept in a call that nobody ended left no more than that call began. */
 void
 phase_kill(struct run *r)
 {
 	for (size_t n = 0; n < r->trace.count; n += r->stride) {
 		struct place at = { .phase = "kill", .trace = &r->trace, .n = n };
-		struct state *state;
 		if (!run_takes(r, &r->trace, n))
 			continue;
-		if (!run_kill(r, n)) {
-			report_violation(&r->tally, &at, "the victim does not start");
-			return;
-		}
-		bool new = run_state(r, n, &state);
-		if (r->full && !new)
-			run_check(r, &at, NULL, false);
-		if (!new)
+		if (kill_at(r, &at))
 			continue;
-		struct memory_image *image = state->image;
-		run_check(r, &at, image, false);
-		at.phase = "kill, two survivors";
-		if (r->of->crowd)
-			run_check(r, &at, image, true);
+		report_violation(&r->tally, &at, "the victim does not start");
+		return;
 	}
 	r->tally.states = r->state_count;
 }
@@ -161,7 +183,8 @@ recovery_of(struct run *r, size_t n, size_t meet)
 {
 	static const char *const names[STEP_MEETS] = { "first meeting", "second", "third", "fourth" };
 	struct act act = {
-		STEP_SECOND, meet ? r->of->meet_prepare : NULL, r->of->meet[meet], NULL, NULL, false
+		STEP_SECOND, meet ? r->of->meet_prepare : NULL, r->of->meet[meet], NULL, NULL, false, false,
+		false
 	};
 	struct trace trace = { 0 };
 	struct victim second;

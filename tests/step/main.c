@@ -4,6 +4,8 @@
  *	                                     framework
  *	shoal-step --held > held.txt         prints who is held up where: only after a change that means
  *	                                     to alter it
+ *	shoal-step --uncovered               lists the public functions that no case watches and
+ *	                                     without.txt does not excuse
  *	shoal-step --cases                   lists them
  * Environment: STEP_FULL=1 everything, STEP_STRIDE=n each n-th instruction, STEP_PHASES: those of
  * k(ill), s(leeper), r(ecovery), h(eld up) that it names.
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cover.h"
 #include "harness.h"
 #include "step.h"
 
@@ -58,11 +61,30 @@ list_cases(void)
 	return 0;
 }
 
+/* Traces alone tell what is called. */
+static int
+list_uncovered(void)
+{
+	setenv("STEP_PHASES", "-", 1);
+	setenv("STEP_QUIET", "1", 1);
+	if (!cover_begin()) {
+		puts("this program's symbols cannot be read: is nm there?");
+		return 1;
+	}
+	for (size_t i = 0; i < case_count; i++) {
+		if (!cases[i]->control)
+			step_run(cases[i]);
+	}
+	return cover_report() != 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "--cases"))
 		return list_cases();
+	if (argc > 1 && !strcmp(argv[1], "--uncovered"))
+		return list_uncovered();
 	if (argc > 1 && !strcmp(argv[1], "--run"))
 		return run_some(argc > 2 ? argv[2] : "");
 	if (argc > 1 && !strcmp(argv[1], "--held")) {

@@ -13,6 +13,7 @@ struct region {
 	char *at;
 	size_t pages;
 	int fd;
+	bool elsewhere; /* victims map the file at other addresses */
 	unsigned char **base; /* a page's bytes, NULL: all zero */
 	uint32_t **skip;      /* a page's words to leave out, one bit each */
 	unsigned char *hot; /* a victim had it mapped */
@@ -60,6 +61,13 @@ step_watch(void *at, size_t bytes, int fd)
 		.skip = calloc(pages, sizeof(uint32_t *)),
 		.hot = calloc(pages, 1),
 	};
+}
+
+void
+step_watch_file(void *at, size_t bytes, int fd)
+{
+	step_watch(at, bytes, fd);
+	regions[region_count - 1].elsewhere = true;
 }
 
 static unsigned char *
@@ -451,6 +459,15 @@ memory_next(void)
 	return shadow_sum + world_was.sum;
 }
 
+static void
+page_heat(size_t region, size_t page, void *arg)
+{
+	bool *more = arg;
+	if (!regions[region].hot[page])
+		*more = true;
+	regions[region].hot[page] = 1;
+}
+
 bool
 memory_touched(pid_t tid)
 {
@@ -458,12 +475,12 @@ memory_touched(pid_t tid)
 	bool more = false;
 	snprintf(path, sizeof path, "/proc/%d/pagemap", (int)tid);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		abort();
 	for (size_t i = 0; i < region_count; i++) {
 		struct region *r = &regions[i];
 		uint64_t entry[512];
-		for (size_t p = 0; p < r->pages; p++) {
+		if (r->elsewhere || fd < 0)
+			region_each(i, page_heat, &more);
+		for (size_t p = 0; fd >= 0 && !r->elsewhere && p < r->pages; p++) {
 			size_t n = r->pages - p / 512 * 512;
 			off_t at = (off_t)(((uintptr_t)r->at / PAGE + p) * sizeof entry[0]);
 			if (p % 512 == 0 &&
@@ -475,7 +492,8 @@ memory_touched(pid_t tid)
 			more = true;
 		}
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return more;
 }
 

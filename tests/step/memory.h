@@ -35,7 +35,10 @@ uint64_t memory_hash(void);
  */
 void memory_follow(void);
 uint64_t memory_next(void);
-/* Takes note of what a process has mapped: true if that is more than was known. */
+/*
+ * Takes note of what a process has mapped, or of all there is when it has ended: true if that is
+ * more than was known.
+ */
 bool memory_touched(pid_t tid);
 size_t memory_bytes(void);
 

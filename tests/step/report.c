@@ -80,6 +80,8 @@ report_violation(struct tally *tally, const struct place *at, const char *text)
 void
 report_summary(const struct tally *t)
 {
+	if (getenv("STEP_QUIET"))
+		return;
 	printf("%s: %lu instructions, %lu kills, %lu states, %lu checks, %lu with a sleeper, "
 	       "%lu of recoveries, %lu stops, "
 	       "slowest %.1f ms (%s), %lu drifts, %lu violations, %.1f s\n",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum { ATTEMPTS = 5, CASE_SECONDS = 100, CASE_SECONDS_FULL = 3000, TRACE_LONG = 4000 };
+enum { UNSEEN = 64, UNSEEN_FULL = 8 };
 /* Start times are counted in such. */
 static const int64_t TICK_NS = 11000000;
 static const int64_t LATE_NS = 10000000;
@@ -86,6 +87,10 @@ run_takes(const struct run *r, const struct trace *t, size_t n)
 {
 	const struct point *p = &t->point[n];
 	bool last = n + 1 == t->count;
+	/* Stores to memory that is not watched are not seen. */
+	bool unseen = r->of->unwatched && n % (r->full ? UNSEEN_FULL : UNSEEN) == 0;
+	if (r->of->unwatched)
+		return last || unseen || p->write || p->asleep;
 	return r->full || last || p->write || p->asleep;
 }
 
@@ -196,7 +201,7 @@ static bool
 run_trace(struct run *r)
 {
 	run_trace_act(r, &r->act, &r->trace);
-	if (r->trace.crashed || (!r->trace.finished && !r->trace.stuck && !r->act.thread)) {
+	if (r->trace.crashed || (!r->trace.finished && !r->trace.stuck && !r->act.thread && !r->act.started)) {
 		char text[100];
 		snprintf(text, sizeof text, "the operation ends by signal %d", r->trace.signal);
 		report_violation(&r->tally,
@@ -237,7 +242,8 @@ run_case(const struct step_case *c)
 	r.w = mmap(NULL, sizeof *r.w, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	r.w->of = c;
 	r.w->shape = c->shape;
-	r.act = (struct act){ STEP_VICTIM, c->prepare, c->op, c->after, c->waker, c->thread };
+	r.act = (struct act){ STEP_VICTIM, c->prepare, c->op,      c->after,
+		              c->waker,    c->thread,  c->started, c->stepped };
 	memory_world(r.w);
 	people_init();
 	c->setup(r.w);
@@ -247,6 +253,8 @@ run_case(const struct step_case *c)
 		run_phases(&r);
 	if (c->clean)
 		c->clean(r.w);
+	if (c->end)
+		c->end(r.w);
 	r.tally.drifts += r.trace.drifts;
 	report_summary(&r.tally);
 	return r.tally.violations;

@@ -116,6 +116,7 @@ struct step_case {
 	step_fn *rouse;   /* makes the sleeper's call possible, unless the victim did */
 	step_fn *audit;   /* nothing leaked; sets base when it is not known */
 	step_fn *clean;   /* in the driver, before each run: what lies outside the watched memory */
+	step_fn *end;     /* in the driver, at the end */
 	step_fn *meet_prepare;
 	/*
 	 * ways to come upon what the dead left, each killed at its every instruction; the first one
@@ -125,7 +126,10 @@ struct step_case {
 	struct step_role role[STEP_ROLES];
 	bool thread;      /* op ends the thread that it runs in */
 	bool control;     /* must fail */
-	bool unwatched;   /* makes its own memory: nothing to put back */
+	bool started;     /* the victim is a process that shoal started, and op ends it */
+	/* not all that it changes is watched memory: no two kills are alike, each is checked */
+	bool unwatched;
+	bool stepped;     /* others run its code: no breakpoints in it */
 };
 
 /* ---- for cases ---- */
@@ -142,6 +146,8 @@ step_mine(struct step_world *w)
  * The memory that a case shares, to be put back before each run. fd: of the file behind it, or -1.
  */
 void step_watch(void *at, size_t bytes, int fd);
+/* The same, of a file that the watched processes map themselves. */
+void step_watch_file(void *at, size_t bytes, int fd);
 
 /* Records what is wrong (the first one counts) and ends this process. */
 __attribute__((noreturn, format(printf, 2, 3))) void step_fail(struct step_world *w,

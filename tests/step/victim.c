@@ -11,9 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cover.h"
 #include "cpu.h"
 #include "memory.h"
 #include "people.h"
+
+#include <shoal/process.h>
 
 enum moved { MOVED, MOVED_ASLEEP, MOVED_END, MOVED_SIGNAL, MOVED_STUCK };
 
@@ -33,7 +36,7 @@ victim_act(void)
 	cpu_trap();
 	self->act->op(self->w);
 	/* What a thread does at its end is watched too. */
-	if (self->act->thread)
+	if (self->act->thread || self->act->started)
 		return;
 	self->w->part[self->act->who].done = 1;
 	if (self->act->after)
@@ -72,6 +75,14 @@ victim_live(struct victim *v)
 		pause();
 }
 
+static int
+victim_run_process(void *arg)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	victim_live(arg);
+	return 0;
+}
+
 /* ---- in the driver ---- */
 
 static bool
@@ -105,6 +116,10 @@ victim_wait(struct victim *v, bool tell_sleep)
 		int status = 0;
 		pid_t pid = waitpid(v->tid, &status, __WALL);
 		if (pid == v->tid) {
+			/* Its children's ends are nothing to it. */
+			if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGCHLD &&
+			    ptrace(v->request, v->tid, NULL, NULL) == 0)
+				continue;
 			if (stop_note(v, status))
 				return MOVED;
 			return v->ended ? MOVED_END : MOVED_SIGNAL;
@@ -137,6 +152,7 @@ victim_go(struct victim *v, int request)
 			return MOVED_END;
 		}
 		v->moving = true;
+		v->request = request;
 	}
 	enum moved moved = victim_wait(v, true);
 	if (moved != MOVED_ASLEEP)
@@ -158,9 +174,15 @@ victim_step(struct victim *v)
 bool
 victim_start(struct victim *v, struct step_world *w, const struct act *act)
 {
-	*v = (struct victim){ .w = w, .act = act };
+	*v = (struct victim){ .w = w, .act = act, .request = PTRACE_CONT };
 	w->part[act->who].inside = 0;
-	v->pid = people_fork();
+	if (act->started) {
+		v->pid = shoal_process_spawn(victim_run_process, v, NULL, &v->process) == 0
+		             ? shoal_process_pid(v->process)
+		             : -1;
+	} else {
+		v->pid = people_fork();
+	}
 	if (v->pid == 0) {
 		victim_live(v);
 		_exit(0);
@@ -202,6 +224,9 @@ victim_kill(struct victim *v)
 			break;
 	}
 	v->pid = 0;
+	if (v->process && shoal_process_join(v->process, SHOAL_SEC(1)) == 0)
+		shoal_process_close(v->process);
+	v->process = NULL;
 }
 
 bool
@@ -312,6 +337,7 @@ known_at(uint64_t pc)
 		i = (i + 1) % KNOWN_MAX;
 	struct known *k = &known[i];
 	if (!k->pc) {
+		cover_note(pc);
 		unsigned char code[CODE_BYTES];
 		code_read(pc, code);
 		*k = (struct known){ .pc = pc,
@@ -352,10 +378,11 @@ string_end(uint64_t pc)
 static void
 trace_end(struct trace *t, const struct victim *v, enum moved moved)
 {
-	t->finished = is_done(v) || (moved == MOVED_END && v->act->thread && v->signal == 0);
+	bool ends = v->act->thread || v->act->started;
+	t->finished = is_done(v) || (moved == MOVED_END && ends && v->signal == 0);
 	t->signal = v->signal;
 	t->stuck = moved == MOVED_STUCK;
-	t->crashed = moved == MOVED_SIGNAL || (moved == MOVED_END && !t->finished && !v->act->thread);
+	t->crashed = moved == MOVED_SIGNAL || (moved == MOVED_END && !t->finished && !ends);
 }
 
 bool
@@ -373,7 +400,7 @@ trace_same(const struct trace *a, const struct trace *b)
 void
 trace_follow(struct trace *t, struct victim *v)
 {
-	*t = (struct trace){ 0 };
+	*t = (struct trace){ .stepped = v->act->stepped };
 	known_round++;
 	memory_follow();
 	struct point *p = trace_add(t, v, false);
@@ -389,7 +416,7 @@ trace_follow(struct trace *t, struct victim *v)
 		if (moved != MOVED)
 			break;
 		p = trace_add(t, v, system_call);
-		if (p->again && victim_run(v, string_end(p->pc)))
+		if (p->again && !t->stepped && victim_run(v, string_end(p->pc)))
 			p = trace_add(t, v, false);
 	}
 	trace_end(t, v, moved);
@@ -441,7 +468,7 @@ static size_t
 point_before(const struct trace *t, size_t n)
 {
 	size_t best = 0, best_cost = n;
-	for (size_t m = n; m > 0 && n - m < best_cost; m--) {
+	for (size_t m = n; !t->stepped && m > 0 && n - m < best_cost; m--) {
 		size_t cost = n - m + 4 * ((size_t)t->point[m].nth + 1);
 		if (cost >= best_cost || t->point[m].again || t->point[m - 1].again)
 			continue;
@@ -483,7 +510,7 @@ victim_to(struct victim *v, struct trace *t, size_t n)
 	if (at > 0)
 		same = victim_run_to(v, t, at);
 	for (; same && at < n; at++) {
-		if (t->point[at].again) {
+		if (t->point[at].again && !t->stepped) {
 			same = victim_run(v, t->point[at + 1].pc);
 			continue;
 		}

@@ -14,13 +14,15 @@
 struct act {
 	enum step_who who;
 	step_fn *prepare, *op, *after, *waker;
-	bool thread;
+	bool thread, started, stepped;
 };
 
 struct victim {
 	struct step_world *w;
 	const struct act *act;
 	pid_t pid, tid;
+	struct shoal_process *process; /* if it was started as such */
+	int request; /* of ptrace: how it goes on */
 	bool moving; /* a step is under way: it sleeps in the kernel */
 	bool ended;
 	int signal;  /* that killed it, or that it stopped with */
@@ -45,6 +47,7 @@ struct trace {
 	bool stuck;    /* it sleeps, and nobody wakes it */
 	bool touched;  /* it came by memory that was not looked at before: a next one sees more */
 	int signal;
+	bool stepped; /* points are reached without breakpoints */
 	unsigned long drifts; /* later runs that took another way */
 };
 
