@@ -8,6 +8,7 @@
 
 #include <elf.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/ptrace.h>
 #include <sys/types.h>
@@ -96,5 +97,61 @@ cpu_pass_trap(pid_t tid)
 	(void)tid;
 #endif
 }
+
+/* ---- calls made for a process that stands still, and words watched; x86-64 alone ---- */
+
+#if defined(__x86_64__)
+static inline void
+cpu_set_call(struct user_regs_struct *regs, uint64_t pc, long number, uint64_t a, uint64_t b,
+             uint64_t c)
+{
+	regs->rip = pc;
+	regs->rax = (uint64_t)number;
+	regs->orig_rax = UINT64_MAX;
+	regs->rdi = a;
+	regs->rsi = b;
+	regs->rdx = c;
+}
+
+static inline int64_t
+cpu_result(const struct user_regs_struct *regs)
+{
+	return (int64_t)regs->rax;
+}
+
+/* Else the kernel might take the registers for those of a call to be made again. */
+static inline void
+cpu_no_restart(struct user_regs_struct *regs)
+{
+	regs->orig_rax = UINT64_MAX;
+}
+
+/* At the entry of a call: no call is made. */
+static inline void
+cpu_forget_call(pid_t tid, struct user_regs_struct *regs)
+{
+	regs->orig_rax = UINT64_MAX;
+	cpu_registers(tid, regs, true);
+}
+
+/* The registers at a call's entry become those before its instruction. */
+static inline void
+cpu_before_call(struct user_regs_struct *regs)
+{
+	regs->rip -= 2;
+	regs->rax = regs->orig_rax;
+	regs->orig_rax = UINT64_MAX;
+}
+
+/* Stops after each store to one of two aligned words. */
+static inline bool
+cpu_watch_words(pid_t tid, const void *one, const void *other)
+{
+	const long both = 0x5 | 0x9L << 16 | 0x9L << 20;
+	return ptrace(PTRACE_POKEUSER, tid, offsetof(struct user, u_debugreg[0]), one) == 0 &&
+	       ptrace(PTRACE_POKEUSER, tid, offsetof(struct user, u_debugreg[1]), other) == 0 &&
+	       ptrace(PTRACE_POKEUSER, tid, offsetof(struct user, u_debugreg[7]), both) == 0;
+}
+#endif
 
 #endif

@@ -1,14 +1,14 @@
 /* Phases kill, sleeper and recovery. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "leap.h"
 #include "run.h"
 
-/*
- * Of longer operations the ordinary run takes only the instructions after which something differs.
- */
-enum { SOME = 4, DEAR = 200 };
+/* How many of a case's states an ordinary run lets somebody recover from. */
+enum { SOME = 4 };
 
 /* Where what a kill left is not all in watched memory, it is checked in its place. */
 static bool
@@ -31,8 +31,6 @@ kill_at(struct run *r, struct place *at)
 	if (r->of->unwatched)
 		return kill_unwatched(r, at);
 	bool new = run_state(r, at->n, &state);
-	if (r->full && !new)
-		run_check(r, at, NULL, false);
 	if (!new)
 		return true;
 	struct memory_image *image = state->image;
@@ -161,20 +159,61 @@ recovery_start(struct run *r, const struct act *act, size_t n, struct victim *se
 	return false;
 }
 
+/*
+ * What was there when a recoverer was killed, its robust list included. The same once more leaves
+ * the same.
+ */
+static struct {
+	uint64_t *hash;
+	size_t count, room;
+} killed;
+
+static bool
+is_new(uint64_t hash)
+{
+	for (size_t i = 0; i < killed.count; i++) {
+		if (killed.hash[i] == hash)
+			return false;
+	}
+	if (killed.count == killed.room) {
+		killed.room = killed.room ? killed.room * 2 : 1024;
+		killed.hash = realloc(killed.hash, killed.room * sizeof *killed.hash);
+	}
+	killed.hash[killed.count++] = hash;
+	return true;
+}
+
 static void
 recovery_at(struct run *r, struct place *at, const struct act *act, struct trace *t)
 {
 	struct state *left;
 	struct victim second;
-	if (!recovery_start(r, act, at->n, &second))
-		return;
-	victim_to(&second, t, at->m);
-	victim_kill(&second);
-	r->tally.recoveries++;
+	bool same = false;
+	for (int i = 0; i < 4 && !same; i++) {
+		if (!recovery_start(r, act, at->n, &second))
+			return;
+		same = leap_to(&second, t, at->m);
+		victim_kill(&second);
+		r->tally.recoveries++;
+	}
 	if (run_state(r, at->n, &left))
 		run_check(r, at, left->image, false);
-	else if (r->full)
-		run_check(r, at, NULL, false);
+}
+
+/* Its trace, once no step of it comes by memory that nobody knew of. */
+static bool
+recovery_trace(struct run *r, const struct act *act, size_t n, struct trace *t)
+{
+	for (int i = 0; i < 4; i++) {
+		struct victim second;
+		trace_drop(t);
+		if (!recovery_start(r, act, n, &second))
+			return false;
+		leap_follow(t, &second);
+		if (!t->touched)
+			break;
+	}
+	return true;
 }
 
 /* The first way to meet the dead registers on its way, and so meets them there. */
@@ -182,37 +221,39 @@ static void
 recovery_of(struct run *r, size_t n, size_t meet)
 {
 	static const char *const names[STEP_MEETS] = { "first meeting", "second", "third", "fourth" };
-	struct act act = {
-		STEP_SECOND, meet ? r->of->meet_prepare : NULL, r->of->meet[meet], NULL, NULL, false, false,
-		false
-	};
+	struct act act = { .who = STEP_SECOND,
+		           .prepare = meet ? r->of->meet_prepare : NULL,
+		           .op = r->of->meet[meet] };
 	struct trace trace = { 0 };
-	struct victim second;
 	struct place at = { "recovery killed", &r->trace, n, &trace, 0, names[meet] };
-	if (!recovery_start(r, &act, n, &second))
+	if (!recovery_trace(r, &act, n, &trace))
 		return;
-	trace_follow(&trace, &second);
 	if (trace.crashed || trace.stuck) {
 		at.m = trace.count ? trace.count - 1 : 0;
 		report_violation(&r->tally, &at,
 		                 trace.stuck ? "the recoverer sleeps" : "the recoverer crashes");
-		trace_drop(&trace);
-		return;
-	}
-	for (at.m = 0; at.m < trace.count; at.m += r->stride) {
-		/* Deep in the loops over all that a member can hold one round is as good as the next. */
-		bool dear = !r->full && at.m % 8 && victim_cost(&trace, at.m) > DEAR;
-		if (run_takes(r, &trace, at.m) && !dear)
-			recovery_at(r, &at, &act, &trace);
+	} else {
+		for (at.m = 0; at.m < trace.count; at.m += r->stride) {
+			if (is_new(trace.point[at.m].hash))
+				recovery_at(r, &at, &act, &trace);
+		}
 	}
 	r->tally.drifts += trace.drifts;
 	trace_drop(&trace);
 }
 
+static size_t
+states_meant(const struct run *r, size_t all)
+{
+	const char *text = getenv("STEP_STATES");
+	size_t some = text ? (size_t)atol(text) : r->full ? all : SOME;
+	return some < all ? some : all;
+}
+
 /*
  * States that recoverers leave are added behind the first ones, and are not recovered from in turn.
- * A recovery looks at everything that a member can hold, so it is long: the ordinary run takes some
- * states, evenly spread, and gives each of them one way to be met; the full one takes all of both.
+ * Each state is given one way to be met, each way every so many states; the ordinary run takes some
+ * states, evenly spread, and STEP_STATES says how many.
  */
 void
 phase_recovery(struct run *r)
@@ -220,11 +261,9 @@ phase_recovery(struct run *r)
 	size_t first = r->state_count, ways = 0;
 	while (ways < STEP_MEETS && r->of->meet[ways])
 		ways++;
+	size_t some = states_meant(r, first);
 	for (size_t i = 0; i < first; i++) {
-		for (size_t meet = 0; meet < ways; meet++) {
-			bool meant = i * SOME % first < SOME && i * SOME / first % ways == meet;
-			if (r->full || meant)
-				recovery_of(r, r->state[i].n, meet);
-		}
+		if (i * some % first < some)
+			recovery_of(r, r->state[i].n, (some == first ? i : i * some / first) % ways);
 	}
 }

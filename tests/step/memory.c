@@ -70,6 +70,16 @@ step_watch_file(void *at, size_t bytes, int fd)
 	regions[region_count - 1].elsewhere = true;
 }
 
+bool
+memory_range(size_t i, uint64_t *at, uint64_t *bytes)
+{
+	if (i >= region_count)
+		return false;
+	*at = (uint64_t)(uintptr_t)regions[i].at;
+	*bytes = regions[i].pages * PAGE;
+	return true;
+}
+
 static unsigned char *
 page_at(size_t region, size_t page)
 {
@@ -495,13 +505,4 @@ memory_touched(pid_t tid)
 	if (fd >= 0)
 		close(fd);
 	return more;
-}
-
-size_t
-memory_bytes(void)
-{
-	size_t pages = 0;
-	for (size_t i = 0; i < region_count; i++)
-		pages += regions[i].pages;
-	return pages * PAGE;
 }

@@ -40,6 +40,7 @@ uint64_t memory_next(void);
  * more than was known.
  */
 bool memory_touched(pid_t tid);
-size_t memory_bytes(void);
+/* The i-th part of watched memory, as long as there is one. */
+bool memory_range(size_t i, uint64_t *at, uint64_t *bytes);
 
 #endif

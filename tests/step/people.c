@@ -17,7 +17,7 @@
 
 #include "memory.h"
 
-enum { PERSON_MS = 1500 };
+enum { PERSON_MS = 8000 };
 
 enum step_who step_me;
 static pid_t driver_pid;

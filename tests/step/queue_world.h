@@ -15,7 +15,7 @@ struct queue_shape {
 	uint32_t sends;  /* how many messages the victim's call puts */
 };
 
-enum { TIMEOUT_MS = 300, MANY = 3, QUEUE_BYTES_MAX = 2000 };
+enum { TIMEOUT_MS = 2000, MANY = 3, QUEUE_BYTES_MAX = 2000 };
 
 static inline const struct queue_shape *
 queue_shape(const struct step_world *w)

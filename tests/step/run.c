@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { ATTEMPTS = 5, CASE_SECONDS = 100, CASE_SECONDS_FULL = 3000, TRACE_LONG = 4000 };
-enum { UNSEEN = 64, UNSEEN_FULL = 8 };
+enum { UNSEEN = 256, UNSEEN_FULL = 16, FULL_LONG = 6000 };
 /* Start times are counted in such. */
 static const int64_t TICK_NS = 11000000;
 static const int64_t LATE_NS = 10000000;
@@ -91,7 +91,9 @@ run_takes(const struct run *r, const struct trace *t, size_t n)
 	bool unseen = r->of->unwatched && n % (r->full ? UNSEEN_FULL : UNSEEN) == 0;
 	if (r->of->unwatched)
 		return last || unseen || p->write || p->asleep;
-	return r->full || last || p->write || p->asleep;
+	if (r->full && (t->count <= FULL_LONG || n % UNSEEN_FULL == 0))
+		return true;
+	return last || p->write || p->asleep;
 }
 
 /* Nothing is wrong, or it is reported: false if it was only late, and is worth another try. */
@@ -201,7 +203,8 @@ static bool
 run_trace(struct run *r)
 {
 	run_trace_act(r, &r->act, &r->trace);
-	if (r->trace.crashed || (!r->trace.finished && !r->trace.stuck && !r->act.thread && !r->act.started)) {
+	bool ends = r->act.thread || r->act.started;
+	if (r->trace.crashed || (!r->trace.finished && !r->trace.stuck && !ends)) {
 		char text[100];
 		snprintf(text, sizeof text, "the operation ends by signal %d", r->trace.signal);
 		report_violation(&r->tally,
@@ -253,8 +256,6 @@ run_case(const struct step_case *c)
 		run_phases(&r);
 	if (c->clean)
 		c->clean(r.w);
-	if (c->end)
-		c->end(r.w);
 	r.tally.drifts += r.trace.drifts;
 	report_summary(&r.tally);
 	return r.tally.violations;
@@ -287,6 +288,8 @@ step_run(const struct step_case *c)
 		_exit(violations > 99 ? 99 : (int)violations);
 	}
 	int rc = run_wait(driver, getenv("STEP_FULL") ? CASE_SECONDS_FULL : CASE_SECONDS);
+	if (c->end)
+		c->end(driver);
 	if (rc >= 200)
 		printf("%s: the driver %s\n", c->name, rc == 201 ? "did not end in time" : "crashed");
 	if (c->control)

@@ -16,10 +16,12 @@
  *	recovery  for each state that a kill left: a process that recovers is killed at each of its
  *	          instructions
  *	stop      the victim stands still: who is held up? Then it goes on, and must have lost nothing
- * In phases `recovery` and `sleeper` the ordinary run takes only the instructions after which
- * something differs (shared memory, the robust list, a system call): killed anywhere between two
- * such, a process leaves the same. STEP_FULL=1 takes every one of them, and checks after each kill,
- * not once for each state.
+ * Every instruction is looked at. The ordinary run kills after those alone after which something
+ * differs (shared memory, the robust list, a system call): killed anywhere between two such, a
+ * process leaves the same. It lets somebody recover from four states of each case. STEP_FULL=1
+ * kills after each instruction of operations that have up to 6000, after each 16th and wherever
+ * something differs in longer ones, and lets somebody recover from all states, or from as many as
+ * STEP_STATES says.
  */
 #ifndef STEP_STEP_H
 #define STEP_STEP_H
@@ -116,7 +118,7 @@ struct step_case {
 	step_fn *rouse;   /* makes the sleeper's call possible, unless the victim did */
 	step_fn *audit;   /* nothing leaked; sets base when it is not known */
 	step_fn *clean;   /* in the driver, before each run: what lies outside the watched memory */
-	step_fn *end;     /* in the driver, at the end */
+	void (*end)(pid_t driver); /* after the driver, however it ended: removes what is left */
 	step_fn *meet_prepare;
 	/*
 	 * ways to come upon what the dead left, each killed at its every instruction; the first one

@@ -15,7 +15,7 @@
 #include "arena_world.h"
 #include "harness.h"
 
-enum { THING = 600, PROCESSES = 3, TIMEOUT_MS = 300 };
+enum { THING = 600, PROCESSES = 3, TIMEOUT_MS = 2000 };
 
 /* `kept` is the file of `old` by another name, so that `old` can be had again once it is gone. */
 static char old[64], new[64], kept[64];
@@ -30,6 +30,14 @@ static const shoal_arena_options *
 options_of(const struct step_world *w)
 {
 	return w->shape;
+}
+
+static void
+name_files(pid_t driver)
+{
+	snprintf(old, sizeof old, "/dev/shm/step-%d-old", (int)driver);
+	snprintf(new, sizeof new, "/dev/shm/step-%d-new", (int)driver);
+	snprintf(kept, sizeof kept, "/dev/shm/step-%d-kept", (int)driver);
 }
 
 static int
@@ -61,9 +69,7 @@ setup(struct step_world *w)
 {
 	int status = 1;
 	struct stat file;
-	snprintf(old, sizeof old, "/dev/shm/step-%d-old", (int)getpid());
-	snprintf(new, sizeof new, "/dev/shm/step-%d-new", (int)getpid());
-	snprintf(kept, sizeof kept, "/dev/shm/step-%d-kept", (int)getpid());
+	name_files(getpid());
 	pid_t pid = fork();
 	if (pid == 0)
 		make_old(w);
@@ -88,9 +94,9 @@ clean(struct step_world *w)
 }
 
 static void
-end(struct step_world *w)
+end(pid_t driver)
 {
-	(void)w;
+	name_files(driver);
 	unlink(new);
 	unlink(old);
 	unlink(kept);

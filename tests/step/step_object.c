@@ -10,7 +10,7 @@
 #include <shoal/pipe.h>
 #include <shoal/queue.h>
 
-enum { BYTES = 5000, TIMEOUT_MS = 300 };
+enum { BYTES = 5000, TIMEOUT_MS = 2000 };
 
 /* object[0]: one named "old" that setup made, of the case's kind. "new" is what a victim makes. */
 struct kind {

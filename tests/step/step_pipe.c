@@ -3,6 +3,7 @@
  * process's, and its death is the end of what the other receives. Shared: any process uses both
  * ends, and goes on without the dead.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,11 +16,13 @@ enum {
 	RING = 4096,
 	INLINE = 300,
 	BLOCK = 1500,
-	TIMEOUT_MS = 300,
+	TIMEOUT_MS = 2000,
 	MANY = 3,
 	ITEM = 40,
 	ROOM = 1600
 };
+
+static const int64_t WAKE_NS = 2000000000;
 
 struct pipe_shape {
 	unsigned flags;
@@ -196,7 +199,7 @@ sleep_receiving(struct step_world *w)
 	ssize_t n = 0;
 	step_begin(w, "sleeping recv");
 	while (n >= 0)
-		n = receive_one(w, SHOAL_SEC(1));
+		n = receive_one(w, SHOAL_SEC(5));
 	step_mine(w)->inside = 0;
 	STEP_REQUIRE(w, n == -EPIPE, "the sleeping recv: %zd", n);
 }
@@ -205,7 +208,7 @@ static void
 sleep_receiving_one(struct step_world *w)
 {
 	step_begin(w, "sleeping recv");
-	ssize_t n = receive_one(w, SHOAL_SEC(1));
+	ssize_t n = receive_one(w, SHOAL_SEC(5));
 	step_mine(w)->inside = 0;
 	STEP_REQUIRE(w, n >= 0, "the sleeping recv: %zd", n);
 }
@@ -220,7 +223,7 @@ sleep_sending(struct step_world *w)
 	STEP_REQUIRE(w, rc == -EAGAIN, "filling the ring: %d", rc);
 	step_begin(w, "sleeping send");
 	while (rc == -EAGAIN || rc == 0)
-		rc = send_one(w, SHOAL_SEC(1));
+		rc = send_one(w, SHOAL_SEC(5));
 	step_mine(w)->inside = 0;
 	STEP_REQUIRE(w, rc == -EPIPE, "the sleeping send: %d", rc);
 }
@@ -229,7 +232,7 @@ static void
 must_wake(struct step_world *w, const char *why)
 {
 	int64_t began = step_begin(w, why);
-	while (w->part[STEP_SLEEPER].inside && step_now() - began < 400000000)
+	while (w->part[STEP_SLEEPER].inside && step_now() - began < WAKE_NS)
 		usleep(20);
 	STEP_REQUIRE(w, !w->part[STEP_SLEEPER].inside, "it sleeps on: %s", why);
 	step_end(w, why, began);
@@ -361,6 +364,16 @@ borrow_op(struct step_world *w)
 		shoal_loan_release(&loan);
 	}
 	mine->result = rc;
+}
+
+/* The one that waits for the descriptors is another thread. */
+static void
+fd_op(struct step_world *w)
+{
+	shoal_pipe_end *end = right_of(w), *same = NULL;
+	int fd = shoal_pipe_fd(end), room = shoal_pipe_room_fd(left_of(w));
+	int rc = shoal_pipe_at(w->arena, shoal_ref_of(w->arena, end), &same);
+	step_mine(w)->result = fd < 0 || room < 0 ? -EPROTO : rc;
 }
 
 static void
@@ -507,8 +520,9 @@ STEP_CASE(pipe, give, .shape = SHAPE(0, INLINE, 0, 0, 0, 1), ALONE(check_given),
           .prepare = send_prepare, .op = give_op)
 
 SHARED(send, INLINE, 0, 1, 0, 1, SEND(send_op))
+/* There is nothing to receive before it sends: only whether others can send is asked. */
 SHARED(send_to_sleeper, INLINE, 0, 0, 0, 1, SEND(send_op), .sleeper = sleep_receiving_one,
-       .rouse = rouse_receiver)
+       .rouse = rouse_receiver, .role = { { "others", try_others }, { "send", try_send } })
 SHARED(send_wrap, INLINE, 12, 1, 0, 1, SEND(send_op))
 SHARED(send_block, BLOCK, 0, 1, 0, 1, SEND(send_op))
 SHARED(send_many, ITEM, 0, 1, 0, MANY, SEND(send_many_op))
@@ -520,3 +534,4 @@ SHARED(recv_block, BLOCK, 0, 2, 1, 0, RECV(recv_op))
 SHARED(recv_many, ITEM, 0, 4, MANY, 0, RECV(recv_many_op))
 SHARED(borrow, INLINE, 0, 2, 1, 0, RECV(borrow_op))
 SHARED(borrow_block, BLOCK, 0, 2, 1, 0, RECV(borrow_op))
+SHARED(fd, INLINE, 0, 2, 0, 0, .prepare = recv_prepare, .op = fd_op, .stepped = true)

@@ -138,7 +138,10 @@ start_after(struct step_world *w)
 static void
 join_op(struct step_world *w)
 {
+	int code = 0;
 	step_mine(w)->result = shoal_process_join(started_one, SHOAL_SEC(1));
+	shoal_process_exitcode(started_one, &code);
+	shoal_process_children(NULL, 0);
 }
 
 static void

@@ -1,4 +1,5 @@
 /* Every call on a queue, killed and stopped at each of its instructions. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,6 +256,16 @@ look_op(struct step_world *w)
 		size != 2 || bytes != (ssize_t)queue_shape(w)->bytes || edge ? -EPROTO : rc;
 }
 
+/* The one that waits for the descriptors is another thread. */
+static void
+fd_op(struct step_world *w)
+{
+	shoal_queue *q = queue_of(w), *same = NULL;
+	int fd = shoal_queue_fd(q), room = shoal_queue_room_fd(q);
+	int rc = shoal_queue_at(w->arena, shoal_ref_of(w->arena, q), &same);
+	step_mine(w)->result = fd < 0 || room < 0 || same != q ? -EPROTO : rc;
+}
+
 static void
 close_op(struct step_world *w)
 {
@@ -380,6 +391,8 @@ STEP_CASE(queue, join, .shape = SHAPE(JOINABLE, SMALL, 2, 0, 0), SURVIVORS, .pre
           .op = join_op)
 STEP_CASE(queue, look, .shape = SHAPE(0, SMALL, 2, 0, 0), SURVIVORS, WATCHERS,
           .prepare = get_prepare, .op = look_op)
+STEP_CASE(queue, fd, .shape = SHAPE(0, SMALL, 2, 0, 0), SURVIVORS, WATCHERS,
+          .prepare = get_prepare, .op = fd_op, .stepped = true)
 
 #define CLOSES(...) \
 	.setup = queue_setup, .prepare = get_prepare, .op = close_op, \

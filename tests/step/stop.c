@@ -4,16 +4,25 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "run.h"
 
-static const int64_t TRY_NS = 25000000;
-static const int64_t TRY_FULL_NS = 120000000;
+/*
+ * How long a role may try: at each state; then again, ever longer, at the first and the last state
+ * of those that seem to hold it up, since on a busy machine it may only have been late.
+ */
+static const int64_t TRY_NS[] = { 10000000, 60000000, 300000000 };
+enum { TRIES = sizeof TRY_NS / sizeof *TRY_NS };
+static const int64_t GLANCE_NS = 1000000;
 
 /* A call that takes no time to wait is held up if it takes so much longer. */
-enum { HUNG_MS = 150 };
+enum { HUNG_TIMES = 6, HUNG_MS = 20 };
+
+/* Longer operations are not stopped at each instruction, even in a full run. */
+enum { LONG = 6000 };
 
 static const struct step_role *role_now;
 static int64_t try_now;
@@ -58,7 +67,8 @@ stop_try(struct run *r, struct place *at, const struct step_role *role, int64_t 
 	role_now = role;
 	try_now = wait_ns;
 	r->tally.stops++;
-	bool ended = people_try(w, STEP_LEFT, role_act, (int)(wait_ns / 1000000) * 4 + HUNG_MS);
+	int hung_ms = (int)(wait_ns / 1000000) * HUNG_TIMES + HUNG_MS;
+	bool ended = people_try(w, STEP_LEFT, role_act, hung_ms);
 	bool held = !ended || w->held != 0;
 	if (!w->failed && r->trace.finished && !victim_finish(&v)) {
 		w->failed = 1;
@@ -88,11 +98,64 @@ held_note(struct run *r, size_t role, size_t n)
 	t->held_pc_last[role] = r->trace.point[n].pc;
 }
 
+/* An instruction after which something differs, and whether the role is held up from there on. */
+struct edge {
+	size_t n;
+	bool held;
+};
+
+static bool
+is_edge(const struct trace *t, size_t n)
+{
+	return n == 0 || t->point[n].hash != t->point[n - 1].hash;
+}
+
+static bool
+confirm(struct run *r, struct place *at, const struct step_role *role, size_t n)
+{
+	bool held = true;
+	at->n = n;
+	for (int i = 1; held && i < TRIES; i++)
+		held = stop_try(r, at, role, TRY_NS[i]);
+	return held;
+}
+
+/* Of each run of states that hold it up the ends are tried again, inwards until both do. */
+static void
+confirm_ends(struct run *r, struct place *at, const struct step_role *role, struct edge *edge,
+             size_t count)
+{
+	for (size_t i = 0, end; i < count; i = end + 1) {
+		end = i;
+		while (end < count && edge[end].held)
+			end++;
+		for (; i < end && !confirm(r, at, role, edge[i].n); i++)
+			edge[i].held = false;
+		for (size_t last = end; last > i + 1 && !confirm(r, at, role, edge[last - 1].n); last--)
+			edge[last - 1].held = false;
+	}
+}
+
 /*
- * Whether others are held up depends on shared memory alone, so each distinct state is tried with
- * time to wait; all other instructions are tried without, for the sake of what the victim does when
- * it goes on.
+ * Whether others are held up depends on shared memory alone, so each state is tried with time to
+ * wait; other instructions are tried without, for the sake of what the victim does when it goes on.
  */
+static size_t
+stop_states(struct run *r, struct place *at, size_t index, struct edge *edge)
+{
+	const struct step_role *role = &r->of->role[index];
+	size_t count = 0, stride = r->trace.count / 100 > 20 ? r->trace.count / 100 : 20;
+	bool each = r->full && r->trace.count <= LONG && index == 0;
+	for (size_t n = 0; n < r->trace.count; n++) {
+		at->n = n;
+		if (is_edge(&r->trace, n))
+			edge[count++] = (struct edge){ n, stop_try(r, at, role, TRY_NS[0]) };
+		else if (each || n % (stride * r->stride) == index)
+			stop_try(r, at, role, GLANCE_NS);
+	}
+	return count;
+}
+
 static void
 stop_role(struct run *r, size_t index)
 {
@@ -100,21 +163,18 @@ stop_role(struct run *r, size_t index)
 	char phase[80];
 	snprintf(phase, sizeof phase, "stop, %s goes on", role->name);
 	struct place at = { .phase = phase, .trace = &r->trace };
-	bool held = false;
-	size_t stride = r->trace.count / 100 > 20 ? r->trace.count / 100 : 20;
-	for (size_t n = 0; n < r->trace.count; n++) {
-		const struct point *p = &r->trace.point[n];
-		at.n = n;
-		if (n == 0 || p->hash != p[-1].hash) {
-			held = stop_try(r, &at, role, r->full ? TRY_FULL_NS : TRY_NS);
-		} else if (r->full || n % (stride * r->stride) == index) {
-			stop_try(r, &at, role, 1000000);
-		}
-		if (held)
+	struct edge *edge = calloc(r->trace.count + 1, sizeof *edge);
+	size_t count = stop_states(r, &at, index, edge);
+	confirm_ends(r, &at, role, edge, count);
+	edge[count].n = r->trace.count;
+	for (size_t i = 0; i < count; i++) {
+		for (size_t n = edge[i].n; edge[i].held && n < edge[i + 1].n; n++)
 			held_note(r, index, n);
 	}
-	if (role == &r->of->role[0] && r->of->role[0].try && held && r->trace.finished)
+	at.n = r->trace.count - 1;
+	if (index == 0 && count && edge[count - 1].held && r->trace.finished)
 		report_violation(&r->tally, &at, "it is held up when the operation is over");
+	free(edge);
 }
 
 void

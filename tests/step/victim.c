@@ -15,10 +15,9 @@
 #include "cpu.h"
 #include "memory.h"
 #include "people.h"
+#include "tracer.h"
 
 #include <shoal/process.h>
-
-enum moved { MOVED, MOVED_ASLEEP, MOVED_END, MOVED_SIGNAL, MOVED_STUCK };
 
 /* Room for every address that a case's traces come by. */
 enum { KNOWN_MAX = 1 << 16 };
@@ -85,7 +84,7 @@ victim_run_process(void *arg)
 
 /* ---- in the driver ---- */
 
-static bool
+bool
 is_done(const struct victim *v)
 {
 	return v->w->part[v->act->who].done != 0;
@@ -143,7 +142,7 @@ victim_wake(struct victim *v)
 		people_run(v->w, STEP_ROUSER, v->act->waker);
 }
 
-static enum moved
+enum moved
 victim_go(struct victim *v, int request)
 {
 	if (!v->moving) {
@@ -160,8 +159,7 @@ victim_go(struct victim *v, int request)
 	return MOVED_ASLEEP;
 }
 
-/* One instruction; the sleep that it falls into is slept out, if somebody ends it. */
-static enum moved
+enum moved
 victim_step(struct victim *v)
 {
 	enum moved moved = victim_go(v, PTRACE_SINGLESTEP);
@@ -267,8 +265,7 @@ breakpoint_clear(struct victim *v, uint64_t pc, long code)
 	ptrace(PTRACE_POKETEXT, v->tid, (void *)pc, (void *)code);
 }
 
-/* Runs until it comes to pc. false: it cannot be stopped there, or does not come by. */
-static bool
+bool
 victim_run(struct victim *v, uint64_t pc)
 {
 	long code;
@@ -351,7 +348,7 @@ known_at(uint64_t pc)
 	return k;
 }
 
-static struct point *
+struct point *
 trace_add(struct trace *t, const struct victim *v, bool system_call)
 {
 	if (t->count == t->room) {
@@ -368,21 +365,30 @@ trace_add(struct trace *t, const struct victim *v, bool system_call)
 	return &t->point[t->count - 1];
 }
 
-/* Behind a string instruction, of which the victim has done a round or more. */
-static uint64_t
+uint64_t
 string_end(uint64_t pc)
 {
 	return pc + known_at(pc)->string_bytes;
 }
 
-static void
-trace_end(struct trace *t, const struct victim *v, enum moved moved)
+void
+trace_begin(struct trace *t, const struct victim *v)
+{
+	*t = (struct trace){ .stepped = v->act->stepped };
+	known_round++;
+	memory_follow();
+}
+
+void
+trace_end(struct trace *t, struct victim *v, enum moved moved)
 {
 	bool ends = v->act->thread || v->act->started;
 	t->finished = is_done(v) || (moved == MOVED_END && ends && v->signal == 0);
 	t->signal = v->signal;
 	t->stuck = moved == MOVED_STUCK;
 	t->crashed = moved == MOVED_SIGNAL || (moved == MOVED_END && !t->finished && !ends);
+	t->touched = memory_touched(v->pid);
+	victim_kill(v);
 }
 
 bool
@@ -400,9 +406,7 @@ trace_same(const struct trace *a, const struct trace *b)
 void
 trace_follow(struct trace *t, struct victim *v)
 {
-	*t = (struct trace){ .stepped = v->act->stepped };
-	known_round++;
-	memory_follow();
+	trace_begin(t, v);
 	struct point *p = trace_add(t, v, false);
 	enum moved moved = MOVED;
 	while (!is_done(v) && t->count < TRACE_MAX) {
@@ -420,8 +424,6 @@ trace_follow(struct trace *t, struct victim *v)
 			p = trace_add(t, v, false);
 	}
 	trace_end(t, v, moved);
-	t->touched = memory_touched(v->pid);
-	victim_kill(v);
 }
 
 void
