@@ -10,6 +10,9 @@ const struct kind kinds[] = {
 	{ "inline", false, 0, ONE, 0, STORM_BYTES_MIN, 48 },
 	{ "blocks", false, 0, ONE, 0, 200, STORM_BYTES_MAX },
 	{ "batches", false, 0, ONE | BATCH, 0, 32, 32 },
+	/* groups of items, taken whole and in parts */
+	{ "packed", false, 0, ONE | BATCH, 0, 16, 16 },
+	{ "packed-mixed", false, 0, ONE | BATCH | LOAN, 64, 20, 20 },
 	{ "block-batches", false, 0, ONE | BATCH, 0, 300, 300 },
 	{ "loans", false, 0, LOAN, 256, STORM_BYTES_MIN, 2000 },
 	{ "mixed", false, 0, ONE | BATCH | LOAN, 64, 40, 40 },

@@ -6,7 +6,7 @@
 #include "ring/storm_message.h"
 
 enum {
-	BATCH_MAX = 16
+	BATCH_MAX = 40
 };
 
 struct worker {

@@ -141,8 +141,8 @@ account(struct step_world *w)
 	const struct queue_shape *s = queue_shape(w);
 	uint32_t second = w->part[STEP_SECOND].extra;
 	struct step_expect expect = {
-		.lost = { s->lost, second == 1 },
-		.sends = { s->sends, second == 2 },
+		.lost = { s->lost, second % MEET_PUTS },
+		.sends = { s->sends, second / MEET_PUTS },
 		.redelivered = (s->flags & SHOAL_QUEUE_REDELIVER) != 0,
 	};
 	step_account(w, &expect);
@@ -262,7 +262,7 @@ void
 meet_get(struct step_world *w)
 {
 	struct step_part *mine = step_mine(w);
-	mine->extra = 1;
+	mine->extra = MEET_GETS;
 	mine->result = shoal_queue_get(queue_of(w), mine->buffer, sizeof mine->buffer, SHOAL_NOWAIT);
 }
 
@@ -270,7 +270,7 @@ void
 meet_put(struct step_world *w)
 {
 	struct step_part *mine = step_mine(w);
-	mine->extra = 2;
+	mine->extra = MEET_PUTS;
 	mine->result = shoal_queue_put(queue_of(w), mine->buffer, queue_shape(w)->bytes, SHOAL_NOWAIT);
 }
 

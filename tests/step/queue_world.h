@@ -17,6 +17,9 @@ struct queue_shape {
 
 enum { TIMEOUT_MS = 2000, MANY = 3, QUEUE_BYTES_MAX = 2000 };
 
+/* `extra` of one who meets the dead: so many messages may it take, or send. */
+enum { MEET_GETS = 1, MEET_PUTS = 256 };
+
 static inline const struct queue_shape *
 queue_shape(const struct step_world *w)
 {
