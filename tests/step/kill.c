@@ -200,20 +200,32 @@ recovery_at(struct run *r, struct place *at, const struct act *act, struct trace
 		run_check(r, at, left->image, false);
 }
 
-/* Its trace, once no step of it comes by memory that nobody knew of. */
+/*
+ * Its trace, once no step of it comes by memory that nobody knew of, and what differs between two
+ * of them (when it was started) is known.
+ */
 static bool
 recovery_trace(struct run *r, const struct act *act, size_t n, struct trace *t)
 {
-	for (int i = 0; i < 4; i++) {
+	struct memory_image *last = NULL;
+	bool good = false, started = true;
+	for (int i = 0; i < 5 && started && !good; i++) {
 		struct victim second;
+		int64_t began = step_now();
 		trace_drop(t);
-		if (!recovery_start(r, act, n, &second))
-			return false;
-		leap_follow(t, &second);
-		if (!t->touched)
+		started = recovery_start(r, act, n, &second);
+		if (!started)
 			break;
+		leap_follow(t, &second);
+		struct memory_image *image = memory_copy();
+		good = last && !memory_learn(last, image) && !t->touched;
+		memory_drop(last);
+		last = image;
+		while (!good && step_now() - began < TICK_NS)
+			usleep(500);
 	}
-	return true;
+	memory_drop(last);
+	return started;
 }
 
 /* The first way to meet the dead registers on its way, and so meets them there. */

@@ -276,7 +276,7 @@ image_find(const struct memory_image *image, size_t region, size_t page)
 	return NULL;
 }
 
-static void
+static bool
 page_learn(const struct memory_image *one, const struct memory_image *other, size_t region,
            size_t page)
 {
@@ -286,22 +286,27 @@ page_learn(const struct memory_image *one, const struct memory_image *other, siz
 	page_plain(region, page, in_one ? in_one->bytes : page_base(region, page), one->name, a);
 	page_plain(region, page, in_other ? in_other->bytes : page_base(region, page), other->name, b);
 	uint32_t **skip = &regions[region].skip[page];
+	bool more = false;
 	for (size_t i = 0; i < WORDS; i++) {
 		if (a[i] == b[i])
 			continue;
+		more = true;
 		if (!*skip)
 			*skip = calloc(WORDS / 32, sizeof(uint32_t));
 		(*skip)[i / 32] |= 1u << (i % 32);
 	}
+	return more;
 }
 
-void
+bool
 memory_learn(const struct memory_image *one, const struct memory_image *other)
 {
+	bool more = false;
 	for (size_t i = 0; i < one->count; i++)
-		page_learn(one, other, one->page[i].region, one->page[i].page);
+		more |= page_learn(one, other, one->page[i].region, one->page[i].page);
 	for (size_t i = 0; i < other->count; i++)
-		page_learn(one, other, other->page[i].region, other->page[i].page);
+		more |= page_learn(one, other, other->page[i].region, other->page[i].page);
+	return more;
 }
 
 static uint64_t

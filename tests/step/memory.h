@@ -25,8 +25,11 @@ void memory_drop(struct memory_image *image);
 /* The id of a process of this run, so that it is told apart from other words. */
 void memory_name(enum step_who who, pid_t tid);
 void memory_names_clear(void);
-/* Both are what the same steps left: words that differ are left out from now on. */
-void memory_learn(const struct memory_image *one, const struct memory_image *other);
+/*
+ * Both are what the same steps left: words that differ are left out from now on. true: there were
+ * more of them.
+ */
+bool memory_learn(const struct memory_image *one, const struct memory_image *other);
 uint64_t memory_hash(void);
 
 /*

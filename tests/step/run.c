@@ -12,8 +12,6 @@
 
 enum { ATTEMPTS = 5, CASE_SECONDS = 100, CASE_SECONDS_FULL = 3000, TRACE_LONG = 4000 };
 enum { UNSEEN = 256, UNSEEN_FULL = 16, FULL_LONG = 6000 };
-/* Start times are counted in such. */
-static const int64_t TICK_NS = 11000000;
 static const int64_t LATE_NS = 10000000;
 
 void

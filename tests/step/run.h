@@ -13,6 +13,9 @@ struct state {
 	struct memory_image *image;
 };
 
+/* Start times are counted in such. */
+static const int64_t TICK_NS = 11000000;
+
 struct run {
 	struct step_world *w;
 	const struct step_case *of;

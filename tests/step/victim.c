@@ -227,6 +227,16 @@ victim_kill(struct victim *v)
 	v->process = NULL;
 }
 
+/* What a process that shoal started is to do at last. */
+static bool
+has_ended(const struct victim *v)
+{
+	siginfo_t info = { 0 };
+	if (!v->act->started)
+		return false;
+	return waitid(P_PID, (id_t)v->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
+}
+
 bool
 victim_finish(struct victim *v)
 {
@@ -236,9 +246,9 @@ victim_finish(struct victim *v)
 	if (ptrace(PTRACE_DETACH, v->tid, NULL, NULL) != 0)
 		return false;
 	int64_t began = step_now();
-	while (*done != 2 && step_now() - began < STUCK_NS)
+	while (*done != 2 && !has_ended(v) && step_now() - began < STUCK_NS)
 		usleep(30);
-	return *done == 2;
+	return *done == 2 || has_ended(v);
 }
 
 /* ---- to a breakpoint ---- */
