@@ -391,8 +391,8 @@ STEP_CASE(queue, join, .shape = SHAPE(JOINABLE, SMALL, 2, 0, 0), SURVIVORS, .pre
           .op = join_op)
 STEP_CASE(queue, look, .shape = SHAPE(0, SMALL, 2, 0, 0), SURVIVORS, WATCHERS,
           .prepare = get_prepare, .op = look_op)
-STEP_CASE(queue, fd, .shape = SHAPE(0, SMALL, 2, 0, 0), SURVIVORS, WATCHERS,
-          .prepare = get_prepare, .op = fd_op, .stepped = true)
+STEP_CASE(queue, fd, .shape = SHAPE(0, SMALL, 2, 0, 0), SURVIVORS, .prepare = get_prepare,
+          .op = fd_op, .stepped = true)
 
 #define CLOSES(...) \
 	.setup = queue_setup, .prepare = get_prepare, .op = close_op, \
