@@ -487,32 +487,28 @@ finish(struct cursor *c, struct shoal_thread *t, void *old, ssize_t bytes)
 	return bytes;
 }
 
-/* The common case by itself: no flags, the next place is full, the message short. See put. */
-ssize_t
-shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
+/*
+ * The common case by itself: no flags, the next place is full, and `bytes` of it are inside and fit
+ * the buffer. See put.
+ */
+static ALWAYS_INLINE ssize_t
+get_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, struct slot *s, void *buffer,
+            size_t room, size_t bytes, shoal_time timeout, bool is_short)
 {
-	struct shoal_thread *t = thread_here;
-	struct cursor *c = cursor_known(t, q);
-	if (unlikely(!c || t->busy))
-		return get_slow(q, buffer, buffer_bytes, timeout);
 	uint64_t place = c->get, empty = cursor_word(c, place);
-	struct slot *s = cursor_slot_at(c, place);
-	if (unlikely(load_acquire(&s->turn) != (empty | FULL)))
-		return get_slow(q, buffer, buffer_bytes, timeout);
-	size_t bytes = load_relaxed(&s->bytes);
-	if (unlikely(bytes > buffer_bytes || bytes >= c->quick_get ||
-	             load_relaxed(&s->flags) != SLOT_INLINE))
-		return get_slow(q, buffer, buffer_bytes, timeout);
 	queue_enter_at(t, c, place);
 	void *old = robust_pending_set(t, &q->put.wait);
 	if (unlikely(!cursor_holds(c, q) || load_relaxed(&q->closing) == QUEUE_DESTROYED ||
 	             !cas64_acq_rel(&s->turn, empty | FULL, empty | c->mine | READING))) {
 		robust_pending_restore(t, old);
 		queue_leave(t, c);
-		return get_slow(q, buffer, buffer_bytes, timeout);
+		return get_slow(q, buffer, room, timeout);
 	}
 	cursor_prefetch(c, place, false);
-	copy_short(buffer, s->payload, bytes);
+	if (is_short)
+		copy_short(buffer, s->payload, bytes);
+	else
+		memcpy(buffer, s->payload, bytes);
 	store_release(&s->turn, slot_word(EMPTY, (uint32_t)(place >> c->shift) + 1, 0, 0));
 	c->get = ++place;
 	fence_compiler();
@@ -521,6 +517,38 @@ shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time ti
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
 	return (ssize_t)bytes;
+}
+
+__attribute__((noinline)) static ssize_t
+get_longer(shoal_queue *q, void *buffer, size_t room, shoal_time timeout)
+{
+	struct shoal_thread *t = thread_here;
+	struct cursor *c = cursor_known(t, q);
+	struct slot *s = cursor_slot_at(c, c->get);
+	if (unlikely(load_acquire(&s->turn) != (cursor_word(c, c->get) | FULL)))
+		return get_slow(q, buffer, room, timeout);
+	size_t bytes = load_relaxed(&s->bytes);
+	if (unlikely(bytes > room || bytes >= c->quick_long || !c->quick_get ||
+	             load_relaxed(&s->flags) != SLOT_INLINE))
+		return get_slow(q, buffer, room, timeout);
+	return get_quickly(t, c, q, s, buffer, room, bytes, timeout, false);
+}
+
+ssize_t
+shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
+{
+	struct shoal_thread *t = thread_here;
+	struct cursor *c = cursor_known(t, q);
+	if (unlikely(!c || t->busy))
+		return get_slow(q, buffer, buffer_bytes, timeout);
+	struct slot *s = cursor_slot_at(c, c->get);
+	if (unlikely(load_acquire(&s->turn) != (cursor_word(c, c->get) | FULL)))
+		return get_slow(q, buffer, buffer_bytes, timeout);
+	size_t bytes = load_relaxed(&s->bytes);
+	if (unlikely(bytes > buffer_bytes || bytes >= c->quick_get ||
+	             load_relaxed(&s->flags) != SLOT_INLINE))
+		return get_longer(q, buffer, buffer_bytes, timeout);
+	return get_quickly(t, c, q, s, buffer, buffer_bytes, bytes, timeout, true);
 }
 
 /* malloc comes before the place is given back, so that a failure leaves the message where it is. */

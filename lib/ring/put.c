@@ -257,17 +257,14 @@ finish(struct cursor *c, struct shoal_thread *t, void *old)
 }
 
 /*
- * The common case by itself, which calls nothing and so keeps everything in registers: this thread
- * knows the queue, the next place is free, the message is short. That it is this queue and open is
- * looked at after the record names the call: who destroys a queue waits for those inside.
+ * The common case by itself: this thread knows the queue, the next place is free, the message goes
+ * inside. That it is this queue and open is looked at after the record names the call: who destroys
+ * a queue waits for those inside.
  */
-int
-shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
+static ALWAYS_INLINE int
+put_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void *message,
+            size_t bytes, shoal_time timeout, bool is_short)
 {
-	struct shoal_thread *t = thread_here;
-	struct cursor *c = cursor_known(t, q);
-	if (unlikely(!c || bytes >= c->quick_put || t->busy))
-		return put_slow(q, message, bytes, timeout);
 	uint64_t place = c->put, empty = cursor_word(c, place);
 	struct slot *s = cursor_slot_at(c, place);
 	if (unlikely(load_acquire(&s->turn) != empty))
@@ -283,7 +280,10 @@ shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time ti
 	cursor_prefetch(c, place, true);
 	store_relaxed(&s->bytes, (uint32_t)bytes);
 	store_relaxed(&s->flags, SLOT_INLINE);
-	copy_short(s->payload, message, bytes);
+	if (is_short)
+		copy_short(s->payload, message, bytes);
+	else
+		memcpy(s->payload, message, bytes);
 	store_release(&s->turn, empty | FULL);
 	c->put = ++place;
 	fence_compiler();
@@ -292,4 +292,25 @@ shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time ti
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
 	return 0;
+}
+
+__attribute__((noinline)) static int
+put_longer(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
+{
+	struct shoal_thread *t = thread_here;
+	struct cursor *c = cursor_known(t, q);
+	if (unlikely(!c || bytes >= c->quick_long || t->busy))
+		return put_slow(q, message, bytes, timeout);
+	return put_quickly(t, c, q, message, bytes, timeout, false);
+}
+
+/* A short message calls nothing on its way, and so keeps everything in registers. */
+int
+shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
+{
+	struct shoal_thread *t = thread_here;
+	struct cursor *c = cursor_known(t, q);
+	if (unlikely(!c || bytes >= c->quick_put || t->busy))
+		return put_longer(q, message, bytes, timeout);
+	return put_quickly(t, c, q, message, bytes, timeout, true);
 }

@@ -86,6 +86,7 @@ struct cursor {
 	uint32_t object;
 	/* shorter messages may go the quick way; 0 where there is none */
 	uint32_t quick_put, quick_get;
+	uint32_t quick_long; /* and these, by a call of memcpy */
 	uint32_t shift, stride;
 	char *slots;
 	uint64_t mask;
@@ -132,24 +133,21 @@ cursor_word(const struct cursor *c, uint64_t place)
 	return slot_word(EMPTY, (uint32_t)(place >> c->shift), 0, 0);
 }
 
-/* The slot is long: all of the next one, a getter only reads the payload. */
+/*
+ * Asks for the lines that this thread writes a little later: the first ones of a place some way
+ * ahead where slots are short, where they are long the next place, all of it for a putter. What a
+ * getter only reads the machine fetches by itself.
+ */
 static inline void
 cursor_prefetch_long(const struct cursor *c, uint64_t place, bool put)
 {
 	bool is_short = c->stride <= 2 * LINE;
 	const char *next = (const char *)cursor_slot_at(c, place + (is_short ? PREFETCH_PLACES : 1));
 	prefetch_write(next);
-	for (uint32_t i = LINE; i < c->stride && i < PREFETCH_LINES_MAX * LINE; i += LINE)
-		if (put)
-			prefetch_write(next + i);
-		else
-			prefetch_read(next + i);
+	for (uint32_t i = LINE; put && i < c->stride && i < PREFETCH_LINES_MAX * LINE; i += LINE)
+		prefetch_write(next + i);
 }
 
-/*
- * Asks for the lines that this thread writes a little later: the first ones of a place some way
- * ahead where slots are short, the whole next place where they are long.
- */
 static ALWAYS_INLINE void
 cursor_prefetch(const struct cursor *c, uint64_t place, bool put)
 {

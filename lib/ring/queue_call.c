@@ -37,6 +37,7 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 		.object = object,
 		.quick_put = fenced ? 0 : longest + 1,
 		.quick_get = fenced || q->flags ? 0 : longest + 1,
+		.quick_long = fenced ? 0 : q->slot_bytes + 1,
 		.shift = q->shift,
 		.stride = q->stride,
 		.slots = (char *)q + q->slots_at,
