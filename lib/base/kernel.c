@@ -146,7 +146,7 @@ kernel_tid(void)
 }
 
 bool
-kernel_thread_ended(uint32_t tid)
+kernel_sibling_ended(uint32_t tid)
 {
 	return syscall(SYS_tgkill, getpid(), tid, 0) < 0 && errno == ESRCH;
 }

@@ -44,8 +44,8 @@ int kernel_barrier_join(void);
 void kernel_barrier(void);
 
 pid_t kernel_tid(void);
-/* Of this process. */
-bool kernel_thread_ended(uint32_t tid);
+/* A thread of this process. */
+bool kernel_sibling_ended(uint32_t tid);
 
 /* The inode that tells PID namespaces apart; 0 when /proc is not mounted. */
 uint64_t kernel_pid_namespace(void);

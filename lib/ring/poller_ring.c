@@ -52,7 +52,7 @@ close_ended(struct poller_ring **link)
 {
 	unsigned left = 0;
 	while (*link) {
-		if (kernel_thread_ended((*link)->tid)) {
+		if (kernel_sibling_ended((*link)->tid)) {
 			end_ring(link, uring_close);
 			continue;
 		}
