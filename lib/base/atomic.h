@@ -74,6 +74,13 @@ cas64_acq_rel(word64 *p, uint64_t want, uint64_t v)
 }
 
 static inline bool
+cas32_seq_cst(word32 *p, uint32_t want, uint32_t v)
+{
+	return atomic_compare_exchange_strong_explicit(&p->w, &want, v, memory_order_seq_cst,
+	                                               memory_order_relaxed);
+}
+
+static inline bool
 cas64_seq_cst(word64 *p, uint64_t want, uint64_t v)
 {
 	return atomic_compare_exchange_strong_explicit(&p->w, &want, v, memory_order_seq_cst,

@@ -71,6 +71,19 @@ futex_wake(word32 *word, int count)
 	return (int)futex(word, FUTEX_WAKE_BITSET, (uint32_t)count, NULL, NULL, ~FUTEX_FOR_DEATHS);
 }
 
+/* Asks for all sleepers to be moved to where they are: nothing happens, but they are counted. */
+int
+futex_sleepers(const word32 *word)
+{
+	word32 *w = (word32 *)(uintptr_t)word;
+	for (;;) {
+		uint32_t seen = load_relaxed(w);
+		long n = syscall(SYS_futex, w, FUTEX_CMP_REQUEUE, 0, (long)FUTEX_ALL, w, seen);
+		if (n >= 0 || errno != EAGAIN)
+			return n < 0 ? -1 : (int)n;
+	}
+}
+
 /*
  * What was written before is seen by one who reads what the kernel is about to store.
  * ThreadSanitizer knows no fences.

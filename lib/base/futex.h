@@ -39,6 +39,12 @@ int futex_wait_any(const struct futex_watch *watch, unsigned count, int64_t dead
 int futex_wake(word32 *word, int count);
 
 /*
+ * How many sleep on the word now: the kernel's own count, in which the dead never are. -1 where
+ * this kernel does not tell. A guess by the time it is used.
+ */
+int futex_sleepers(const word32 *word);
+
+/*
  * In one step that no death can fall into: the word becomes 0 (or bit 31 alone), then `count` are
  * woken.
  */

@@ -103,3 +103,23 @@ Test(futex, clear_wakes_everybody)
 	for (int i = 0; i < 4; i++)
 		expect_child(pid[i], 0, 5000);
 }
+
+Test(futex, sleepers_are_counted_but_not_the_dead)
+{
+	struct words *w = shared(sizeof *w);
+	REQUIRE_EQ(futex_sleepers(&w->word[0]), 0);
+	pid_t pid[2] = { child(sleep_on_the_last, w), 0 };
+	wait_until_asleep(w);
+	pid[1] = child(sleep_on_the_last, w);
+	for (int i = 0; i < 3000 && futex_sleepers(&w->word[1]) < 2; i++)
+		sleep_ms(1);
+	for (int i = 0; i < 3; i++)
+		REQUIRE_EQ(futex_sleepers(&w->word[i]), kernel_has(KERNEL_WAITV) ? 2 : i ? 0 : 2);
+	kill(pid[0], SIGKILL);
+	expect_killed(pid[0], SIGKILL, 1000);
+	REQUIRE_EQ(futex_sleepers(&w->word[0]), 1);
+	store_release(&w->word[2], 1);
+	futex_wake(&w->word[2], 1);
+	expect_child(pid[1], 0, 5000);
+	REQUIRE_EQ(futex_sleepers(&w->word[0]), 0);
+}
