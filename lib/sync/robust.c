@@ -13,41 +13,6 @@ robust_usable(const struct shoal_thread *t)
 	return t->robust->offset == ROBUST_OFFSET;
 }
 
-/* The lowest bit of a link marks a priority-inheritance node. */
-static void **
-link_of(void *p)
-{
-	return (void **)((uintptr_t)p & ~(uintptr_t)1);
-}
-
-/*
- * A death between two of these stores leaves a list that the kernel can walk forward; prev is the C
- * library's.
- */
-static void
-push(struct shoal_thread *t, struct robust *r)
-{
-	struct robust_head *h = t->robust;
-	r->next = h->first;
-	r->prev = (void *)&h->first;
-	fence_compiler();
-	link_of(h->first)[-1] = &r->next;
-	fence_compiler();
-	h->first = &r->next;
-	t->held++;
-}
-
-static void
-pop(struct shoal_thread *t, struct robust *r)
-{
-	link_of(r->next)[-1] = r->prev;
-	fence_compiler();
-	*link_of(r->prev) = r->next;
-	fence_compiler();
-	r->prev = r->next = NULL;
-	t->held--;
-}
-
 static int
 take_free(struct shoal_thread *t, struct robust *r, uint32_t seen)
 {
@@ -63,17 +28,50 @@ slice(void)
 	return kernel_has(KERNEL_PENDING_RULE) ? SLICE_NS : OLD_KERNEL_SLICE_NS;
 }
 
+/*
+ * The one who gave it back for nobody woke everybody, or died before: then its death woke one, who
+ * wakes all.
+ */
 static int
-take_slow(struct shoal_thread *t, struct robust *r, int64_t deadline)
+lost(struct robust *r, const struct robust_wait *how)
 {
+	if (how->since)
+		futex_wake(&r->word, FUTEX_ALL);
+	return -ENOTRECOVERABLE;
+}
+
+/* Until the word is no longer as seen, or for a slice. Watches the interrupt only where asked. */
+static int
+sleep_on(struct shoal_thread *t, struct robust *r, uint32_t seen, struct robust_wait *how)
+{
+	struct futex_watch watch[] = { { &r->word, seen }, { &t->interrupt, 0 } };
+	int64_t until = clock_sooner(how->deadline, slice());
+	if (!how->since)
+		how->since = clock_now();
+	int rc = futex_wait_any(watch, how->interruptible ? 2 : 1, until);
+	return rc && until == how->deadline ? rc : 0;
+}
+
+/*
+ * A free word is taken, FUTEX_SLEEPERS and all. Else: spin, mark, sleep. After the deadline one
+ * more look.
+ */
+static int
+take_slow(struct shoal_thread *t, struct robust *r, struct robust_wait *how)
+{
+	bool late = how->deadline == ROBUST_NOWAIT;
 	for (int spins = 0;;) {
-		uint32_t w = load_relaxed(&r->word);
+		uint32_t w = load_acquire(&r->word);
 		if (!(w & FUTEX_TID)) {
+			if ((w & FUTEX_DIED) && (load_relaxed(&r->flags) & ROBUST_LOST))
+				return lost(r, how);
 			int rc = take_free(t, r, w);
 			if (rc != -EAGAIN)
 				return rc;
 			continue;
 		}
+		if (late)
+			return -ETIMEDOUT;
 		if ((w & FUTEX_TID) == t->tid)
 			return -EDEADLK;
 		if (!(w & FUTEX_SLEEPERS) && spins < SPIN_MAX) {
@@ -81,23 +79,36 @@ take_slow(struct shoal_thread *t, struct robust *r, int64_t deadline)
 			cpu_relax();
 			continue;
 		}
+		/* A wake that it got goes nowhere: who took the word since then wakes again. */
+		if (how->interruptible && thread_interrupted(t))
+			return -ECANCELED;
 		if (!(w & FUTEX_SLEEPERS) && !cas32_acq_rel(&r->word, w, w | FUTEX_SLEEPERS))
 			continue;
-		int64_t until = clock_sooner(deadline, slice());
-		if (futex_wait(&r->word, w | FUTEX_SLEEPERS, until) && until == deadline)
-			return -ETIMEDOUT;
+		late = sleep_on(t, r, w | FUTEX_SLEEPERS, how) == -ETIMEDOUT;
 	}
+}
+
+int
+robust_take_as(struct shoal_thread *t, struct robust *r, struct robust_wait *how)
+{
+	void *old = robust_pending_set(t, &r->word);
+	int rc = take_slow(t, r, how);
+	if (rc == 0 || rc == -EOWNERDEAD)
+		robust_push(t, r);
+	robust_pending_restore(t, old);
+	return rc;
 }
 
 int
 robust_take(struct shoal_thread *t, struct robust *r, int64_t deadline)
 {
 	void *old = robust_pending_set(t, &r->word);
+	struct robust_wait how = { .deadline = deadline };
 	int rc = 0;
 	if (unlikely(!cas32_acq_rel(&r->word, 0, t->tid)))
-		rc = take_slow(t, r, deadline);
+		rc = take_slow(t, r, &how);
 	if (rc == 0 || rc == -EOWNERDEAD)
-		push(t, r);
+		robust_push(t, r);
 	robust_pending_restore(t, old);
 	return rc;
 }
@@ -112,7 +123,7 @@ robust_try(struct shoal_thread *t, struct robust *r)
 		rc = w & FUTEX_TID ? -EBUSY : take_free(t, r, w);
 	} while (rc == -EAGAIN);
 	if (rc != -EBUSY)
-		push(t, r);
+		robust_push(t, r);
 	robust_pending_restore(t, old);
 	return rc;
 }
@@ -132,7 +143,7 @@ void
 robust_release(struct shoal_thread *t, struct robust *r)
 {
 	void *old = robust_pending_set(t, &r->word);
-	pop(t, r);
+	robust_pop(t, r);
 	fence_compiler();
 	uint32_t w = load_relaxed(&r->word);
 	if (likely(w == t->tid) && likely(cas32_acq_rel(&r->word, w, 0))) {
@@ -143,7 +154,7 @@ robust_release(struct shoal_thread *t, struct robust *r)
 	if (w & FUTEX_DIED) {
 		while (!cas32_acq_rel(&r->word, w, (w & ~FUTEX_TID)))
 			w = load_relaxed(&r->word);
-		futex_wake(&r->word, 1);
+		futex_wake(&r->word, load_relaxed(&r->flags) & ROBUST_LOST ? FUTEX_ALL : 1);
 	} else if (futex_mark_and_wake(&r->word, 1) == 0) {
 		futex_clear_sleepers(&r->word);
 	}
@@ -156,7 +167,7 @@ robust_claim(struct shoal_thread *t, struct robust *r)
 	void *old = robust_pending_set(t, &r->word);
 	bool mine = cas32_acq_rel(&r->word, 0, t->tid | FUTEX_SLEEPERS);
 	if (mine)
-		push(t, r);
+		robust_push(t, r);
 	robust_pending_restore(t, old);
 	return mine;
 }
@@ -165,7 +176,7 @@ void
 robust_drop(struct shoal_thread *t, struct robust *r)
 {
 	void *old = robust_pending_set(t, &r->word);
-	pop(t, r);
+	robust_pop(t, r);
 	fence_compiler();
 	futex_clear_and_wake(&r->word, FUTEX_ALL);
 	robust_pending_restore(t, old);

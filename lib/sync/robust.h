@@ -43,10 +43,17 @@ struct robust_head {
 /* Laid out like pthread_mutex_t; all zero is free. */
 struct robust {
 	word32 word;
-	uint32_t unused[5];
+	word32 flags;       /* ROBUST_LOST; the other bits, and `own`, are for whoever embeds it */
+	word32 own[4];
 	void *prev;
 	void *next;
 };
+
+/*
+ * In flags: it was given back suspect, for nobody. Set by the holder before it releases a word that
+ * is still FUTEX_DIED, never cleared but by making the word anew; takers find -ENOTRECOVERABLE.
+ */
+#define ROBUST_LOST 1u
 
 _Static_assert(offsetof(struct robust, prev) == 24, "the C library's nodes have prev at 24");
 _Static_assert(offsetof(struct robust, next) == 32, "the C library's nodes have next at 32");
@@ -70,15 +77,64 @@ robust_pending_restore(struct shoal_thread *t, void *old)
 	t->robust->pending = old;
 }
 
+/*
+ * A death between two of these stores leaves a list that the kernel can walk forward; prev is the C
+ * library's. The lowest bit of a link marks a priority-inheritance node.
+ */
+static inline void **
+robust_link(void *p)
+{
+	return (void **)((uintptr_t)p & ~(uintptr_t)1);
+}
+
+static inline void
+robust_push(struct shoal_thread *t, struct robust *r)
+{
+	struct robust_head *h = t->robust;
+	r->next = h->first;
+	r->prev = (void *)&h->first;
+	fence_compiler();
+	robust_link(h->first)[-1] = &r->next;
+	fence_compiler();
+	h->first = &r->next;
+	t->held++;
+}
+
+static inline void
+robust_pop(struct shoal_thread *t, struct robust *r)
+{
+	robust_link(r->next)[-1] = r->prev;
+	fence_compiler();
+	*robust_link(r->prev) = r->next;
+	fence_compiler();
+	r->prev = r->next = NULL;
+	t->held--;
+}
+
 /* False where this C library's list is laid out otherwise. */
 bool robust_usable(const struct shoal_thread *t);
 
 /* 0 or -EOWNERDEAD: held. -ETIMEDOUT. -EDEADLK: this thread holds it already. */
 int robust_take(struct shoal_thread *t, struct robust *r, int64_t deadline);
+
+/* How a taker waits, and what became of it. */
+struct robust_wait {
+	int64_t deadline;   /* ROBUST_NOWAIT: not at all */
+	bool interruptible; /* by shoal_thread_interrupt: -ECANCELED */
+	int64_t since;      /* when it first slept; 0: it did not */
+};
+
+#define ROBUST_NOWAIT INT64_MIN
+
+/* As robust_take, and also -ECANCELED, and -ENOTRECOVERABLE: the word is lost. */
+int robust_take_as(struct shoal_thread *t, struct robust *r, struct robust_wait *how);
 /* 0 or -EOWNERDEAD: held. -EBUSY: another one holds it. */
 int robust_try(struct shoal_thread *t, struct robust *r);
 /* The holder found, or made, what the lock guards whole. */
 void robust_mend(struct robust *r);
+/*
+ * A word that was not mended stays suspect: the next taker is told, or, under ROBUST_LOST, nobody.
+ */
 void robust_release(struct shoal_thread *t, struct robust *r);
 
 /*
