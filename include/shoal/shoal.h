@@ -4,4 +4,5 @@
 #include <shoal/pipe.h>
 #include <shoal/process.h>
 #include <shoal/queue.h>
+#include <shoal/sync.h>
 #endif

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the models of the ring and of the gate: the sound ones must hold, the wrong ones must be found out.
+# Runs the models of the ring, the gate, the locks and the like: the sound ones must hold, the wrong ones must be found out.
 #
 # usage: run.sh FOLDER [full]
 #	FOLDER    where the explorers were built; what Spin writes goes there too
@@ -8,7 +8,7 @@
 set -u
 here=$(dirname "$(realpath "$0")")
 folder=$(realpath "$1")
-command -v spin >/dev/null || { echo "run.sh: the gate's model needs spin (apt install spin)" >&2; exit 2; }
+command -v spin >/dev/null || { echo "run.sh: the models need spin (apt install spin)" >&2; exit 2; }
 mkdir -p "$1/spin"
 cd "$1/spin" || exit 2
 full=${2-}
@@ -43,14 +43,15 @@ pack() {
 	explore ring_pack "$@"
 }
 
-# gate WANTED DEFINITION...
-gate() {
-	wanted=$1
-	shift
-	rm -f pan pan.* gate.pml.trail
-	spin -a "$@" "$here/gate.pml" >spin.out 2>&1
+# spin_model NAME WANTED DEFINITION...
+spin_model() {
+	name=$1
+	wanted=$2
+	shift 2
+	rm -f pan pan.* ./*.trail
+	spin -a "$@" "$here/$name.pml" >spin.out 2>&1
 	${CC-cc} -O2 -DSAFETY -w -o pan pan.c >>spin.out 2>&1
-	timeout -k 5 600 ./pan -m100000 >pan.out 2>&1
+	timeout -k 5 600 ./pan -m200000 >pan.out 2>&1
 	case $(sed -n 's/.*errors: \([0-9]*\).*/\1/p' pan.out) in
 	0) found=holds ;;
 	'') found=none ;;
@@ -58,8 +59,10 @@ gate() {
 	esac
 	grep -q 'max search depth too small' pan.out && found=none
 	states=$(sed -n 's/ *\([0-9]*\) states, stored.*/\1/p' pan.out)
-	expect "$wanted" $found "${states:-?}" "gate $*"
+	expect "$wanted" $found "${states:-?}" "$name $*"
 }
+gate() { spin_model gate "$@"; }
+lock() { spin_model lock "$@"; }
 
 # ---- the ring ----
 ring holds -getters 2 -puts 3,0 -kills 2 -stops 1
@@ -151,6 +154,18 @@ gate fails -DKILLS=0 -DNO_WALK -DTAKERS=3 -DSENDERS=1 -DPUTS=3 -DBATCH
 gate fails -DKILLS=1 -DFULL_ALONE
 gate fails -DKILLS=1 -DNO_LIFE
 gate fails -DKILLS=1 -DNO_TELLING -DSENDERS=1 -DREDELIVER
+
+# ---- the lock ----
+lock holds -DKILLS=1
+lock holds -DKILLS=2 -DROUNDS=1
+lock holds -DKILLS=2 -DTAKERS=2
+lock holds -DKILLS=1 -DROUNDS=1 -DGIVE_UP
+lock holds -DKILLS=2 -DROUNDS=1 -DSUSPECT
+lock fails -DCLASSIC
+lock fails -DTWO_STEPS -DKILLS=0
+lock fails -DNO_PENDING
+lock fails -DOLD_KERNEL
+lock fails -DNO_CHAIN -DSUSPECT -DROUNDS=1
 
 if [ -n "$full" ]; then
 	ring holds -putters 2 -getters 2 -puts 1,1 -kills 2

@@ -1,0 +1,132 @@
+/*
+ * Locks and what else threads of any process wait on, in any shared memory.
+ *
+ *	struct account { shoal_lock lock; long balance; } *a = ...;     // MAP_SHARED, or in an arena
+ *	shoal_lock_init(&a->lock);                                      // once, before others use it
+ *
+ *	int rc = shoal_lock_acquire(&a->lock, SHOAL_SEC(1));
+ *	if (rc == -EOWNERDEAD)                     // held; its last holder died in the middle
+ *		repair(a), shoal_lock_consistent(&a->lock);
+ *	else if (rc)
+ *		return rc;                             // not held
+ *	a->balance += 10;
+ *	shoal_lock_release(&a->lock);
+ *
+ * PLAIN OBJECTS. Each is a struct to embed in memory that its users share (MAP_SHARED, an arena's,
+ * or a process's own, for its threads). Its fields are internal, its size is pinned, and it is
+ * aligned to 8 bytes. All zero is a free lock, rlock or rwlock, a clear event, and a condition; the
+ * others need their init. Init is for one thread, before anybody else uses the object; it is what
+ * makes a lock new that was given up. There is nothing to destroy: when nobody uses an object any
+ * more its memory is free for anything.
+ *
+ * THE MEMORY OF A HELD LOCK must stay mapped, and must not be used for anything else: the kernel
+ * looks there when the holder dies. Where it is unmapped first, the locks that its holder had taken
+ * before may stay held for ever after its death.
+ *
+ * A holder is a thread. At its death (also its end, and exec) by whatever way the kernel marks what
+ * it holds and wakes one who waits, in about 0.14 ms. A forked child holds nothing of its parent's.
+ * A process made by vfork, and one that shares only the memory (CLONE_VM), must not make these
+ * calls. All users of an object must be in one PID namespace.
+ *
+ * TIME. One deadline on the monotonic clock for the whole call. 0 tries once: -EAGAIN. Signals
+ * never cut a wait short; shoal_thread_interrupt ends it: -ECANCELED, once, and the object is as if
+ * the call had not been made. Waits are no cancellation points.
+ *
+ * PROGRESS. What need not wait makes no system call. Nobody waits for a dead thread. A STOPPED one
+ * holds up those who need what it holds, and nobody else, but where it says so below.
+ * Without futex_waitv (Linux before 5.16) an interrupt is noticed within 5 ms; before 6.2 whatever
+ * a death passes on is.
+ */
+#ifndef SHOAL_SYNC_H
+#define SHOAL_SYNC_H
+#include <shoal/base.h>
+SHOAL_BEGIN_
+
+#define SHOAL_PLAIN_(name, words) typedef struct { uint64_t internal_[words]; } name
+SHOAL_PLAIN_(shoal_lock, 6);
+SHOAL_PLAIN_(shoal_rlock, 8);
+
+/* ---- lock ---- */
+
+/*
+ * AUTOCLEAN: a dead holder's lock is simply free again, for what can be used as it was left; deaths
+ * are counted.
+ */
+enum { SHOAL_LOCK_AUTOCLEAN = 1 };
+
+/*
+ * So many locks of these kinds one thread may hold: the kernel gives back 2048 words at a death,
+ * and the C library has a share in them. One more is -EOVERFLOW.
+ */
+enum { SHOAL_LOCKS_HELD_MAX = 1000 };
+
+/* Free. init_with: -EINVAL for unknown flags. */
+int shoal_lock_init(shoal_lock *lock);
+int shoal_lock_init_with(shoal_lock *lock, unsigned flags);
+
+/* Whether the call that returned this holds the lock: 0 or -EOWNERDEAD. */
+static inline bool shoal_have(int rc) { return rc == 0 || rc == -EOWNERDEAD; }
+
+/*
+ * 0: held. What the last holder wrote is seen.
+ *   -EOWNERDEAD       held; the last holder died with it, or gave up a lock that was suspect:
+ *                     repair what it guards, then shoal_lock_consistent
+ *   -ENOTRECOVERABLE  it was given back suspect, without consistent: for nobody, until it is
+ *                     initialised anew. Whoever waits is told too
+ *   -EAGAIN, -ETIMEDOUT, -ECANCELED
+ *   -EDEADLK          this thread holds it already (with a timeout of 0: -EAGAIN)
+ *   -EOVERFLOW        this thread holds SHOAL_LOCKS_HELD_MAX locks
+ * A death inside the call: the lock is taken and its holder dead, or not taken at all; if it had
+ * been woken, another one is.
+ *
+ * The order of those who wait is the kernel's, first come first, but one who comes just then may
+ * get it first.
+ */
+SHOAL_CHECK_ int shoal_lock_acquire(shoal_lock *lock, shoal_time timeout);
+
+/*
+ * -EPERM: this thread does not hold it. A death inside the call: given back, or the lock of a dead
+ * holder. One stopped inside it holds up nobody that it does not hold up before.
+ */
+int shoal_lock_release(shoal_lock *lock);
+
+/*
+ * After -EOWNERDEAD: what it guards is whole again. -EINVAL: it is not suspect. -EPERM: not held.
+ */
+int shoal_lock_consistent(shoal_lock *lock);
+
+/* Whether this thread holds it. */
+bool shoal_lock_held(const shoal_lock *lock);
+
+typedef struct {
+	uint64_t acquisitions; /* those that died before they counted themselves are missing */
+	uint64_t contended;    /* of these, found it held; modulo 2^32 */
+	uint64_t deaths;       /* holders found dead; modulo 2^32 */
+	shoal_time wait_max;   /* the longest sleep for it, in steps of a microsecond, to 71 minutes */
+	pid_t owner;           /* the holder's thread id (gettid); 0: free */
+	uint32_t waiting;      /* threads asleep for it now, as the kernel counts them */
+	uint64_t reserved_[4];
+} shoal_lock_info;
+
+/* 0. Each number was true at some moment during the call. Takes no lock, writes nothing. */
+int shoal_lock_stat(const shoal_lock *lock, shoal_lock_info *out);
+
+/*
+ * For the sentences of shoal_error, in this process and in children that it forks from now on: up
+ * to 63 bytes. Init takes it away, and NULL does. -EINVAL, -ENOMEM.
+ */
+int shoal_lock_name(shoal_lock *lock, const char *name);
+
+/* ---- rlock: its holder may take it again ---- */
+
+/*
+ * As lock. The holder takes it again at once, and releases as often. -EOVERFLOW: held 2^32 - 1
+ * times. After -EOWNERDEAD it is held once.
+ */
+int shoal_rlock_init(shoal_rlock *lock, unsigned flags);
+SHOAL_CHECK_ int shoal_rlock_acquire(shoal_rlock *lock, shoal_time timeout);
+int shoal_rlock_release(shoal_rlock *lock);
+int shoal_rlock_consistent(shoal_rlock *lock);
+
+SHOAL_END_
+#endif

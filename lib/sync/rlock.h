@@ -1,0 +1,21 @@
+/* Recursive locks, as rlock.c and condition.c see them; the words are explained in rlock.c. */
+#ifndef SYNC_RLOCK_H
+#define SYNC_RLOCK_H
+
+#include "sync/lock.h"
+
+struct rlock {
+	struct lock lock;
+	word32 depth;
+	word32 unused[3];
+};
+
+_Static_assert(sizeof(struct rlock) == sizeof(shoal_rlock), "an rlock's size is pinned");
+
+static inline struct rlock *
+rlock_of(shoal_rlock *lock)
+{
+	return (struct rlock *)(void *)lock;
+}
+
+#endif
