@@ -45,6 +45,9 @@ SHOAL_BEGIN_
 #define SHOAL_PLAIN_(name, words) typedef struct { uint64_t internal_[words]; } name
 SHOAL_PLAIN_(shoal_lock, 6);
 SHOAL_PLAIN_(shoal_rlock, 8);
+SHOAL_PLAIN_(shoal_semaphore, 4);
+SHOAL_PLAIN_(shoal_event, 4);
+#define SHOAL_ALL UINT32_MAX
 
 /* ---- lock ---- */
 
@@ -127,6 +130,53 @@ int shoal_rlock_init(shoal_rlock *lock, unsigned flags);
 SHOAL_CHECK_ int shoal_rlock_acquire(shoal_rlock *lock, shoal_time timeout);
 int shoal_rlock_release(shoal_rlock *lock);
 int shoal_rlock_consistent(shoal_rlock *lock);
+
+/* ---- semaphore: a number of permits ---- */
+
+/*
+ * `value` permits at first; a release beyond `bound` is refused. 0 or SHOAL_ALL: no bound but
+ * INT32_MAX. -EINVAL: a larger bound, or value beyond it. All zero has none yet, and no bound.
+ */
+int shoal_semaphore_init(shoal_semaphore *semaphore, uint32_t value, uint32_t bound);
+
+/*
+ * Takes a permit: 0, -EAGAIN, -ETIMEDOUT, -ECANCELED. A permit is nobody's: whoever likes releases
+ * it, and one that a dead thread had taken stays taken. A death inside the call takes one or takes
+ * none, and its wake goes to another one.
+ */
+SHOAL_CHECK_ int shoal_semaphore_acquire(shoal_semaphore *semaphore, shoal_time timeout);
+
+/*
+ * One permit more. -EOVERFLOW: it has as many as its bound; exact, whoever releases at the same
+ * time. Signal handlers may call it, whatever they interrupt. A death inside the call: released and
+ * told, or not at all. One stopped inside it delays the one who sleeps for this permit by at most
+ * 50 ms.
+ */
+int shoal_semaphore_release(shoal_semaphore *semaphore);
+
+/* How many permits there are now. */
+int shoal_semaphore_value(const shoal_semaphore *semaphore);
+
+/* ---- event: it is set, or clear ---- */
+
+/* Clear. */
+int shoal_event_init(shoal_event *event);
+
+/*
+ * Everybody who waits goes on, and nobody waits any more until clear; what was written before set
+ * is seen by those who went on. 0. Signal handlers may call these, also when they interrupt a wait
+ * for the same event. A death inside set: set and told, or not at all. One stopped inside set
+ * delays those who sleep by at most 50 ms.
+ */
+int shoal_event_set(shoal_event *event);
+int shoal_event_clear(shoal_event *event);
+bool shoal_event_is_set(const shoal_event *event);
+
+/*
+ * 0: it is set, or was set since the call began, though it may be clear again. -EAGAIN, -ETIMEDOUT,
+ * -ECANCELED. (Of 2^31 sets within one moment of a wait that end in a clear, one is missed.)
+ */
+SHOAL_CHECK_ int shoal_event_wait(shoal_event *event, shoal_time timeout);
 
 SHOAL_END_
 #endif

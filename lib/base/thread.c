@@ -120,6 +120,17 @@ thread_begin(void)
 	return t;
 }
 
+struct robust_head *
+thread_robust(void)
+{
+	struct shoal_thread *t = thread_here;
+	if (likely(t && load_relaxed(thread_epoch)))
+		return t->robust;
+	struct robust_head *head;
+	size_t bytes;
+	return syscall(SYS_get_robust_list, 0, &head, &bytes) ? NULL : head;
+}
+
 uint32_t
 thread_generation(void)
 {

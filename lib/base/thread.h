@@ -45,6 +45,12 @@ thread_self(void)
 	return thread_begin();
 }
 
+/*
+ * The C library's robust list of this thread; allocates nothing, for calls that signal handlers
+ * make. NULL where there is none.
+ */
+struct robust_head *thread_robust(void);
+
 /* Ends this thread's record now, as its exit would; a later call begins a new one. */
 void thread_leave(void);
 

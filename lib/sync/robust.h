@@ -62,19 +62,31 @@ _Static_assert(offsetof(struct robust, next) == 32, "the C library's nodes have 
 
 /* Names the word that a death of this thread wakes; gives what was named before. */
 static inline void *
-robust_pending_set(struct shoal_thread *t, word32 *word)
+robust_name(struct robust_head *h, word32 *word)
 {
-	void *old = t->robust->pending;
-	t->robust->pending = (char *)word - ROBUST_OFFSET;
+	void *old = h->pending;
+	h->pending = (char *)word - ROBUST_OFFSET;
 	fence_compiler();
 	return old;
 }
 
 static inline void
-robust_pending_restore(struct shoal_thread *t, void *old)
+robust_name_again(struct robust_head *h, void *old)
 {
 	fence_compiler();
-	t->robust->pending = old;
+	h->pending = old;
+}
+
+static inline void *
+robust_pending_set(struct shoal_thread *t, word32 *word)
+{
+	return robust_name(t->robust, word);
+}
+
+static inline void
+robust_pending_restore(struct shoal_thread *t, void *old)
+{
+	robust_name_again(t->robust, old);
 }
 
 /*

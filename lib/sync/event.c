@@ -1,0 +1,156 @@
+/*
+ * Events: a count of turns, and a gate for those who wait for the next one.
+ *
+ *	 0 turns  odd: set; even: clear. Set makes an even one odd, clear an odd one even, each by one
+ *	          CAS: a wait that began at an even number has been told when it is another one now,
+ *	          though it be even again.
+ *	 4 gate   0, or GATE_ARMED: there may be sleepers (gate.h)
+ *	 8 24 bytes unused
+ *
+ *	sleeper                                        setter
+ *	  pending = gate                                 pending = gate
+ *	  turns? even                                    turns + 1                       (seq_cst, E1)
+ *	  gate = ARMED; fence                (E2)        gate armed?  -> gate_open_all   (seq_cst, E1)
+ *	  turns? the same                                pending restored
+ *	  sleep while gate == ARMED and turns the same
+ *	  told, and the gate is armed: gate_open_all
+ *
+ * E1 with E2: either the sleeper's second look sees the turn, or the setter sees the gate.
+ *
+ * Crash points: for a setter that dies before its wake the kernel wakes one sleeper, who wakes all
+ * others; should it die too, pending names the gate for it as well. One that is about to sleep just
+ * then sees the turn, which it watches. A set of what is set looks at the gate too: the one who set
+ * it may be stopped. Model: tests/model/event.pml.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "sync/gate.h"
+#include "sync/robust.h"
+#include <shoal/sync.h>
+
+#define SPIN_MAX 100
+
+struct event {
+	word32 turns;
+	word32 gate;
+	word32 unused[6];
+};
+
+_Static_assert(sizeof(struct event) == sizeof(shoal_event), "an event's size is pinned");
+
+static struct event *
+event_of(const shoal_event *event)
+{
+	return (struct event *)(uintptr_t)event;
+}
+
+int
+shoal_event_init(shoal_event *event)
+{
+	struct event *e = event_of(event);
+	store_relaxed(&e->gate, 0);
+	store_release(&e->turns, 0);
+	return 0;
+}
+
+bool
+shoal_event_is_set(const shoal_event *event)
+{
+	return load_acquire(&event_of(event)->turns) & 1;
+}
+
+int
+shoal_event_set(shoal_event *event)
+{
+	struct event *e = event_of(event);
+	struct robust_head *head = thread_robust();
+	void *old = head ? robust_name(head, &e->gate) : NULL;
+	uint32_t seen;
+	do
+		seen = load_relaxed(&e->turns);
+	while (!(seen & 1) && !cas32_seq_cst(&e->turns, seen, seen + 1));
+	if (load_seq_cst(&e->gate))
+		gate_open_all(&e->gate);
+	if (head)
+		robust_name_again(head, old);
+	return 0;
+}
+
+int
+shoal_event_clear(shoal_event *event)
+{
+	struct event *e = event_of(event);
+	uint32_t seen;
+	do
+		seen = load_relaxed(&e->turns);
+	while ((seen & 1) && !cas32_acq_rel(&e->turns, seen, seen + 1));
+	return 0;
+}
+
+static inline bool
+is_told(const struct event *e, uint32_t seen)
+{
+	return load_acquire(&e->turns) != seen;
+}
+
+static bool
+spin(const struct event *e, uint32_t seen)
+{
+	for (int i = 0; i < SPIN_MAX && !load_relaxed(&e->gate); i++) {
+		if (is_told(e, seen))
+			return true;
+		cpu_relax();
+	}
+	return false;
+}
+
+static int
+wait_asleep(struct shoal_thread *t, struct event *e, uint32_t seen, int64_t deadline)
+{
+	struct futex_watch watch[] = { { &e->gate, GATE_ARMED }, { &e->turns, seen } };
+	for (int rc = 0;;) {
+		if (is_told(e, seen))
+			return 0;
+		/* Only now: after the deadline there is one more look. */
+		if (rc)
+			return rc;
+		if (thread_interrupted(t))
+			return -ECANCELED;
+		gate_arm(&e->gate, false);
+		if (is_told(e, seen))
+			return 0;
+		rc = gate_sleep(t, watch, 2, deadline);
+		if (rc == -ECANCELED)
+			return rc;
+	}
+}
+
+static int
+wait_slow(struct event *e, uint32_t seen, shoal_time timeout)
+{
+	struct shoal_thread *t = thread_self();
+	if (!t)
+		return fail(-ENOMEM, "no memory for this thread's record");
+	int64_t deadline = clock_deadline(timeout);
+	void *old = robust_pending_set(t, &e->gate);
+	int rc = spin(e, seen) ? 0 : wait_asleep(t, e, seen, deadline);
+	/* Whatever its own reason: it may be the one whom the kernel woke for all. */
+	if (is_told(e, seen) && load_relaxed(&e->gate))
+		gate_open_all(&e->gate);
+	robust_pending_restore(t, old);
+	if (rc == -ETIMEDOUT)
+		return fail_quiet(rc, "the event was not set in time");
+	return rc ? fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt") : 0;
+}
+
+int
+shoal_event_wait(shoal_event *event, shoal_time timeout)
+{
+	struct event *e = event_of(event);
+	uint32_t seen = load_acquire(&e->turns);
+	if (seen & 1)
+		return 0;
+	if (timeout <= 0)
+		return fail_quiet(-EAGAIN, "the event is not set, and the timeout is 0");
+	return wait_slow(e, seen, timeout);
+}
