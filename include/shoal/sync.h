@@ -46,6 +46,7 @@ SHOAL_BEGIN_
 SHOAL_PLAIN_(shoal_lock, 6);
 SHOAL_PLAIN_(shoal_rlock, 8);
 SHOAL_PLAIN_(shoal_semaphore, 4);
+SHOAL_PLAIN_(shoal_condition, 4);
 SHOAL_PLAIN_(shoal_event, 4);
 #define SHOAL_ALL UINT32_MAX
 
@@ -156,6 +157,60 @@ int shoal_semaphore_release(shoal_semaphore *semaphore);
 
 /* How many permits there are now. */
 int shoal_semaphore_value(const shoal_semaphore *semaphore);
+
+/* ---- condition: to wait, with a lock given back, until somebody notifies ---- */
+
+/*
+ *	shoal_lock_acquire(&q->lock, SHOAL_FOREVER);
+ *	while (q->count == 0)
+ *		shoal_condition_wait(&q->filled, &q->lock, SHOAL_FOREVER);   // results looked at, in life
+ *	q->count--;
+ *	shoal_lock_release(&q->lock);
+ *
+ * All who use one condition use one lock with it. Nobody wakes unnotified, but that after a
+ * waiter's death a notification meant for it may go to another one: look at the predicate again, or
+ * use wait_for.
+ */
+int shoal_condition_init(shoal_condition *condition);
+
+/*
+ * Gives the lock back (of an rlock: all its levels), waits, and holds it again (as often) when it
+ * returns, however long that takes.
+ *   0                 notified
+ *   -EOWNERDEAD       held; a holder died meanwhile, the lock is suspect: as shoal_lock_acquire.
+ *                     Outranks the others
+ *   -ETIMEDOUT, -EAGAIN, -ECANCELED   held
+ *   -EPERM            this thread does not hold the lock: nothing was done
+ *   -ENOTRECOVERABLE  not held: the lock was given back suspect meanwhile, or by this call, which
+ *                     was made holding it suspect
+ * One that waits and is killed at any moment loses no notification of the others: it goes to the
+ * next one at once, and where it was killed waiting for the lock again, after 5 ms. One STOPPED
+ * that was notified keeps the next one 5 ms to 50 ms from being taken for it. Those who wait for a
+ * holder that dies before it notifies return -EOWNERDEAD within 50 ms, unless somebody has the lock
+ * by then; who does that notifies them in its stead.
+ */
+SHOAL_CHECK_ int shoal_condition_wait(shoal_condition *condition, shoal_lock *lock,
+                                      shoal_time timeout);
+SHOAL_CHECK_ int shoal_condition_wait_rlock(shoal_condition *condition, shoal_rlock *lock,
+                                            shoal_time timeout);
+
+/*
+ * Waits until the predicate, called holding the lock, is true: 0; one deadline for all of it.
+ * -EAGAIN, -ETIMEDOUT: it is false. The others as above; it is not called when the lock is suspect.
+ */
+SHOAL_CHECK_ int shoal_condition_wait_for(shoal_condition *condition, shoal_lock *lock,
+                                          bool (*predicate)(void *), void *arg, shoal_time timeout);
+SHOAL_CHECK_ int shoal_condition_wait_for_rlock(shoal_condition *condition, shoal_rlock *lock,
+                                                bool (*predicate)(void *), void *arg,
+                                                shoal_time timeout);
+
+/*
+ * Lets so many go on of those who wait now (SHOAL_ALL: all of them). 0, also when nobody waits.
+ * -EPERM: this thread does not hold the lock. A death inside the call: some or all of them go on,
+ * or none; the lock is suspect.
+ */
+int shoal_condition_notify(shoal_condition *condition, shoal_lock *lock, uint32_t waiters);
+int shoal_condition_notify_rlock(shoal_condition *condition, shoal_rlock *lock, uint32_t waiters);
 
 /* ---- event: it is set, or clear ---- */
 

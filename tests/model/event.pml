@@ -1,7 +1,7 @@
 /*
  * The event: a count of turns and a gate, with deaths before any statement.
  *
- * WAITERS wait once each, and may give up; SETTERS set and clear TURNS times each. Every call has
+ * WAITERS wait once each, the first may give up; SETTERS set and clear TURNS times each. Every call has
  * list_op_pending name the gate; a sleeper watches the gate and the turns.
  *
  * Shown: when nothing can happen any more, nobody is asleep who began to wait before a set. Memory
@@ -139,7 +139,7 @@ try:		if
 		fi;
 end_asleep:	if
 		:: atomic { woken[me] -> woken[me] = 0 }
-		:: atomic { asleep[me] || woken[me] -> asleep[me] = 0; woken[me] = 0 }; goto leave
+		:: atomic { me == 0 && (asleep[me] || woken[me]) -> asleep[me] = 0; woken[me] = 0 }; goto leave
 		fi;
 		goto try;
 leave:

@@ -11,7 +11,7 @@
  * is one location.
  *
  *	-DTAKERS= -DROUNDS= -DKILLS=
- *	-DGIVE_UP     sleepers may also leave by a deadline or an interrupt
+ *	-DGIVE_UP     the first may also leave its sleep, by a deadline or an interrupt
  *	-DSUSPECT     it is suspect at first, may be given back suspect, and is lost then
  * Wrong ones, which must fail:
  *	-DCLASSIC     the release drops the sleepers' bit and wakes after it, in two steps, as the C
@@ -137,7 +137,7 @@ try:		if
 end_asleep:	if
 		:: atomic { woken[me] -> woken[me] = 0 }
 #ifdef GIVE_UP
-		:: atomic { asleep[me] -> asleep[me] = 0 };
+		:: atomic { me == 0 && asleep[me] -> asleep[me] = 0 };
 			/* One more look; who is woken after it left was not asleep for the kernel. */
 			if
 			:: atomic { holder == NOBODY -> goto try }

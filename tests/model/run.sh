@@ -63,6 +63,8 @@ spin_model() {
 }
 gate() { spin_model gate "$@"; }
 lock() { spin_model lock "$@"; }
+semaphore() { spin_model semaphore "$@"; }
+event() { spin_model event "$@"; }
 
 # ---- the ring ----
 ring holds -getters 2 -puts 3,0 -kills 2 -stops 1
@@ -166,6 +168,21 @@ lock fails -DTWO_STEPS -DKILLS=0
 lock fails -DNO_PENDING
 lock fails -DOLD_KERNEL
 lock fails -DNO_CHAIN -DSUSPECT -DROUNDS=1
+
+# ---- the semaphore and the event ----
+semaphore holds -DKILLS=1
+semaphore holds -DKILLS=1 -DGIVERS=1 -DGIVES=2
+semaphore fails -DKILLS=1 -DGATE_ALONE
+semaphore fails -DKILLS=0 -DTWO_STEPS
+semaphore fails -DKILLS=1 -DNO_PENDING
+semaphore fails -DKILLS=1 -DNO_BATON
+semaphore fails -DKILLS=0 -DLEAVE_DUMB
+event holds -DKILLS=1
+event holds -DKILLS=2 -DSETTERS=1 -DTURNS=2
+event fails -DKILLS=1 -DGATE_ALONE
+event fails -DKILLS=1 -DNO_PENDING
+event fails -DKILLS=1 -DNO_CHAIN
+event fails -DKILLS=0 -DFLAG
 
 if [ -n "$full" ]; then
 	ring holds -putters 2 -getters 2 -puts 1,1 -kills 2

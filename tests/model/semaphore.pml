@@ -1,7 +1,7 @@
 /*
  * The semaphore: a value and a gate, with deaths before any statement.
  *
- * TAKERS acquire once each, and may give up; GIVERS release GIVES times each. Every call has
+ * TAKERS acquire once each, the first may give up; GIVERS release GIVES times each. Every call has
  * list_op_pending name the gate, so that the kernel wakes one sleeper when the caller dies; a sleeper
  * watches the gate and the value.
  *
@@ -143,8 +143,8 @@ try:		if
 		fi;
 end_asleep:	if
 		:: atomic { woken[me] -> woken[me] = 0 }
-		/* Interrupted, perhaps woken as well. */
-		:: atomic { asleep[me] || woken[me] -> asleep[me] = 0; woken[me] = 0 }; goto leave
+		/* Interrupted, perhaps woken as well. Only the first: the others must be told. */
+		:: atomic { me == 0 && (asleep[me] || woken[me]) -> asleep[me] = 0; woken[me] = 0 }; goto leave
 		fi;
 		goto try;
 leave:
