@@ -45,6 +45,7 @@ SHOAL_BEGIN_
 #define SHOAL_PLAIN_(name, words) typedef struct { uint64_t internal_[words]; } name
 SHOAL_PLAIN_(shoal_lock, 6);
 SHOAL_PLAIN_(shoal_rlock, 8);
+SHOAL_PLAIN_(shoal_rwlock, 16);
 SHOAL_PLAIN_(shoal_semaphore, 4);
 SHOAL_PLAIN_(shoal_condition, 4);
 SHOAL_PLAIN_(shoal_event, 4);
@@ -131,6 +132,30 @@ int shoal_rlock_init(shoal_rlock *lock, unsigned flags);
 SHOAL_CHECK_ int shoal_rlock_acquire(shoal_rlock *lock, shoal_time timeout);
 int shoal_rlock_release(shoal_rlock *lock);
 int shoal_rlock_consistent(shoal_rlock *lock);
+
+/* ---- rwlock: one writer alone, or up to SHOAL_READERS_MAX readers ---- */
+
+/* The next reader waits until one is done. */
+enum { SHOAL_READERS_MAX = 16 };
+
+/* Flags as for a lock. */
+int shoal_rwlock_init(shoal_rwlock *lock, unsigned flags);
+
+/*
+ * Results as for a lock. A reader that died is no reader: those who wait for it go on within 10 ms
+ * (5 ms of a slice, since the kernel does not tell of readers by itself). One that replaced itself
+ * by exec is a reader until it ends. A writer that died leaves the lock suspect, also when it was
+ * still waiting for readers: -EOWNERDEAD from either call, which holds it as a writer then, alone.
+ * Writers go before readers that come later. A reader may read again, and releases as often;
+ * -EDEADLK: a reader would write, or a writer read or write again.
+ * One STOPPED on its way holds up whom it would hold up when it was through.
+ */
+SHOAL_CHECK_ int shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout);
+SHOAL_CHECK_ int shoal_rwlock_write(shoal_rwlock *lock, shoal_time timeout);
+
+/* What this thread holds. -EPERM: nothing. */
+int shoal_rwlock_release(shoal_rwlock *lock);
+int shoal_rwlock_consistent(shoal_rwlock *lock);
 
 /* ---- semaphore: a number of permits ---- */
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -158,8 +159,9 @@ kernel_pid_namespace(void)
 	return stat("/proc/self/ns/pid", &s) ? 0 : (uint64_t)s.st_ino;
 }
 
-uint64_t
-kernel_start_time(pid_t pid)
+/* Field 22 of its stat, and field 3, its state; 0 when it is gone. */
+static uint64_t
+read_stat(pid_t pid, char *state)
 {
 	char path[40], text[1024];
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -171,9 +173,43 @@ kernel_start_time(pid_t pid)
 	text[n > 0 ? n : 0] = '\0';
 	/* The name, field 2, may hold anything: count from its last parenthesis. */
 	char *at = strrchr(text, ')');
+	*state = at && at[1] ? at[2] : 0;
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
 	return at ? strtoull(at, NULL, 10) : 0;
+}
+
+uint64_t
+kernel_start_time(pid_t pid)
+{
+	char state;
+	return read_stat(pid, &state);
+}
+
+#define MARK_TID_BITS 22 /* the kernel's own limit of ids */
+
+static uint32_t
+mark_of(pid_t tid, uint64_t started)
+{
+	uint32_t mixed = (uint32_t)((started * UINT64_C(0x9e3779b97f4a7c15)) >> 54);
+	return (uint32_t)tid | mixed << MARK_TID_BITS;
+}
+
+uint32_t
+kernel_thread_mark(pid_t tid)
+{
+	return mark_of(tid, kernel_start_time(tid));
+}
+
+bool
+kernel_thread_ended(uint32_t mark)
+{
+	pid_t tid = (pid_t)(mark & ((1u << MARK_TID_BITS) - 1));
+	char state = 0;
+	uint64_t started = read_stat(tid, &state);
+	if (!started)
+		return kill(tid, 0) < 0 && errno == ESRCH;
+	return state == 'Z' || state == 'X' || mark_of(tid, started) != mark;
 }
 
 bool

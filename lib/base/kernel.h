@@ -56,6 +56,16 @@ uint64_t kernel_start_time(pid_t pid);
 /* Whether the process of this pid and start time has ended; a zombie has. */
 bool kernel_process_ended(pid_t pid, uint64_t start_time);
 
+/*
+ * A thread as 32 bits: its id, and 10 bits of when it started, so that a later thread of that id is
+ * hardly ever taken for it. Without /proc the id alone.
+ */
+uint32_t kernel_thread_mark(pid_t tid);
+/*
+ * Whether that thread has ended: false also where /proc does not tell. Two system calls and more.
+ */
+bool kernel_thread_ended(uint32_t mark);
+
 /* CPUs that this thread may run on now; those of the whole machine, as it was when first asked. */
 unsigned kernel_cpus(void);
 unsigned kernel_cpus_online(void);

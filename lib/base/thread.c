@@ -93,6 +93,7 @@ begin_child(struct shoal_thread *parents)
 	parents->pipes = NULL;
 	parents->busy = 0;
 	parents->held = 0;
+	parents->mark = 0;
 	store_relaxed(&parents->interrupt, 0);
 	return parents;
 }

@@ -19,6 +19,7 @@ struct shoal_thread {
 	struct robust_head *robust; /* the C library's list of this thread: sync/robust.h */
 	/* inside a queue or pipe call: a nested one from a signal handler is refused */
 	volatile uint32_t busy;
+	uint32_t mark;              /* kernel_thread_mark; 0: not asked for yet */
 	uint32_t held;              /* nodes that this thread has on its robust list */
 	void *cursors;              /* ring/cursor.h */
 	void *pipes;                /* ring/pipe.h */

@@ -1,0 +1,275 @@
+/*
+ * Reader-writer locks: a lock for writers, and a place for each reader.
+ *
+ *	 0 lock    a lock (lock.h): held by the writer, from before it waits for the readers to go; and
+ *	           for a moment by readers that had to wait
+ *	48 gate    0, or GATE_ARMED: the lock's holder sleeps for a place to become free (gate.h)
+ *	52 12 bytes unused
+ *	64 place   16 words: 0, or the mark of the thread that reads (kernel_thread_mark)
+ *
+ *	reader                                          writer
+ *	  place: 0 -> mark          (seq_cst, R1)         takes the lock
+ *	  lock held or suspect?     (seq_cst, R1)         fence                            (R2)
+ *	    no: it reads                                  each place: wait until it is 0   (acquire, R3)
+ *	    yes: place = 0, and gate; takes the lock,
+ *	         then a place, gives the lock back
+ *	  done: place = 0 (seq_cst, R3), and gate
+ *
+ * R1 with R2: either the reader sees the writer, or the writer the reader; without one of them both
+ * would go in. R3: the writer sees all that the reader did before it left. A second place of the
+ * same reader needs no look at the lock: the writer still waits for the first.
+ *
+ * Crash points. A place is one word that bears a name, so a dead reader is told from its place
+ * alone: who waits for places asks the kernel about their threads every 5 ms (a thread may hold too
+ * few robust words, and the lock has too little room, for the kernel to tell by itself). A writer
+ * that dies, waiting or in, leaves the lock suspect, as any lock. A reader that dies before its
+ * wake has pending name the gate; the one who sleeps there also watches the place. Model:
+ * tests/model/rwlock.pml.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/kernel.h"
+#include "sync/gate.h"
+#include "sync/lock.h"
+#include <string.h>
+
+#define PLACES SHOAL_READERS_MAX
+
+struct rwlock {
+	struct lock lock;
+	word32 gate;
+	word32 unused[3];
+	word32 place[PLACES];
+};
+
+_Static_assert(sizeof(struct rwlock) == sizeof(shoal_rwlock), "an rwlock's size is pinned");
+
+static struct rwlock *
+rwlock_of(shoal_rwlock *lock)
+{
+	return (struct rwlock *)(void *)lock;
+}
+
+int
+shoal_rwlock_init(shoal_rwlock *lock, unsigned flags)
+{
+	struct rwlock *r = rwlock_of(lock);
+	if (flags & ~(unsigned)SHOAL_LOCK_AUTOCLEAN)
+		return fail(-EINVAL, "%#x are no flags of an rwlock", flags);
+	memset(lock, 0, sizeof *lock);
+	return lock_init(&r->lock, flags);
+}
+
+static uint32_t
+own_mark(struct shoal_thread *t)
+{
+	if (unlikely(!t->mark))
+		t->mark = kernel_thread_mark((pid_t)t->tid);
+	return t->mark;
+}
+
+/* A place with that word, this thread's usual one first; NULL: none. */
+static word32 *
+find(struct rwlock *r, const struct shoal_thread *t, uint32_t word)
+{
+	for (uint32_t i = 0; i < PLACES; i++) {
+		word32 *place = &r->place[(t->tid + i) % PLACES];
+		if (load_relaxed(place) == word)
+			return place;
+	}
+	return NULL;
+}
+
+static word32 *
+claim(struct rwlock *r, struct shoal_thread *t)
+{
+	for (;;) {
+		word32 *place = find(r, t, 0);
+		if (!place || cas32_seq_cst(place, 0, own_mark(t)))
+			return place;
+	}
+}
+
+static void
+leave(struct shoal_thread *t, struct rwlock *r, word32 *place)
+{
+	void *old = robust_pending_set(t, &r->gate);
+	store_seq_cst(place, 0);
+	if (load_seq_cst(&r->gate))
+		gate_open(&r->gate);
+	robust_pending_restore(t, old);
+}
+
+/* ---- waiting for places, holding the lock ---- */
+
+/* One of another thread, or NULL. */
+static word32 *
+taken(struct rwlock *r, uint32_t *word)
+{
+	for (uint32_t i = 0; i < PLACES; i++)
+		if ((*word = load_acquire(&r->place[i])))
+			return &r->place[i];
+	return NULL;
+}
+
+/* Places of threads that have ended are free again. True: there was one. */
+static bool
+clear_dead(struct rwlock *r)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < PLACES; i++) {
+		uint32_t word = load_relaxed(&r->place[i]);
+		if (word && kernel_thread_ended(word))
+			any |= cas32_acq_rel(&r->place[i], word, 0);
+	}
+	return any;
+}
+
+/* Until that place is not as seen, at most 5 ms; then it asks for the dead. */
+static int
+wait_for_place(struct shoal_thread *t, struct rwlock *r, word32 *place, uint32_t word,
+               int64_t deadline)
+{
+	if (deadline == ROBUST_NOWAIT)
+		return clear_dead(r) ? 0 : -ETIMEDOUT;
+	if (clock_now() >= deadline)
+		return -ETIMEDOUT;
+	gate_arm(&r->gate, false);
+	if (load_relaxed(place) != word)
+		return 0;
+	int64_t until = clock_sooner(deadline, FUTEX_SLICE_NS);
+	struct futex_watch watch[] = { { &r->gate, GATE_ARMED }, { place, word } };
+	int rc = gate_sleep(t, watch, 2, until);
+	if (rc == -ECANCELED)
+		return rc;
+	if (load_relaxed(place) == word)
+		clear_dead(r);
+	return 0;
+}
+
+static int
+drain(struct shoal_thread *t, struct rwlock *r, int64_t deadline)
+{
+	word32 *place;
+	uint32_t word;
+	fence_seq_cst();
+	for (int spins = 0; (place = taken(r, &word));) {
+		if (spins++ < 100 && deadline != ROBUST_NOWAIT) {
+			cpu_relax();
+			continue;
+		}
+		int rc = wait_for_place(t, r, place, word, deadline);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int
+claim_waiting(struct shoal_thread *t, struct rwlock *r, int64_t deadline)
+{
+	while (!claim(r, t)) {
+		uint32_t word = 0;
+		word32 *place = taken(r, &word);
+		int rc = place ? wait_for_place(t, r, place, word, deadline) : 0;
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* As it was found: a lock that is suspect stays so, and is not lost. */
+static void
+give_back(struct shoal_thread *t, struct rwlock *r)
+{
+	robust_release(t, &r->lock.node);
+}
+
+/* ---- the calls ---- */
+
+static int
+told(shoal_rwlock *lock, int rc, const struct robust_wait *how)
+{
+	return rc ? lock_fail(lock, &rwlock_of(lock)->lock, rc, how) : 0;
+}
+
+int
+shoal_rwlock_write(shoal_rwlock *lock, shoal_time timeout)
+{
+	struct rwlock *r = rwlock_of(lock);
+	struct shoal_thread *t = thread_self();
+	if (unlikely(!t))
+		return lock_fail_no_thread();
+	struct robust_wait how = lock_wait(timeout);
+	if (t->mark && find(r, t, t->mark))
+		return told(lock, timeout <= 0 ? -ETIMEDOUT : -EDEADLK, &how);
+	int rc = lock_take_free(t, &r->lock) ? 0 : lock_take(t, &r->lock, &how);
+	if (!shoal_have(rc))
+		return told(lock, rc, &how);
+	int drained = drain(t, r, how.deadline);
+	if (drained) {
+		give_back(t, r);
+		return told(lock, drained, &how);
+	}
+	return told(lock, rc, &how);
+}
+
+/*
+ * Behind the writers, in turn. A suspect lock stays with the one who found it so, who is alone
+ * then.
+ */
+static int
+read_in_turn(struct shoal_thread *t, shoal_rwlock *lock, shoal_time timeout)
+{
+	struct rwlock *r = rwlock_of(lock);
+	struct robust_wait how = lock_wait(timeout);
+	int rc = lock_take(t, &r->lock, &how);
+	if (!shoal_have(rc))
+		return told(lock, rc, &how);
+	int done = rc ? drain(t, r, how.deadline) : claim_waiting(t, r, how.deadline);
+	if (done || !rc)
+		give_back(t, r);
+	return told(lock, done ? done : rc, &how);
+}
+
+int
+shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout)
+{
+	struct rwlock *r = rwlock_of(lock);
+	struct shoal_thread *t = thread_self();
+	if (unlikely(!t))
+		return lock_fail_no_thread();
+	bool reads = find(r, t, own_mark(t));
+	word32 *place = claim(r, t);
+	if (likely(place)) {
+		if (reads || !(load_seq_cst(&r->lock.node.word) & (FUTEX_TID | FUTEX_DIED)))
+			return 0;
+		leave(t, r, place);
+	}
+	return read_in_turn(t, lock, timeout);
+}
+
+int
+shoal_rwlock_release(shoal_rwlock *lock)
+{
+	struct rwlock *r = rwlock_of(lock);
+	struct shoal_thread *t = thread_self();
+	if (unlikely(!t))
+		return lock_fail_no_thread();
+	word32 *place = t->mark ? find(r, t, t->mark) : NULL;
+	if (place) {
+		leave(t, r, place);
+		return 0;
+	}
+	if (!lock_is_mine(&r->lock, t))
+		return lock_fail_not_held(lock, &r->lock);
+	if (!lock_give_simply(t, &r->lock))
+		lock_give(t, &r->lock);
+	return 0;
+}
+
+int
+shoal_rwlock_consistent(shoal_rwlock *lock)
+{
+	return lock_mend(lock, &rwlock_of(lock)->lock);
+}

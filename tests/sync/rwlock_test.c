@@ -1,0 +1,332 @@
+#include "common.h"
+#include "base/kernel.h"
+#include "base/thread.h"
+
+enum { MOST = SHOAL_READERS_MAX };
+
+struct world {
+	shoal_rwlock lock;
+	word32 reached, over;
+	volatile uint64_t pair[2];
+	volatile int result;
+	volatile int64_t at;
+	volatile bool end;
+};
+
+static int
+give(struct world *w)
+{
+	return shoal_rwlock_release(&w->lock);
+}
+
+static int
+read_and_stay(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_SEC(10)), 0);
+	reach(&w->reached);
+	stay();
+	return 0;
+}
+
+static int
+write_and_stay(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(10)), 0);
+	reach(&w->reached);
+	stay();
+	return 0;
+}
+
+static pid_t
+started(struct world *w, int (*run)(void *))
+{
+	uint32_t before = load_acquire(&w->reached);
+	pid_t pid = child(run, w);
+	wait_for(&w->reached, before + 1);
+	return pid;
+}
+
+Test(rwlock, has_many_readers_or_one_writer)
+{
+	struct world *w = shared(sizeof *w);
+	REQUIRE_EQ(sizeof(shoal_rwlock), 128);
+	REQUIRE_EQ(shoal_rwlock_init(&w->lock, 2), -EINVAL);
+	REQUIRE_EQ(shoal_rwlock_init(&w->lock, 0), 0);
+	REQUIRE_EQ(give(w), -EPERM);
+	pid_t reader = started(w, read_and_stay);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), 0);
+	REQUIRE_EQ(give(w), 0);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, 0), -EAGAIN);
+	int64_t start = now_ns();
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_MS(30)), -ETIMEDOUT);
+	REQUIRE(now_ns() - start >= SHOAL_MS(30));
+	/* Nothing is left of the try. */
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), 0);
+	REQUIRE_EQ(give(w), 0);
+	kill_now(reader);
+	pid_t writer = started(w, write_and_stay);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_MS(20)), -ETIMEDOUT);
+	REQUIRE_EQ(give(w), -EPERM);
+	kill_now(writer);
+	REQUIRE_EQ(thread_self()->held, 0);
+}
+
+Test(rwlock, knows_what_its_thread_holds)
+{
+	struct world *w = shared(sizeof *w);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), 0);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(1)), -EDEADLK);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, 0), -EAGAIN);
+	REQUIRE_EQ(give(w), 0);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(1)), -EDEADLK);
+	REQUIRE_EQ(give(w), 0);
+	REQUIRE_EQ(give(w), -EPERM);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, 0), 0);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(1)), -EDEADLK);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_SEC(1)), -EDEADLK);
+	REQUIRE_EQ(give(w), 0);
+	REQUIRE_EQ(give(w), -EPERM);
+}
+
+static int
+holds_nothing(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(give(w), -EPERM);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_MS(10)), -ETIMEDOUT);
+	return 0;
+}
+
+Test(rwlock, a_forked_child_holds_nothing)
+{
+	struct world *w = shared(sizeof *w);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), 0);
+	expect_child(child(holds_nothing, w), 0, 2000);
+	REQUIRE_EQ(give(w), 0);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, 0), 0);
+	expect_child(child(holds_nothing, w), 0, 2000);
+	REQUIRE_EQ(give(w), 0);
+}
+
+Test(rwlock, an_interrupt_ends_the_wait)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid = started(w, read_and_stay);
+	pthread_t p = interrupt_me();
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(10)), -ECANCELED);
+	pthread_join(p, NULL);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), 0);
+	REQUIRE_EQ(give(w), 0);
+	kill_now(pid);
+}
+
+static int
+write_once(void *arg)
+{
+	struct world *w = arg;
+	reach(&w->reached);
+	w->result = shoal_rwlock_write(&w->lock, SHOAL_SEC(10));
+	w->at = now_ns();
+	if (w->result == -EOWNERDEAD)
+		REQUIRE_EQ(shoal_rwlock_consistent(&w->lock), 0);
+	return give(w);
+}
+
+/* ---- deaths ---- */
+
+Test(rwlock, dead_readers_are_no_readers)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t reader[3];
+	for (int i = 0; i < 3; i++)
+		reader[i] = started(w, read_and_stay);
+	pid_t writer = child(write_once, w);
+	wait_asleep(writer);
+	kill_now(reader[0]);
+	/* Stopped is not dead. */
+	kill(reader[1], SIGSTOP);
+	kill_now(reader[2]);
+	sleep_ms(30);
+	REQUIRE_EQ(w->at, 0);
+	int64_t at = kill_now(reader[1]);
+	expect_child(writer, 0, 2000);
+	REQUIRE_EQ(w->result, 0);
+	REQUIRE(w->at - at < DEATH_NS);
+	expect_child(child(write_once, w), 0, 2000);
+	/* Also for one who only tries. */
+	reader[0] = started(w, read_and_stay);
+	kill_now(reader[0]);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, 0), 0);
+	REQUIRE_EQ(give(w), 0);
+}
+
+Test(rwlock, a_dead_writers_lock_is_suspect)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid = started(w, write_and_stay);
+	pid_t writer = child(write_once, w);
+	wait_asleep(writer);
+	int64_t at = kill_now(pid);
+	expect_child(writer, 0, 2000);
+	REQUIRE_EQ(w->result, -EOWNERDEAD);
+	REQUIRE(w->at - at < DEATH_NS);
+	/* A reader that finds it so is alone. */
+	kill_now(started(w, write_and_stay));
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_SEC(1)), -EOWNERDEAD);
+	expect_child(child(holds_nothing, w), 0, 2000);
+	REQUIRE_EQ(shoal_rwlock_consistent(&w->lock), 0);
+	REQUIRE_EQ(give(w), 0);
+	/* Given back suspect: for nobody. */
+	kill_now(started(w, write_and_stay));
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, 0), -EOWNERDEAD);
+	REQUIRE_EQ(give(w), 0);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_SEC(1)), -ENOTRECOVERABLE);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(1)), -ENOTRECOVERABLE);
+	REQUIRE_EQ(shoal_rwlock_init(&w->lock, SHOAL_LOCK_AUTOCLEAN), 0);
+	kill_now(started(w, write_and_stay));
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), 0);
+	REQUIRE_EQ(give(w), 0);
+}
+
+/* A writer that could not wait for the readers gives a suspect lock back as it found it. */
+Test(rwlock, a_suspect_lock_is_not_lost_by_giving_up)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t reader = started(w, read_and_stay), writer = child(write_once, w);
+	wait_asleep(writer);
+	kill_now(writer);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_MS(10)), -ETIMEDOUT);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_MS(10)), -ETIMEDOUT);
+	kill_now(reader);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_MS(500)), -EOWNERDEAD);
+	REQUIRE_EQ(shoal_rwlock_consistent(&w->lock), 0);
+	REQUIRE_EQ(give(w), 0);
+}
+
+/* ---- many ---- */
+
+static int
+read_once(void *arg)
+{
+	struct world *w = arg;
+	w->result = shoal_rwlock_read(&w->lock, SHOAL_SEC(10));
+	w->at = now_ns();
+	return give(w);
+}
+
+Test(rwlock, one_reader_more_than_there_are_places_waits)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t reader[MOST];
+	for (int i = 0; i < MOST; i++)
+		reader[i] = started(w, read_and_stay);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_MS(20)), -ETIMEDOUT);
+	pid_t one_more = child(read_once, w);
+	wait_asleep(one_more);
+	REQUIRE_EQ(w->at, 0);
+	int64_t at = kill_now(reader[7]);
+	expect_child(one_more, 0, 2000);
+	REQUIRE(w->result == 0 && w->at - at < DEATH_NS);
+	for (int i = 0; i < MOST; i++)
+		if (i != 7)
+			kill_now(reader[i]);
+}
+
+static int
+write_pairs(void *arg)
+{
+	struct world *w = arg;
+	for (int i = 0; i < 3000; i++) {
+		REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(20)), 0);
+		w->pair[0] = w->pair[0] + 1;
+		w->pair[1] = w->pair[1] + 1;
+		REQUIRE_EQ(give(w), 0);
+	}
+	reach(&w->over);
+	return 0;
+}
+
+static int
+read_pairs(void *arg)
+{
+	struct world *w = arg;
+	/* Readers that overlap all the time must not keep the writers out. */
+	while (load_acquire(&w->over) < 2) {
+		REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_SEC(20)), 0);
+		REQUIRE_EQ(w->pair[0], w->pair[1]);
+		REQUIRE_EQ(give(w), 0);
+	}
+	return 0;
+}
+
+Test(rwlock, readers_see_no_half_of_a_write, .timeout = 60 * HARNESS_SLOW)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid[5];
+	for (int i = 0; i < 5; i++)
+		pid[i] = child(i < 2 ? write_pairs : read_pairs, w);
+	for (int i = 0; i < 5; i++)
+		expect_child(pid[i], 0, 40000);
+	REQUIRE_EQ(w->pair[0], 6000);
+}
+
+static int
+mix_for_ever(void *arg)
+{
+	struct world *w = arg;
+	for (unsigned i = (unsigned)getpid();; i++) {
+		int rc = i % 3 ? shoal_rwlock_read(&w->lock, SHOAL_SEC(10))
+		               : shoal_rwlock_write(&w->lock, SHOAL_SEC(10));
+		REQUIRE(shoal_have(rc));
+		if (rc) {
+			w->pair[1] = w->pair[0];
+			REQUIRE_EQ(shoal_rwlock_consistent(&w->lock), 0);
+		}
+		if (i % 3 == 0) {
+			w->pair[0] = w->pair[0] + 1;
+			w->pair[1] = w->pair[1] + 1;
+		}
+		REQUIRE_EQ(w->pair[0], w->pair[1]);
+		REQUIRE_EQ(give(w), 0);
+	}
+	return 0;
+}
+
+Test(rwlock, deaths_at_random_stop_nobody, .timeout = 60 * HARNESS_SLOW)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid[3];
+	for (int i = 0; i < 3; i++)
+		pid[i] = child(mix_for_ever, w);
+	for (int round = 0; round < 100; round++) {
+		uint64_t before = w->pair[0];
+		for (int i = 0; i < 3000 && w->pair[0] == before; i++)
+			sleep_ms(1);
+		REQUIRE(w->pair[0] != before);
+		kill_now(pid[round % 3]);
+		pid[round % 3] = child(mix_for_ever, w);
+	}
+	for (int i = 0; i < 3; i++)
+		kill_now(pid[i]);
+}
+
+Test(rwlock, tells_threads_from_later_ones_of_the_same_id)
+{
+	uint32_t mark = kernel_thread_mark(getpid());
+	REQUIRE_EQ(mark & 0x3fffff, (uint32_t)getpid());
+	REQUIRE(!kernel_thread_ended(mark));
+	REQUIRE(kernel_thread_ended(mark ^ 1u << 30));
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	wait_state(pid, 'Z');
+	REQUIRE(kernel_thread_ended(kernel_thread_mark(pid)));
+	expect_child(pid, 0, 1000);
+	REQUIRE(kernel_thread_ended((uint32_t)pid));
+}
