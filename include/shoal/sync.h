@@ -49,6 +49,7 @@ SHOAL_PLAIN_(shoal_rwlock, 16);
 SHOAL_PLAIN_(shoal_semaphore, 4);
 SHOAL_PLAIN_(shoal_condition, 4);
 SHOAL_PLAIN_(shoal_event, 4);
+SHOAL_PLAIN_(shoal_barrier, 16);
 #define SHOAL_ALL UINT32_MAX
 
 /* ---- lock ---- */
@@ -257,6 +258,49 @@ bool shoal_event_is_set(const shoal_event *event);
  * -ECANCELED. (Of 2^31 sets within one moment of a wait that end in a clear, one is missed.)
  */
 SHOAL_CHECK_ int shoal_event_wait(shoal_event *event, shoal_time timeout);
+
+/* ---- barrier: so many parties wait for one another, round by round ---- */
+
+/*
+ * So many threads does a barrier know by their places in it, from their first wait to its next
+ * reset. Of the death of one more only a deadline tells.
+ */
+enum { SHOAL_PARTIES_KNOWN_MAX = 24 };
+
+/* -EINVAL: no parties, or more than 65535. */
+int shoal_barrier_init(shoal_barrier *barrier, uint32_t parties);
+
+/*
+ * Waits until as many threads as there are parties have come, and gives each a different number
+ * from 0 on, in the order in which they came. What each wrote before is seen by all.
+ *   -EPIPE       the barrier is broken, or was while this one waited: by a death, a deadline, an
+ *                interrupt, abort, reset, or an action
+ *   -ETIMEDOUT, -ECANCELED   this one broke it, for all
+ *   -EAGAIN      timeout 0, and this would not be the last to come: nothing has changed
+ * A party that dies in the call breaks the round at once; where it died just when the round became
+ * complete, the next one. So does one that has waited here before and dies, or ends, outside of the
+ * call: noticed within 10 ms (5 ms of a slice) by those who wait. One that never came is not known.
+ * One STOPPED holds up the others as one that does not come does; one STOPPED when it was the last
+ * to come, by at most 5 ms, but for its action.
+ */
+int shoal_barrier_wait(shoal_barrier *barrier, shoal_time timeout);
+
+/*
+ * The last to come calls the action before anybody goes on. Where it returns other than 0 the
+ * barrier is broken; a negative result comes back to its caller.
+ */
+int shoal_barrier_wait_do(shoal_barrier *barrier, int (*action)(void *), void *arg,
+                          shoal_time timeout);
+
+/* As new, without its dead; those who wait get -EPIPE. 0. */
+int shoal_barrier_reset(shoal_barrier *barrier);
+/* Broken until reset; those who wait get -EPIPE. 0. */
+int shoal_barrier_abort(shoal_barrier *barrier);
+
+uint32_t shoal_barrier_parties(const shoal_barrier *barrier);
+/* How many have come to the present round. */
+uint32_t shoal_barrier_waiting(const shoal_barrier *barrier);
+bool shoal_barrier_broken(const shoal_barrier *barrier);
 
 SHOAL_END_
 #endif

@@ -186,13 +186,12 @@ kernel_start_time(pid_t pid)
 	return read_stat(pid, &state);
 }
 
-#define MARK_TID_BITS 22 /* the kernel's own limit of ids */
-
+/* 22 bits are the kernel's own limit of ids. */
 static uint32_t
 mark_of(pid_t tid, uint64_t started)
 {
 	uint32_t mixed = (uint32_t)((started * UINT64_C(0x9e3779b97f4a7c15)) >> 54);
-	return (uint32_t)tid | mixed << MARK_TID_BITS;
+	return (uint32_t)tid | mixed << 22;
 }
 
 uint32_t
@@ -202,14 +201,14 @@ kernel_thread_mark(pid_t tid)
 }
 
 bool
-kernel_thread_ended(uint32_t mark)
+kernel_thread_ended(uint32_t mark, uint32_t known)
 {
-	pid_t tid = (pid_t)(mark & ((1u << MARK_TID_BITS) - 1));
+	pid_t tid = (pid_t)(mark & KERNEL_MARK_TID);
 	char state = 0;
 	uint64_t started = read_stat(tid, &state);
 	if (!started)
 		return kill(tid, 0) < 0 && errno == ESRCH;
-	return state == 'Z' || state == 'X' || mark_of(tid, started) != mark;
+	return state == 'Z' || state == 'X' || ((mark_of(tid, started) ^ mark) & known);
 }
 
 bool

@@ -61,10 +61,12 @@ bool kernel_process_ended(pid_t pid, uint64_t start_time);
  * hardly ever taken for it. Without /proc the id alone.
  */
 uint32_t kernel_thread_mark(pid_t tid);
+#define KERNEL_MARK_TID 0x3fffffu
 /*
- * Whether that thread has ended: false also where /proc does not tell. Two system calls and more.
+ * Whether that thread has ended: false also where /proc does not tell. Only the bits in `known`,
+ * the id among them, are compared. Two system calls and more.
  */
-bool kernel_thread_ended(uint32_t mark);
+bool kernel_thread_ended(uint32_t mark, uint32_t known);
 
 /* CPUs that this thread may run on now; those of the whole machine, as it was when first asked. */
 unsigned kernel_cpus(void);

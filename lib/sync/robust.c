@@ -13,6 +13,14 @@ robust_usable(const struct shoal_thread *t)
 	return t->robust->offset == ROBUST_OFFSET;
 }
 
+uint32_t
+robust_mark(struct shoal_thread *t)
+{
+	if (unlikely(!t->mark))
+		t->mark = kernel_thread_mark((pid_t)t->tid);
+	return t->mark;
+}
+
 static int
 take_free(struct shoal_thread *t, struct robust *r, uint32_t seen)
 {

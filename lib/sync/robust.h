@@ -123,6 +123,12 @@ robust_pop(struct shoal_thread *t, struct robust *r)
 	t->held--;
 }
 
+/*
+ * This thread for those who ask the kernel whether it has ended, where it holds no word:
+ * kernel_thread_mark.
+ */
+uint32_t robust_mark(struct shoal_thread *t);
+
 /* False where this C library's list is laid out otherwise. */
 bool robust_usable(const struct shoal_thread *t);
 

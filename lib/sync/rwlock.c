@@ -60,14 +60,6 @@ shoal_rwlock_init(shoal_rwlock *lock, unsigned flags)
 	return lock_init(&r->lock, flags);
 }
 
-static uint32_t
-own_mark(struct shoal_thread *t)
-{
-	if (unlikely(!t->mark))
-		t->mark = kernel_thread_mark((pid_t)t->tid);
-	return t->mark;
-}
-
 /* A place with that word, this thread's usual one first; NULL: none. */
 static word32 *
 find(struct rwlock *r, const struct shoal_thread *t, uint32_t word)
@@ -85,7 +77,7 @@ claim(struct rwlock *r, struct shoal_thread *t)
 {
 	for (;;) {
 		word32 *place = find(r, t, 0);
-		if (!place || cas32_seq_cst(place, 0, own_mark(t)))
+		if (!place || cas32_seq_cst(place, 0, robust_mark(t)))
 			return place;
 	}
 }
@@ -119,7 +111,7 @@ clear_dead(struct rwlock *r)
 	bool any = false;
 	for (uint32_t i = 0; i < PLACES; i++) {
 		uint32_t word = load_relaxed(&r->place[i]);
-		if (word && kernel_thread_ended(word))
+		if (word && kernel_thread_ended(word, UINT32_MAX))
 			any |= cas32_acq_rel(&r->place[i], word, 0);
 	}
 	return any;
@@ -239,7 +231,7 @@ shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout)
 	struct shoal_thread *t = thread_self();
 	if (unlikely(!t))
 		return lock_fail_no_thread();
-	bool reads = find(r, t, own_mark(t));
+	bool reads = find(r, t, robust_mark(t));
 	word32 *place = claim(r, t);
 	if (likely(place)) {
 		if (reads || !(load_seq_cst(&r->lock.node.word) & (FUTEX_TID | FUTEX_DIED)))

@@ -176,7 +176,7 @@ semaphore fails -DKILLS=1 -DGATE_ALONE
 semaphore fails -DKILLS=0 -DTWO_STEPS
 semaphore fails -DKILLS=1 -DNO_PENDING
 semaphore fails -DKILLS=1 -DNO_BATON
-semaphore fails -DKILLS=0 -DLEAVE_DUMB
+semaphore fails -DKILLS=0 -DLEAVE_DUMB -DGIVERS=1
 event holds -DKILLS=1
 event holds -DKILLS=2 -DSETTERS=1 -DTURNS=2
 event fails -DKILLS=1 -DGATE_ALONE

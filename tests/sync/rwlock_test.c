@@ -320,13 +320,14 @@ Test(rwlock, tells_threads_from_later_ones_of_the_same_id)
 {
 	uint32_t mark = kernel_thread_mark(getpid());
 	REQUIRE_EQ(mark & 0x3fffff, (uint32_t)getpid());
-	REQUIRE(!kernel_thread_ended(mark));
-	REQUIRE(kernel_thread_ended(mark ^ 1u << 30));
+	REQUIRE(!kernel_thread_ended(mark, UINT32_MAX));
+	REQUIRE(kernel_thread_ended(mark ^ 1u << 30, UINT32_MAX));
+	REQUIRE(!kernel_thread_ended(mark ^ 1u << 30, KERNEL_MARK_TID));
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(0);
 	wait_state(pid, 'Z');
-	REQUIRE(kernel_thread_ended(kernel_thread_mark(pid)));
+	REQUIRE(kernel_thread_ended(kernel_thread_mark(pid), UINT32_MAX));
 	expect_child(pid, 0, 1000);
-	REQUIRE(kernel_thread_ended((uint32_t)pid));
+	REQUIRE(kernel_thread_ended((uint32_t)pid, UINT32_MAX));
 }
