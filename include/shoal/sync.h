@@ -302,5 +302,36 @@ uint32_t shoal_barrier_parties(const shoal_barrier *barrier);
 uint32_t shoal_barrier_waiting(const shoal_barrier *barrier);
 bool shoal_barrier_broken(const shoal_barrier *barrier);
 
+/* ---- under names, in an arena ---- */
+
+/*
+ * The same objects as blocks of an arena, found by their names (shoal/arena.h): whole before the
+ * name appears. NULL is no name. create: -EEXIST, or, with SHOAL_OR_OPEN in flags, the one that
+ * exists;
+ * -EINVAL (SHOAL_WITH_OWNER too), -EPROTO another kind, -ENOMEM, -ENOSPC, -EUSERS, -EPERM. open
+ *         waits
+ * for the creator up to `timeout`: -ENOENT, -EPROTO, -ECANCELED. destroy: -EBUSY while somebody
+ * holds it or sleeps on it; the name goes at once, and nobody may be in a call on it, or begin one.
+ * NULL is 0.
+ */
+int shoal_lock_create(shoal_arena *arena, const char *name, unsigned flags, shoal_lock **out);
+int shoal_lock_open(shoal_arena *arena, const char *name, shoal_time timeout, shoal_lock **out);
+int shoal_lock_destroy(shoal_arena *arena, shoal_lock *lock);
+int shoal_rwlock_create(shoal_arena *arena, const char *name, unsigned flags, shoal_rwlock **out);
+int shoal_rwlock_open(shoal_arena *arena, const char *name, shoal_time timeout, shoal_rwlock **out);
+int shoal_rwlock_destroy(shoal_arena *arena, shoal_rwlock *lock);
+int shoal_semaphore_create(shoal_arena *arena, const char *name, uint32_t value, uint32_t bound,
+                           shoal_semaphore **out);
+int shoal_semaphore_open(shoal_arena *arena, const char *name, shoal_time timeout,
+                         shoal_semaphore **out);
+int shoal_semaphore_destroy(shoal_arena *arena, shoal_semaphore *semaphore);
+int shoal_condition_create(shoal_arena *arena, const char *name, shoal_condition **out);
+int shoal_condition_open(shoal_arena *arena, const char *name, shoal_time timeout,
+                         shoal_condition **out);
+int shoal_condition_destroy(shoal_arena *arena, shoal_condition *condition);
+int shoal_event_create(shoal_arena *arena, const char *name, shoal_event **out);
+int shoal_event_open(shoal_arena *arena, const char *name, shoal_time timeout, shoal_event **out);
+int shoal_event_destroy(shoal_arena *arena, shoal_event *event);
+
 SHOAL_END_
 #endif

@@ -39,6 +39,7 @@ struct kind_ops {
 
 extern const struct kind_ops *const kind_table[KIND_COUNT];
 extern const struct kind_ops memory_kind; /* memory.c */
+extern const struct kind_ops plain_kind;  /* named.c */
 
 static inline const struct kind_ops *
 kind_of(const shoal_arena *a, uint32_t object)

@@ -9,4 +9,9 @@ const struct kind_ops *const kind_table[KIND_COUNT] = {
 	[SHOAL_KIND_MEMORY] = &memory_kind,
 	[SHOAL_KIND_QUEUE] = &queue_kind,
 	[SHOAL_KIND_PIPE] = &pipe_kind,
+	[SHOAL_KIND_LOCK] = &plain_kind,
+	[SHOAL_KIND_RWLOCK] = &plain_kind,
+	[SHOAL_KIND_SEMAPHORE] = &plain_kind,
+	[SHOAL_KIND_CONDITION] = &plain_kind,
+	[SHOAL_KIND_EVENT] = &plain_kind,
 };

@@ -1,0 +1,255 @@
+/*
+ * Locks and the like under names: objects whose bodies are the plain structs of shoal/sync.h.
+ *
+ * They are made in place before the name appears. What waits on them knows of no arena, so nobody
+ * tells whether a member is inside a call: they are destroyed only while nothing holds them and
+ * nobody sleeps on them, and they do not go with their owner.
+ *
+ * Crash points: until the entry is READY its maker's death takes it away, body and all.
+ */
+#include "arena/kinds.h"
+#include "arena/object.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "sync/name.h"
+#include <shoal/sync.h>
+
+static uint64_t
+size(const shoal_arena *a, uint32_t object)
+{
+	return load_relaxed(&arena_object(a, object)->bytes);
+}
+
+const struct kind_ops plain_kind = { .size = size };
+
+/* What a new one is to be. */
+struct shape {
+	uint32_t kind;
+	size_t bytes;
+	unsigned flags;
+	uint32_t value, bound;
+};
+
+static int
+init(void *body, const struct shape *s)
+{
+	unsigned flags = s->flags & ~(unsigned)SHOAL_OR_OPEN;
+	switch (s->kind) {
+	case SHOAL_KIND_LOCK:
+		return shoal_lock_init_with(body, flags);
+	case SHOAL_KIND_RWLOCK:
+		return shoal_rwlock_init(body, flags);
+	case SHOAL_KIND_SEMAPHORE:
+		return shoal_semaphore_init(body, s->value, s->bound);
+	case SHOAL_KIND_CONDITION:
+		return shoal_condition_init(body);
+	default:
+		return shoal_event_init(body);
+	}
+}
+
+/* Known by its name in this process's sentences too. */
+static void
+found(void *body, const char *name, void **out)
+{
+	if (name)
+		(void)name_give(body, name);
+	*out = body;
+}
+
+static int
+fill(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+     const struct shape *s)
+{
+	int rc = object_body(a, t, me, index, s->bytes);
+	if (rc)
+		return rc;
+	store_relaxed(&arena_object(a, index)->bytes, s->bytes);
+	return init(object_body_at(a, index), s);
+}
+
+static int
+create(shoal_arena *a, const char *name, const struct shape *s, void **out)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	struct object_made made;
+	*out = NULL;
+	if (s->flags & SHOAL_WITH_OWNER)
+		return fail(-EINVAL, "locks and the like do not go with their owner: SHOAL_WITH_OWNER");
+	int rc = member_here(a, &t, &me);
+	if (rc == 0)
+		rc = object_make(a, t, me, name, s->kind, s->flags, CLOCK_NEVER, &made);
+	if (rc)
+		return rc;
+	if (!made.existed) {
+		rc = fill(a, t, me, made.index, s);
+		if (rc) {
+			object_abandon(a, me, made.index);
+			return rc;
+		}
+		object_publish(a, me, made.index);
+	}
+	found(object_body_at(a, made.index), name, out);
+	return 0;
+}
+
+static int
+open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out)
+{
+	struct shoal_thread *t = thread_self();
+	uint32_t index;
+	*out = NULL;
+	if (!t)
+		return fail(-ENOMEM, "no memory for this thread's record");
+	int rc = object_find(a, t, name, kind, clock_deadline(timeout), &index);
+	if (rc == 0)
+		found(object_body_at(a, index), name, out);
+	return rc;
+}
+
+/* By the kernel's count, on whichever of its words. */
+static bool
+somebody_sleeps(const void *body, size_t bytes)
+{
+	const word32 *word = body;
+	for (size_t i = 0; i < bytes / sizeof *word; i++)
+		if (futex_sleepers(&word[i]) > 0)
+			return true;
+	return false;
+}
+
+static int
+destroy(shoal_arena *a, void *body, uint32_t kind, bool held)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	if (!body)
+		return 0;
+	int rc = member_here(a, &t, &me);
+	if (rc)
+		return rc;
+	uint32_t index = object_of_body(a, body, kind);
+	if (held || somebody_sleeps(body, size(a, index)))
+		return fail(-EBUSY, "'%s' in arena '%s' is held or waited for", arena_object(a, index)->name,
+		            a->name);
+	name_forget(body);
+	return object_destroy(a, t, me, index);
+}
+
+/* ---- lock ---- */
+
+int
+shoal_lock_create(shoal_arena *a, const char *name, unsigned flags, shoal_lock **out)
+{
+	struct shape s = { SHOAL_KIND_LOCK, sizeof(shoal_lock), flags, 0, 0 };
+	return create(a, name, &s, (void **)out);
+}
+
+int
+shoal_lock_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_lock **out)
+{
+	return open(a, name, SHOAL_KIND_LOCK, timeout, (void **)out);
+}
+
+/* The first word of a lock names its holder. */
+static bool
+is_held(const void *lock)
+{
+	return lock && (load_acquire((const word32 *)lock) & FUTEX_TID);
+}
+
+int
+shoal_lock_destroy(shoal_arena *a, shoal_lock *lock)
+{
+	return destroy(a, lock, SHOAL_KIND_LOCK, is_held(lock));
+}
+
+/* ---- rwlock ---- */
+
+int
+shoal_rwlock_create(shoal_arena *a, const char *name, unsigned flags, shoal_rwlock **out)
+{
+	struct shape s = { SHOAL_KIND_RWLOCK, sizeof(shoal_rwlock), flags, 0, 0 };
+	return create(a, name, &s, (void **)out);
+}
+
+int
+shoal_rwlock_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_rwlock **out)
+{
+	return open(a, name, SHOAL_KIND_RWLOCK, timeout, (void **)out);
+}
+
+/* A writer's try tells of living readers as well. */
+int
+shoal_rwlock_destroy(shoal_arena *a, shoal_rwlock *lock)
+{
+	int rc = lock ? shoal_rwlock_write(lock, SHOAL_NOWAIT) : 0;
+	if (shoal_have(rc) && lock)
+		(void)shoal_rwlock_release(lock);
+	return destroy(a, lock, SHOAL_KIND_RWLOCK, rc == -EAGAIN);
+}
+
+/* ---- semaphore ---- */
+
+int
+shoal_semaphore_create(shoal_arena *a, const char *name, uint32_t value, uint32_t bound,
+                       shoal_semaphore **out)
+{
+	struct shape s = { SHOAL_KIND_SEMAPHORE, sizeof(shoal_semaphore), 0, value, bound };
+	return create(a, name, &s, (void **)out);
+}
+
+int
+shoal_semaphore_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_semaphore **out)
+{
+	return open(a, name, SHOAL_KIND_SEMAPHORE, timeout, (void **)out);
+}
+
+int
+shoal_semaphore_destroy(shoal_arena *a, shoal_semaphore *semaphore)
+{
+	return destroy(a, semaphore, SHOAL_KIND_SEMAPHORE, false);
+}
+
+/* ---- condition ---- */
+
+int
+shoal_condition_create(shoal_arena *a, const char *name, shoal_condition **out)
+{
+	struct shape s = { SHOAL_KIND_CONDITION, sizeof(shoal_condition), 0, 0, 0 };
+	return create(a, name, &s, (void **)out);
+}
+
+int
+shoal_condition_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_condition **out)
+{
+	return open(a, name, SHOAL_KIND_CONDITION, timeout, (void **)out);
+}
+
+int
+shoal_condition_destroy(shoal_arena *a, shoal_condition *condition)
+{
+	return destroy(a, condition, SHOAL_KIND_CONDITION, false);
+}
+
+/* ---- event ---- */
+
+int
+shoal_event_create(shoal_arena *a, const char *name, shoal_event **out)
+{
+	struct shape s = { SHOAL_KIND_EVENT, sizeof(shoal_event), 0, 0, 0 };
+	return create(a, name, &s, (void **)out);
+}
+
+int
+shoal_event_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_event **out)
+{
+	return open(a, name, SHOAL_KIND_EVENT, timeout, (void **)out);
+}
+
+int
+shoal_event_destroy(shoal_arena *a, shoal_event *event)
+{
+	return destroy(a, event, SHOAL_KIND_EVENT, false);
+}
