@@ -34,8 +34,8 @@
  *
  * PROGRESS. What need not wait makes no system call. Nobody waits for a dead thread. A STOPPED one
  * holds up those who need what it holds, and nobody else, but where it says so below.
- * Without futex_waitv (Linux before 5.16) an interrupt is noticed within 5 ms; before 6.2 whatever
- * a death passes on is.
+ * An interrupt that comes just as a thread falls asleep for a lock is noticed after 50 ms. Without
+ * futex_waitv (Linux before 5.16) others are after 5 ms; before 6.2 whatever a death passes on is.
  */
 #ifndef SHOAL_SYNC_H
 #define SHOAL_SYNC_H

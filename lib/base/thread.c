@@ -144,10 +144,16 @@ shoal_thread_self(void)
 	return thread_self();
 }
 
-/* A store and a system call: safe in a signal handler. */
+/*
+ * Stores and system calls: safe in a signal handler. The other word may be unmapped by now, which
+ * the kernel tells, and its other sleepers look again.
+ */
 void
 shoal_thread_interrupt(shoal_thread *t)
 {
 	store_seq_cst(&t->interrupt, 1);
 	futex_wake(&t->interrupt, 1);
+	uint64_t word = load_seq_cst(&t->asleep_on);
+	if (word)
+		futex_wake((word32 *)(uintptr_t)word, FUTEX_ALL);
 }

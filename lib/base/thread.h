@@ -19,6 +19,7 @@ struct shoal_thread {
 	struct robust_head *robust; /* the C library's list of this thread: sync/robust.h */
 	/* inside a queue or pipe call: a nested one from a signal handler is refused */
 	volatile uint32_t busy;
+	word64 asleep_on;           /* the address of another word to wake to interrupt it, or 0 */
 	uint32_t mark;              /* kernel_thread_mark; 0: not asked for yet */
 	uint32_t held;              /* nodes that this thread has on its robust list */
 	void *cursors;              /* ring/cursor.h */
@@ -36,6 +37,14 @@ extern word32 *thread_epoch __attribute__((visibility("hidden")));
 
 /* Allocates; NULL when memory is short or the thread's robust list cannot be used. */
 struct shoal_thread *thread_begin(void);
+
+/* NULL where there is none yet: for fast ways that make no call. */
+static inline struct shoal_thread *
+thread_known(void)
+{
+	struct shoal_thread *t = thread_here;
+	return likely(t && load_relaxed(thread_epoch)) ? t : NULL;
+}
 
 static inline struct shoal_thread *
 thread_self(void)

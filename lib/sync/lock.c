@@ -162,10 +162,14 @@ lock_stat(const struct lock *l, shoal_lock_info *out)
 
 /* ---- the calls ---- */
 
-static int
-acquire_slow(struct shoal_thread *t, shoal_lock *lock, shoal_time timeout)
+/* Apart, so that the fast ways need no stack. */
+static __attribute__((noinline)) int
+acquire_slow(shoal_lock *lock, shoal_time timeout)
 {
 	struct lock *l = lock_of(lock);
+	struct shoal_thread *t = thread_self();
+	if (!t)
+		return lock_fail_no_thread();
 	struct robust_wait how = lock_wait(timeout);
 	int rc = lock_take(t, l, &how);
 	return rc ? lock_fail(lock, l, rc, &how) : 0;
@@ -174,18 +178,17 @@ acquire_slow(struct shoal_thread *t, shoal_lock *lock, shoal_time timeout)
 int
 shoal_lock_acquire(shoal_lock *lock, shoal_time timeout)
 {
-	struct shoal_thread *t = thread_self();
-	if (unlikely(!t))
-		return lock_fail_no_thread();
-	if (likely(lock_take_free(t, lock_of(lock))))
+	struct shoal_thread *t = thread_known();
+	if (likely(t && lock_take_free(t, lock_of(lock))))
 		return 0;
-	return acquire_slow(t, lock, timeout);
+	return acquire_slow(lock, timeout);
 }
 
-static int
-release_slow(struct shoal_thread *t, shoal_lock *lock)
+static __attribute__((noinline)) int
+release_slow(shoal_lock *lock)
 {
 	struct lock *l = lock_of(lock);
+	struct shoal_thread *t = thread_self();
 	if (!t)
 		return lock_fail_no_thread();
 	if (!lock_is_mine(l, t))
@@ -197,10 +200,10 @@ release_slow(struct shoal_thread *t, shoal_lock *lock)
 int
 shoal_lock_release(shoal_lock *lock)
 {
-	struct shoal_thread *t = thread_self();
+	struct shoal_thread *t = thread_known();
 	if (likely(t && lock_give_simply(t, lock_of(lock))))
 		return 0;
-	return release_slow(t, lock);
+	return release_slow(lock);
 }
 
 int

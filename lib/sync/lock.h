@@ -9,7 +9,7 @@
  *	 4 flags  bit 0 ROBUST_LOST: given back suspect, set by the holder before its release; stays
  *	          bit 1 LOCK_AUTOCLEAN: of its maker
  *	 8 own    acquisitions (low half, high half), contended ones, deaths met
- *	24 prev, next: the holder's robust list; 0 while nobody holds it
+ *	24 prev, next: the holder's robust list; mean nothing while nobody holds it
  *	40 the longest wait, in microseconds; 4 bytes unused
  *
  * All zero is a free lock. The statistics are written by the holder alone, with plain stores, so
@@ -78,13 +78,14 @@ lock_take_free(struct shoal_thread *t, struct lock *l)
 {
 	if (unlikely(t->held >= SHOAL_LOCKS_HELD_MAX))
 		return false;
-	void *old = robust_pending_set(t, &l->node.word);
+	struct robust_head *h = t->robust;
+	void *old = robust_name(h, &l->node.word);
 	bool mine = cas32_acq_rel(&l->node.word, 0, t->tid);
 	if (likely(mine)) {
 		robust_push(t, &l->node);
 		lock_count_acquired(l);
 	}
-	robust_pending_restore(t, old);
+	robust_name_again(h, old);
 	return mine;
 }
 
@@ -92,14 +93,16 @@ lock_take_free(struct shoal_thread *t, struct lock *l)
 static ALWAYS_INLINE bool
 lock_give_simply(struct shoal_thread *t, struct lock *l)
 {
-	if (unlikely(load_relaxed(&l->node.word) != t->tid))
+	uint32_t tid = t->tid;
+	if (unlikely(load_relaxed(&l->node.word) != tid))
 		return false;
-	void *old = robust_pending_set(t, &l->node.word);
+	struct robust_head *h = t->robust;
+	void *old = robust_name(h, &l->node.word);
 	robust_pop(t, &l->node);
-	bool given = cas32_acq_rel(&l->node.word, t->tid, 0);
+	bool given = cas32_acq_rel(&l->node.word, tid, 0);
 	if (unlikely(!given))
 		robust_push(t, &l->node);
-	robust_pending_restore(t, old);
+	robust_name_again(h, old);
 	return given;
 }
 

@@ -103,24 +103,25 @@ static inline void
 robust_push(struct shoal_thread *t, struct robust *r)
 {
 	struct robust_head *h = t->robust;
-	r->next = h->first;
+	void *first = h->first;
+	t->held++;
+	r->next = first;
+	fence_compiler();
 	r->prev = (void *)&h->first;
 	fence_compiler();
-	robust_link(h->first)[-1] = &r->next;
+	robust_link(first)[-1] = &r->next;
 	fence_compiler();
 	h->first = &r->next;
-	t->held++;
 }
 
 static inline void
 robust_pop(struct shoal_thread *t, struct robust *r)
 {
-	robust_link(r->next)[-1] = r->prev;
-	fence_compiler();
-	*robust_link(r->prev) = r->next;
-	fence_compiler();
-	r->prev = r->next = NULL;
+	void *next = r->next, *prev = r->prev;
 	t->held--;
+	robust_link(next)[-1] = prev;
+	fence_compiler();
+	*robust_link(prev) = next;
 }
 
 /*
