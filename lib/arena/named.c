@@ -131,8 +131,8 @@ destroy(shoal_arena *a, void *body, uint32_t kind, bool held)
 		return rc;
 	uint32_t index = object_of_body(a, body, kind);
 	if (held || somebody_sleeps(body, size(a, index)))
-		return fail(-EBUSY, "'%s' in arena '%s' is held or waited for", arena_object(a, index)->name,
-		            a->name);
+		return fail(-EBUSY, "'%s' in arena '%s' is held or waited for",
+		            arena_object(a, index)->name, a->name);
 	name_forget(body);
 	return object_destroy(a, t, me, index);
 }
