@@ -32,7 +32,8 @@
  * Killed while it waits for the lock again: pending names the lock then, so before it does that it
  * rings for one more sleeper, who waits 5 ms for the grant to go, and then goes itself. Notifier
  * killed between its stores and its wake: the lock is suspect, and the one whom the kernel wakes
- * wakes all. A holder that dies before it notifies: seen on a slice of 50 ms, as -EOWNERDEAD.
+ * wakes all. A bell that wakes one who may not go yet is passed on, once. A holder that dies before
+ * it notifies: seen on a slice of 50 ms, as -EOWNERDEAD; who has the lock then tells the others.
  * Model: tests/model/condition.pml.
  */
 #include "base/clock.h"
@@ -64,6 +65,7 @@ struct waiter {
 	uint32_t deaths; /* of the lock's holders, when the wait began */
 	int64_t deadline;
 	int64_t nap_until; /* 0: not napping */
+	uint32_t passed;   /* the seq at which it passed a wake on, which it does once */
 };
 
 enum release { STAY, GO, GO_BY_GRANT };
@@ -149,6 +151,20 @@ may_try(struct waiter *w)
 	return clock_now() >= w->nap_until;
 }
 
+/*
+ * Awake, and not let go, while others are: a dead one's wake may have been for one of them. Each
+ * does it once for each seq, lest they go on for ever over a grant that only dead ones waited for.
+ */
+static void
+pass_on(struct waiter *w, uint32_t seq)
+{
+	struct condition *c = w->c;
+	if (w->passed == seq || w->nap_until || !load_relaxed(&c->grants))
+		return;
+	w->passed = seq;
+	futex_wake(&c->bell, 1);
+}
+
 static int
 sleep_until_told(struct waiter *w)
 {
@@ -157,6 +173,7 @@ sleep_until_told(struct waiter *w)
 		uint32_t seq = load_acquire(&c->seq);
 		if (may_try(w))
 			return 0;
+		pass_on(w, seq);
 		struct futex_watch watch[] = { { &c->seq, seq }, { &c->bell, 0 } };
 		bool nap = w->nap_until && w->nap_until < w->deadline;
 		int rc = gate_sleep(w->t, watch, 2, nap ? w->nap_until : w->deadline);
@@ -216,6 +233,7 @@ enter(struct waiter *w)
 	struct condition *c = w->c;
 	w->deaths = load_relaxed(&w->lock->node.own[LOCK_DEATHS]);
 	w->ticket = load_relaxed(&c->tickets);
+	w->passed = load_relaxed(&c->seq) - 1;
 	add(&c->tickets, 1);
 	add(&c->waiting, 1);
 }

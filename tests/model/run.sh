@@ -65,6 +65,7 @@ gate() { spin_model gate "$@"; }
 lock() { spin_model lock "$@"; }
 semaphore() { spin_model semaphore "$@"; }
 event() { spin_model event "$@"; }
+condition() { spin_model condition "$@"; }
 
 # ---- the ring ----
 ring holds -getters 2 -puts 3,0 -kills 2 -stops 1
@@ -183,6 +184,14 @@ event fails -DKILLS=1 -DGATE_ALONE
 event fails -DKILLS=1 -DNO_PENDING
 event fails -DKILLS=1 -DNO_CHAIN
 event fails -DKILLS=0 -DFLAG
+
+# ---- the condition ----
+condition holds -DKILLS=0
+condition holds -DKILLS=1
+condition holds -DKILLS=1 -DALL
+condition fails -DKILLS=1 -DNO_PENDING
+condition fails -DKILLS=1 -DNO_RING -DWAITERS=3
+condition fails -DKILLS=1 -DNO_PASS -DWAITERS=3
 
 if [ -n "$full" ]; then
 	ring holds -putters 2 -getters 2 -puts 1,1 -kills 2
