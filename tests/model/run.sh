@@ -66,6 +66,8 @@ lock() { spin_model lock "$@"; }
 semaphore() { spin_model semaphore "$@"; }
 event() { spin_model event "$@"; }
 condition() { spin_model condition "$@"; }
+barrier() { spin_model barrier "$@"; }
+rwlock() { spin_model rwlock "$@"; }
 
 # ---- the ring ----
 ring holds -getters 2 -puts 3,0 -kills 2 -stops 1
@@ -192,6 +194,19 @@ condition holds -DKILLS=1 -DALL
 condition fails -DKILLS=1 -DNO_PENDING
 condition fails -DKILLS=1 -DNO_RING -DWAITERS=3
 condition fails -DKILLS=1 -DNO_PASS -DWAITERS=3
+
+# ---- the barrier and the rwlock ----
+barrier holds -DKILLS=0
+barrier holds -DKILLS=2
+barrier fails -DTURN_ALONE
+barrier fails -DNO_LOOK
+barrier fails -DNO_CHAIN
+rwlock holds -DKILLS=0 -DROUNDS=2
+rwlock holds -DKILLS=1
+rwlock holds -DKILLS=1 -DREADERS=1 -DWRITERS=2 -DROUNDS=2
+rwlock fails -DKILLS=0 -DLOOK_FIRST
+rwlock fails -DNO_ASKING
+rwlock fails -DGATE_ALONE
 
 if [ -n "$full" ]; then
 	ring holds -putters 2 -getters 2 -puts 1,1 -kills 2
