@@ -32,6 +32,14 @@
  * never cut a wait short; shoal_thread_interrupt ends it: -ECANCELED, once, and the object is as if
  * the call had not been made. Waits are no cancellation points.
  *
+ * LOOKING FOR A DEADLOCK. SHOAL_LOCKS in the environment, a list of: order (a warning when two
+ * locks are taken in an order in which this family of processes took them the other way round),
+ * deadlock (a warning when threads wait for one another in a circle, with their names and
+ * processes), refuse (the same, and the wait that would close the circle is -EDEADLK). Locks of all
+ * kinds, as long as a circle lies in one mapping; not their waits with a timeout of 0. Set it for
+ * all processes that share the locks: each call then takes the long way. Where no log is set
+ * (shoal_log_set), warnings go to stderr.
+ *
  * PROGRESS. What need not wait makes no system call. Nobody waits for a dead thread. A STOPPED one
  * holds up those who need what it holds, and nobody else, but where it says so below.
  * An interrupt that comes just as a thread falls asleep for a lock is noticed after 50 ms. Without
@@ -80,7 +88,7 @@ static inline bool shoal_have(int rc) { return rc == 0 || rc == -EOWNERDEAD; }
  *   -ENOTRECOVERABLE  it was given back suspect, without consistent: for nobody, until it is
  *                     initialised anew. Whoever waits is told too
  *   -EAGAIN, -ETIMEDOUT, -ECANCELED
- *   -EDEADLK          this thread holds it already (with a timeout of 0: -EAGAIN)
+ *   -EDEADLK          this thread holds it already (with a timeout of 0: -EAGAIN); or see above
  *   -EOVERFLOW        this thread holds SHOAL_LOCKS_HELD_MAX locks
  * A death inside the call: the lock is taken and its holder dead, or not taken at all; if it had
  * been woken, another one is.

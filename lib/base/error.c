@@ -77,6 +77,13 @@ log_line(int level, const char *format, ...)
 }
 
 void
+log_at_least(int level)
+{
+	if (sink.level < level)
+		sink.level = level;
+}
+
+void
 shoal_log_set(int level, shoal_log_fn *fn, void *arg)
 {
 	sink.fn = fn;

@@ -26,6 +26,8 @@ int fail_quiet(int code, const char *fixed);
 void stop(const char *format, ...) SHOAL_PRINTF_(1, 2) __attribute__((noreturn, cold));
 
 enum { LOG_ERROR = 1, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+/* Lines up to `level` are shown, if none were asked for. */
+void log_at_least(int level);
 void log_line(int level, const char *format, ...) SHOAL_PRINTF_(2, 3);
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "sync/name.h"
+#include "sync/watch.h"
 #include <string.h>
 
 struct robust_wait
@@ -39,7 +40,12 @@ lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
 	if (t->held >= SHOAL_LOCKS_HELD_MAX)
 		return -EOVERFLOW;
 	bool busy = load_relaxed(&l->node.word) & FUTEX_TID;
-	int rc = robust_take_as(t, &l->node, how);
+	int rc = lock_watched ? watch_wait(t, l, how) : 0;
+	if (rc)
+		return rc;
+	rc = robust_take_as(t, &l->node, how);
+	if (unlikely(lock_watched))
+		watch_waited(l, shoal_have(rc));
 	if (rc && rc != -EOWNERDEAD)
 		return rc;
 	lock_count_acquired(l);
@@ -55,6 +61,8 @@ lock_give(struct shoal_thread *t, struct lock *l)
 {
 	if (load_relaxed(&l->node.word) & FUTEX_DIED)
 		fetch_or_relaxed(&l->node.flags, ROBUST_LOST);
+	if (unlikely(lock_watched))
+		watch_given(l);
 	robust_release(t, &l->node);
 }
 
@@ -86,6 +94,9 @@ lock_fail(const void *object, const struct lock *l, int code, const struct robus
 	case -ECANCELED:
 		return fail_quiet(code, "the wait was interrupted by shoal_thread_interrupt");
 	case -EDEADLK:
+		if (holder != thread_here->tid)
+			return fail(code, "thread %u, which holds the lock %s, waits for this thread", holder,
+			            name_of(object, text));
 		return fail(code, "thread %u holds the lock %s already; use an rlock", holder,
 		            name_of(object, text));
 	case -ENOTRECOVERABLE:

@@ -10,7 +10,9 @@
  *	          bit 1 LOCK_AUTOCLEAN: of its maker
  *	 8 own    acquisitions (low half, high half), contended ones, deaths met
  *	24 prev, next: the holder's robust list; mean nothing while nobody holds it
- *	40 the longest wait, in microseconds; 4 bytes unused
+ *	40 the longest wait, in microseconds
+ *	44 how far the lock is for which the holder waits, in units of 8 bytes; 0 where it waits for
+ *	   none, or locks are not watched (watch.h)
  *
  * All zero is a free lock. The statistics are written by the holder alone, with plain stores, so
  * they cost next to nothing and no death can damage them; one that dies before it counted is not
@@ -37,7 +39,7 @@
 struct lock {
 	struct robust node;
 	word32 wait_max_us;
-	word32 unused;
+	word32 waits;
 };
 
 _Static_assert(sizeof(struct lock) == sizeof(shoal_lock), "a lock's size is pinned");
@@ -72,11 +74,15 @@ lock_count_acquired(struct lock *l)
 		lock_count(l, LOCK_ACQUIRED_HIGH);
 }
 
+/* With fewer held the quick way is open: SHOAL_LOCKS_HELD_MAX, or 0 while locks are watched. */
+extern uint32_t lock_quick_held __attribute__((visibility("hidden")));
+extern unsigned lock_watched __attribute__((visibility("hidden")));
+
 /* Free, and this thread may hold one more: taken with one CAS. */
 static ALWAYS_INLINE bool
 lock_take_free(struct shoal_thread *t, struct lock *l)
 {
-	if (unlikely(t->held >= SHOAL_LOCKS_HELD_MAX))
+	if (unlikely(t->held >= lock_quick_held))
 		return false;
 	struct robust_head *h = t->robust;
 	void *old = robust_name(h, &l->node.word);
@@ -94,7 +100,7 @@ static ALWAYS_INLINE bool
 lock_give_simply(struct shoal_thread *t, struct lock *l)
 {
 	uint32_t tid = t->tid;
-	if (unlikely(load_relaxed(&l->node.word) != tid))
+	if (unlikely(load_relaxed(&l->node.word) != tid || lock_watched))
 		return false;
 	struct robust_head *h = t->robust;
 	void *old = robust_name(h, &l->node.word);

@@ -1,0 +1,94 @@
+#include "sync/watch.h"
+#include "base/error.h"
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t lock_quick_held = SHOAL_LOCKS_HELD_MAX;
+unsigned lock_watched;
+static __thread struct watch_held held;
+
+static bool
+listed(const char *list, const char *word)
+{
+	size_t length = strlen(word);
+	for (const char *at = list; (at = strstr(at, word)); at += length)
+		if ((at == list || at[-1] == ',') && (at[length] == ',' || !at[length]))
+			return true;
+	return false;
+}
+
+void
+watch_begin(unsigned modes)
+{
+	if ((modes & WATCH_ORDER) && !order_begin())
+		modes &= ~(unsigned)WATCH_ORDER;
+	lock_watched = modes;
+	lock_quick_held = modes ? 0 : SHOAL_LOCKS_HELD_MAX;
+	log_at_least(LOG_WARNING);
+}
+
+__attribute__((constructor)) static void
+begin_from_environment(void)
+{
+	const char *list = secure_getenv("SHOAL_LOCKS");
+	unsigned modes = 0;
+	if (!list)
+		return;
+	modes |= listed(list, "order") ? WATCH_ORDER : 0;
+	modes |= listed(list, "deadlock") ? WATCH_CIRCLES : 0;
+	modes |= listed(list, "refuse") ? WATCH_CIRCLES | WATCH_REFUSE : 0;
+	if (modes)
+		watch_begin(modes);
+}
+
+/* A forked child holds nothing of its parent's. */
+static struct watch_held *
+held_here(struct shoal_thread *t)
+{
+	if (!t->held)
+		held.count = 0;
+	return &held;
+}
+
+int
+watch_wait(struct shoal_thread *t, struct lock *l, const struct robust_wait *how)
+{
+	struct watch_held *mine = held_here(t);
+	/* One who only tries waits for nobody. */
+	if (how->deadline == ROBUST_NOWAIT || lock_is_mine(l, t))
+		return 0;
+	if (lock_watched & WATCH_ORDER)
+		order_note(t, mine, l);
+	if (!(lock_watched & WATCH_CIRCLES))
+		return 0;
+	circle_tell(mine, l);
+	if (!circle_closed(t, l) || !(lock_watched & WATCH_REFUSE))
+		return 0;
+	circle_tell(mine, NULL);
+	return -EDEADLK;
+}
+
+void
+watch_waited(struct lock *l, bool is_held)
+{
+	if (lock_watched & WATCH_CIRCLES)
+		circle_tell(&held, NULL);
+	if (!is_held)
+		return;
+	/* What its last holder, dead, waited for. */
+	store_relaxed(&l->waits, 0);
+	if (held.count < WATCH_HELD_MAX)
+		held.lock[held.count++] = l;
+}
+
+void
+watch_given(struct lock *l)
+{
+	unsigned i = held.count;
+	while (i && held.lock[i - 1] != l)
+		i--;
+	if (!i)
+		return;
+	memmove(&held.lock[i - 1], &held.lock[i], (held.count - i) * sizeof held.lock[0]);
+	held.count--;
+}
