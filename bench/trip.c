@@ -12,7 +12,7 @@
  * arithmetic for pipe(2) and for us. What a sender does after the receiver was woken counts for
  * nobody.
  */
-#include "stage.h"
+#include "trip.h"
 
 #include "audit.h"
 #include "clock.h"
@@ -24,17 +24,8 @@ enum {
 	THINK_NS_SPREAD = 40000,
 };
 
-struct trips {
-	struct work *work;
-	void *out, *in;
-	char *message;
-	uint32_t *trip;
-	uint32_t count;
-	uint64_t seed;
-};
-
 /* The times are kept in private memory, touched first: a page fault is no part of a trip. */
-static void
+void
 trips_begin(struct trips *t, struct work *w)
 {
 	size_t bytes = sizeof *t->trip * TRIPS_MAX;
@@ -50,7 +41,7 @@ trips_begin(struct trips *t, struct work *w)
 	memset(t->trip, 1, bytes);
 }
 
-static void
+void
 trips_end(struct trips *t, uint64_t cpu_began)
 {
 	struct row *row = t->work->row;
@@ -60,8 +51,8 @@ trips_end(struct trips *t, uint64_t cpu_began)
 	memcpy(t->work->stage->trip[t->work->index], t->trip, t->count * sizeof *t->trip);
 }
 
-static void
-record(struct trips *t, uint64_t ns)
+void
+trips_record(struct trips *t, uint64_t ns)
 {
 	if (t->count < TRIPS_MAX)
 		t->trip[t->count++] = ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
@@ -90,8 +81,8 @@ fetch(struct trips *t, uint64_t *word)
 	return true;
 }
 
-static void
-think(struct trips *t)
+void
+trips_think(struct trips *t)
 {
 	uint64_t until;
 
@@ -124,7 +115,7 @@ ping_spinning(struct trips *t)
 			return false;
 		t->work->row->bad += echo != number;
 		now = clock_ns();
-		record(t, now - began);
+		trips_record(t, now - began);
 		began = now;
 	}
 	return post(t, AUDIT_END);
@@ -155,8 +146,8 @@ answer_asleep(struct trips *t, bool *ended)
 	*ended = word == AUDIT_END;
 	if (*ended)
 		return true;
-	record(t, clock_ns() - word);
-	think(t);
+	trips_record(t, clock_ns() - word);
+	trips_think(t);
 	return true;
 }
 
