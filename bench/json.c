@@ -40,6 +40,7 @@ print_sample(const struct sample *s, FILE *out)
 	        s->ok ? "true" : "false", s->rate, s->cpu_ns);
 	fprintf(out, "\"p50_us\": %.6g, \"p99_us\": %.6g, \"p999_us\": %.6g, ", s->p50, s->p99,
 	        s->p999);
+	fprintf(out, "\"share\": %.6g, ", s->share);
 	fprintf(out, "\"messages\": %llu", (unsigned long long)s->messages);
 	if (!s->ok) {
 		fputs(", \"error\": ", out);
@@ -55,8 +56,8 @@ print_series(const struct session *s, const struct series *one, FILE *out)
 	print_text(one->plan.subject->name, out);
 	fputs(", \"measure\": ", out);
 	print_text(measure_name(one->plan.measure), out);
-	fprintf(out, ", \"pairs\": %u, \"bytes\": %zu, \"samples\": [", one->plan.pairs,
-	        one->plan.bytes);
+	fprintf(out, ", \"pairs\": %u, \"bytes\": %zu, \"inside_ns\": %u, \"samples\": [",
+	        one->plan.pairs, one->plan.bytes, one->plan.inside_ns);
 	for (unsigned rep = 0; rep < s->reps; rep++) {
 		fputs(rep ? ",\n      " : "\n      ", out);
 		print_sample(&one->sample[rep], out);

@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool
-wanted(const struct options *o, const struct subject *s)
-{
-	return s->traits & SUBJECT_IS_BASE || options_only(o->only, s->name);
-}
-
 /* The quick run leaves out what says little more: large messages where processes outnumber CPUs. */
 static bool
 in_selection(const struct options *o, const struct plan *p)
@@ -20,17 +14,30 @@ in_selection(const struct options *o, const struct plan *p)
 		return true;
 	if (p->measure == ONE_WAY_TOUCHED)
 		return p->pairs == 1 && p->bytes == 64 * KIBI;
-	return p->pairs == 1 || p->bytes == 8 || p->bytes == KIBI;
+	return p->pairs == 1 || p->bytes == 8 || p->bytes == KIBI || measure_is_lock(p->measure);
 }
 
+static bool
+wanted(const struct options *o, const struct plan *p)
+{
+	return options_only(o->only, p->subject->name) && plan_possible(p) && in_selection(o, p);
+}
+
+/* What the ratios are against is measured beside any other, wanted or not. */
 static void
 add_cell(struct session *s, const struct options *o, struct plan cell)
 {
+	bool any = false;
+
 	if (o->measure && !strstr(measure_name(cell.measure), o->measure))
 		return;
-	for (size_t i = 0; i < subject_count; i++) {
+	for (size_t i = 0; i < subject_count && !any; i++) {
 		cell.subject = subjects[i];
-		if (wanted(o, subjects[i]) && in_selection(o, &cell))
+		any = wanted(o, &cell);
+	}
+	for (size_t i = 0; i < subject_count && any; i++) {
+		cell.subject = subjects[i];
+		if (cell.subject->traits & SUBJECT_IS_BASE || wanted(o, &cell))
 			session_add(s, &cell);
 	}
 }
@@ -50,6 +57,21 @@ add_shapes(struct session *s, const struct options *o, enum measure measure)
 }
 
 static void
+add_locks(struct session *s, const struct options *o)
+{
+	static const struct plan cells[] = {
+		{ .measure = LOCK_ALONE, .pairs = 1 },
+		{ .measure = LOCK_CONTENDED, .pairs = 1 },
+		{ .measure = LOCK_CONTENDED, .pairs = 1, .inside_ns = 100 },
+		{ .measure = LOCK_CONTENDED, .pairs = 2 },
+		{ .measure = LOCK_CONTENDED, .pairs = 2, .inside_ns = 100 },
+	};
+
+	for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+		add_cell(s, o, cells[i]);
+}
+
+static void
 add_all(struct session *s, const struct options *o)
 {
 	struct plan spinning = { .measure = ROUND_SPINNING, .pairs = 1, .bytes = o->sizes[0] };
@@ -61,6 +83,7 @@ add_all(struct session *s, const struct options *o)
 	add_cell(s, o, spinning);
 	add_cell(s, o, asleep);
 	add_cell(s, o, allocation);
+	add_locks(s, o);
 }
 
 static void

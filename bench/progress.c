@@ -13,7 +13,7 @@
 #define TERMINAL_NS 100000000ull
 #define LOG_NS 10000000000ull
 
-const char *
+static const char *
 size_text(size_t bytes, char text[32])
 {
 	if (bytes >= MEBI && bytes % MEBI == 0)
@@ -22,6 +22,22 @@ size_text(size_t bytes, char text[32])
 		snprintf(text, 32, "%zu KiB", bytes / KIBI);
 	else
 		snprintf(text, 32, "%zu B", bytes);
+	return text;
+}
+
+const char *
+cell_text(const struct plan *p, char text[128])
+{
+	char size[32];
+
+	if (p->measure == LOCK_CONTENDED)
+		snprintf(text, 128, "%s, %u processes, %u ns inside", measure_name(p->measure),
+		         2 * p->pairs, p->inside_ns);
+	else if (measure_is_lock(p->measure))
+		snprintf(text, 128, "%s", measure_name(p->measure));
+	else
+		snprintf(text, 128, "%s, %u:%u, %s", measure_name(p->measure), p->pairs, p->pairs,
+		         size_text(p->bytes, size));
 	return text;
 }
 
@@ -46,7 +62,7 @@ void
 progress_show(struct progress *p, const struct plan *plan)
 {
 	uint64_t now = clock_ns();
-	char size[32];
+	char cell[128];
 
 	if (p->done == 0 || now - p->said_ns < (p->terminal ? TERMINAL_NS : LOG_NS))
 		return;
@@ -56,9 +72,8 @@ progress_show(struct progress *p, const struct plan *plan)
 		        seconds_left(p, now));
 		return;
 	}
-	fprintf(stderr, "\r\033[K[%zu/%zu] %u s left: %s, %u:%u, %s, %s", p->done, p->total,
-	        seconds_left(p, now), measure_name(plan->measure), plan->pairs, plan->pairs,
-	        size_text(plan->bytes, size), plan->subject->name);
+	fprintf(stderr, "\r\033[K[%zu/%zu] %u s left: %s, %s", p->done, p->total,
+	        seconds_left(p, now), cell_text(plan, cell), plan->subject->name);
 	fflush(stderr);
 }
 

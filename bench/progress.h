@@ -18,7 +18,7 @@ void progress_end(struct progress *);
 /* One line over the last one, on a terminal only. */
 void progress_say(const char *text);
 
-/* "8 B", "64 KiB": into text, which is returned. */
-const char *size_text(size_t bytes, char text[32]);
+/* "one way, 1:1, 64 KiB": into text, which is returned. */
+const char *cell_text(const struct plan *, char text[128]);
 
 #endif

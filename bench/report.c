@@ -2,7 +2,8 @@
  * report.c - the table
  *
  * One block a cell: the median over the repetitions, their minimum and maximum, the processor time
- * that all workers together spent on a message, and the ratio to pipe(2), where more is better.
+ * that all workers together spent on a message or an acquisition, and the ratio to the plainest of
+ * the peers, pipe(2) or a pthread mutex, where more is better.
  */
 #include "report.h"
 
@@ -33,12 +34,6 @@ base_of(const struct session *s, const struct plan *cell)
 	return NULL;
 }
 
-static bool
-is_trip(const struct plan *p)
-{
-	return p->measure == ROUND_SPINNING || p->measure == ROUND_ASLEEP;
-}
-
 static void
 print_ratio(double ours, double base, FILE *out)
 {
@@ -46,6 +41,25 @@ print_ratio(double ours, double base, FILE *out)
 		fprintf(out, "  %8.2fx", ours / base);
 	else
 		fprintf(out, "  %9s", "-");
+}
+
+/* What else there is to say of a rate: bytes of messages, the time of a lock, or its fairness. */
+static double
+beside_rate(const struct session *s, const struct series *one, double rate)
+{
+	if (one->plan.measure == LOCK_ALONE)
+		return rate > 0 ? 1e3 / rate : 0;
+	if (one->plan.measure == LOCK_CONTENDED)
+		return spread_over(s, one, SHARE).median;
+	return rate * (double)one->plan.bytes / 1e3;
+}
+
+static const char *
+beside_rate_name(enum measure m)
+{
+	if (m == LOCK_ALONE)
+		return "ns each";
+	return m == LOCK_CONTENDED ? "fairness" : "GB/s";
 }
 
 static void
@@ -57,7 +71,7 @@ print_rate(const struct session *s, const struct series *one, FILE *out)
 
 	snprintf(range, sizeof range, "%.4g-%.4g", rate.min, rate.max);
 	fprintf(out, "  %-21s %10.4g  %-17s %8.3f %12.1f", one->plan.subject->name, rate.median,
-	        range, rate.median * (double)one->plan.bytes / 1e3, cpu.median);
+	        range, beside_rate(s, one, rate.median), cpu.median);
 	print_ratio(rate.median, base ? spread_over(s, base, RATE).median : 0, out);
 }
 
@@ -76,18 +90,19 @@ print_trip(const struct session *s, const struct series *one, FILE *out)
 }
 
 static void
-print_heading(const struct plan *cell, FILE *out)
+print_heading(const struct session *s, const struct plan *cell, FILE *out)
 {
-	char size[32];
+	const struct series *base = base_of(s, cell);
+	char text[128], ratio[64];
 
-	fprintf(out, "\n%s, %u:%u, %s\n", measure_name(cell->measure), cell->pairs, cell->pairs,
-	        size_text(cell->bytes, size));
-	if (is_trip(cell))
+	snprintf(ratio, sizeof ratio, "x %s", base ? base->plan.subject->name : "-");
+	fprintf(out, "\n%s\n", cell_text(cell, text));
+	if (measure_is_trip(cell->measure))
 		fprintf(out, "  %-21s %8s  %-17s %9s %9s %9s  %9s\n", "microseconds", "p50",
-		        "(min-max)", "p99", "p99.9", "cpu ns", "x pipe(2)");
+		        "(min-max)", "p99", "p99.9", "cpu ns", ratio);
 	else
 		fprintf(out, "  %-21s %10s  %-17s %8s %12s  %9s\n", "", "million/s", "(min-max)",
-		        "GB/s", "cpu ns each", "x pipe(2)");
+		        beside_rate_name(cell->measure), "cpu ns each", ratio);
 }
 
 static void
@@ -95,7 +110,7 @@ print_series(const struct session *s, const struct series *one, FILE *out)
 {
 	const char *error = series_error(s, one);
 
-	if (is_trip(&one->plan))
+	if (measure_is_trip(one->plan.measure))
 		print_trip(s, one, out);
 	else
 		print_rate(s, one, out);
@@ -117,7 +132,7 @@ report_table(const struct session *s, FILE *out)
 
 		if (printed[first])
 			continue;
-		print_heading(cell, out);
+		print_heading(s, cell, out);
 		for (size_t i = first; i < s->count; i++) {
 			if (!same_cell(&s->series[i].plan, cell))
 				continue;

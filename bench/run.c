@@ -9,7 +9,7 @@
 #include "run.h"
 
 #include "clock.h"
-#include "stage.h"
+#include "contend.h"
 #include "stats.h"
 
 #include <signal.h>
@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Sleepers make few round trips a window. */
+/* Sleepers make few round trips a window, and processes that share a processor few turns on it. */
 enum {
 	ASLEEP_WINDOWS = 4,
 	TRIPS_MIN = 50,
@@ -42,6 +42,8 @@ static const char *const measure_names[MEASURES] = {
 	[ROUND_SPINNING] = "round trip, both spinning",
 	[ROUND_ASLEEP] = "round trip, both asleep",
 	[ALLOCATION] = "alloc and free",
+	[LOCK_ALONE] = "lock, alone",
+	[LOCK_CONTENDED] = "lock, contended",
 };
 
 const char *
@@ -50,10 +52,16 @@ measure_name(enum measure m)
 	return measure_names[m];
 }
 
-static bool
-is_trip(enum measure m)
+bool
+measure_is_trip(enum measure m)
 {
 	return m == ROUND_SPINNING || m == ROUND_ASLEEP;
+}
+
+bool
+measure_is_lock(enum measure m)
+{
+	return m >= LOCK_ALONE;
 }
 
 bool
@@ -61,6 +69,8 @@ plan_possible(const struct plan *p)
 {
 	unsigned traits = p->subject->traits;
 
+	if (measure_is_lock(p->measure) || traits & SUBJECT_LOCKS)
+		return measure_is_lock(p->measure) && traits & SUBJECT_LOCKS;
 	if (p->bytes < sizeof(uint64_t) || p->bytes > p->subject->bytes_max || p->bytes % 8)
 		return false;
 	if (p->measure == ALLOCATION || traits & SUBJECT_ALLOCATES)
@@ -97,7 +107,9 @@ worker_for(enum measure m, bool producer)
 {
 	if (m == ALLOCATION)
 		return allocate;
-	if (is_trip(m))
+	if (measure_is_lock(m))
+		return contend;
+	if (measure_is_trip(m))
 		return producer ? ping : pong;
 	return producer ? produce : consume;
 }
@@ -121,14 +133,14 @@ static bool
 crew_start(struct crew *crew, struct work *w)
 {
 	unsigned pairs = w->plan->pairs;
-	unsigned workers = w->plan->measure == ALLOCATION ? 1 : 2 * pairs;
+	unsigned workers = workers_of(w->plan);
 
 	atomic_store(&w->stage->producers_left, pairs);
 	for (unsigned i = 0; i < workers; i++) {
 		bool producer = i < pairs;
 
 		w->row = &w->stage->row[i];
-		w->index = is_trip(w->plan->measure) ? i : i % pairs;
+		w->index = measure_is_trip(w->plan->measure) ? i : i % pairs;
 		if (!crew_add(crew, w, worker_for(w->plan->measure, producer), i))
 			return false;
 	}
@@ -179,16 +191,19 @@ crew_finish(struct crew *crew, struct stage *stage, struct sample *out)
 	}
 }
 
+/* Of those who count, the rows are left in counts, and their sum is returned. */
 static uint64_t
-received(const struct plan *p, struct stage *stage)
+received(const struct plan *p, struct stage *stage, uint64_t counts[2 * PAIRS_MAX])
 {
-	unsigned first = p->measure == ALLOCATION ? 0 : p->pairs, last = first + p->pairs;
+	bool all = measure_is_lock(p->measure) || p->measure == ALLOCATION;
+	unsigned first = all || measure_is_trip(p->measure) ? 0 : p->pairs;
+	unsigned last = measure_is_trip(p->measure) ? 1 : workers_of(p);
 	uint64_t sum = 0;
 
-	if (is_trip(p->measure))
-		first = 0, last = 1;
-	for (unsigned i = first; i < last; i++)
-		sum += atomic_load_explicit(&stage->row[i].count, memory_order_relaxed);
+	for (unsigned i = first; i < last; i++) {
+		counts[i] = atomic_load_explicit(&stage->row[i].count, memory_order_relaxed);
+		sum += counts[i];
+	}
 	return sum;
 }
 
@@ -196,32 +211,41 @@ received(const struct plan *p, struct stage *stage)
 static void
 warm_up(struct work *w, const struct timing *timing)
 {
-	uint64_t deadline = clock_ns() + DRAIN_NS;
+	uint64_t deadline = clock_ns() + DRAIN_NS, counts[2 * PAIRS_MAX];
 
-	while (received(w->plan, w->stage) == 0 && clock_ns() < deadline)
+	while (received(w->plan, w->stage, counts) == 0 && clock_ns() < deadline)
 		clock_nap(timing->warm_ns / 16);
 	clock_nap(timing->warm_ns);
+}
+
+static uint64_t
+window_of(const struct plan *p, const struct timing *timing)
+{
+	bool longer = p->measure == ROUND_ASLEEP || p->measure == LOCK_CONTENDED;
+
+	return timing->window_ns * (longer ? ASLEEP_WINDOWS : 1);
 }
 
 /* A window in which too little came is a busy machine's: it goes on until enough did. */
 static void
 observe(struct work *w, const struct timing *timing, struct sample *out)
 {
-	uint64_t enough = is_trip(w->plan->measure) ? TRIPS_MIN : 1;
-	uint64_t window_ns = timing->window_ns, began, ended, first, last;
+	uint64_t enough = measure_is_trip(w->plan->measure) ? TRIPS_MIN : 1;
+	uint64_t before[2 * PAIRS_MAX], after[2 * PAIRS_MAX];
+	uint64_t window_ns = window_of(w->plan, timing), began, ended, first, last;
 
-	if (w->plan->measure == ROUND_ASLEEP)
-		window_ns *= ASLEEP_WINDOWS;
 	warm_up(w, timing);
-	first = received(w->plan, w->stage);
+	first = received(w->plan, w->stage, before);
 	began = clock_ns();
 	do {
 		clock_nap(window_ns);
-		last = received(w->plan, w->stage);
+		last = received(w->plan, w->stage, after);
 		ended = clock_ns();
 	} while (last - first < enough && ended < began + DRAIN_NS);
 	atomic_store(&w->stage->stop, true);
 	out->rate = (double)(last - first) * 1e3 / (double)(ended - began);
+	if (w->plan->measure == LOCK_CONTENDED)
+		out->share = smallest_share(before, after, workers_of(w->plan));
 }
 
 static void
@@ -246,6 +270,16 @@ agree(const struct plan *p, struct stage *stage, struct sample *out)
 		reject(out, "the checksums of %llu messages differ",
 		       (unsigned long long)got.messages);
 	out->messages = got.messages;
+}
+
+static void
+excluded(const struct plan *p, struct stage *stage, struct sample *out)
+{
+	for (unsigned i = 0; i < workers_of(p); i++)
+		out->messages += stage->row[i].messages;
+	if (stage->guarded != out->messages)
+		reject(out, "%llu acquisitions have left a count of %llu",
+		       (unsigned long long)out->messages, (unsigned long long)stage->guarded);
 }
 
 /* The first tenth of the trips is the warm-up. */
@@ -277,7 +311,9 @@ judge(const struct plan *p, struct stage *stage, struct sample *out)
 {
 	uint64_t cpu_ns = 0;
 
-	if (is_trip(p->measure))
+	if (measure_is_lock(p->measure))
+		excluded(p, stage, out);
+	else if (measure_is_trip(p->measure))
 		trips_count(p, stage, out);
 	else if (p->measure == ALLOCATION)
 		out->messages = stage->row[0].messages;
@@ -296,7 +332,7 @@ manage(const struct plan *p, const struct timing *timing, struct stage *stage)
 {
 	struct sample *out = &stage->sample;
 	struct opening opening = {
-		.bytes = p->bytes, .pairs = p->pairs, .duplex = is_trip(p->measure)
+		.bytes = p->bytes, .pairs = p->pairs, .duplex = measure_is_trip(p->measure)
 	};
 	struct work work = { .plan = p, .opening = &opening, .stage = stage };
 	struct crew crew = { .count = 0 };
@@ -331,6 +367,7 @@ run_once(const struct plan *p, const struct timing *timing, struct sample *out)
 	pid_t pid;
 
 	memset(out, 0, sizeof *out);
+	contend_calibrate();
 	if (!stage || (pid = fork_bound()) < 0) {
 		reject(out, "no memory or no process for a run");
 		return;

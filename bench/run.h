@@ -16,6 +16,8 @@ enum measure {
 	ROUND_SPINNING, /* ping-pong, back to back */
 	ROUND_ASLEEP, /* ping-pong, each side thinking for so long that the other sleeps */
 	ALLOCATION, /* alloc and free in turn, one process */
+	LOCK_ALONE, /* acquire and release in turn, one process */
+	LOCK_CONTENDED, /* the same by two processes a pair, all at one lock */
 	MEASURES,
 };
 
@@ -23,7 +25,8 @@ struct plan {
 	const struct subject *subject;
 	enum measure measure;
 	unsigned pairs;
-	size_t bytes;
+	size_t bytes; /* a message or a block; 0 for locks */
+	unsigned inside_ns; /* how long a lock is held, each time */
 };
 
 struct timing {
@@ -32,9 +35,10 @@ struct timing {
 
 struct sample {
 	bool ok;
-	double rate; /* million a second: messages, or pairs of alloc and free */
-	double cpu_ns; /* processor time of all workers for one message */
+	double rate; /* million a second: messages, pairs of alloc and free, acquisitions */
+	double cpu_ns; /* processor time of all workers for one of them */
 	double p50, p99, p999; /* microseconds a round trip */
+	double share; /* acquisitions of whoever got fewest, of what would be fair */
 	uint64_t messages;
 	char error[160];
 };
@@ -42,6 +46,10 @@ struct sample {
 /* What the subject can do at all; nothing is measured where it returns false. */
 bool plan_possible(const struct plan *);
 const char *measure_name(enum measure);
+
+/* Made of times, p50 and so on, and not a rate. */
+bool measure_is_trip(enum measure);
+bool measure_is_lock(enum measure);
 
 void run_once(const struct plan *, const struct timing *, struct sample *out);
 

@@ -9,7 +9,8 @@
 bool
 same_cell(const struct plan *a, const struct plan *b)
 {
-	return a->measure == b->measure && a->pairs == b->pairs && a->bytes == b->bytes;
+	return a->measure == b->measure && a->pairs == b->pairs && a->bytes == b->bytes &&
+	       a->inside_ns == b->inside_ns;
 }
 
 static void *
@@ -95,6 +96,8 @@ sample_value(const struct sample *sample, enum value value)
 		return sample->p99;
 	case P999:
 		return sample->p999;
+	case SHARE:
+		return sample->share;
 	}
 	return 0;
 }

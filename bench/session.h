@@ -1,9 +1,9 @@
 /*
  * session.h - all series of one invocation
  *
- * A cell is a measure, a shape and a size; a series is one subject in a cell. The repetitions of
- * the series of one cell are interleaved (A, B, C, A, B, C, …), so that whatever the machine does
- * meanwhile it does to all of them.
+ * A cell is a measure, a shape, a size and a time inside; a series is one subject in a cell. The
+ * repetitions of the series of one cell are interleaved (A, B, C, A, B, C, …), so that whatever the
+ * machine does meanwhile it does to all of them.
  */
 #ifndef BENCH_SESSION_H
 #define BENCH_SESSION_H
@@ -37,7 +37,8 @@ enum value {
 	CPU_NS,
 	P50,
 	P99,
-	P999
+	P999,
+	SHARE,
 };
 double sample_value(const struct sample *, enum value);
 size_t series_values(const struct session *, const struct series *, enum value, double *out);

@@ -31,6 +31,10 @@ struct stage {
 	_Alignas(128) _Atomic bool stop;
 	_Alignas(128) _Atomic uint32_t producers_left;
 	_Atomic uint32_t consumers_ended;
+	_Atomic uint32_t gathered;
+
+	/* Plain, and written by whoever holds the lock: in the end it is the number of acquisitions. */
+	_Alignas(128) uint64_t guarded;
 	struct row row[2 * PAIRS_MAX];
 	struct sample sample;
 	uint32_t trip[2][TRIPS_MAX];
@@ -48,11 +52,16 @@ struct work {
 /* Writes into the row why the worker gives up; false, to be returned. */
 bool work_failed(struct work *, const char *call, long rc);
 
+/* Waits until all are there: the first one would have the lock to itself meanwhile. */
+void work_gather(struct work *);
+unsigned workers_of(const struct plan *);
+
 /* Each runs until the stage says stop and everything has arrived; false is a failed call. */
 bool produce(struct work *);
 bool consume(struct work *);
 bool ping(struct work *);
 bool pong(struct work *);
 void allocate_and_free(struct work *);
+bool contend(struct work *);
 
 #endif

@@ -1,8 +1,13 @@
 /* subject.c - the list of everything measured, in the order of the table */
 #include "subject.h"
 
+#include <errno.h>
 #include <shoal/arena.h>
 #include <sys/mman.h>
+
+enum {
+	LOCK_STRIDE = 256
+};
 
 const struct subject *const subjects[] = {
 	&subject_queue,
@@ -18,6 +23,10 @@ const struct subject *const subjects[] = {
 	&subject_vyukov,
 	&subject_alloc,
 	&subject_malloc,
+	&subject_lock_normal,
+	&subject_lock_robust,
+	&subject_lock_pi,
+	&subject_lock_sem,
 };
 const size_t subject_count = sizeof subjects / sizeof *subjects;
 
@@ -28,6 +37,21 @@ shared_memory(size_t bytes)
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
+}
+
+int
+open_locks(struct opening *o, size_t bytes, int (*init)(void *lock))
+{
+	char *memory = bytes <= LOCK_STRIDE ? shared_memory(WAYS_MAX * LOCK_STRIDE) : NULL;
+	int rc = 0;
+
+	if (!memory)
+		return -ENOMEM;
+	for (int i = 0; i < WAYS_MAX && rc == 0; i++) {
+		o->way[i] = memory + i * LOCK_STRIDE;
+		rc = init(o->way[i]);
+	}
+	return rc;
 }
 
 int

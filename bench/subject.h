@@ -1,5 +1,5 @@
 /*
- * subject.h - one way to carry messages from process to process
+ * subject.h - one way to carry messages from process to process, one heap, or one kind of lock
  *
  * Every subject, ours or a peer, is driven through this table by the same loops, so each pays the
  * same indirect call, learns the length only at run time and cannot be inlined into its caller.
@@ -16,21 +16,25 @@ enum {
 	SUBJECT_BATCHES = 2, /* carries up to `batch` messages a call */
 	SUBJECT_ALLOCATES = 4, /* carries nothing: a pair of alloc and free */
 	SUBJECT_IS_BASE = 8, /* what the table's ratios are against */
+	SUBJECT_LOCKS = 16, /* carries nothing: a lock */
+	SUBJECT_SPINS = 32, /* whoever waits for the lock never sleeps */
+	SUBJECT_SURVIVES = 64, /* the lock of a dead holder is the next one's */
 };
 
 enum {
 	BATCH_MAX = 32,
 	PAIRS_MAX = 4,
+	WAYS_MAX = 3,
 	KIBI = 1024,
 	MEBI = 1024 * 1024,
 };
 
-/* opening is what open() is told, and where it leaves its ways: [0] there, [1] back. */
+/* opening is what open() is told, and where it leaves its ways ([0] there, [1] back) or locks. */
 struct opening {
 	size_t bytes;
 	unsigned pairs;
 	bool duplex;
-	void *way[2];
+	void *way[WAYS_MAX];
 	void *arena;
 };
 
@@ -55,6 +59,10 @@ struct subject {
 
 	void *(*allocate)(void *arena, size_t bytes);
 	void (*give)(void *arena, void *block);
+
+	/* Both 0 or a negative errno; -EOWNERDEAD: held, its last holder died, and it is mended. */
+	int (*lock)(void *it);
+	int (*unlock)(void *it);
 };
 
 extern const struct subject subject_queue, subject_queue_batch, subject_queue_loan;
@@ -62,6 +70,8 @@ extern const struct subject subject_shoal_pipe, subject_shoal_pipe_batch, subjec
 extern const struct subject subject_pipe, subject_socket, subject_mq;
 extern const struct subject subject_mutex, subject_vyukov;
 extern const struct subject subject_alloc, subject_malloc;
+extern const struct subject subject_lock_normal, subject_lock_robust, subject_lock_pi;
+extern const struct subject subject_lock_sem;
 
 extern const struct subject *const subjects[];
 extern const size_t subject_count;
@@ -81,6 +91,9 @@ slots_for(size_t bytes)
 
 /* How many invariants of the arena are violated after the run, each a line on stderr. */
 int close_arena(struct opening *);
+
+/* Each of the ways becomes a lock of that size, on cache lines of its own. */
+int open_locks(struct opening *, size_t bytes, int (*init)(void *lock));
 
 /* shared_memory is populated at once, zeroed, and gone with its last process; NULL on failure. */
 void *shared_memory(size_t bytes);

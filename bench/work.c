@@ -18,12 +18,30 @@ enum {
 	LOOK_EVERY = 256,
 };
 
+enum {
+	GATHER_NS = 20000
+};
+
 bool
 work_failed(struct work *w, const char *call, long rc)
 {
 	snprintf(w->row->error, sizeof w->row->error, "%s failed: %s", call,
 	         rc < 0 ? strerror((int)-rc) : "nothing was done");
 	return false;
+}
+
+unsigned
+workers_of(const struct plan *p)
+{
+	return p->measure == ALLOCATION || p->measure == LOCK_ALONE ? 1 : 2 * p->pairs;
+}
+
+void
+work_gather(struct work *w)
+{
+	atomic_fetch_add(&w->stage->gathered, 1);
+	while (atomic_load(&w->stage->gathered) < workers_of(w->plan))
+		clock_nap(GATHER_NS);
 }
 
 static void *
