@@ -134,6 +134,14 @@ all_good(const struct session *s)
 	return true;
 }
 
+static void
+say_left_out(const struct options *o)
+{
+	for (size_t i = 0; i < subject_count; i++)
+		if (!subjects[i]->open && options_only(o->only, subjects[i]->name))
+			printf("\n%s: %s\n", subjects[i]->name, subjects[i]->about);
+}
+
 static int
 measure_table(struct session *s, const struct options *o)
 {
@@ -142,6 +150,7 @@ measure_table(struct session *s, const struct options *o)
 	add_all(s, o);
 	session_run(s);
 	report_table(s, stdout);
+	say_left_out(o);
 	rc = write_json(s, NULL, o->json);
 	return rc ? rc : !all_good(s);
 }

@@ -69,6 +69,8 @@ plan_possible(const struct plan *p)
 {
 	unsigned traits = p->subject->traits;
 
+	if (!p->subject->open)
+		return false;
 	if (measure_is_lock(p->measure) || traits & SUBJECT_LOCKS)
 		return measure_is_lock(p->measure) && traits & SUBJECT_LOCKS;
 	if (p->bytes < sizeof(uint64_t) || p->bytes > p->subject->bytes_max || p->bytes % 8)

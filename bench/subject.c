@@ -27,6 +27,8 @@ const struct subject *const subjects[] = {
 	&subject_lock_robust,
 	&subject_lock_pi,
 	&subject_lock_sem,
+	&subject_lock_ck,
+	&subject_lock_boost,
 };
 const size_t subject_count = sizeof subjects / sizeof *subjects;
 

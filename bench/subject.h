@@ -44,7 +44,7 @@ struct subject {
 	unsigned traits;
 	size_t batch;
 	size_t bytes_max;
-	int (*open)(struct opening *);
+	int (*open)(struct opening *); /* NULL: not found by configure */
 	int (*close)(struct opening *); /* 0, or what was found wrong afterwards */
 
 	/* Both return how many messages went, at least one, or a negative errno. */
@@ -71,7 +71,7 @@ extern const struct subject subject_pipe, subject_socket, subject_mq;
 extern const struct subject subject_mutex, subject_vyukov;
 extern const struct subject subject_alloc, subject_malloc;
 extern const struct subject subject_lock_normal, subject_lock_robust, subject_lock_pi;
-extern const struct subject subject_lock_sem;
+extern const struct subject subject_lock_sem, subject_lock_ck, subject_lock_boost;
 
 extern const struct subject *const subjects[];
 extern const size_t subject_count;
