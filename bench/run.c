@@ -44,6 +44,8 @@ static const char *const measure_names[MEASURES] = {
 	[ALLOCATION] = "alloc and free",
 	[LOCK_ALONE] = "lock, alone",
 	[LOCK_CONTENDED] = "lock, contended",
+	[LOCK_RELAY] = "lock, handed over and back",
+	[LOCK_ASLEEP] = "lock, handed over to a sleeper",
 };
 
 const char *
@@ -55,7 +57,7 @@ measure_name(enum measure m)
 bool
 measure_is_trip(enum measure m)
 {
-	return m == ROUND_SPINNING || m == ROUND_ASLEEP;
+	return m == ROUND_SPINNING || m == ROUND_ASLEEP || m == LOCK_RELAY || m == LOCK_ASLEEP;
 }
 
 bool
@@ -69,7 +71,7 @@ plan_possible(const struct plan *p)
 {
 	unsigned traits = p->subject->traits;
 
-	if (!p->subject->open)
+	if (!p->subject->open || (p->measure == LOCK_ASLEEP && traits & SUBJECT_SPINS))
 		return false;
 	if (measure_is_lock(p->measure) || traits & SUBJECT_LOCKS)
 		return measure_is_lock(p->measure) && traits & SUBJECT_LOCKS;
@@ -110,7 +112,7 @@ worker_for(enum measure m, bool producer)
 	if (m == ALLOCATION)
 		return allocate;
 	if (measure_is_lock(m))
-		return contend;
+		return measure_is_trip(m) ? relay : contend;
 	if (measure_is_trip(m))
 		return producer ? ping : pong;
 	return producer ? produce : consume;
@@ -223,7 +225,8 @@ warm_up(struct work *w, const struct timing *timing)
 static uint64_t
 window_of(const struct plan *p, const struct timing *timing)
 {
-	bool longer = p->measure == ROUND_ASLEEP || p->measure == LOCK_CONTENDED;
+	bool longer = p->measure == ROUND_ASLEEP || p->measure == LOCK_CONTENDED ||
+	              p->measure == LOCK_ASLEEP;
 
 	return timing->window_ns * (longer ? ASLEEP_WINDOWS : 1);
 }
@@ -277,35 +280,48 @@ agree(const struct plan *p, struct stage *stage, struct sample *out)
 static void
 excluded(const struct plan *p, struct stage *stage, struct sample *out)
 {
-	for (unsigned i = 0; i < workers_of(p); i++)
+	for (unsigned i = 0; i < workers_of(p); i++) {
 		out->messages += stage->row[i].messages;
+		if (stage->row[i].bad)
+			reject(out, "%llu times not the other one's turn",
+			       (unsigned long long)stage->row[i].bad);
+	}
 	if (stage->guarded != out->messages)
 		reject(out, "%llu acquisitions have left a count of %llu",
 		       (unsigned long long)out->messages, (unsigned long long)stage->guarded);
+}
+
+/* Two one-way times that follow each other make a round trip. */
+static uint32_t
+add_ways(struct stage *stage)
+{
+	uint32_t there = stage->row[0].trips, back = stage->row[1].trips;
+	uint32_t count = there < back ? there : back;
+
+	for (uint32_t i = 0; i < count; i++)
+		stage->trip[0][i] += stage->trip[1][i];
+	return count;
 }
 
 /* The first tenth of the trips is the warm-up. */
 static void
 trips_count(const struct plan *p, struct stage *stage, struct sample *out)
 {
-	uint32_t count = stage->row[0].trips, skip = count / 10;
-	uint32_t *trip = stage->trip[0];
+	uint32_t count = p->measure == ROUND_ASLEEP ? add_ways(stage) : stage->row[0].trips;
+	uint32_t skip = count / 10, *trip = stage->trip[0] + skip;
 
-	if (stage->row[0].bad)
-		reject(out, "%llu wrong echoes", (unsigned long long)stage->row[0].bad);
-	if (p->measure == ROUND_ASLEEP) {
-		count = count < stage->row[1].trips ? count : stage->row[1].trips;
-		for (uint32_t i = 0; i < count; i++)
-			trip[i] += stage->trip[1][i];
-	}
 	if (count - skip < 10) {
 		reject(out, "only %u round trips", count);
 		return;
 	}
+	out->p50 = percentile_u32(trip, count - skip, 0.5) / 1e3;
+	out->p99 = percentile_u32(trip, count - skip, 0.99) / 1e3;
+	out->p999 = percentile_u32(trip, count - skip, 0.999) / 1e3;
+	if (measure_is_lock(p->measure))
+		return;
+	if (stage->row[0].bad)
+		reject(out, "%llu wrong echoes", (unsigned long long)stage->row[0].bad);
 	out->messages = 2 * (uint64_t)count;
-	out->p50 = percentile_u32(trip + skip, count - skip, 0.5) / 1e3;
-	out->p99 = percentile_u32(trip + skip, count - skip, 0.99) / 1e3;
-	out->p999 = percentile_u32(trip + skip, count - skip, 0.999) / 1e3;
 }
 
 static void
@@ -313,13 +329,13 @@ judge(const struct plan *p, struct stage *stage, struct sample *out)
 {
 	uint64_t cpu_ns = 0;
 
+	if (measure_is_trip(p->measure))
+		trips_count(p, stage, out);
 	if (measure_is_lock(p->measure))
 		excluded(p, stage, out);
-	else if (measure_is_trip(p->measure))
-		trips_count(p, stage, out);
 	else if (p->measure == ALLOCATION)
 		out->messages = stage->row[0].messages;
-	else
+	else if (!measure_is_trip(p->measure))
 		agree(p, stage, out);
 	for (unsigned i = 0; i < 2 * p->pairs; i++)
 		cpu_ns += stage->row[i].cpu_ns;

@@ -18,6 +18,8 @@ enum measure {
 	ALLOCATION, /* alloc and free in turn, one process */
 	LOCK_ALONE, /* acquire and release in turn, one process */
 	LOCK_CONTENDED, /* the same by two processes a pair, all at one lock */
+	LOCK_RELAY, /* handed over and back, two processes in strict alternation */
+	LOCK_ASLEEP, /* handed over to one that sleeps */
 	MEASURES,
 };
 
