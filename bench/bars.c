@@ -20,6 +20,13 @@
 #define PLAIN_ROW(txt, n, size) \
 	RATE_ROW("queue, " txt ", to the sequence ring", &subject_queue, n, size, \
 	         &subject_vyukov, 1)
+/* Locks have no sizes: processes are two a pair, and `ns` is the time inside. */
+#define LOCK_ROW(txt, meas, n, ns, other, val, lim) \
+	{ \
+		.text = txt, \
+		.ours = { .subject = &subject_lock, .measure = meas, .pairs = n, .inside_ns = ns }, \
+		.peer = other, .value = val, .limit = lim, \
+	}
 #define DEATH_ROW(txt, who, n) \
 	{ \
 		.text = txt, .victim = who, .kills = n, .limit = 10, .at_most = true, \
@@ -62,6 +69,16 @@ static const struct bar table[] = {
 	    &subject_pipe, P50, 1.3, true),
 	ROW("alloc + free of 64 B: of malloc's time", &subject_alloc, ALLOCATION, 1, 64,
 	    &subject_malloc, RATE, 1.5, true),
+	LOCK_ROW("lock + unlock alone: rate, to a pthread mutex", LOCK_ALONE, 1, 0,
+	         &subject_lock_normal, RATE, 1),
+	LOCK_ROW("lock, 2 processes, 100 ns inside, to a robust mutex", LOCK_CONTENDED, 1, 100,
+	         &subject_lock_robust, RATE, 1),
+	LOCK_ROW("lock, 4 processes, 100 ns inside, to a robust mutex", LOCK_CONTENDED, 2, 100,
+	         &subject_lock_robust, RATE, 1),
+	LOCK_ROW("lock, 4 processes, 100 ns inside: smallest of fair shares", LOCK_CONTENDED, 2,
+	         100, NULL, SHARE, 0.3),
+	LOCK_ROW("lock, 4 processes, 0 ns inside: smallest of fair shares", LOCK_CONTENDED, 2, 0,
+	         NULL, SHARE, 0.3),
 	DEATH_ROW("death of a putter: p99 to the next message, 64 members", VICTIM_PUT, 150),
 	DEATH_ROW("death inside a batch of 32: p99 to the next message", VICTIM_PUT_MANY, 150),
 	DEATH_ROW("death of a getter: p99 to the next message, 64 members", VICTIM_GET, 150),
@@ -79,11 +96,12 @@ bars_plan(struct bars *bars, struct session *s, const char *only)
 			continue;
 		*bar = table[i];
 		bars->count++;
-		if (!bar->peer)
+		if (bar->kills)
 			continue;
-		peer.subject = bar->peer;
 		bar->ours_at = session_add(s, &bar->ours);
-		bar->peer_at = session_add(s, &peer);
+		peer.subject = bar->peer;
+		if (bar->peer)
+			bar->peer_at = session_add(s, &peer);
 	}
 }
 
@@ -93,7 +111,7 @@ bars_deaths(struct bars *bars)
 	for (size_t i = 0; i < bars->count; i++) {
 		struct bar *bar = &bars->bar[i];
 
-		if (bar->peer)
+		if (!bar->kills)
 			continue;
 		progress_say(bar->text);
 		death_run(bar->victim, bar->kills, &bar->death);
@@ -133,6 +151,19 @@ judge_ratio(struct bar *bar, const struct session *s)
 }
 
 static void
+judge_value(struct bar *bar, const struct session *s)
+{
+	const struct series *ours = &s->series[bar->ours_at];
+	double *values = calloc(s->reps, sizeof *values);
+
+	if (!values)
+		return;
+	bar->error = series_error(s, ours);
+	bar->measured = spread_of(values, series_values(s, ours, bar->value, values));
+	free(values);
+}
+
+static void
 judge_death(struct bar *bar)
 {
 	bar->measured.median = bar->death.p99_ms;
@@ -147,10 +178,12 @@ bars_judge(struct bars *bars, const struct session *s)
 	for (size_t i = 0; i < bars->count; i++) {
 		struct bar *bar = &bars->bar[i];
 
-		if (bar->peer)
+		if (bar->kills)
+			judge_death(bar);
+		else if (bar->peer)
 			judge_ratio(bar, s);
 		else
-			judge_death(bar);
+			judge_value(bar, s);
 		bar->met = !bar->error && (bar->at_most ? bar->measured.median <= bar->limit
 		                                        : bar->measured.median >= bar->limit);
 	}
@@ -170,15 +203,16 @@ print_death(const struct bar *bar, FILE *out)
 static void
 print_bar(const struct bar *bar, FILE *out)
 {
+	const char *times = bar->peer ? "x" : " ";
 	char range[32];
 
 	fprintf(out, "%-7s %-57s ", bar->met ? "met" : "NOT MET", bar->text);
-	if (!bar->peer) {
+	if (bar->kills) {
 		print_death(bar, out);
 	} else {
 		snprintf(range, sizeof range, "(%.2f-%.2f)", bar->measured.min, bar->measured.max);
-		fprintf(out, "%7.2fx  %-17s %s %gx", bar->measured.median, range,
-		        bar->at_most ? "<=" : ">=", bar->limit);
+		fprintf(out, "%7.2f%s  %-17s %s %g%s", bar->measured.median, times, range,
+		        bar->at_most ? "<=" : ">=", bar->limit, times);
 	}
 	if (bar->error)
 		fprintf(out, "  FAILED: %s", bar->error);

@@ -18,13 +18,13 @@ enum {
 struct bar {
 	const char *text; /* what is measured, and against what */
 	struct plan ours;
-	const struct subject *peer;
+	const struct subject *peer; /* NULL: the value itself is compared with the limit */
 	enum value value;
 	double limit;
 	bool at_most; /* the ratio of times may not exceed the limit */
 
-	enum victim victim; /* for a death: no peer, milliseconds */
-	unsigned kills;
+	enum victim victim;
+	unsigned kills; /* not 0: a death, in milliseconds */
 
 	long ours_at, peer_at; /* where the session has them */
 	struct spread measured;

@@ -71,7 +71,7 @@ print_bar(const struct bar *bar, FILE *out)
 	fputs("    {\"bar\": ", out);
 	print_text(bar->text, out);
 	fprintf(out, ", \"unit\": \"%s\", \"measured\": %.6g, \"min\": %.6g, \"max\": %.6g, ",
-	        bar->peer ? "ratio" : "ms", bar->measured.median, bar->measured.min,
+	        bar->kills ? "ms" : "ratio", bar->measured.median, bar->measured.min,
 	        bar->measured.max);
 	fprintf(out, "\"%s\": %g, \"met\": %s", bar->at_most ? "at_most" : "at_least", bar->limit,
 	        bar->met ? "true" : "false");

@@ -23,6 +23,7 @@ const struct subject *const subjects[] = {
 	&subject_vyukov,
 	&subject_alloc,
 	&subject_malloc,
+	&subject_lock,
 	&subject_lock_normal,
 	&subject_lock_robust,
 	&subject_lock_pi,

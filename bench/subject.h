@@ -70,7 +70,7 @@ extern const struct subject subject_shoal_pipe, subject_shoal_pipe_batch, subjec
 extern const struct subject subject_pipe, subject_socket, subject_mq;
 extern const struct subject subject_mutex, subject_vyukov;
 extern const struct subject subject_alloc, subject_malloc;
-extern const struct subject subject_lock_normal, subject_lock_robust, subject_lock_pi;
+extern const struct subject subject_lock, subject_lock_normal, subject_lock_robust, subject_lock_pi;
 extern const struct subject subject_lock_sem, subject_lock_ck, subject_lock_boost;
 
 extern const struct subject *const subjects[];
