@@ -67,6 +67,7 @@ add_locks(struct session *s, const struct options *o)
 		{ .measure = LOCK_CONTENDED, .pairs = 2, .inside_ns = 100 },
 		{ .measure = LOCK_RELAY, .pairs = 1 },
 		{ .measure = LOCK_ASLEEP, .pairs = 1 },
+		{ .measure = LOCK_DEATH, .pairs = 1 },
 	};
 
 	for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)

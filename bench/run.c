@@ -46,6 +46,7 @@ static const char *const measure_names[MEASURES] = {
 	[LOCK_CONTENDED] = "lock, contended",
 	[LOCK_RELAY] = "lock, handed over and back",
 	[LOCK_ASLEEP] = "lock, handed over to a sleeper",
+	[LOCK_DEATH] = "lock, holder killed, sleeper has it",
 };
 
 const char *
@@ -57,7 +58,7 @@ measure_name(enum measure m)
 bool
 measure_is_trip(enum measure m)
 {
-	return m == ROUND_SPINNING || m == ROUND_ASLEEP || m == LOCK_RELAY || m == LOCK_ASLEEP;
+	return m == ROUND_SPINNING || m == ROUND_ASLEEP || m >= LOCK_RELAY;
 }
 
 bool
@@ -72,6 +73,8 @@ plan_possible(const struct plan *p)
 	unsigned traits = p->subject->traits;
 
 	if (!p->subject->open || (p->measure == LOCK_ASLEEP && traits & SUBJECT_SPINS))
+		return false;
+	if (p->measure == LOCK_DEATH && !(traits & SUBJECT_SURVIVES))
 		return false;
 	if (measure_is_lock(p->measure) || traits & SUBJECT_LOCKS)
 		return measure_is_lock(p->measure) && traits & SUBJECT_LOCKS;
@@ -111,6 +114,8 @@ worker_for(enum measure m, bool producer)
 {
 	if (m == ALLOCATION)
 		return allocate;
+	if (m == LOCK_DEATH)
+		return producer ? inherit : bequeath;
 	if (measure_is_lock(m))
 		return measure_is_trip(m) ? relay : contend;
 	if (measure_is_trip(m))
@@ -226,7 +231,7 @@ static uint64_t
 window_of(const struct plan *p, const struct timing *timing)
 {
 	bool longer = p->measure == ROUND_ASLEEP || p->measure == LOCK_CONTENDED ||
-	              p->measure == LOCK_ASLEEP;
+	              p->measure == LOCK_ASLEEP || p->measure == LOCK_DEATH;
 
 	return timing->window_ns * (longer ? ASLEEP_WINDOWS : 1);
 }
@@ -385,7 +390,8 @@ run_once(const struct plan *p, const struct timing *timing, struct sample *out)
 	pid_t pid;
 
 	memset(out, 0, sizeof *out);
-	contend_calibrate();
+	if (p->inside_ns)
+		contend_calibrate();
 	if (!stage || (pid = fork_bound()) < 0) {
 		reject(out, "no memory or no process for a run");
 		return;

@@ -20,6 +20,7 @@ enum measure {
 	LOCK_CONTENDED, /* the same by two processes a pair, all at one lock */
 	LOCK_RELAY, /* handed over and back, two processes in strict alternation */
 	LOCK_ASLEEP, /* handed over to one that sleeps */
+	LOCK_DEATH, /* the same by the holder's death */
 	MEASURES,
 };
 

@@ -32,6 +32,7 @@ struct stage {
 	_Alignas(128) _Atomic uint32_t producers_left;
 	_Atomic uint32_t consumers_ended;
 	_Atomic uint32_t gathered;
+	_Atomic uint32_t will;
 
 	/* Plain, and written by whoever holds the lock: in the end it is the number of acquisitions. */
 	_Alignas(128) uint64_t guarded;
@@ -39,6 +40,14 @@ struct stage {
 	struct row row[2 * PAIRS_MAX];
 	struct sample sample;
 	uint32_t trip[2][TRIPS_MAX];
+};
+
+/* How far the holder and the heir of a lock are with each other. */
+enum will {
+	WILL_NONE,
+	WILL_MADE, /* the victim holds the lock */
+	WILL_WAITED_FOR, /* the heir asks for it */
+	WILL_LAST, /* there will be no victim any more */
 };
 
 /* What a worker is given. Rows of producers come first, then those of consumers. */
@@ -65,5 +74,7 @@ bool pong(struct work *);
 void allocate_and_free(struct work *);
 bool contend(struct work *);
 bool relay(struct work *);
+bool inherit(struct work *);
+bool bequeath(struct work *);
 
 #endif
