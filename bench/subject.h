@@ -17,7 +17,7 @@ enum {
 	SUBJECT_ALLOCATES = 4, /* carries nothing: a pair of alloc and free */
 	SUBJECT_IS_BASE = 8, /* what the table's ratios are against */
 	SUBJECT_LOCKS = 16, /* carries nothing: a lock */
-	SUBJECT_SPINS = 32, /* whoever waits for the lock never sleeps */
+	SUBJECT_SPINS = 32, /* whoever waits for a lock whose holder runs does not sleep */
 	SUBJECT_SURVIVES = 64, /* the lock of a dead holder is the next one's */
 };
 

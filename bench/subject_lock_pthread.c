@@ -119,8 +119,8 @@ const struct subject subject_lock_robust = {
 
 const struct subject subject_lock_pi = {
 	.name = "pthread PI mutex",
-	.about = "process-shared; the holder inherits a waiter's priority",
-	.traits = SUBJECT_LOCKS,
+	.about = "process-shared; the kernel spins for a waiter while the holder runs",
+	.traits = SUBJECT_LOCKS | SUBJECT_SPINS,
 	.open = pi_open,
 	.lock = mutex_lock,
 	.unlock = mutex_unlock,
