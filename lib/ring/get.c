@@ -519,14 +519,12 @@ get_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, struct slo
 	return (ssize_t)bytes;
 }
 
+/* The next place was found full. */
 __attribute__((noinline)) static ssize_t
-get_longer(shoal_queue *q, void *buffer, size_t room, shoal_time timeout)
+get_longer(struct shoal_thread *t, struct cursor *c, shoal_queue *q, void *buffer, size_t room,
+           shoal_time timeout)
 {
-	struct shoal_thread *t = thread_here;
-	struct cursor *c = cursor_known(t, q);
 	struct slot *s = cursor_slot_at(c, c->get);
-	if (unlikely(load_acquire(&s->turn) != (cursor_word(c, c->get) | FULL)))
-		return get_slow(q, buffer, room, timeout);
 	size_t bytes = load_relaxed(&s->bytes);
 	if (unlikely(bytes > room || bytes >= c->quick_long || !c->quick_get ||
 	             load_relaxed(&s->flags) != SLOT_INLINE))
@@ -547,7 +545,7 @@ shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time ti
 	size_t bytes = load_relaxed(&s->bytes);
 	if (unlikely(bytes > buffer_bytes || bytes >= c->quick_get ||
 	             load_relaxed(&s->flags) != SLOT_INLINE))
-		return get_longer(q, buffer, buffer_bytes, timeout);
+		return get_longer(t, c, q, buffer, buffer_bytes, timeout);
 	return get_quickly(t, c, q, s, buffer, buffer_bytes, bytes, timeout, true);
 }
 

@@ -295,11 +295,10 @@ put_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void
 }
 
 __attribute__((noinline)) static int
-put_longer(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
+put_longer(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void *message,
+           size_t bytes, shoal_time timeout)
 {
-	struct shoal_thread *t = thread_here;
-	struct cursor *c = cursor_known(t, q);
-	if (unlikely(!c || bytes >= c->quick_long || t->busy))
+	if (unlikely(bytes >= c->quick_long))
 		return put_slow(q, message, bytes, timeout);
 	return put_quickly(t, c, q, message, bytes, timeout, false);
 }
@@ -310,7 +309,9 @@ shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time ti
 {
 	struct shoal_thread *t = thread_here;
 	struct cursor *c = cursor_known(t, q);
-	if (unlikely(!c || bytes >= c->quick_put || t->busy))
-		return put_longer(q, message, bytes, timeout);
+	if (unlikely(!c || t->busy))
+		return put_slow(q, message, bytes, timeout);
+	if (unlikely(bytes >= c->quick_put))
+		return put_longer(t, c, q, message, bytes, timeout);
 	return put_quickly(t, c, q, message, bytes, timeout, true);
 }
