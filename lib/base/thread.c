@@ -23,6 +23,36 @@ static uint32_t generation;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 
+/*
+ * Records of ended threads. They are never freed: one who interrupts a thread may still be at its
+ * record when the thread has ended by that.
+ */
+static word64 spare; /* struct shoal_thread * */
+
+static void
+keep(struct shoal_thread *t)
+{
+	do
+		t->next = (struct shoal_thread *)(uintptr_t)load_relaxed(&spare);
+	while (!cas64_acq_rel(&spare, (uintptr_t)t->next, (uintptr_t)t));
+}
+
+/* Takes all and gives the rest back, so that no other one's step comes in between. */
+static struct shoal_thread *
+fresh(void)
+{
+	struct shoal_thread *t = (struct shoal_thread *)(uintptr_t)exchange_acq_rel(&spare, 0);
+	if (!t)
+		return calloc(1, sizeof *t);
+	for (struct shoal_thread *more = t->next, *next; more; more = next) {
+		next = more->next;
+		keep(more);
+	}
+	store_relaxed(&t->interrupt, 0);
+	t->mark = t->held = 0;
+	return t;
+}
+
 static void
 thread_end(void *record)
 {
@@ -31,7 +61,8 @@ thread_end(void *record)
 		thread_end_hook(t);
 	free(t->cursors);
 	free(t->pipes);
-	free(t);
+	t->cursors = t->pipes = NULL;
+	keep(t);
 	thread_here = NULL;
 }
 
@@ -106,11 +137,12 @@ thread_begin(void)
 	if (!load_relaxed(thread_epoch))
 		t = begin_child(t);
 	if (!t)
-		t = calloc(1, sizeof *t);
+		t = fresh();
 	size_t bytes;
 	if (!t || syscall(SYS_get_robust_list, 0, &t->robust, &bytes) || !t->robust) {
 		/* As in the child of a raw clone, which has no list: a later call tries again. */
-		free(t);
+		if (t)
+			keep(t);
 		thread_here = NULL;
 		pthread_setspecific(key, NULL);
 		return NULL;
