@@ -50,6 +50,8 @@ static void
 fill(shoal_arena *a, uint32_t index, const struct shape *shape)
 {
 	struct pipe *p = object_body_at(a, index);
+	if (!p)
+		return;
 	uint64_t nonce = load_relaxed(&arena_object(a, index)->word) >> 32 << 44 & OWNER_NONCE;
 	p->ring_bytes = shape->ring_bytes;
 	p->flags = shape->flags;
@@ -98,6 +100,8 @@ shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *op
 		object_publish(a, me, made.index);
 	}
 	struct pipe *p = object_body_at(a, made.index);
+	if (!p)
+		return -EPROTO;
 	if (left)
 		*left = &p->end[SHOAL_LEFT];
 	if (right)
@@ -120,6 +124,8 @@ shoal_pipe_open(shoal_arena *a, const char *name, shoal_pipe_side side, shoal_ti
 	if (rc)
 		return rc;
 	struct pipe *p = object_body_at(a, index);
+	if (!p)
+		return -EPROTO;
 	join(a, p, side);
 	*out = &p->end[side];
 	return 0;
@@ -144,9 +150,11 @@ shoal_pipe_at(shoal_arena *a, shoal_ref ref, shoal_pipe_end **out)
 		side = SHOAL_RIGHT;
 	}
 	int rc = object_at(a, ref, SHOAL_KIND_PIPE, &index);
-	if (rc == 0)
-		*out = &((struct pipe *)object_body_at(a, index))->end[side];
-	return rc;
+	struct pipe *p = rc ? NULL : object_body_at(a, index);
+	if (!p)
+		return rc ? rc : -EPROTO;
+	*out = &p->end[side];
+	return 0;
 }
 
 int
@@ -159,7 +167,9 @@ shoal_pipe_destroy(shoal_arena *a, shoal_pipe_end *end)
 	int rc = member_here(a, &t, &me);
 	if (rc)
 		return rc;
-	return object_destroy(a, t, me, object_of_body(a, pipe_of_end(end), SHOAL_KIND_PIPE));
+	/* The left end is where a block begins. */
+	const void *body = block_word_at(a, arena_offset(a, end)) ? end : end - 1;
+	return object_destroy(a, t, me, object_of_body(a, body, SHOAL_KIND_PIPE));
 }
 
 /* ---- whose it is ---- */
@@ -175,9 +185,9 @@ shoal_pipe_close(shoal_pipe_end *end)
 	if (h->shared) {
 		if (load_relaxed(h->user) != h->user_word)
 			store_seq_cst(h->user, h->user_word);
-		pipe_leave_users(h->arena, h->pipe, end->side, h->arena->process, h->user_word);
+		pipe_leave_users(h->arena, h->pipe, h->side, h->arena->process, h->user_word);
 	} else {
-		pipe_shut_end(h->arena, h->pipe, end->side, load_acquire(&end->owner));
+		pipe_shut_end(h->arena, h->pipe, h->side, load_acquire(&end->owner));
 	}
 	pipe_leave(t, h);
 	h->end = NULL;
@@ -235,9 +245,12 @@ shoal_pipe_stat(const shoal_pipe_end *end, shoal_pipe_info *out)
 	shoal_arena *a = arena_of(end);
 	if (!a)
 		return fail(-EINVAL, "%p is no end of a pipe in a mapped arena", (const void *)end);
-	struct pipe *p = (struct pipe *)(uintptr_t)(end - (end->side & 1));
-	object_of_body(a, p, SHOAL_KIND_PIPE);
-	const struct pipe_way *tx = &p->way[end->side & 1], *rx = &p->way[!(end->side & 1)];
+	struct pipe *p;
+	unsigned side;
+	int rc = pipe_find(a, end, &p, &side);
+	if (rc)
+		return rc;
+	const struct pipe_way *tx = &p->way[side], *rx = &p->way[!side];
 	*out = (shoal_pipe_info){
 		.sent = load_relaxed(&tx->sent),
 		.received = load_relaxed(&rx->received),

@@ -197,10 +197,11 @@ struct pipe_handle {
 	struct member *me;
 	uint32_t epoch;      /* arena_epoch() at which it was made */
 	uint32_t object;
-	uint64_t mask;
+	uint64_t quick_mask; /* mask, for a position that others may have overwritten: in whole words */
 	struct pipe_way *quick_tx, *quick_rx; /* NULL where the fast path may not be taken */
 	char *tx_ring, *rx_ring;
 	struct pipe_stretch room, data;
+	uint64_t mask;
 	uint64_t last_word;  /* of the last short record received: the next one is mostly as long */
 	uint64_t tail_seen;  /* the writer was beyond this when it was last looked at */
 	uint64_t kept_at;    /* where this reader last stayed back, or found nothing */
@@ -313,11 +314,11 @@ void pipe_shut_end(shoal_arena *a, struct pipe *p, unsigned side, uint64_t seen)
 void pipe_leave_users(shoal_arena *a, struct pipe *p, unsigned side, uint32_t process,
                       uint64_t word);
 
-static inline struct pipe *
-pipe_of_end(shoal_pipe_end *end)
-{
-	return (struct pipe *)(void *)(end - (end->side & 1));
-}
+/*
+ * The pipe whose end begins at the address, and which one it is: 0, or -EPROTO: none, or one whose
+ * rings do not lie in its block.
+ */
+int pipe_find(const shoal_arena *a, const shoal_pipe_end *end, struct pipe **p, unsigned *side);
 /* The length of each ring, 0 where the body does not hold what it says. */
 uint32_t pipe_ring_bytes(const shoal_arena *a, const struct pipe *p);
 char *pipe_ring(struct pipe *p, uint32_t ring_bytes, unsigned side);

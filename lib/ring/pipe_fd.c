@@ -7,14 +7,10 @@
 
 /* The pipe whose end it is, or NULL where its memory is another one's by now. */
 static struct pipe *
-pipe_at(shoal_arena *a, shoal_pipe_end *end, uint32_t *ring)
+pipe_at(shoal_arena *a, shoal_pipe_end *end, unsigned *side, uint32_t *ring)
 {
-	struct pipe *p = pipe_of_end(end);
-	word64 *block = block_word_at(a, arena_offset(a, p));
-	uint64_t word = block ? load_acquire(block) : 0;
-	if (block_state(word) != BLOCK_OBJECT || block_object(word) != p->object)
-		return NULL;
-	*ring = pipe_ring_bytes(a, p);
+	struct pipe *p;
+	*ring = pipe_find(a, end, &p, side) ? 0 : pipe_ring_bytes(a, p);
 	return *ring ? p : NULL;
 }
 
@@ -82,11 +78,12 @@ readable(shoal_arena *a, void *object, struct poller_peer *peer)
 {
 	shoal_pipe_end *end = object;
 	uint32_t ring;
-	struct pipe *p = pipe_at(a, end, &ring);
+	unsigned side;
+	struct pipe *p = pipe_at(a, end, &side, &ring);
 	struct pipe_message m;
 	if (!p)
 		return POLLER_READY;
-	unsigned from = !(end->side & 1);
+	unsigned from = !side;
 	uint64_t done = load_acquire(&p->way[from].done) & ~UINT64_C(7);
 	if (way_look(pipe_ring(p, ring, from), ring - 1, done, &m) != 0 || is_over(a, p, !from))
 		return POLLER_READY;
@@ -102,15 +99,16 @@ has_room(shoal_arena *a, void *object, struct poller_peer *unused)
 {
 	shoal_pipe_end *end = object;
 	uint32_t ring;
-	struct pipe *p = pipe_at(a, end, &ring);
+	unsigned side;
+	struct pipe *p = pipe_at(a, end, &side, &ring);
 	word64 *word;
 	(void)unused;
 	if (!p)
 		return POLLER_READY;
-	struct pipe_way *w = &p->way[end->side & 1];
+	struct pipe_way *w = &p->way[side];
 	uint64_t used = load_acquire(&w->tail) - way_free(w, &word);
 	uint64_t wanted = load_relaxed(&w->wanted);
-	if (used + (wanted ? wanted : LINE) <= ring || is_over(a, p, end->side & 1))
+	if (used + (wanted ? wanted : LINE) <= ring || is_over(a, p, side))
 		return POLLER_READY;
 	return POLLER_UNTOLD;
 }
@@ -121,9 +119,11 @@ fd_of(shoal_pipe_end *end, bool room)
 	shoal_arena *a = arena_of(end);
 	if (!a)
 		return fail(-EINVAL, "%p is no end of a pipe in a mapped arena", (void *)end);
-	struct pipe *p = pipe_of_end(end);
-	object_of_body(a, p, SHOAL_KIND_PIPE);
-	unsigned side = end->side & 1, needed = room ? SHOAL_RIGHT : SHOAL_LEFT;
+	struct pipe *p;
+	unsigned side, needed = room ? SHOAL_RIGHT : SHOAL_LEFT;
+	int rc = pipe_find(a, end, &p, &side);
+	if (rc)
+		return rc;
 	if ((p->flags & SHOAL_PIPE_SIMPLEX) && side != needed)
 		return fail(-EPERM, "the left end of a SIMPLEX pipe receives, the right end sends");
 	struct pipe_gates *gates = room ? &p->way[side].room : &p->way[!side].data;

@@ -218,13 +218,16 @@ find_ways(struct pipe_handle *h)
 }
 
 /* The left end is where a block begins, the right one is not. */
-static int
-find_pipe(const shoal_arena *a, shoal_pipe_end *end, struct pipe **p, unsigned *side,
-          uint32_t *object)
+int
+pipe_find(const shoal_arena *a, const shoal_pipe_end *end, struct pipe **p, unsigned *side)
 {
+	uint32_t object;
 	*side = block_word_at(a, arena_offset(a, end)) ? SHOAL_LEFT : SHOAL_RIGHT;
-	*p = (struct pipe *)(void *)(end - *side);
-	return object_find_body(a, *p, SHOAL_KIND_PIPE, object);
+	*p = (struct pipe *)(uintptr_t)(end - *side);
+	int rc = object_find_body(a, *p, SHOAL_KIND_PIPE, &object);
+	if (rc || ((*p)->object == object && pipe_ring_bytes(a, *p)))
+		return rc;
+	return fail(-EPROTO, "the pipe of object %u is damaged: shared memory was overwritten", object);
 }
 
 static int
@@ -232,14 +235,14 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 {
 	struct pipe *p;
 	unsigned side;
-	uint32_t object;
-	int rc = find_pipe(a, end, &p, &side, &object);
+	int rc = pipe_find(a, end, &p, &side);
 	if (rc)
 		return rc;
-	uint32_t ring = pipe_ring_bytes(a, p);
-	if (!ring)
-		return fail(-EPROTO, "the pipe of object %u is damaged: shared memory was overwritten",
-		            object);
+	/* Read once more: others may write meanwhile. */
+	uint32_t ring = pipe_ring_bytes(a, p), object = p->object;
+	if (!ring || object >= objects_high(a))
+		return fail(-EPROTO, "the pipe at %p is damaged: shared memory was overwritten",
+		            (void *)p);
 	*h = (struct pipe_handle){
 		.end = end,
 		.mine = UINT64_MAX,
@@ -249,6 +252,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 		.seat = a->seat,
 		.fenced = !(a->flags & ARENA_MEMBARRIER),
 		.mask = ring - 1,
+		.quick_mask = (ring - 1) & ~7u,
 		.long_limit = ring / 4 + 1,
 		.give_after = ring / 8 < GIVE_MOST ? ring / 8 : GIVE_MOST,
 		.last_word = record_word(RECORD_INLINE, 0, 8),

@@ -207,7 +207,7 @@ recv_long(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_messa
 	if (rc)
 		return rc;
 	memcpy(buffer, arena_at(h->arena, m->block), m->bytes);
-	block_give(h->arena, me, m->block);
+	(void)block_give(h->arena, me, m->block);
 	return (ssize_t)m->bytes;
 }
 
@@ -243,7 +243,7 @@ recv_medium(struct pipe_handle *h, void *buffer, size_t room)
 	struct pipe_way *w = h->quick_rx;
 	if (!w)
 		return -1;
-	uint64_t pos = load_relaxed(&w->done), at = pos & h->mask;
+	uint64_t pos = load_relaxed(&w->done) & ~UINT64_C(7), at = pos & h->mask;
 	uint64_t word = load_acquire((word64 *)(void *)(h->rx_ring + at));
 	uint64_t bytes = record_bytes(word), start = at + 8 + record_gap(word);
 	uint64_t end = start + round_up_8(bytes);
@@ -295,7 +295,7 @@ recv_short(struct pipe_handle *h, void *buffer, size_t room, shoal_time timeout)
 {
 	struct pipe_way *w = h->rx;
 	uint64_t pos = load_relaxed(&w->done);
-	const char *record = h->rx_ring + (pos & h->mask);
+	const char *record = h->rx_ring + (pos & h->quick_mask);
 	uint64_t word = load_acquire((word64 *)(void *)(uintptr_t)record);
 	if (unlikely(word != h->last_word) && is_short(word))
 		h->last_word = word;
@@ -321,7 +321,7 @@ shoal_pipe_recv(shoal_pipe_end *end, void *buffer, size_t buffer_bytes, shoal_ti
 	if (unlikely(!w))
 		return recv_entered(h, buffer, buffer_bytes, timeout);
 	uint64_t pos = load_relaxed(&w->done);
-	const char *record = h->rx_ring + (pos & h->mask);
+	const char *record = h->rx_ring + (pos & h->quick_mask);
 	if (unlikely(buffer_bytes < 8 || !stretch_holds(&h->data, pos, 16)) ||
 	    load_acquire((word64 *)(void *)(uintptr_t)record) != record_word(RECORD_INLINE, 0, 8))
 		return recv_short(h, buffer, buffer_bytes, timeout);
@@ -338,7 +338,8 @@ shoal_pipe_recv(shoal_pipe_end *end, void *buffer, size_t buffer_bytes, shoal_ti
 static inline __attribute__((always_inline)) size_t
 read_batch(struct pipe_handle *h, char *items, size_t item_bytes, size_t count)
 {
-	uint64_t pos = load_relaxed(&h->rx->done), at = pos & h->mask, ring = h->mask + 1;
+	uint64_t pos = load_relaxed(&h->rx->done) & ~UINT64_C(7);
+	uint64_t at = pos & h->mask, ring = h->mask + 1;
 	uint64_t size = 8 + round_up_8(item_bytes), word = record_word(RECORD_INLINE, 0, item_bytes);
 	const char *from = h->rx_ring + at;
 	keep_distance(h, pos);

@@ -131,7 +131,7 @@ send_room(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, ui
 {
 	struct pipe_way *way = h->tx;
 	uint64_t ring = h->mask + 1;
-	*pos = load_relaxed(&way->tail);
+	*pos = load_relaxed(&way->tail) & ~UINT64_C(7);
 	uint64_t at = *pos & h->mask;
 	*gap = gap_for(at, bytes);
 	if (at + record_size(*gap, bytes) > ring) {
@@ -266,6 +266,9 @@ send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64
 	struct pipe_wait w = { .timeout = timeout };
 	struct hand *hand = &pipe_me(h, t)->hand;
 	uint64_t pos, gap;
+	word64 *word = block_word_at(h->arena, block);
+	if (unlikely(!word))
+		return fail(-EPROTO, "the message's block is none any more: shared memory was overwritten");
 	int rc = take_room(h, t, &w, sizeof block, &pos, &gap);
 	if (rc)
 		return rc;
@@ -275,7 +278,7 @@ send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64
 	store_release(&hand->kind, HAND_PUT);
 	memcpy(h->tx_ring + (pos & h->mask) + 8, &block, sizeof block);
 	fence_crash();
-	store_release(block_word_at(h->arena, block), pipe_place(h->object, h->side, pos));
+	store_release(word, pipe_place(h->object, h->side, pos));
 	finish_record(h, pos, 16, record_word(RECORD_BLOCK, 0, bytes));
 	hand_clear(hand);
 	give_back(h, t);
@@ -370,11 +373,12 @@ leave_waking(struct shoal_thread *t, struct pipe_handle *h)
 
 /* The rest of a short message's way, once there is room for it. */
 static ALWAYS_INLINE int
-send_record(struct shoal_thread *t, struct pipe_handle *h, struct pipe_way *w, const void *message,
+send_record(struct shoal_thread *t, struct pipe_handle *h, uint64_t pos, const void *message,
             size_t bytes)
 {
-	uint64_t pos = load_relaxed(&w->tail), size = 8 + round_up_8(bytes);
-	char *record = h->tx_ring + (pos & h->mask);
+	struct pipe_way *w = h->quick_tx;
+	uint64_t size = 8 + round_up_8(bytes);
+	char *record = h->tx_ring + (pos & h->quick_mask);
 	prefetch_write(record + PREFETCH_BYTES);
 	copy_short(record + 8, message, bytes);
 	store_relaxed((word64 *)(void *)(record + size), 0);
@@ -389,10 +393,10 @@ send_record(struct shoal_thread *t, struct pipe_handle *h, struct pipe_way *w, c
 }
 
 static __attribute__((noinline)) int
-send_short(struct shoal_thread *t, struct pipe_handle *h, struct pipe_way *w, const void *message,
+send_short(struct shoal_thread *t, struct pipe_handle *h, uint64_t pos, const void *message,
            size_t bytes)
 {
-	return send_record(t, h, w, message, bytes);
+	return send_record(t, h, pos, message, bytes);
 }
 
 /*
@@ -409,12 +413,14 @@ shoal_pipe_send(shoal_pipe_end *end, const void *message, size_t bytes, shoal_ti
 	if (unlikely(!h))
 		return send_any(end, message, bytes, timeout);
 	struct pipe_way *w = h->quick_tx;
+	uint64_t pos;
 	if (unlikely(!w || bytes > COPY_SHORT ||
-	             !stretch_holds(&h->room, load_relaxed(&w->tail), 8 + round_up_8(bytes))))
+	             (pos = load_relaxed(&w->tail),
+	              !stretch_holds(&h->room, pos, 8 + round_up_8(bytes)))))
 		return send_entered(t, h, message, bytes, timeout);
 	if (bytes == 8)
-		return send_record(t, h, w, message, 8);
-	return send_short(t, h, w, message, bytes);
+		return send_record(t, h, pos, message, 8);
+	return send_short(t, h, pos, message, bytes);
 }
 
 /* ---- batches ---- */
@@ -427,7 +433,7 @@ static inline __attribute__((always_inline)) size_t
 write_batch(struct pipe_handle *h, const char *items, size_t item_bytes, size_t count)
 {
 	struct pipe_way *w = h->tx;
-	uint64_t pos = load_relaxed(&w->tail), at = pos & h->mask, ring = h->mask + 1;
+	uint64_t pos = load_relaxed(&w->tail) & ~UINT64_C(7), at = pos & h->mask, ring = h->mask + 1;
 	uint64_t size = 8 + round_up_8(item_bytes), word = record_word(RECORD_INLINE, 0, item_bytes);
 	if (pos + count * size + 8 - load_relaxed(&w->head_seen) > ring)
 		store_relaxed(&w->head_seen, load_acquire(&w->head));

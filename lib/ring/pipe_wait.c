@@ -29,7 +29,7 @@
 static shoal_pipe_end *
 other_end(const struct pipe_handle *h)
 {
-	return &h->pipe->end[!h->end->side];
+	return &h->pipe->end[!h->side];
 }
 
 bool
@@ -126,9 +126,9 @@ look_at_peer(struct pipe_handle *h, struct shoal_thread *t, struct member **life
 	*life = NULL;
 	*known = word & (OWNER_OWNED | OWNER_GIVEN | OWNER_SHARED);
 	if (word & OWNER_SHARED)
-		look_at_users(h, t, end->side, life);
+		look_at_users(h, t, !h->side, life);
 	else if (owner_gone(h, t, end, word, life))
-		pipe_shut_end(h->arena, h->pipe, end->side, word);
+		pipe_shut_end(h->arena, h->pipe, !h->side, word);
 	return pipe_peer_closed(h);
 }
 
