@@ -185,8 +185,8 @@ take_group(struct cursor *c, struct shoal_thread *t, uint64_t word, size_t room,
 		return rc;
 	}
 	wake_putters(c->queue);
-	group_spread(c, t, c->get, word);
-	return -EAGAIN;
+	int rc = group_spread(c, t, c->get, word);
+	return rc ? rc : -EAGAIN;
 }
 
 /* ---- REDELIVER: messages whose taker died ---- */
@@ -209,10 +209,11 @@ drop_worn(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t wor
 		return;
 	struct queue_row *row = queue_row(c->queue, c->tag);
 	store_relaxed(&row->dropped, load_relaxed(&row->dropped) + 1);
-	get_taken_data(c, &m);
-	get_release(c, &m);
-	if (m.block)
-		block_give(c->arena, c->me, m.block);
+	if (get_taken_data(c, &m) == 0) {
+		get_release(c, &m);
+		if (m.block)
+			(void)block_give(c->arena, c->me, m.block);
+	}
 	/* After the release: until then a death gives it back, and join must wait for it. */
 	if (c->queue->flags & SHOAL_QUEUE_JOINABLE)
 		queue_count_done(c, t);
@@ -332,6 +333,8 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 			return rc;
 		enum walk_end end = walk_get(q, &c->get, &word);
 		uint64_t place = c->get;
+		if (unlikely(end == WALK_BROKEN))
+			return queue_broken(c, place);
 		if (end == WALK_READY && slot_is_hole(word)) {
 			pass_hole(c, place, word);
 			continue;
@@ -354,7 +357,8 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 		wake_putters(q);
 		if (end == WALK_END) {
 			rc = at_end(c, t, s);
-		} else if (load_relaxed(&q->closing) && group_or_slot_empty(word)) {
+		} else if (load_relaxed(&q->closing) && group_or_slot_empty(word) &&
+		           slot_lap(word) == queue_lap(q, place)) {
 			settle_end(q, place, word);
 			rc = load_relaxed(&q->closing) == QUEUE_DESTROYED ? at_end(c, t, s) : 0;
 		} else {
@@ -451,11 +455,8 @@ get_one(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room, str
 	int rc = get_take(c, t, room, SIZE_MAX, 1, s, &m);
 	if (rc)
 		return rc;
-	if (entry)
-		loan_keep(c, entry, &m, buffer);
-	else
-		get_copy(c, &m, buffer);
-	return (ssize_t)m.bytes;
+	rc = entry ? loan_keep(c, entry, &m, buffer) : get_copy(c, &m, buffer);
+	return rc ? rc : (ssize_t)m.bytes;
 }
 
 __attribute__((noinline)) static ssize_t

@@ -28,49 +28,55 @@ take_block(struct cursor *c, const struct taken *m, uint64_t block)
 	       cas64_acq_rel(word, seen, mine);
 }
 
-void
+int
 get_taken_data(struct cursor *c, struct taken *m)
 {
 	m->block = 0;
 	bool inside = load_relaxed(&m->slot->flags) == SLOT_INLINE;
-	if (likely(inside && m->bytes <= c->queue->slot_bytes))
-		return;
+	if (likely(inside && m->bytes <= c->stride - SLOT_HEADER))
+		return 0;
 	uint64_t block;
 	memcpy(&block, m->slot->payload, sizeof block);
-	if (inside || !take_block(c, m, block) || m->bytes > block_bytes(c->arena, block))
-		stop("queue at %p: place %llu holds no message of its own: shared memory was overwritten",
-		     (void *)c->queue, (unsigned long long)m->place);
-	m->block = block;
+	if (!inside && m->bytes <= block_bytes(c->arena, block) && take_block(c, m, block)) {
+		m->block = block;
+		return 0;
+	}
+	hand_clear(&c->me->hand);
+	get_release(c, m);
+	return fail(-EPROTO,
+	            "place %llu of queue %u holds no message of its own: shared memory was overwritten",
+	            (unsigned long long)m->place, c->object);
 }
 
-static void
+static int
 copy_group(struct cursor *c, const struct taken *m, void *to)
 {
 	struct group_layout l;
-	if (!group_lay_out(c->queue, m->bytes, &l))
-		stop("queue at %p: place %llu holds no group: shared memory was overwritten",
-		     (void *)c->queue, (unsigned long long)m->place);
-	group_prefetch(c, m->place + GROUP_AHEAD, &l);
-	group_copy(c, m->place, &l, to);
+	bool is = group_lay_out(c->queue, m->bytes, &l);
+	if (likely(is)) {
+		group_prefetch(c, m->place + GROUP_AHEAD, &l);
+		group_copy(c, m->place, &l, to);
+	}
 	queue_publish(c, m->slot, group_word(GROUP_EMPTY, slot_lap(m->word) + 1, 0));
+	return likely(is) ? 0 : group_broken(c, m->place);
 }
 
 /*
  * Without REDELIVER the place goes on before the long copy. With it, only after: a death in the
  * copy gives the message back.
  */
-void
+int
 get_copy(struct cursor *c, struct taken *m, void *to)
 {
-	if (m->places > 1) {
-		copy_group(c, m, to);
-		return;
-	}
-	get_taken_data(c, m);
+	if (m->places > 1)
+		return copy_group(c, m, to);
+	int rc = get_taken_data(c, m);
+	if (unlikely(rc))
+		return rc;
 	if (likely(!m->block)) {
 		copy_bytes(to, m->slot->payload, m->bytes);
 		get_release(c, m);
-		return;
+		return 0;
 	}
 	bool late = c->queue->flags & SHOAL_QUEUE_REDELIVER;
 	if (!late)
@@ -78,5 +84,6 @@ get_copy(struct cursor *c, struct taken *m, void *to)
 	memcpy(to, arena_at(c->arena, m->block), m->bytes);
 	if (late)
 		get_release(c, m);
-	block_give(c->arena, c->me, m->block);
+	(void)block_give(c->arena, c->me, m->block);
+	return 0;
 }

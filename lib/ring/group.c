@@ -74,7 +74,24 @@ spread_item(struct cursor *c, uint64_t place, const struct group_layout *l, uint
 	fence_crash();
 }
 
-void
+int
+group_broken(const struct cursor *c, uint64_t place)
+{
+	return fail(-EPROTO, "place %llu of queue %u holds no group: shared memory was overwritten",
+	            (unsigned long long)place, c->object);
+}
+
+/* G_SPREAD(me), and there are no items: as if they had been taken. */
+static int
+drop(struct cursor *c, uint64_t place, uint64_t word)
+{
+	for (uint32_t i = 1; i < GROUP_PLACES; i++)
+		store_release(&cursor_slot_at(c, place + i)->turn, slot_word(EMPTY, slot_lap(word), 0, 0));
+	queue_publish(c, cursor_slot_at(c, place), group_word(GROUP_EMPTY, slot_lap(word) + 1, 0));
+	return group_broken(c, place);
+}
+
+int
 group_spread(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word)
 {
 	shoal_queue *q = c->queue;
@@ -83,10 +100,9 @@ group_spread(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t 
 	store_relaxed(&c->me->call.pos, place);
 	fence_crash();
 	if (!cas64_acq_rel(&leader->turn, word, group_word(GROUP_SPREAD, slot_lap(word), c->tag)))
-		return;
-	if (!group_lay_out(q, load_relaxed(&leader->bytes), &l))
-		stop("queue at %p: place %llu holds no group: shared memory was overwritten", (void *)q,
-		     (unsigned long long)place);
+		return 0;
+	if (unlikely(!group_lay_out(q, load_relaxed(&leader->bytes), &l)))
+		return drop(c, place, word);
 	/* Getters may have gone to sleep at the leader: none of them is to miss what is there now. */
 	void *old = robust_pending_set(t, &q->get.wait);
 	for (uint32_t i = GROUP_PLACES; --i;)
@@ -96,4 +112,5 @@ group_spread(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t 
 	if (load_relaxed(&q->get_any))
 		queue_wake_getters(q);
 	robust_pending_restore(t, old);
+	return 0;
 }

@@ -63,6 +63,17 @@ group_is(uint64_t word, enum group_phase phase)
 	return slot_state(word) == GROUP && slot_tries(word) == phase;
 }
 
+/* The phase is one, and has an owner where it must; one that spreads may be nobody's. */
+static inline bool
+group_is_word(uint64_t word)
+{
+	uint32_t phase = slot_tries(word);
+	if (phase == GROUP_SPREAD)
+		return true;
+	bool owned = phase == GROUP_WRITING || phase == GROUP_READING || phase == GROUP_PASSING;
+	return phase < GROUP_SPREAD && owned == (slot_owner(word) != 0);
+}
+
 /* Nothing is claimed in its lap, of a place or of a group. */
 static inline bool
 group_or_slot_empty(uint64_t word)
@@ -115,7 +126,12 @@ bool group_is_free(const shoal_queue *q, uint64_t place);
 void group_fill(const struct cursor *c, uint64_t place, const struct group_layout *l,
                 const char *items);
 void group_copy(const struct cursor *c, uint64_t place, const struct group_layout *l, char *items);
-/* The leader is G_FULL, or G_SPREAD of nobody: single messages, unless another was faster. */
-void group_spread(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word);
+/* -EPROTO, with the place. */
+int group_broken(const struct cursor *c, uint64_t place);
+/*
+ * The leader is G_FULL, or G_SPREAD of nobody: single messages, unless another was faster. 0, or
+ * -EPROTO: there is no group, and its places were given back.
+ */
+int group_spread(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word);
 
 #endif

@@ -51,8 +51,8 @@ bool loan_is_entry(const shoal_loan *loan, const struct loan_entry *l);
 void loan_record(struct cursor *c, struct loan_entry *l, const struct taken *m);
 /* Counted and given back. */
 void loan_end(struct cursor *c, struct loan_entry *l, const struct taken *m);
-/* Copied out, and kept until task_done. */
-void loan_keep(struct cursor *c, struct loan_entry *l, struct taken *m, void *to);
+/* Copied out, and kept until task_done. 0 or -EPROTO. */
+int loan_keep(struct cursor *c, struct loan_entry *l, struct taken *m, void *to);
 /* The oldest that a get kept on this queue: ended. False where there is none. */
 bool loan_end_oldest(struct cursor *c);
 /* How many messages of this queue the thread has borrowed. */

@@ -68,13 +68,18 @@ static int
 claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t *place)
 {
 	shoal_queue *q = c->queue;
-	for (;;) {
+	for (uint64_t lost = UINT64_MAX;;) {
 		uint64_t word;
 		enum walk_end end = walk_put(q, &c->put, &word);
 		if (end == WALK_END || load_relaxed(&q->closing))
 			return put_refuse(q);
+		if (unlikely(end == WALK_BROKEN))
+			return queue_broken(c, c->put);
 		if (end == WALK_READY) {
-			*place = c->put;
+			/* What another one was faster at is never free again. */
+			if (unlikely(c->put == lost))
+				return queue_broken(c, lost);
+			*place = lost = c->put;
 			if (unlikely(slot_state(word) == GROUP))
 				group_open(q, *place, word);
 			if (claim(c, *place))
@@ -182,6 +187,9 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 	shoal_queue *q = c->queue;
 	if (unlikely(load_relaxed(&q->closing)))
 		return put_refuse(q);
+	word64 *word = block_word_at(c->arena, block);
+	if (unlikely(!word))
+		return fail(-EPROTO, "the message's block is none any more: shared memory was overwritten");
 	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
 	void *old = robust_pending_set(t, &q->get.wait);
 	uint64_t place;
@@ -198,7 +206,7 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 		store_relaxed(&c->me->hand.object, q->object);
 		store_relaxed(&c->me->hand.pos, place);
 		fence_crash();
-		store_release(block_word_at(c->arena, block), block_word(BLOCK_PLACE, q->object, place));
+		store_release(word, block_word(BLOCK_PLACE, c->object, place));
 		queue_publish(c, slot, slot_word(FULL, queue_lap(q, place), 0, 0));
 		hand_clear(&c->me->hand);
 		advance(c, place);
@@ -238,7 +246,7 @@ put_slow(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 	int rc = queue_enter(q, &t, &c);
 	if (unlikely(rc))
 		return rc;
-	rc = bytes <= q->slot_bytes ? put_inline(c, t, message, bytes, timeout)
+	rc = bytes <= c->stride - SLOT_HEADER ? put_inline(c, t, message, bytes, timeout)
 	                            : put_long(c, t, message, bytes, timeout);
 	queue_leave(t, c);
 	return rc;

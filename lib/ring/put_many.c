@@ -72,6 +72,10 @@ claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, int *rc)
 		enum walk_end end = walk_put(q, &c->put, &word);
 		if (end == WALK_END || load_relaxed(&q->closing) || c->put != group_leader(c->put))
 			return CLAIMED_NONE;
+		if (unlikely(end == WALK_BROKEN)) {
+			*rc = queue_broken(c, c->put);
+			return CLAIMED_NONE;
+		}
 		if (end == WALK_READY) {
 			enum claimed claimed = claim_group(c, c->put, word);
 			if (claimed != CLAIMED_LOST)
@@ -190,7 +194,7 @@ shoal_queue_put_many(shoal_queue *q, const void *items, size_t item_bytes, size_
 	int rc = queue_enter(q, &t, &c);
 	if (unlikely(rc))
 		return rc;
-	ssize_t n = item_bytes <= q->slot_bytes
+	ssize_t n = item_bytes <= c->stride - SLOT_HEADER
 	                    ? put_items(c, t, items, item_bytes, count, timeout)
 	                    : put_long_items(c, t, items, item_bytes, count, timeout);
 	queue_leave(t, c);

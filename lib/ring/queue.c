@@ -68,6 +68,8 @@ static void
 fill(shoal_arena *a, uint32_t index, const struct shape *shape)
 {
 	shoal_queue *q = object_body_at(a, index);
+	if (!q)
+		return;
 	q->serial = load_relaxed(&arena_object(a, index)->word) >> 32 << 32 | index;
 	q->mask = (UINT64_C(1) << shape->shift) - 1;
 	q->slots_at = slots_at(a);
@@ -119,7 +121,7 @@ shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *
 		object_publish(a, me, made.index);
 	}
 	*out = object_body_at(a, made.index);
-	return 0;
+	return *out ? 0 : -EPROTO;
 }
 
 int
@@ -127,9 +129,8 @@ shoal_queue_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_que
 {
 	uint32_t index;
 	int rc = object_find(a, thread_self(), name, SHOAL_KIND_QUEUE, clock_deadline(timeout), &index);
-	if (rc == 0)
-		*out = object_body_at(a, index);
-	return rc;
+	*out = rc ? NULL : object_body_at(a, index);
+	return rc || *out ? rc : -EPROTO;
 }
 
 int
@@ -137,9 +138,8 @@ shoal_queue_at(shoal_arena *a, shoal_ref ref, shoal_queue **out)
 {
 	uint32_t index;
 	int rc = object_at(a, ref, SHOAL_KIND_QUEUE, &index);
-	if (rc == 0)
-		*out = object_body_at(a, index);
-	return rc;
+	*out = rc ? NULL : object_body_at(a, index);
+	return rc || *out ? rc : -EPROTO;
 }
 
 int

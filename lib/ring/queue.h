@@ -221,6 +221,7 @@ enum walk_end {
 	WALK_READY,  /* EMPTY for a putter; FULL or a hole for a getter */
 	WALK_WAIT,   /* full, or empty, or another one is at it: see the word */
 	WALK_END,    /* CLOSED */
+	WALK_BROKEN, /* the places contradict one another; the cursor stays where it was */
 };
 enum walk_end walk_put(const shoal_queue *q, uint64_t *cursor, uint64_t *word);
 enum walk_end walk_get(const shoal_queue *q, uint64_t *cursor, uint64_t *word);
@@ -228,6 +229,14 @@ enum walk_end walk_get(const shoal_queue *q, uint64_t *cursor, uint64_t *word);
 uint64_t walk_size(const shoal_queue *q, uint64_t *taken, uint64_t *put);
 
 /* ---- queue_recover.c ---- */
+
+/*
+ * The queue of that object, NULL where it has none, or one whose description is damaged: what it
+ * says of its parts lies in its block.
+ */
+shoal_queue *queue_sound(const shoal_arena *a, uint32_t object);
+/* -EPROTO, with the place that contradicts the others. */
+int queue_broken(const struct cursor *c, uint64_t place);
 
 /*
  * The place bears the name of a dead member, as `word` says: mends it, or has the member recovered.
@@ -373,10 +382,11 @@ int get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact
 void get_release(struct cursor *c, const struct taken *m);
 /*
  * Finds its bytes: in the slot, or in a block that is HELD(me) and named by my hand from then on.
+ * 0, or -EPROTO: it has none, and its place was given back.
  */
-void get_taken_data(struct cursor *c, struct taken *m);
-/* Finds, copies out and gives back. */
-void get_copy(struct cursor *c, struct taken *m, void *to);
+int get_taken_data(struct cursor *c, struct taken *m);
+/* Finds, copies out and gives back. 0 or -EPROTO. */
+int get_copy(struct cursor *c, struct taken *m, void *to);
 ssize_t get_peek(struct cursor *c, struct shoal_thread *t);
 /* The holes that come next: join counts them, also where nobody gets any more. */
 void get_pass_holes(struct cursor *c);

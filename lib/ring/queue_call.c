@@ -19,10 +19,16 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 	struct member *me;
 	if (!a)
 		stop("%p is no queue of a mapped arena", (void *)q);
-	uint32_t object = object_of_body(a, q, SHOAL_KIND_QUEUE);
-	int rc = member_here(a, &t, &me);
+	uint32_t object;
+	int rc = object_find_body(a, q, SHOAL_KIND_QUEUE, &object);
+	if (rc == 0)
+		rc = member_here(a, &t, &me);
 	if (rc)
 		return rc;
+	if (queue_sound(a, object) != q)
+		return fail(-EPROTO,
+		            "the description of queue %u is damaged: shared memory was overwritten",
+		            object);
 	if (!t->cursors && !(t->cursors = calloc(CURSORS, sizeof(struct cursor))))
 		return fail(-ENOMEM, "no memory for this thread's cursors");
 	*out = cursor_slot(t, q);
@@ -129,7 +135,7 @@ look_around(struct cursor *c, struct shoal_thread *t)
 	shoal_queue *q = c->queue;
 	if (q->flags & SHOAL_QUEUE_REDELIVER)
 		(void)member_recover_all(c->arena, t, c->me);
-	if (unlikely(!object_ready(c->arena, q->object)) &&
+	if (unlikely(!object_ready(c->arena, c->object)) &&
 	    load_relaxed(&q->closing) != QUEUE_DESTROYED) {
 		store_seq_cst(&q->closing, QUEUE_DESTROYED);
 		queue_wake_all(q);

@@ -186,7 +186,9 @@ borrow(struct cursor *c, struct shoal_thread *t, shoal_time timeout, shoal_loan 
 	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX, 1, &s, &m);
 	if (rc)
 		return rc;
-	get_taken_data(c, &m);
+	rc = get_taken_data(c, &m);
+	if (rc)
+		return rc;
 	if (m.block && !(c->queue->flags & SHOAL_QUEUE_REDELIVER))
 		detach_block(c, l, &m);
 	else
@@ -258,13 +260,16 @@ loan_end(struct cursor *c, struct loan_entry *l, const struct taken *m)
 	loan_clear(l);
 }
 
-void
+int
 loan_keep(struct cursor *c, struct loan_entry *l, struct taken *m, void *to)
 {
-	get_taken_data(c, m);
+	int rc = get_taken_data(c, m);
+	if (unlikely(rc))
+		return rc;
 	const void *from = m->block ? arena_at(c->arena, m->block) : (void *)m->slot->payload;
 	keep_place(c, l, m, LOAN_KEPT);
 	memcpy(to, from, m->bytes);
+	return 0;
 }
 
 bool

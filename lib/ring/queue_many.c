@@ -29,7 +29,9 @@ get_items(struct cursor *c, struct shoal_thread *t, char *items, size_t item_byt
 		rc = get_take(c, t, item_bytes, item_bytes, count - n, s, &m);
 		if (rc)
 			break;
-		get_copy(c, &m, items + n * item_bytes);
+		rc = get_copy(c, &m, items + n * item_bytes);
+		if (rc)
+			break;
 		n += m.places;
 		stop_waiting(s);
 	}
@@ -53,7 +55,9 @@ get_items_late(struct cursor *c, struct shoal_thread *t, char *items, size_t ite
 		rc = get_take(c, t, item_bytes, item_bytes, 1, s, &m[n]);
 		if (rc)
 			break;
-		loan_keep(c, entry[n], &m[n], items + n * item_bytes);
+		rc = loan_keep(c, entry[n], &m[n], items + n * item_bytes);
+		if (rc)
+			break;
 		stop_waiting(s);
 		n++;
 	}

@@ -135,6 +135,13 @@ queue_mend(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t wo
 	return member_recover(c->arena, t, c->me, tag_index(tag), deadline) >= 0;
 }
 
+int
+queue_broken(const struct cursor *c, uint64_t place)
+{
+	return fail(-EPROTO, "queue %u contradicts itself at place %llu: shared memory was overwritten",
+	            c->object, (unsigned long long)place);
+}
+
 /* ---- inside recovery of D ---- */
 
 struct settling {
@@ -210,9 +217,8 @@ is_sound(const shoal_arena *a, const shoal_queue *q, uint64_t bytes, uint32_t ob
 	return shaped && slots && rows && (q->mask + 1) * q->stride <= bytes - q->slots_at;
 }
 
-/* The queue of the object, NULL where it has none, or one whose description is damaged. */
-static shoal_queue *
-sound(const shoal_arena *a, uint32_t object)
+shoal_queue *
+queue_sound(const shoal_arena *a, uint32_t object)
 {
 	shoal_queue *q = object_body_at(a, object);
 	return q && is_sound(a, q, object_body_bytes(a, q), object) ? q : NULL;
@@ -221,7 +227,7 @@ sound(const shoal_arena *a, uint32_t object)
 static bool
 begin(struct settling *g, shoal_arena *a, struct member *me, struct member *dead, uint32_t object)
 {
-	*g = (struct settling){ a, sound(a, object), me, member_tag(a, me), member_tag(a, dead) };
+	*g = (struct settling){ a, queue_sound(a, object), me, member_tag(a, me), member_tag(a, dead) };
 	return g->queue != NULL;
 }
 
@@ -370,7 +376,7 @@ recover_member(shoal_arena *a, struct member *me, struct member *dead, uint32_t 
 static void
 shut(shoal_arena *a, uint32_t object)
 {
-	shoal_queue *q = sound(a, object);
+	shoal_queue *q = queue_sound(a, object);
 	if (!q)
 		return;
 	store_seq_cst(&q->closing, QUEUE_DESTROYED);
@@ -384,7 +390,7 @@ shut(shoal_arena *a, uint32_t object)
 static void
 empty(shoal_arena *a, uint32_t object)
 {
-	shoal_queue *q = sound(a, object);
+	shoal_queue *q = queue_sound(a, object);
 	for (uint64_t i = 0; q && i <= q->mask; i++) {
 		struct slot *s = queue_slot(q, i);
 		uint64_t word = load_acquire(&s->turn), block;
@@ -402,7 +408,7 @@ empty(shoal_arena *a, uint32_t object)
 static uint64_t
 size(const shoal_arena *a, uint32_t object)
 {
-	const shoal_queue *q = sound(a, object);
+	const shoal_queue *q = queue_sound(a, object);
 	return q ? shoal_queue_size(q) : 0;
 }
 
@@ -459,7 +465,7 @@ check_slot(const shoal_arena *a, const shoal_queue *q, uint64_t i, FILE *report)
 static int
 check(shoal_arena *a, uint32_t object, FILE *report)
 {
-	const shoal_queue *q = sound(a, object);
+	const shoal_queue *q = queue_sound(a, object);
 	int n = 0;
 	if (!q) {
 		if (report)

@@ -11,7 +11,6 @@
  * is read first: where it is not a group's, a follower's own word, read after that, is right or
  * only behind.
  */
-#include "base/error.h"
 #include "ring/group.h"
 
 #define WALK_FAR 64u
@@ -101,29 +100,46 @@ with_hint(uint64_t cursor, const word64 *hint)
 	return h > cursor ? h : cursor;
 }
 
-static uint64_t
-walk(const shoal_queue *q, uint64_t at, passed_fn *passed, bool put, uint64_t *word)
+/* False: there is no end. */
+static bool
+walk(const shoal_queue *q, uint64_t *place, passed_fn *passed, bool put, uint64_t *word)
 {
+	uint64_t at = *place;
 	for (uint32_t steps = 0;; steps++) {
 		*word = word_of(q, at);
-		if (!passed(q, at, *word) && (slot_state(*word) != GROUP || at == group_leader(at)))
-			return at;
+		if (!passed(q, at, *word) && (slot_state(*word) != GROUP || at == group_leader(at))) {
+			*place = at;
+			return true;
+		}
 		if (steps == WALK_FAR) {
 			at = bisect(q, at, passed);
 			continue;
 		}
 		if (unlikely(steps > WALK_END_OF_PATIENCE))
-			stop("queue at %p: its places contradict one another: shared memory was overwritten",
-			     (const void *)q);
+			return false;
 		bool before = put ? group_or_slot_empty(*word) : is_untaken_state(*word);
 		at = step(q, at, *word, before);
 	}
 }
 
+/* Only a place that is written or read has an owner; what is in no state of slot.h is damage. */
+static bool
+is_word(uint64_t word)
+{
+	enum slot_state state = slot_state(word);
+	if (state == GROUP)
+		return group_is_word(word);
+	bool owned = state == WRITING || state == READING, bare = state == EMPTY || state == CLOSED;
+	return state <= CLOSED && owned == (slot_owner(word) != 0) && !(bare && slot_tries(word));
+}
+
 enum walk_end
 walk_put(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
 {
-	*cursor = walk(q, with_hint(*cursor, &q->tail), is_claimed, true, word);
+	uint64_t at = with_hint(*cursor, &q->tail);
+	if (unlikely(!walk(q, &at, is_claimed, true, word) || !is_word(*word)))
+		return WALK_BROKEN;
+	*cursor = at;
 	if (lap_ahead(q, *cursor, *word) == BEHIND)
 		return WALK_WAIT;
 	return group_or_slot_empty(*word) ? WALK_READY : WALK_END;
@@ -132,7 +148,10 @@ walk_put(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
 enum walk_end
 walk_get(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
 {
-	*cursor = walk(q, with_hint(*cursor, &q->head), is_taken, false, word);
+	uint64_t at = with_hint(*cursor, &q->head);
+	if (unlikely(!walk(q, &at, is_taken, false, word) || !is_word(*word)))
+		return WALK_BROKEN;
+	*cursor = at;
 	if (lap_ahead(q, *cursor, *word) == BEHIND)
 		return WALK_WAIT;
 	if (slot_state(*word) == CLOSED)
