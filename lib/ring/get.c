@@ -21,21 +21,20 @@
 static inline bool
 claim(struct cursor *c, uint64_t place, uint64_t from, uint64_t to)
 {
-	shoal_queue *q = c->queue;
-	if (q->flags & SHOAL_QUEUE_JOINABLE) {
-		struct queue_row *row = queue_row(q, c->tag);
+	if (c->ring.flags & SHOAL_QUEUE_JOINABLE) {
+		struct queue_row *row = queue_row(c->ring.queue, c->tag);
 		store_relaxed(&row->base, load_relaxed(&row->got));
 	}
 	store_relaxed(&c->me->call.pos, place);
 	fence_crash();
-	return cas64_acq_rel(&queue_slot(q, place)->turn, from, to);
+	return cas64_acq_rel(&cursor_slot_at(c, place)->turn, from, to);
 }
 
 /* Every HINT_EVERY places. */
 __attribute__((noinline)) static void
 tell(struct cursor *c, uint64_t next)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	store_relaxed(&q->head, next);
 	/* One who takes what it put itself has nobody to keep away from. */
 	if ((next & q->keep_every) == 0 && c->put < next)
@@ -74,9 +73,8 @@ give_place(struct cursor *c, struct slot *s, uint64_t word)
 void
 get_release(struct cursor *c, const struct taken *m)
 {
-	shoal_queue *q = c->queue;
-	if (q->flags & SHOAL_QUEUE_JOINABLE) {
-		struct queue_row *row = queue_row(q, c->tag);
+	if (c->ring.flags & SHOAL_QUEUE_JOINABLE) {
+		struct queue_row *row = queue_row(c->ring.queue, c->tag);
 		store_relaxed(&row->got, load_relaxed(&row->base) + 1);
 		if (slot_is_hole(m->word))
 			store_relaxed(&row->done, load_relaxed(&row->done) + 1);
@@ -93,9 +91,9 @@ pass_hole(struct cursor *c, uint64_t place, uint64_t word)
 	if (!claim(c, place, word, mine))
 		return;
 	advance(c, place);
-	struct taken m = { .slot = queue_slot(c->queue, place), .place = place, .word = mine };
+	struct taken m = { .slot = cursor_slot_at(c, place), .place = place, .word = mine };
 	get_release(c, &m);
-	wake_putters(c->queue);
+	wake_putters(c->ring.queue);
 }
 
 static int
@@ -124,7 +122,7 @@ static inline int
 claim_message(struct cursor *c, uint64_t place, uint64_t word, uint32_t tries, size_t room,
               size_t exact, struct taken *out)
 {
-	struct slot *s = queue_slot(c->queue, place);
+	struct slot *s = cursor_slot_at(c, place);
 	size_t bytes = load_relaxed(&s->bytes);
 	if (unlikely(!fits(bytes, room, exact)))
 		return load_acquire(&s->turn) == word ? too_small(bytes, room, exact) : -EAGAIN;
@@ -141,7 +139,7 @@ claim_message(struct cursor *c, uint64_t place, uint64_t word, uint32_t tries, s
 static int
 claim_group(struct cursor *c, uint64_t place, uint64_t word, size_t exact, struct taken *out)
 {
-	struct slot *s = queue_slot(c->queue, place);
+	struct slot *s = cursor_slot_at(c, place);
 	uint64_t mine = group_word(GROUP_READING, slot_lap(word), c->tag);
 	if (unlikely(load_relaxed(&s->bytes) != exact) || unlikely(!claim(c, place, word, mine)))
 		return -EAGAIN;
@@ -156,9 +154,9 @@ pass_group(struct cursor *c, uint64_t place, uint64_t word)
 	uint32_t lap = slot_lap(word);
 	if (!claim(c, place, word, group_word(GROUP_PASSING, lap, c->tag)))
 		return;
-	queue_publish(c, queue_slot(c->queue, place), group_word(GROUP_EMPTY, lap + 1, 0));
+	queue_publish(c, cursor_slot_at(c, place), group_word(GROUP_EMPTY, lap + 1, 0));
 	advance_group(c, place);
-	wake_putters(c->queue);
+	wake_putters(c->ring.queue);
 }
 
 /*
@@ -170,7 +168,7 @@ static int
 take_group(struct cursor *c, struct shoal_thread *t, uint64_t word, size_t room, size_t exact,
            size_t most, struct taken *out)
 {
-	struct slot *s = queue_slot(c->queue, c->get);
+	struct slot *s = cursor_slot_at(c, c->get);
 	size_t bytes = load_relaxed(&s->bytes);
 	if (group_is(word, GROUP_HOLE)) {
 		pass_group(c, c->get, word);
@@ -184,7 +182,7 @@ take_group(struct cursor *c, struct shoal_thread *t, uint64_t word, size_t room,
 			advance_group(c, out->place);
 		return rc;
 	}
-	wake_putters(c->queue);
+	wake_putters(c->ring.queue);
 	int rc = group_spread(c, t, c->get, word);
 	return rc ? rc : -EAGAIN;
 }
@@ -194,10 +192,9 @@ take_group(struct cursor *c, struct shoal_thread *t, uint64_t word, size_t room,
 static uint64_t
 place_of(const struct cursor *c, uint64_t index, uint64_t word)
 {
-	const shoal_queue *q = c->queue;
-	uint64_t lap = c->get >> q->shift;
+	uint64_t lap = c->get >> c->ring.shift;
 	lap += (uint64_t)(int64_t)(int32_t)(slot_lap(word) - (uint32_t)lap);
-	return lap << q->shift | index;
+	return lap << c->ring.shift | index;
 }
 
 /* Delivered more often than the word can count: dropped, and counted. */
@@ -207,7 +204,7 @@ drop_worn(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t wor
 	struct taken m;
 	if (claim_message(c, place, word, TRIES_MAX, SIZE_MAX, SIZE_MAX, &m))
 		return;
-	struct queue_row *row = queue_row(c->queue, c->tag);
+	struct queue_row *row = queue_row(c->ring.queue, c->tag);
 	store_relaxed(&row->dropped, load_relaxed(&row->dropped) + 1);
 	if (get_taken_data(c, &m) == 0) {
 		get_release(c, &m);
@@ -215,9 +212,9 @@ drop_worn(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t wor
 			(void)block_give(c->arena, c->me, m.block);
 	}
 	/* After the release: until then a death gives it back, and join must wait for it. */
-	if (c->queue->flags & SHOAL_QUEUE_JOINABLE)
+	if (c->ring.flags & SHOAL_QUEUE_JOINABLE)
 		queue_count_done(c, t);
-	wake_putters(c->queue);
+	wake_putters(c->ring.queue);
 }
 
 /*
@@ -241,13 +238,13 @@ mend_reader(struct cursor *c, struct shoal_thread *t, uint64_t i, uint64_t word)
 static int
 take_back(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, struct taken *out)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	uint32_t seen = load_seq_cst(&q->backs);
 	bool found = false;
-	for (uint64_t i = 0; i <= q->mask; i++) {
-		uint64_t word = load_acquire(&queue_slot(q, i)->turn);
+	for (uint64_t i = 0; i <= c->ring.mask; i++) {
+		uint64_t word = load_acquire(&cursor_slot_at(c, i)->turn);
 		if (mend_reader(c, t, i, word))
-			word = load_acquire(&queue_slot(q, i)->turn);
+			word = load_acquire(&cursor_slot_at(c, i)->turn);
 		if (slot_state(word) != BACK)
 			continue;
 		found = true;
@@ -269,9 +266,8 @@ take_back(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 static bool
 find_reader(const struct cursor *c, uint64_t *place, uint64_t *word)
 {
-	const shoal_queue *q = c->queue;
-	for (uint64_t i = 0; i <= q->mask; i++) {
-		*word = load_acquire(&queue_slot(q, i)->turn);
+	for (uint64_t i = 0; i <= c->ring.mask; i++) {
+		*word = load_acquire(&cursor_slot_at(c, i)->turn);
 		*place = i;
 		if (slot_state(*word) == READING && slot_owner(*word) != c->tag && !slot_is_hole(*word))
 			return true;
@@ -288,13 +284,13 @@ find_reader(const struct cursor *c, uint64_t *place, uint64_t *word)
 static int
 at_end(struct cursor *c, struct shoal_thread *t, struct sleeper *s)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	uint64_t place, word;
 	uint32_t seen;
-	if (!(q->flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->closing) == QUEUE_DESTROYED)
+	if (!(c->ring.flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->closing) == QUEUE_DESTROYED)
 		return fail_quiet(-EPIPE, "the queue is closed and nothing is left in it");
 	bool reader = find_reader(c, &place, &word);
-	if (queue_has_back(q, &seen)) {
+	if (queue_has_back(&c->ring, &seen)) {
 		c->backs_seen = seen - 1;
 		return 0;
 	}
@@ -308,13 +304,13 @@ at_end(struct cursor *c, struct shoal_thread *t, struct sleeper *s)
  * ring full.
  */
 static void
-settle_end(shoal_queue *q, uint64_t place, uint64_t word)
+settle_end(const struct cursor *c, uint64_t place, uint64_t word)
 {
-	struct slot *s = queue_slot(q, place);
-	if (slot_lap(word) != queue_lap(q, place))
+	struct slot *s = cursor_slot_at(c, place);
+	if (slot_lap(word) != ring_lap(&c->ring, place))
 		return;
 	if (slot_state(word) == GROUP)
-		group_open(q, place, word);
+		group_open(&c->ring, place, word);
 	else
 		cas64_acq_rel(&s->turn, word, slot_word(CLOSED, slot_lap(word), 0, 0));
 }
@@ -323,7 +319,7 @@ static int
 take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, size_t most,
           struct sleeper *s, struct taken *out)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	for (;;) {
 		uint64_t word;
 		int rc = -EAGAIN;
@@ -331,7 +327,7 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 			rc = take_back(c, t, room, exact, out);
 		if (rc != -EAGAIN)
 			return rc;
-		enum walk_end end = walk_get(q, &c->get, &word);
+		enum walk_end end = walk_get(&c->ring, &c->get, &word);
 		uint64_t place = c->get;
 		if (unlikely(end == WALK_BROKEN))
 			return queue_broken(c, place);
@@ -358,8 +354,8 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 		if (end == WALK_END) {
 			rc = at_end(c, t, s);
 		} else if (load_relaxed(&q->closing) && group_or_slot_empty(word) &&
-		           slot_lap(word) == queue_lap(q, place)) {
-			settle_end(q, place, word);
+		           slot_lap(word) == ring_lap(&c->ring, place)) {
+			settle_end(c, place, word);
 			rc = load_relaxed(&q->closing) == QUEUE_DESTROYED ? at_end(c, t, s) : 0;
 		} else {
 			rc = queue_wait(c, t, s, place, word);
@@ -377,7 +373,7 @@ static bool
 is_more(const struct cursor *c)
 {
 	uint64_t place = c->get, word;
-	if (walk_get(c->queue, &place, &word) != WALK_WAIT)
+	if (walk_get(&c->ring, &place, &word) != WALK_WAIT)
 		return true;
 	return slot_owner(word) && member_state(c->arena, slot_owner(word)) != MEMBER_ALIVE;
 }
@@ -387,19 +383,19 @@ static void
 pass_on(struct cursor *c, struct shoal_thread *t, const struct sleeper *s)
 {
 	if (s->slept && is_more(c))
-		queue_wake_getters(c->queue);
-	robust_pending_set(t, &c->queue->put.wait);
+		queue_wake_getters(c->ring.queue);
+	robust_pending_set(t, &c->ring.queue->put.wait);
 }
 
 int
 get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, size_t most,
          struct sleeper *s, struct taken *out)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	uint64_t place = c->get;
 	uint64_t word = load_acquire(&cursor_slot_at(c, place)->turn);
 	int rc = -EAGAIN;
-	if (most >= GROUP_PLACES && word == group_word(GROUP_FULL, queue_lap(q, place), 0)) {
+	if (most >= GROUP_PLACES && word == group_word(GROUP_FULL, ring_lap(&c->ring, place), 0)) {
 		rc = claim_group(c, place, word, exact, out);
 		if (likely(rc == 0))
 			advance_group(c, place);
@@ -426,7 +422,7 @@ void
 get_pass_holes(struct cursor *c)
 {
 	uint64_t word;
-	while (walk_get(c->queue, &c->get, &word) == WALK_READY && slot_is_hole(word))
+	while (walk_get(&c->ring, &c->get, &word) == WALK_READY && slot_is_hole(word))
 		pass_hole(c, c->get, word);
 }
 
@@ -434,7 +430,7 @@ get_pass_holes(struct cursor *c)
 ssize_t
 get_peek(struct cursor *c, struct shoal_thread *t)
 {
-	struct sleeper s = { .gate = &c->queue->get.wait, .timeout = SHOAL_NOWAIT };
+	struct sleeper s = { .gate = &c->ring.queue->get.wait, .timeout = SHOAL_NOWAIT };
 	struct taken m;
 	/* No message has this length, so none is taken. */
 	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX - 1, 1, &s, &m);
@@ -449,7 +445,7 @@ get_one(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room, str
 {
 	struct taken m;
 	struct loan_entry *entry = NULL;
-	if ((c->queue->flags & KEEPS) == KEEPS && !(entry = loan_free_entry(c->me)))
+	if ((c->ring.flags & KEEPS) == KEEPS && !(entry = loan_free_entry(c->me)))
 		return fail(-EBUSY, "this thread has %d messages that it has not reported by task_done",
 		            LOANS_MAX);
 	int rc = get_take(c, t, room, SIZE_MAX, 1, s, &m);
@@ -482,7 +478,7 @@ finish(struct cursor *c, struct shoal_thread *t, void *old, ssize_t bytes)
 {
 	if ((c->get & (HINT_EVERY - 1)) == 0)
 		tell(c, c->get);
-	wake_putters(c->queue);
+	wake_putters(c->ring.queue);
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
 	return bytes;
@@ -510,7 +506,7 @@ get_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, struct slo
 		copy_short(buffer, s->payload, bytes);
 	else
 		memcpy(buffer, s->payload, bytes);
-	store_release(&s->turn, slot_word(EMPTY, (uint32_t)(place >> c->shift) + 1, 0, 0));
+	store_release(&s->turn, slot_word(EMPTY, ring_lap(&c->ring, place) + 1, 0, 0));
 	c->get = ++place;
 	fence_compiler();
 	if (unlikely((place & (HINT_EVERY - 1)) == 0 || load_relaxed(&q->put_any)))
@@ -554,7 +550,7 @@ shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time ti
 static ssize_t
 get_new(struct cursor *c, struct shoal_thread *t, void **data, shoal_time timeout)
 {
-	struct sleeper s = { .gate = &c->queue->get.wait, .timeout = timeout };
+	struct sleeper s = { .gate = &c->ring.queue->get.wait, .timeout = timeout };
 	size_t room = 0;
 	void *buffer = malloc(1);
 	for (;;) {

@@ -18,9 +18,9 @@ take_block(struct cursor *c, const struct taken *m, uint64_t block)
 	if (!word)
 		return false;
 	uint64_t mine = block_word(BLOCK_HELD, 0, c->tag);
-	hand_fill(&c->me->hand, HAND_GET, c->queue->object, m->place, block);
+	hand_fill(&c->me->hand, HAND_GET, c->ring.object, m->place, block);
 	fence_crash();
-	if (cas64_acq_rel(word, block_word(BLOCK_PLACE, c->queue->object, m->place), mine))
+	if (cas64_acq_rel(word, block_word(BLOCK_PLACE, c->ring.object, m->place), mine))
 		return true;
 	uint64_t seen = load_acquire(word);
 	return block_state(seen) == BLOCK_HELD &&
@@ -33,7 +33,7 @@ get_taken_data(struct cursor *c, struct taken *m)
 {
 	m->block = 0;
 	bool inside = load_relaxed(&m->slot->flags) == SLOT_INLINE;
-	if (likely(inside && m->bytes <= c->stride - SLOT_HEADER))
+	if (likely(inside && m->bytes <= ring_inside(&c->ring)))
 		return 0;
 	uint64_t block;
 	memcpy(&block, m->slot->payload, sizeof block);
@@ -45,14 +45,14 @@ get_taken_data(struct cursor *c, struct taken *m)
 	get_release(c, m);
 	return fail(-EPROTO,
 	            "place %llu of queue %u holds no message of its own: shared memory was overwritten",
-	            (unsigned long long)m->place, c->object);
+	            (unsigned long long)m->place, c->ring.object);
 }
 
 static int
 copy_group(struct cursor *c, const struct taken *m, void *to)
 {
 	struct group_layout l;
-	bool is = group_lay_out(c->queue, m->bytes, &l);
+	bool is = group_lay_out(&c->ring, m->bytes, &l);
 	if (likely(is)) {
 		group_prefetch(c, m->place + GROUP_AHEAD, &l);
 		group_copy(c, m->place, &l, to);
@@ -78,7 +78,7 @@ get_copy(struct cursor *c, struct taken *m, void *to)
 		get_release(c, m);
 		return 0;
 	}
-	bool late = c->queue->flags & SHOAL_QUEUE_REDELIVER;
+	bool late = c->ring.flags & SHOAL_QUEUE_REDELIVER;
 	if (!late)
 		get_release(c, m);
 	memcpy(to, arena_at(c->arena, m->block), m->bytes);

@@ -11,26 +11,26 @@
 #include "ring/group.h"
 
 void
-group_open(const shoal_queue *q, uint64_t place, uint64_t word)
+group_open(const struct ring *r, uint64_t place, uint64_t word)
 {
 	uint32_t lap = slot_lap(word);
 	uint64_t empty = slot_word(EMPTY, lap, 0, 0);
 	for (uint32_t i = 1; i < GROUP_PLACES; i++) {
-		struct slot *s = queue_slot(q, place + i);
+		struct slot *s = ring_slot(r, place + i);
 		uint64_t seen = load_acquire(&s->turn);
 		/* One that is slow must not turn it back: the group may be laps ahead by now. */
 		if (slot_state(seen) == EMPTY && (int32_t)(lap - slot_lap(seen)) > 0)
 			cas64_acq_rel(&s->turn, seen, empty);
 	}
-	cas64_acq_rel(&queue_slot(q, place)->turn, word, empty);
+	cas64_acq_rel(&ring_slot(r, place)->turn, word, empty);
 }
 
 bool
-group_is_free(const shoal_queue *q, uint64_t place)
+group_is_free(const struct ring *r, uint64_t place)
 {
-	uint64_t empty = slot_word(EMPTY, queue_lap(q, place), 0, 0);
+	uint64_t empty = slot_word(EMPTY, ring_lap(r, place), 0, 0);
 	for (uint32_t i = 0; i < GROUP_PLACES; i++)
-		if (load_acquire(&queue_slot(q, place + i)->turn) != empty)
+		if (load_acquire(&ring_slot(r, place + i)->turn) != empty)
 			return false;
 	return true;
 }
@@ -62,7 +62,7 @@ spread_item(struct cursor *c, uint64_t place, const struct group_layout *l, uint
 {
 	struct slot *s = cursor_slot_at(c, place + i);
 	const char *from = cursor_slot_at(c, place + i / l->each)->payload;
-	uint64_t full = slot_word(FULL, queue_lap(c->queue, place), 0, 0);
+	uint64_t full = slot_word(FULL, ring_lap(&c->ring, place), 0, 0);
 	if (load_acquire(&s->turn) == full)
 		return;
 	copy_bytes(s->payload, from + (i % l->each) * l->item_bytes, l->item_bytes);
@@ -78,7 +78,7 @@ int
 group_broken(const struct cursor *c, uint64_t place)
 {
 	return fail(-EPROTO, "place %llu of queue %u holds no group: shared memory was overwritten",
-	            (unsigned long long)place, c->object);
+	            (unsigned long long)place, c->ring.object);
 }
 
 /* G_SPREAD(me), and there are no items: as if they had been taken. */
@@ -94,14 +94,14 @@ drop(struct cursor *c, uint64_t place, uint64_t word)
 int
 group_spread(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word)
 {
-	shoal_queue *q = c->queue;
-	struct slot *leader = queue_slot(q, place);
+	shoal_queue *q = c->ring.queue;
+	struct slot *leader = cursor_slot_at(c, place);
 	struct group_layout l;
 	store_relaxed(&c->me->call.pos, place);
 	fence_crash();
 	if (!cas64_acq_rel(&leader->turn, word, group_word(GROUP_SPREAD, slot_lap(word), c->tag)))
 		return 0;
-	if (unlikely(!group_lay_out(q, load_relaxed(&leader->bytes), &l)))
+	if (unlikely(!group_lay_out(&c->ring, load_relaxed(&leader->bytes), &l)))
 		return drop(c, place, word);
 	/* Getters may have gone to sleep at the leader: none of them is to miss what is there now. */
 	void *old = robust_pending_set(t, &q->get.wait);

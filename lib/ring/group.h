@@ -82,9 +82,9 @@ group_or_slot_empty(uint64_t word)
 }
 
 static inline bool
-queue_has_groups(const shoal_queue *q)
+ring_has_groups(const struct ring *r)
 {
-	return !q->flags && q->shift >= GROUP_SHIFT;
+	return !r->flags && r->shift >= GROUP_SHIFT;
 }
 
 static inline uint64_t
@@ -100,11 +100,12 @@ struct group_layout {
 
 /* Whether items of this length travel in groups. */
 static inline bool
-group_lay_out(const shoal_queue *q, size_t item_bytes, struct group_layout *out)
+group_lay_out(const struct ring *r, size_t item_bytes, struct group_layout *out)
 {
-	if (!queue_has_groups(q) || item_bytes - 1 >= GROUP_ITEM_MAX || item_bytes * 2 > q->slot_bytes)
+	uint32_t inside = ring_inside(r);
+	if (!ring_has_groups(r) || item_bytes - 1 >= GROUP_ITEM_MAX || item_bytes * 2 > inside)
 		return false;
-	uint32_t bytes = (uint32_t)item_bytes, each = q->slot_bytes / bytes;
+	uint32_t bytes = (uint32_t)item_bytes, each = inside / bytes;
 	if (each > GROUP_PLACES)
 		each = GROUP_PLACES;
 	*out = (struct group_layout){ bytes, each, each * bytes, (GROUP_PLACES + each - 1) / each };
@@ -120,9 +121,9 @@ group_prefetch(const struct cursor *c, uint64_t place, const struct group_layout
 }
 
 /* The leader is G_EMPTY, as `word` says: single places from now on, unless another was faster. */
-void group_open(const shoal_queue *q, uint64_t place, uint64_t word);
+void group_open(const struct ring *r, uint64_t place, uint64_t word);
 /* The leader is EMPTY of its lap: whether all its followers are. */
-bool group_is_free(const shoal_queue *q, uint64_t place);
+bool group_is_free(const struct ring *r, uint64_t place);
 void group_fill(const struct cursor *c, uint64_t place, const struct group_layout *l,
                 const char *items);
 void group_copy(const struct cursor *c, uint64_t place, const struct group_layout *l, char *items);

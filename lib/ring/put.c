@@ -29,11 +29,12 @@ claim(struct cursor *c, uint64_t place)
 __attribute__((noinline)) void
 put_tell(struct cursor *c, uint64_t next)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	store_relaxed(&q->tail, next);
 	/* One who takes what it put itself has nobody to keep away from. */
-	if ((next & q->keep_every) == 0 && c->get + c->mask < next)
-		queue_keep_distance(q, load_relaxed(&q->head) + c->mask + 1 - next, next - c->put_since);
+	uint64_t mask = c->ring.mask;
+	if ((next & q->keep_every) == 0 && c->get + mask < next)
+		queue_keep_distance(q, load_relaxed(&q->head) + mask + 1 - next, next - c->put_since);
 }
 
 static ALWAYS_INLINE void
@@ -67,10 +68,10 @@ wake_getters(shoal_queue *q)
 static int
 claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t *place)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	for (uint64_t lost = UINT64_MAX;;) {
 		uint64_t word;
-		enum walk_end end = walk_put(q, &c->put, &word);
+		enum walk_end end = walk_put(&c->ring, &c->put, &word);
 		if (end == WALK_END || load_relaxed(&q->closing))
 			return put_refuse(q);
 		if (unlikely(end == WALK_BROKEN))
@@ -81,7 +82,7 @@ claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 				return queue_broken(c, lost);
 			*place = lost = c->put;
 			if (unlikely(slot_state(word) == GROUP))
-				group_open(q, *place, word);
+				group_open(&c->ring, *place, word);
 			if (claim(c, *place))
 				return 0;
 			continue;
@@ -102,7 +103,7 @@ static bool
 is_more(const struct cursor *c, uint64_t places)
 {
 	uint64_t place = c->put + places, word;
-	if (walk_put(c->queue, &place, &word) != WALK_WAIT)
+	if (walk_put(&c->ring, &place, &word) != WALK_WAIT)
 		return true;
 	return slot_owner(word) && member_state(c->arena, slot_owner(word)) != MEMBER_ALIVE;
 }
@@ -112,8 +113,8 @@ void
 put_pass_on(struct cursor *c, struct shoal_thread *t, const struct sleeper *s, uint64_t places)
 {
 	if (s->slept && is_more(c, places))
-		queue_wake_putters(c->queue);
-	robust_pending_set(t, &c->queue->get.wait);
+		queue_wake_putters(c->ring.queue);
+	robust_pending_set(t, &c->ring.queue->get.wait);
 }
 
 static inline int
@@ -126,7 +127,7 @@ claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t 
 	if (unlikely(rc == 0 && (s->slept || s->armed)))
 		put_pass_on(c, t, s, 1);
 	else if (unlikely(rc == -EPIPE && s->slept))
-		queue_wake_putters(c->queue); /* the closer may have died before it told all */
+		queue_wake_putters(c->ring.queue); /* the closer may have died before it told all */
 	return rc;
 }
 
@@ -145,7 +146,7 @@ int
 put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
            shoal_time timeout)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	if (unlikely(load_relaxed(&q->closing)))
 		return put_refuse(q);
 	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
@@ -175,7 +176,7 @@ put_each(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const char
 		advance(c, place);
 		s->spins = 0;
 		if (unlikely((n + 1) % PUT_TELL_EVERY == 0))
-			wake_getters(c->queue);
+			wake_getters(c->ring.queue);
 	}
 	return n;
 }
@@ -184,7 +185,7 @@ int
 put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes,
           shoal_time timeout)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	if (unlikely(load_relaxed(&q->closing)))
 		return put_refuse(q);
 	word64 *word = block_word_at(c->arena, block);
@@ -195,7 +196,7 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 	uint64_t place;
 	int rc = claim_any(c, t, &s, &place);
 	if (rc == 0) {
-		struct slot *slot = queue_slot(q, place);
+		struct slot *slot = cursor_slot_at(c, place);
 		store_relaxed(&slot->bytes, (uint32_t)bytes);
 		store_relaxed(&slot->flags, SLOT_BLOCK);
 		memcpy(slot->payload, &block, sizeof block);
@@ -203,11 +204,11 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 		 * The hand says which place before the block does: once freed, the block may go to any
 		 * other.
 		 */
-		store_relaxed(&c->me->hand.object, q->object);
+		store_relaxed(&c->me->hand.object, c->ring.object);
 		store_relaxed(&c->me->hand.pos, place);
 		fence_crash();
-		store_release(word, block_word(BLOCK_PLACE, c->object, place));
-		queue_publish(c, slot, slot_word(FULL, queue_lap(q, place), 0, 0));
+		store_release(word, block_word(BLOCK_PLACE, c->ring.object, place));
+		queue_publish(c, slot, slot_word(FULL, ring_lap(&c->ring, place), 0, 0));
 		hand_clear(&c->me->hand);
 		advance(c, place);
 		wake_getters(q);
@@ -230,7 +231,7 @@ put_long(struct cursor *c, struct shoal_thread *t, const void *message, size_t b
 		return rc;
 	memcpy(arena_at(c->arena, block), message, bytes);
 	store_relaxed(&c->me->hand.pos, UINT64_MAX);
-	store_relaxed(&c->me->hand.object, c->queue->object);
+	store_relaxed(&c->me->hand.object, c->ring.object);
 	store_release(&c->me->hand.kind, HAND_PUT);
 	rc = put_block(c, t, block, bytes, timeout);
 	if (rc)
@@ -246,7 +247,7 @@ put_slow(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 	int rc = queue_enter(q, &t, &c);
 	if (unlikely(rc))
 		return rc;
-	rc = bytes <= c->stride - SLOT_HEADER ? put_inline(c, t, message, bytes, timeout)
+	rc = bytes <= ring_inside(&c->ring) ? put_inline(c, t, message, bytes, timeout)
 	                            : put_long(c, t, message, bytes, timeout);
 	queue_leave(t, c);
 	return rc;
@@ -258,7 +259,7 @@ finish(struct cursor *c, struct shoal_thread *t, void *old)
 {
 	if ((c->put & (HINT_EVERY - 1)) == 0)
 		put_tell(c, c->put);
-	wake_getters(c->queue);
+	wake_getters(c->ring.queue);
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
 	return 0;

@@ -27,11 +27,11 @@ enum claimed {
 };
 
 static bool
-may_pack(const shoal_queue *q, uint64_t place, uint64_t word)
+may_pack(const struct ring *r, uint64_t place, uint64_t word)
 {
 	if (likely(group_is(word, GROUP_EMPTY)))
 		return true;
-	return slot_lap(word) % PACK_EVERY == 0 && group_is_free(q, place);
+	return slot_lap(word) % PACK_EVERY == 0 && group_is_free(r, place);
 }
 
 /* The leader is EMPTY in its lap, as `word` says. */
@@ -41,10 +41,10 @@ claim_group(struct cursor *c, uint64_t place, uint64_t word)
 	struct slot *s = cursor_slot_at(c, place);
 	uint32_t lap = slot_lap(word);
 	if (unlikely(slot_state(word) == GROUP && lap % REFRESH_EVERY == 0)) {
-		group_open(c->queue, place, word);
+		group_open(&c->ring, place, word);
 		return CLAIMED_LOST;
 	}
-	if (!may_pack(c->queue, place, word))
+	if (!may_pack(&c->ring, place, word))
 		return CLAIMED_NONE;
 	store_relaxed(&c->me->call.pos, place);
 	bool mine = cas64_acq_rel(&s->turn, word, group_word(GROUP_WRITING, lap, c->tag));
@@ -66,10 +66,10 @@ wake_getters(shoal_queue *q)
 static enum claimed
 claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, int *rc)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	for (;;) {
 		uint64_t word;
-		enum walk_end end = walk_put(q, &c->put, &word);
+		enum walk_end end = walk_put(&c->ring, &c->put, &word);
 		if (end == WALK_END || load_relaxed(&q->closing) || c->put != group_leader(c->put))
 			return CLAIMED_NONE;
 		if (unlikely(end == WALK_BROKEN)) {
@@ -93,7 +93,7 @@ claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, int *rc)
 static inline enum claimed
 claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, int *rc)
 {
-	uint64_t empty = group_word(GROUP_EMPTY, queue_lap(c->queue, c->put), 0);
+	uint64_t empty = group_word(GROUP_EMPTY, ring_lap(&c->ring, c->put), 0);
 	if (likely(load_acquire(&cursor_slot_at(c, c->put)->turn) == empty) &&
 	    likely(claim_group(c, c->put, empty) == CLAIMED_GROUP))
 		return CLAIMED_GROUP;
@@ -110,7 +110,7 @@ publish_group(struct cursor *c, const struct group_layout *l, const char *items)
 	struct slot *s = cursor_slot_at(c, place);
 	group_prefetch(c, place + GROUP_AHEAD, l);
 	group_fill(c, place, l, items);
-	queue_publish(c, s, group_word(GROUP_FULL, queue_lap(c->queue, place), 0));
+	queue_publish(c, s, group_word(GROUP_FULL, ring_lap(&c->ring, place), 0));
 	c->put = place + GROUP_PLACES;
 	put_tell(c, c->put);
 }
@@ -144,11 +144,11 @@ static ssize_t
 put_items(struct cursor *c, struct shoal_thread *t, const char *items, size_t item_bytes,
           size_t count, shoal_time timeout)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	if (unlikely(load_relaxed(&q->closing)))
 		return put_refuse(q);
 	struct group_layout l = { .item_bytes = (uint32_t)item_bytes };
-	group_lay_out(q, item_bytes, &l);
+	group_lay_out(&c->ring, item_bytes, &l);
 	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
 	void *old = robust_pending_set(t, &q->get.wait);
 	size_t n = 0, told = 0;
@@ -194,7 +194,7 @@ shoal_queue_put_many(shoal_queue *q, const void *items, size_t item_bytes, size_
 	int rc = queue_enter(q, &t, &c);
 	if (unlikely(rc))
 		return rc;
-	ssize_t n = item_bytes <= c->stride - SLOT_HEADER
+	ssize_t n = item_bytes <= ring_inside(&c->ring)
 	                    ? put_items(c, t, items, item_bytes, count, timeout)
 	                    : put_long_items(c, t, items, item_bytes, count, timeout);
 	queue_leave(t, c);

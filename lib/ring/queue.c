@@ -169,16 +169,16 @@ shoal_queue_destroy(shoal_arena *a, shoal_queue *q)
  * itself, as it does when the closer dies here.
  */
 static void
-mark_end(shoal_queue *q)
+mark_end(const struct ring *r)
 {
-	uint64_t place = load_relaxed(&q->tail), word;
-	while (walk_put(q, &place, &word) == WALK_READY) {
+	uint64_t place = load_relaxed(&r->queue->tail), word;
+	while (walk_put(r, &place, &word) == WALK_READY) {
 		if (slot_state(word) == GROUP) {
-			group_open(q, place, word);
+			group_open(r, place, word);
 			continue;
 		}
 		uint64_t closed = slot_word(CLOSED, slot_lap(word), 0, 0);
-		if (cas64_acq_rel(&queue_slot(q, place)->turn, word, closed))
+		if (cas64_acq_rel(&ring_slot(r, place)->turn, word, closed))
 			return;
 	}
 }
@@ -194,7 +194,7 @@ shoal_queue_close(shoal_queue *q)
 	void *old = robust_pending_set(t, load_relaxed(&q->put.wait) ? &q->put.wait : &q->get.wait);
 	if (load_relaxed(&q->closing) == QUEUE_OPEN)
 		store_seq_cst(&q->closing, QUEUE_CLOSED);
-	mark_end(q);
+	mark_end(&c->ring);
 	queue_wake_all(q);
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
@@ -202,30 +202,38 @@ shoal_queue_close(shoal_queue *q)
 
 /* ---- looking ---- */
 
-static uint64_t
-size_now(const shoal_queue *q, uint64_t *taken, uint64_t *put)
+/* By this thread's cursor, if it has one. */
+static int
+look(const shoal_queue *q, struct ring *out)
 {
-	*taken = load_relaxed(&q->head);
-	*put = load_relaxed(&q->tail);
-	return walk_size(q, taken, put);
+	const struct cursor *c = cursor_known(thread_here, q);
+	if (likely(c && cursor_holds(c, q))) {
+		*out = c->ring;
+		return 0;
+	}
+	const shoal_arena *a = arena_of(q);
+	if (a)
+		return ring_find(a, q, out);
+	return fail(-EINVAL, "%p is no queue of a mapped arena", (const void *)q);
 }
 
 size_t
 shoal_queue_size(const shoal_queue *q)
 {
+	struct ring ring;
 	uint64_t taken, put;
-	return size_now(q, &taken, &put);
+	return look(q, &ring) ? 0 : walk_size(&ring, &taken, &put);
 }
 
 /* What a get would meet now: a message, or a wait (or the end). */
 static bool
-nothing_to_get(const shoal_queue *q)
+nothing_to_get(const struct ring *r)
 {
-	uint64_t place = load_relaxed(&q->head), word;
+	uint64_t place = load_relaxed(&r->queue->head), word;
 	uint32_t seen;
-	if (queue_has_back(q, &seen))
+	if (queue_has_back(r, &seen))
 		return false;
-	while (walk_get(q, &place, &word) == WALK_READY) {
+	while (walk_get(r, &place, &word) == WALK_READY) {
 		if (!slot_is_hole(word) && !group_is(word, GROUP_HOLE))
 			return false;
 		place += slot_state(word) == GROUP ? GROUP_PLACES : 1;
@@ -236,14 +244,18 @@ nothing_to_get(const shoal_queue *q)
 bool
 shoal_queue_empty(const shoal_queue *q)
 {
-	return nothing_to_get(q);
+	struct ring ring;
+	return look(q, &ring) || nothing_to_get(&ring);
 }
 
 bool
 shoal_queue_full(const shoal_queue *q)
 {
+	struct ring ring;
+	if (look(q, &ring))
+		return false;
 	uint64_t place = load_relaxed(&q->tail), word;
-	return walk_put(q, &place, &word) == WALK_WAIT;
+	return walk_put(&ring, &place, &word) == WALK_WAIT;
 }
 
 ssize_t
@@ -260,26 +272,26 @@ shoal_queue_peek_bytes(shoal_queue *q)
 }
 
 static void
-sum_rows(const shoal_queue *q, shoal_queue_info *out)
+sum_rows(const shoal_arena *a, const struct ring *r, shoal_queue_info *out)
 {
 	uint64_t done = 0;
-	for (uint32_t i = 0; i < q->rows; i++) {
-		const struct queue_row *row = queue_row(q, i + 1);
+	for (uint32_t i = 0; i < a->members_max; i++) {
+		const struct queue_row *row = queue_row(r->queue, i + 1);
 		out->dropped += load_relaxed(&row->dropped);
 		out->redelivered += load_relaxed(&row->redelivered);
 		done += load_relaxed(&row->done);
 	}
-	if (q->flags & SHOAL_QUEUE_JOINABLE)
+	if (r->flags & SHOAL_QUEUE_JOINABLE)
 		out->unfinished = out->puts - done;
 }
 
 static void
-count_sleepers(const shoal_arena *a, const shoal_queue *q, shoal_queue_info *out)
+count_sleepers(const shoal_arena *a, const struct ring *r, shoal_queue_info *out)
 {
 	uint32_t high = load_acquire(&a->header->members_high);
 	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
 		const struct member *m = arena_member(a, i);
-		if (load_acquire(&m->call.object) != q->object)
+		if (load_acquire(&m->call.object) != r->object)
 			continue;
 		out->putters_waiting += load_relaxed(&m->call.kind) == CALL_PUT_ASLEEP;
 		out->getters_waiting += load_relaxed(&m->call.kind) == CALL_GET_ASLEEP;
@@ -292,9 +304,13 @@ shoal_queue_stat(const shoal_queue *q, shoal_queue_info *out)
 	shoal_arena *a = arena_of(q);
 	if (!a)
 		return fail(-EINVAL, "%p is no queue of a mapped arena", (const void *)q);
-	*out = (shoal_queue_info){ .capacity = (uint32_t)(q->mask + 1) };
-	out->size = (uint32_t)size_now(q, &out->gets, &out->puts);
-	sum_rows(q, out);
-	count_sleepers(a, q, out);
+	struct ring ring;
+	int rc = ring_find(a, q, &ring);
+	if (rc)
+		return rc;
+	*out = (shoal_queue_info){ .capacity = (uint32_t)(ring.mask + 1) };
+	out->size = (uint32_t)walk_size(&ring, &out->gets, &out->puts);
+	sum_rows(a, &ring, out);
+	count_sleepers(a, &ring, out);
 	return 0;
 }

@@ -14,9 +14,8 @@
 
 #include "arena/block.h"
 #include "arena/object.h"
-#include "ring/slot.h"
+#include "ring/ring.h"
 #include "sync/gate.h"
-#include <shoal/queue.h>
 
 #define CAPACITY_MAX (UINT32_C(1) << 31)
 #define MESSAGE_MAX (UINT64_C(0x100000000) - 64)
@@ -76,26 +75,22 @@ struct shoal_queue {
 };
 
 /*
- * One thread on one queue, private to the thread. What the fast path needs of the queue's
- * description it has from here: checked once, and out of others' reach.
+ * One thread on one queue, private to the thread. What calls need of the queue's description they
+ * have from here: checked once, and out of others' reach.
  */
 struct cursor {
-	shoal_queue *queue;
+	struct ring ring;
 	uint64_t serial;
 	uint32_t epoch; /* thread_epoch at which it was made */
-	uint32_t object;
+	uint32_t tag;
 	/* shorter messages may go the quick way; 0 where there is none */
 	uint32_t quick_put, quick_get;
 	uint32_t quick_long; /* and these, by a call of memcpy */
-	uint32_t shift, stride;
-	char *slots;
-	uint64_t mask;
 	struct member *me;
 	uint64_t mine; /* my tag where a slot word has its owner */
 	uint64_t put, get;
 	uint64_t put_since, get_since; /* where it stood when it was full, or empty, last */
 	shoal_arena *arena;
-	uint32_t tag;
 	bool fenced; /* no membarrier: publish by seq_cst exchange */
 	/* `backs` before the last look at all places that found none BACK */
 	uint32_t backs_seen;
@@ -103,17 +98,11 @@ struct cursor {
 
 #define CURSORS 16u /* a thread that uses more queues in turn looks them up anew */
 
-static inline struct slot *
-queue_slot(const shoal_queue *q, uint64_t place)
-{
-	return (struct slot *)(void *)((char *)q + q->slots_at + (place & q->mask) * q->stride);
-}
-
+/* They begin where the queue's head ends, and there is one of each member. */
 static inline struct queue_row *
 queue_row(const shoal_queue *q, uint32_t tag)
 {
-	uint32_t i = tag_index(tag) - 1;
-	return (struct queue_row *)(void *)((char *)q + q->rows_at) + (i < q->rows ? i : 0);
+	return (struct queue_row *)(uintptr_t)(q + 1) + tag_index(tag) - 1;
 }
 
 #define PREFETCH_PLACES 8u
@@ -123,14 +112,14 @@ queue_row(const shoal_queue *q, uint32_t tag)
 static ALWAYS_INLINE struct slot *
 cursor_slot_at(const struct cursor *c, uint64_t place)
 {
-	return (struct slot *)(void *)(c->slots + (place & c->mask) * c->stride);
+	return ring_slot(&c->ring, place);
 }
 
 /* EMPTY of the place's lap; the other states of that lap by OR. */
 static ALWAYS_INLINE uint64_t
 cursor_word(const struct cursor *c, uint64_t place)
 {
-	return slot_word(EMPTY, (uint32_t)(place >> c->shift), 0, 0);
+	return slot_word(EMPTY, ring_lap(&c->ring, place), 0, 0);
 }
 
 /*
@@ -141,17 +130,17 @@ cursor_word(const struct cursor *c, uint64_t place)
 static inline void
 cursor_prefetch_long(const struct cursor *c, uint64_t place, bool put)
 {
-	bool is_short = c->stride <= 2 * LINE;
+	bool is_short = c->ring.stride <= 2 * LINE;
 	const char *next = (const char *)cursor_slot_at(c, place + (is_short ? PREFETCH_PLACES : 1));
 	prefetch_write(next);
-	for (uint32_t i = LINE; put && i < c->stride && i < PREFETCH_LINES_MAX * LINE; i += LINE)
+	for (uint32_t i = LINE; put && i < c->ring.stride && i < PREFETCH_LINES_MAX * LINE; i += LINE)
 		prefetch_write(next + i);
 }
 
 static ALWAYS_INLINE void
 cursor_prefetch(const struct cursor *c, uint64_t place, bool put)
 {
-	if (likely(c->stride == LINE))
+	if (likely(c->ring.stride == LINE))
 		prefetch_write(cursor_slot_at(c, place + PREFETCH_PLACES));
 	else
 		cursor_prefetch_long(c, place, put);
@@ -170,12 +159,6 @@ queue_keep_distance(const shoal_queue *q, uint64_t distance, uint64_t burst)
 		return;
 	for (uint32_t i = 0; i < DISTANCE_PAUSES; i++)
 		cpu_relax();
-}
-
-static inline uint32_t
-queue_lap(const shoal_queue *q, uint64_t place)
-{
-	return (uint32_t)(place >> q->shift);
 }
 
 /* The cursor of this thread, made if needed. 0 or a failure with its sentence. */
@@ -198,7 +181,7 @@ cursor_known(struct shoal_thread *t, const shoal_queue *q)
 	if (unlikely(!t || !t->cursors))
 		return NULL;
 	struct cursor *c = cursor_slot(t, q);
-	return likely(c->queue == q && c->epoch == load_relaxed(thread_epoch)) ? c : NULL;
+	return likely(c->ring.queue == q && c->epoch == load_relaxed(thread_epoch)) ? c : NULL;
 }
 
 static ALWAYS_INLINE bool
@@ -223,18 +206,13 @@ enum walk_end {
 	WALK_END,    /* CLOSED */
 	WALK_BROKEN, /* the places contradict one another; the cursor stays where it was */
 };
-enum walk_end walk_put(const shoal_queue *q, uint64_t *cursor, uint64_t *word);
-enum walk_end walk_get(const shoal_queue *q, uint64_t *cursor, uint64_t *word);
-/* Exact when nothing moved while it was read. */
-uint64_t walk_size(const shoal_queue *q, uint64_t *taken, uint64_t *put);
+enum walk_end walk_put(const struct ring *r, uint64_t *cursor, uint64_t *word);
+enum walk_end walk_get(const struct ring *r, uint64_t *cursor, uint64_t *word);
+/* From the hints on. Exact when nothing moved while it was read. */
+uint64_t walk_size(const struct ring *r, uint64_t *taken, uint64_t *put);
 
 /* ---- queue_recover.c ---- */
 
-/*
- * The queue of that object, NULL where it has none, or one whose description is damaged: what it
- * says of its parts lies in its block.
- */
-shoal_queue *queue_sound(const shoal_arena *a, uint32_t object);
 /* -EPROTO, with the place that contradicts the others. */
 int queue_broken(const struct cursor *c, uint64_t place);
 
@@ -248,10 +226,10 @@ bool queue_mend(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64
 /* Everybody who sleeps on it: the end, a place that was mended or came back. */
 void queue_wake_all(shoal_queue *q);
 void queue_note_back(shoal_queue *q);
-bool queue_settle_block(shoal_arena *a, shoal_queue *q, uint64_t place, uint64_t block,
+bool queue_settle_block(shoal_arena *a, const struct ring *r, uint64_t place, uint64_t block,
                         uint32_t tag);
 /* Whether a place is BACK now; *seen is what `backs` was before the look. */
-bool queue_has_back(const shoal_queue *q, uint32_t *seen);
+bool queue_has_back(const struct ring *r, uint32_t *seen);
 void queue_wake_armed(shoal_queue *q);
 
 /* ---- queue_join.c ---- */
@@ -274,7 +252,7 @@ queue_enter_at(struct shoal_thread *t, const struct cursor *c, uint64_t place)
 {
 	t->busy = 1;
 	store_relaxed(&c->me->call.pos, place);
-	store_release(&c->me->call.object, c->object);
+	store_release(&c->me->call.object, c->ring.object);
 	fence_compiler();
 }
 
@@ -291,7 +269,7 @@ queue_enter(shoal_queue *q, struct shoal_thread **thread, struct cursor **c)
 	t->busy = 1;
 	/* No place is claimed in this call yet: that of an earlier one is a loan by now. */
 	store_relaxed(&(*c)->me->call.pos, UINT64_MAX);
-	store_release(&(*c)->me->call.object, q->object);
+	store_release(&(*c)->me->call.object, (*c)->ring.object);
 	/*
 	 * A destroyer sees that somebody is inside: its barrier orders this store, or else this fence.
 	 */

@@ -19,39 +19,30 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 	struct member *me;
 	if (!a)
 		stop("%p is no queue of a mapped arena", (void *)q);
-	uint32_t object;
-	int rc = object_find_body(a, q, SHOAL_KIND_QUEUE, &object);
+	struct ring ring;
+	int rc = ring_find(a, q, &ring);
 	if (rc == 0)
 		rc = member_here(a, &t, &me);
 	if (rc)
 		return rc;
-	if (queue_sound(a, object) != q)
-		return fail(-EPROTO,
-		            "the description of queue %u is damaged: shared memory was overwritten",
-		            object);
 	if (!t->cursors && !(t->cursors = calloc(CURSORS, sizeof(struct cursor))))
 		return fail(-ENOMEM, "no memory for this thread's cursors");
 	*out = cursor_slot(t, q);
 	/* One that must order its stores by fences, or may meet a flag's rules, goes the long way. */
 	bool fenced = !(a->flags & ARENA_MEMBARRIER);
-	uint32_t longest = q->slot_bytes < COPY_SHORT ? q->slot_bytes : COPY_SHORT;
+	uint32_t longest = ring_inside(&ring) < COPY_SHORT ? ring_inside(&ring) : COPY_SHORT;
 	uint32_t tag = member_tag(a, me);
 	**out = (struct cursor){
-		.queue = q,
+		.ring = ring,
 		.serial = q->serial,
 		.epoch = load_relaxed(thread_epoch),
-		.object = object,
+		.tag = tag,
 		.quick_put = fenced ? 0 : longest + 1,
-		.quick_get = fenced || q->flags ? 0 : longest + 1,
-		.quick_long = fenced ? 0 : q->slot_bytes + 1,
-		.shift = q->shift,
-		.stride = q->stride,
-		.slots = (char *)q + q->slots_at,
-		.mask = q->mask,
+		.quick_get = fenced || ring.flags ? 0 : longest + 1,
+		.quick_long = fenced ? 0 : ring_inside(&ring) + 1,
 		.me = me,
 		.mine = slot_word(0, 0, tag, 0),
 		.arena = a,
-		.tag = tag,
 		.fenced = fenced,
 	};
 	return 0;
@@ -132,10 +123,10 @@ spin(struct slot *s, uint64_t word, uint64_t at, uint64_t *since, uint32_t *spin
 static void
 look_around(struct cursor *c, struct shoal_thread *t)
 {
-	shoal_queue *q = c->queue;
-	if (q->flags & SHOAL_QUEUE_REDELIVER)
+	shoal_queue *q = c->ring.queue;
+	if (c->ring.flags & SHOAL_QUEUE_REDELIVER)
 		(void)member_recover_all(c->arena, t, c->me);
-	if (unlikely(!object_ready(c->arena, c->object)) &&
+	if (unlikely(!object_ready(c->arena, c->ring.object)) &&
 	    load_relaxed(&q->closing) != QUEUE_DESTROYED) {
 		store_seq_cst(&q->closing, QUEUE_DESTROYED);
 		queue_wake_all(q);
@@ -157,9 +148,9 @@ sleep_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, struct slo
 	}
 	/* A borrower that dies gives its message back without a word that this one watches. */
 	int64_t until = s->deadline;
-	if (c->queue->flags & SHOAL_QUEUE_REDELIVER)
+	if (c->ring.flags & SHOAL_QUEUE_REDELIVER)
 		until = clock_sooner(until, FUTEX_SLICE_NS);
-	bool putter = s->gate == &c->queue->put.wait;
+	bool putter = s->gate == &c->ring.queue->put.wait;
 	store_relaxed(&c->me->call.kind, putter ? CALL_PUT_ASLEEP : CALL_GET_ASLEEP);
 	int rc = gate_sleep(t, watch, n, until);
 	store_relaxed(&c->me->call.kind, CALL_NONE);
@@ -180,18 +171,18 @@ int
 queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t place,
            uint64_t word)
 {
-	struct slot *slot = queue_slot(c->queue, place);
+	struct slot *slot = cursor_slot_at(c, place);
 	if (!s->deadline && s->timeout > 0)
 		s->deadline = clock_deadline(s->timeout);
 	if (unlikely(slot_owner(word)) && queue_mend(c, t, place, word, s->deadline))
 		return 0;
 	if (!s->deadline) {
 		/* One who only ever polls must get what the dead had borrowed as well. */
-		if ((c->queue->flags & SHOAL_QUEUE_REDELIVER) && member_recover_all(c->arena, t, c->me))
+		if ((c->ring.flags & SHOAL_QUEUE_REDELIVER) && member_recover_all(c->arena, t, c->me))
 			return 0;
 		return would_wait(s);
 	}
-	bool putter = s->gate == &c->queue->put.wait;
+	bool putter = s->gate == &c->ring.queue->put.wait;
 	if (s->spins < SPIN_PAUSES && kernel_cpus_online() == 1)
 		s->spins = SPIN_PAUSES;
 	if (s->spins < SPIN_PAUSES &&

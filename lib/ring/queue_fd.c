@@ -31,14 +31,16 @@ dead_to_recover(const shoal_arena *a)
 static enum poller_answer
 readable(shoal_arena *a, void *object, struct poller_peer *unused)
 {
-	const shoal_queue *q = object;
-	uint64_t place = load_relaxed(&q->head), word;
-	uint32_t seen, closing = load_relaxed(&q->closing);
-	bool redeliver = q->flags & SHOAL_QUEUE_REDELIVER;
+	struct ring ring;
 	(void)unused;
-	if (queue_has_back(q, &seen) || closing == QUEUE_DESTROYED)
+	if (ring_find(a, object, &ring))
 		return POLLER_READY;
-	if (walk_get(q, &place, &word) != WALK_WAIT || mendable(a, word))
+	uint64_t place = load_relaxed(&ring.queue->head), word;
+	uint32_t seen, closing = load_relaxed(&ring.queue->closing);
+	bool redeliver = ring.flags & SHOAL_QUEUE_REDELIVER;
+	if (queue_has_back(&ring, &seen) || closing == QUEUE_DESTROYED)
+		return POLLER_READY;
+	if (walk_get(&ring, &place, &word) != WALK_WAIT || mendable(a, word))
 		return POLLER_READY;
 	if (closing && group_or_slot_empty(word))
 		return POLLER_READY;
@@ -51,10 +53,13 @@ readable(shoal_arena *a, void *object, struct poller_peer *unused)
 static enum poller_answer
 has_room(shoal_arena *a, void *object, struct poller_peer *unused)
 {
-	const shoal_queue *q = object;
-	uint64_t place = load_relaxed(&q->tail), word;
+	struct ring ring;
 	(void)unused;
-	if (load_relaxed(&q->closing) || walk_put(q, &place, &word) != WALK_WAIT || mendable(a, word))
+	if (ring_find(a, object, &ring))
+		return POLLER_READY;
+	uint64_t place = load_relaxed(&ring.queue->tail), word;
+	if (load_relaxed(&ring.queue->closing) || walk_put(&ring, &place, &word) != WALK_WAIT ||
+	    mendable(a, word))
 		return POLLER_READY;
 	return POLLER_UNTOLD;
 }
@@ -65,6 +70,10 @@ fd_of(shoal_queue *q, struct gates *gates, poller_look_fn *look)
 	shoal_arena *a = arena_of(q);
 	if (!a)
 		return fail(-EINVAL, "%p is no queue of a mapped arena", (void *)q);
+	struct ring ring;
+	int rc = ring_find(a, q, &ring);
+	if (rc)
+		return rc;
 	struct poller_object o = { .arena = a, .gate = &gates->poll, .look = look, .object = q,
 		                   .dying = { &q->get.wait, &q->put.wait } };
 	return poller_fd(&o);

@@ -13,38 +13,43 @@
 #include "base/error.h"
 #include "ring/loan.h"
 
+/* queue_enter, of a queue that is JOINABLE. */
 static int
-not_joinable(void)
+enter(shoal_queue *q, struct shoal_thread **t, struct cursor **c)
 {
+	int rc = queue_enter(q, t, c);
+	if (rc || ((*c)->ring.flags & SHOAL_QUEUE_JOINABLE))
+		return rc;
+	queue_leave(*t, *c);
 	return fail(-EINVAL, "task_done and join need a queue made with SHOAL_QUEUE_JOINABLE");
 }
 
 void
 queue_count_done(struct cursor *c, struct shoal_thread *t)
 {
-	struct queue_row *row = queue_row(c->queue, c->tag);
-	void *old = robust_pending_set(t, &c->queue->join_gate);
+	struct queue_row *row = queue_row(c->ring.queue, c->tag);
+	void *old = robust_pending_set(t, &c->ring.queue->join_gate);
 	if (c->fenced)
 		exchange_seq_cst(&row->done, load_relaxed(&row->done) + 1);
 	else
 		store_release(&row->done, load_relaxed(&row->done) + 1);
 	fence_compiler();
-	if (unlikely(load_relaxed(&c->queue->join_gate)))
-		gate_open_all(&c->queue->join_gate);
+	if (unlikely(load_relaxed(&c->ring.queue->join_gate)))
+		gate_open_all(&c->ring.queue->join_gate);
 	robust_pending_restore(t, old);
 }
 
 static int
 task_done(struct cursor *c, struct shoal_thread *t)
 {
-	const struct queue_row *row = queue_row(c->queue, c->tag);
+	const struct queue_row *row = queue_row(c->ring.queue, c->tag);
 	if (loan_end_oldest(c))
-		queue_wake_putters(c->queue);
+		queue_wake_putters(c->ring.queue);
 	/*
 	 * Under REDELIVER what is still borrowed may come back: it is done when it is given back, not
 	 * before.
 	 */
-	bool may_come_back = c->queue->flags & SHOAL_QUEUE_REDELIVER;
+	bool may_come_back = c->ring.flags & SHOAL_QUEUE_REDELIVER;
 	uint64_t taken = load_relaxed(&row->got) + (may_come_back ? 0 : loan_count(c));
 	if (load_relaxed(&row->done) >= taken)
 		return fail(-EOVERFLOW, "task_done was called more often than this thread took messages");
@@ -57,9 +62,7 @@ shoal_queue_task_done(shoal_queue *q)
 {
 	struct shoal_thread *t;
 	struct cursor *c;
-	if (!(q->flags & SHOAL_QUEUE_JOINABLE))
-		return not_joinable();
-	int rc = queue_enter(q, &t, &c);
+	int rc = enter(q, &t, &c);
 	if (rc)
 		return rc;
 	rc = task_done(c, t);
@@ -68,20 +71,21 @@ shoal_queue_task_done(shoal_queue *q)
 }
 
 static bool
-all_done(const shoal_queue *q)
+all_done(const struct cursor *c)
 {
+	const shoal_queue *q = c->ring.queue;
 	uint64_t done = 0, place = load_relaxed(&q->tail), word;
-	for (uint32_t i = 0; i < q->rows; i++)
+	for (uint32_t i = 0; i < c->arena->members_max; i++)
 		done += load_acquire(&queue_row(q, i + 1)->done);
-	walk_put(q, &place, &word);
+	walk_put(&c->ring, &place, &word);
 	return done >= place;
 }
 
 static int
 join(struct cursor *c, struct shoal_thread *t, shoal_time timeout)
 {
-	shoal_queue *q = c->queue;
-	if (all_done(q))
+	shoal_queue *q = c->ring.queue;
+	if (all_done(c))
 		return 0;
 	if (timeout <= 0)
 		return fail_quiet(-EAGAIN, "tasks are unfinished, and the timeout is 0");
@@ -90,7 +94,7 @@ join(struct cursor *c, struct shoal_thread *t, shoal_time timeout)
 		member_recover_all(c->arena, t, c->me);
 		get_pass_holes(c);
 		gate_arm(&q->join_gate, !c->fenced);
-		if (all_done(q))
+		if (all_done(c))
 			return 0;
 		if (load_relaxed(&q->closing) == QUEUE_DESTROYED)
 			return fail_quiet(-EPIPE, "the queue was destroyed");
@@ -99,7 +103,7 @@ join(struct cursor *c, struct shoal_thread *t, shoal_time timeout)
 		int rc = gate_sleep(t, &gate, 1, until);
 		if (rc == -ECANCELED)
 			return fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt");
-		if (rc == -ETIMEDOUT && until == deadline && !all_done(q))
+		if (rc == -ETIMEDOUT && until == deadline && !all_done(c))
 			return fail_quiet(rc, "tasks were unfinished at the deadline");
 	}
 }
@@ -109,9 +113,7 @@ shoal_queue_join(shoal_queue *q, shoal_time timeout)
 {
 	struct shoal_thread *t;
 	struct cursor *c;
-	if (!(q->flags & SHOAL_QUEUE_JOINABLE))
-		return not_joinable();
-	int rc = queue_enter(q, &t, &c);
+	int rc = enter(q, &t, &c);
 	if (rc)
 		return rc;
 	void *old = robust_pending_set(t, &q->join_gate);

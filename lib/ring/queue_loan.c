@@ -13,8 +13,8 @@ static void
 leave_waking(struct shoal_thread *t, struct cursor *c, void *pending)
 {
 	fence_compiler();
-	if (unlikely(load_relaxed(&c->queue->put_any)))
-		queue_wake_putters(c->queue);
+	if (unlikely(load_relaxed(&c->ring.queue->put_any)))
+		queue_wake_putters(c->ring.queue);
 	robust_pending_restore(t, pending);
 	queue_leave(t, c);
 }
@@ -23,7 +23,7 @@ static void
 fill_loan(shoal_loan *out, struct cursor *c, const struct loan_entry *l, uint32_t way)
 {
 	out->kind = LOAN_OF_QUEUE | way;
-	out->internal_[LOAN_RING] = (uintptr_t)c->queue;
+	out->internal_[LOAN_RING] = (uintptr_t)c->ring.queue;
 	out->internal_[LOAN_ENTRY] = (uint64_t)(l - c->me->loans);
 	out->internal_[LOAN_POS] = load_relaxed(&l->pos);
 	out->internal_[LOAN_TAG] = c->tag;
@@ -48,7 +48,7 @@ reserve(struct cursor *c, struct shoal_thread *t, size_t bytes, shoal_loan *out)
 	int rc = block_take(c->arena, t, c->me, bytes < LINE ? LINE : bytes, &block);
 	if (rc)
 		return rc;
-	loan_fill(l, c->queue->object, 0, block, LOAN_RESERVED);
+	loan_fill(l, c->ring.object, 0, block, LOAN_RESERVED);
 	hand_clear(&c->me->hand);
 	*out = (shoal_loan){ .data = arena_at(c->arena, block), .bytes = bytes };
 	fill_loan(out, c, l, LOAN_TO_SEND);
@@ -77,7 +77,7 @@ static bool
 is_entry(const struct cursor *c, const struct loan_entry *l, const shoal_loan *loan)
 {
 	return loan_is_entry(loan, l) && load_relaxed(&l->state) < LOAN_STATES_OF_PIPE &&
-	       load_relaxed(&l->object) == c->object;
+	       load_relaxed(&l->object) == c->ring.object;
 }
 
 /* The loan's queue, cursor and entry, if it is this thread's. */
@@ -108,7 +108,7 @@ static int
 commit(struct cursor *c, struct shoal_thread *t, struct loan_entry *l, uint64_t block,
        size_t bytes, shoal_time timeout)
 {
-	if (bytes <= c->queue->slot_bytes) {
+	if (bytes <= ring_inside(&c->ring)) {
 		int rc = put_inline(c, t, arena_at(c->arena, block), bytes, timeout);
 		if (rc == 0) {
 			(void)block_give(c->arena, c->me, block);
@@ -116,7 +116,7 @@ commit(struct cursor *c, struct shoal_thread *t, struct loan_entry *l, uint64_t 
 		}
 		return rc;
 	}
-	hand_fill(&c->me->hand, HAND_PUT, c->queue->object, UINT64_MAX, block);
+	hand_fill(&c->me->hand, HAND_PUT, c->ring.object, UINT64_MAX, block);
 	int rc = put_block(c, t, block, bytes, timeout);
 	if (rc == 0)
 		loan_clear(l);
@@ -155,7 +155,7 @@ queue_loan_commit(shoal_loan *loan, shoal_time timeout)
 static void
 keep_place(struct cursor *c, struct loan_entry *l, const struct taken *m, enum loan_state state)
 {
-	loan_fill(l, c->queue->object, m->place, m->block, state);
+	loan_fill(l, c->ring.object, m->place, m->block, state);
 	store_release(&c->me->call.pos, UINT64_MAX);
 	hand_clear(&c->me->hand);
 }
@@ -170,7 +170,7 @@ loan_record(struct cursor *c, struct loan_entry *l, const struct taken *m)
 static void
 detach_block(struct cursor *c, struct loan_entry *l, const struct taken *m)
 {
-	loan_fill(l, c->queue->object, m->place, m->block, LOAN_BLOCK);
+	loan_fill(l, c->ring.object, m->place, m->block, LOAN_BLOCK);
 	hand_clear(&c->me->hand);
 	get_release(c, m);
 }
@@ -178,7 +178,7 @@ detach_block(struct cursor *c, struct loan_entry *l, const struct taken *m)
 static int
 borrow(struct cursor *c, struct shoal_thread *t, shoal_time timeout, shoal_loan *out)
 {
-	struct sleeper s = { .gate = &c->queue->get.wait, .timeout = timeout };
+	struct sleeper s = { .gate = &c->ring.queue->get.wait, .timeout = timeout };
 	struct taken m;
 	struct loan_entry *l = loan_free_entry(c->me);
 	if (!l)
@@ -189,7 +189,7 @@ borrow(struct cursor *c, struct shoal_thread *t, shoal_time timeout, shoal_loan 
 	rc = get_taken_data(c, &m);
 	if (rc)
 		return rc;
-	if (m.block && !(c->queue->flags & SHOAL_QUEUE_REDELIVER))
+	if (m.block && !(c->ring.flags & SHOAL_QUEUE_REDELIVER))
 		detach_block(c, l, &m);
 	else
 		loan_record(c, l, &m);
@@ -221,7 +221,7 @@ static struct taken
 taken_of(const struct cursor *c, const struct loan_entry *l)
 {
 	uint64_t place = load_relaxed(&l->pos);
-	struct slot *s = queue_slot(c->queue, place);
+	struct slot *s = cursor_slot_at(c, place);
 	return (struct taken){ .slot = s, .place = place, .word = load_relaxed(&s->turn),
 		               .bytes = load_relaxed(&s->bytes), .block = load_relaxed(&l->block) };
 }
@@ -240,14 +240,14 @@ is_mine(const struct cursor *c, const struct taken *m)
 void
 loan_end(struct cursor *c, struct loan_entry *l, const struct taken *m)
 {
-	struct queue_row *row = queue_row(c->queue, c->tag);
+	struct queue_row *row = queue_row(c->ring.queue, c->tag);
 	if (unlikely(!is_mine(c, m))) {
 		if (m->block)
 			(void)block_give(c->arena, c->me, m->block);
 		loan_clear(l);
 		return;
 	}
-	if (c->queue->flags & SHOAL_QUEUE_JOINABLE) {
+	if (c->ring.flags & SHOAL_QUEUE_JOINABLE) {
 		uint64_t base = load_relaxed(&row->got);
 		store_relaxed(&l->base, base);
 		store_release(&l->state, LOAN_RELEASING);
@@ -278,7 +278,7 @@ loan_end_oldest(struct cursor *c)
 	struct loan_entry *oldest = NULL;
 	for (unsigned i = 0; i < LOANS_MAX; i++) {
 		struct loan_entry *l = &c->me->loans[i];
-		if (load_relaxed(&l->state) != LOAN_KEPT || load_relaxed(&l->object) != c->queue->object)
+		if (load_relaxed(&l->state) != LOAN_KEPT || load_relaxed(&l->object) != c->ring.object)
 			continue;
 		if (!oldest || load_relaxed(&l->order) < load_relaxed(&oldest->order))
 			oldest = l;
@@ -297,7 +297,7 @@ loan_count(const struct cursor *c)
 	for (unsigned i = 0; i < LOANS_MAX; i++) {
 		const struct loan_entry *l = &c->me->loans[i];
 		n += load_relaxed(&l->state) == LOAN_PLACE &&
-		     load_relaxed(&l->object) == c->queue->object;
+		     load_relaxed(&l->object) == c->ring.object;
 	}
 	return n;
 }
@@ -327,12 +327,16 @@ end_loan(shoal_loan *loan, bool done)
 	int rc = enter_loan(loan, &t, &c, &l);
 	if (rc)
 		return rc;
-	const struct queue_row *row = queue_row(c->queue, c->tag);
+	if (done && !(c->ring.flags & SHOAL_QUEUE_JOINABLE)) {
+		queue_leave(t, c);
+		return fail(-EINVAL, "shoal_loan_finish needs a JOINABLE queue; use shoal_loan_release");
+	}
+	const struct queue_row *row = queue_row(c->ring.queue, c->tag);
 	if (done && load_relaxed(&row->done) >= load_relaxed(&row->got) + loan_count(c)) {
 		queue_leave(t, c);
 		return fail(-EOVERFLOW, "task_done was called for this message already");
 	}
-	void *old = robust_pending_set(t, &c->queue->put.wait);
+	void *old = robust_pending_set(t, &c->ring.queue->put.wait);
 	release(c, l);
 	loan->kind = 0;
 	if (done)
@@ -350,9 +354,6 @@ queue_loan_release(shoal_loan *loan)
 int
 queue_loan_finish(shoal_loan *loan)
 {
-	const shoal_queue *q = (shoal_queue *)(uintptr_t)loan->internal_[LOAN_RING];
-	if (!(q->flags & SHOAL_QUEUE_JOINABLE))
-		return fail(-EINVAL, "shoal_loan_finish needs a JOINABLE queue; use shoal_loan_release");
 	return end_loan(loan, true);
 }
 
@@ -364,17 +365,17 @@ queue_loan_finish(shoal_loan *loan)
 static int
 put_back(struct cursor *c, struct loan_entry *l)
 {
-	shoal_queue *q = c->queue;
+	shoal_queue *q = c->ring.queue;
 	struct taken m = taken_of(c, l);
 	struct queue_row *row = queue_row(q, c->tag);
 	if (!is_mine(c, &m))
 		return fail(-EPROTO,
 		            "place %llu of queue %u is not the loan's: shared memory was overwritten",
-		            (unsigned long long)m.place, c->object);
+		            (unsigned long long)m.place, c->ring.object);
 	store_relaxed(&row->redelivered, load_relaxed(&row->redelivered) + 1);
 	if (m.block)
 		(void)block_change(c->arena, m.block, block_word(BLOCK_HELD, 0, c->tag),
-		                   block_word(BLOCK_PLACE, q->object, m.place));
+		                   block_word(BLOCK_PLACE, c->ring.object, m.place));
 	queue_note_back(q);
 	queue_publish(c, m.slot, slot_word(BACK, slot_lap(m.word), 0, slot_tries(m.word)));
 	queue_note_back(q);
@@ -392,7 +393,7 @@ queue_loan_return(shoal_loan *loan)
 	int rc = enter_loan(loan, &t, &c, &l);
 	if (rc)
 		return rc;
-	if (!(c->queue->flags & SHOAL_QUEUE_REDELIVER)) {
+	if (!(c->ring.flags & SHOAL_QUEUE_REDELIVER)) {
 		rc = fail(-EINVAL, "shoal_loan_return needs a REDELIVER queue");
 	} else {
 		rc = put_back(c, l);
@@ -415,13 +416,13 @@ move(struct cursor *c, uint32_t from, uint64_t pos, uint64_t block, uint32_t sta
 		return false;
 	if (state != LOAN_PLACE && state != LOAN_KEPT)
 		return true;
-	struct slot *s = queue_slot(c->queue, pos);
+	struct slot *s = cursor_slot_at(c, pos);
 	uint64_t word = load_acquire(&s->turn);
 	if (slot_owner(word) == from &&
 	    cas64_acq_rel(&s->turn, word,
 	                  slot_word(READING, slot_lap(word), c->tag, slot_tries(word))))
 		return true;
-	if (block && !queue_settle_block(c->arena, c->queue, pos, block, c->tag))
+	if (block && !queue_settle_block(c->arena, &c->ring, pos, block, c->tag))
 		block_reclaim(c->arena, block, block_word(BLOCK_HELD, 0, c->tag));
 	return false;
 }
@@ -442,7 +443,7 @@ adopt(struct cursor *c, shoal_loan *loan, struct member *from)
 		return too_many();
 	if (!is_entry(c, theirs, loan))
 		return fail(-EINVAL, "the loan ended with the thread that had it");
-	loan_fill(mine, c->queue->object, pos, block, state);
+	loan_fill(mine, c->ring.object, pos, block, state);
 	if (!move(c, tag, pos, block, state)) {
 		loan_clear(mine);
 		return fail(-EINVAL, "the loan ended with the thread that had it");

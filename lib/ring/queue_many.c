@@ -62,7 +62,7 @@ get_items_late(struct cursor *c, struct shoal_thread *t, char *items, size_t ite
 		n++;
 	}
 	/* JOINABLE as well: they stay until task_done. */
-	for (size_t i = 0; i < n && !(c->queue->flags & SHOAL_QUEUE_JOINABLE); i++)
+	for (size_t i = 0; i < n && !(c->ring.flags & SHOAL_QUEUE_JOINABLE); i++)
 		loan_end(c, entry[i], &m[i]);
 	if (n == 0 && rc == 0 && count)
 		rc = fail(-EBUSY, "get_many on a REDELIVER queue needs a free loan; this thread has %d out",
@@ -81,7 +81,7 @@ shoal_queue_get_many(shoal_queue *q, void *items, size_t item_bytes, size_t coun
 		return rc;
 	struct sleeper s = { .gate = &q->get.wait, .timeout = timeout };
 	void *old = robust_pending_set(t, &q->put.wait);
-	ssize_t n = q->flags & SHOAL_QUEUE_REDELIVER
+	ssize_t n = c->ring.flags & SHOAL_QUEUE_REDELIVER
 	                    ? get_items_late(c, t, items, item_bytes, count, &s)
 	                    : get_items(c, t, items, item_bytes, count, &s);
 	store_relaxed(&q->head, c->get);

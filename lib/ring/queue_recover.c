@@ -28,11 +28,11 @@ queue_note_back(shoal_queue *q)
 }
 
 bool
-queue_has_back(const shoal_queue *q, uint32_t *seen)
+queue_has_back(const struct ring *r, uint32_t *seen)
 {
-	*seen = load_seq_cst(&q->backs);
-	for (uint64_t i = 0; *seen && i <= q->mask; i++)
-		if (slot_state(load_acquire(&queue_slot(q, i)->turn)) == BACK)
+	*seen = load_seq_cst(&r->queue->backs);
+	for (uint64_t i = 0; *seen && i <= r->mask; i++)
+		if (slot_state(load_acquire(&ring_slot(r, i)->turn)) == BACK)
 			return true;
 	return false;
 }
@@ -54,11 +54,11 @@ count_redelivered(shoal_queue *q, uint32_t tag, struct member *me)
 }
 
 static bool
-mendable_by_anybody(const shoal_queue *q, const struct slot *s, uint64_t word)
+mendable_by_anybody(const struct ring *r, const struct slot *s, uint64_t word)
 {
 	if (slot_state(word) == WRITING || slot_state(word) == GROUP)
 		return true;
-	if (q->flags & SHOAL_QUEUE_JOINABLE)
+	if (r->flags & SHOAL_QUEUE_JOINABLE)
 		return false;
 	return slot_is_hole(word) || load_relaxed(&s->flags) == SLOT_INLINE;
 }
@@ -75,13 +75,13 @@ mended_group(uint64_t word)
 
 /* What the place becomes when its dead owner's message is neither in a block nor counted. */
 static uint64_t
-mended(const shoal_queue *q, uint64_t word)
+mended(const struct ring *r, uint64_t word)
 {
 	if (slot_state(word) == GROUP)
 		return mended_group(word);
 	if (slot_state(word) == WRITING)
 		return slot_word(FULL, slot_lap(word), 0, TRIES_HOLE);
-	if (!slot_is_hole(word) && (q->flags & SHOAL_QUEUE_REDELIVER))
+	if (!slot_is_hole(word) && (r->flags & SHOAL_QUEUE_REDELIVER))
 		return slot_word(BACK, slot_lap(word), 0, slot_tries(word));
 	return slot_word(EMPTY, slot_lap(word) + 1, 0, 0);
 }
@@ -91,9 +91,10 @@ mended(const shoal_queue *q, uint64_t word)
  * uncounted.
  */
 static void
-mend(shoal_queue *q, struct slot *s, uint64_t word, uint32_t tag, struct member *me)
+mend(const struct ring *r, struct slot *s, uint64_t word, uint32_t tag, struct member *me)
 {
-	uint64_t to = mended(q, word);
+	shoal_queue *q = r->queue;
+	uint64_t to = mended(r, word);
 	if (slot_state(to) == BACK)
 		queue_note_back(q);
 	if (!cas64_seq_cst(&s->turn, word, to))
@@ -113,7 +114,7 @@ bool
 queue_mend(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word,
            int64_t deadline)
 {
-	struct slot *s = queue_slot(c->queue, place);
+	struct slot *s = cursor_slot_at(c, place);
 	uint32_t tag = slot_owner(word);
 	enum member_state state = member_state(c->arena, tag);
 	if (state == MEMBER_ALIVE)
@@ -123,11 +124,11 @@ queue_mend(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t wo
 		 * Resolved since the word was read; a name that stands all the same is nobody's, and must
 		 * not be waited for.
 		 */
-		mend(c->queue, s, word, c->tag, c->me);
+		mend(&c->ring, s, word, c->tag, c->me);
 		return true;
 	}
-	if (mendable_by_anybody(c->queue, s, word)) {
-		mend(c->queue, s, word, c->tag, c->me);
+	if (mendable_by_anybody(&c->ring, s, word)) {
+		mend(&c->ring, s, word, c->tag, c->me);
 		/* The rest of what it held: by whoever comes first, and nobody waits for it. */
 		(void)member_recover(c->arena, t, c->me, tag_index(tag), 0);
 		return true;
@@ -139,14 +140,14 @@ int
 queue_broken(const struct cursor *c, uint64_t place)
 {
 	return fail(-EPROTO, "queue %u contradicts itself at place %llu: shared memory was overwritten",
-	            c->object, (unsigned long long)place);
+	            c->ring.object, (unsigned long long)place);
 }
 
 /* ---- inside recovery of D ---- */
 
 struct settling {
 	shoal_arena *arena;
-	shoal_queue *queue;
+	struct ring ring;
 	struct member *me;
 	uint32_t mine, dead; /* tags */
 };
@@ -154,7 +155,7 @@ struct settling {
 static bool
 goes_back(const struct settling *g, uint64_t word)
 {
-	return (g->queue->flags & SHOAL_QUEUE_REDELIVER) && !slot_is_hole(word);
+	return (g->ring.flags & SHOAL_QUEUE_REDELIVER) && !slot_is_hole(word);
 }
 
 /*
@@ -164,8 +165,8 @@ goes_back(const struct settling *g, uint64_t word)
 static void
 settle_counts(const struct settling *g, uint64_t word, uint64_t base)
 {
-	if (g->queue->flags & SHOAL_QUEUE_JOINABLE)
-		store_release(&queue_row(g->queue, g->dead)->got, base + !goes_back(g, word));
+	if (g->ring.flags & SHOAL_QUEUE_JOINABLE)
+		store_release(&queue_row(g->ring.queue, g->dead)->got, base + !goes_back(g, word));
 }
 
 static void
@@ -175,7 +176,7 @@ settle_block(const struct settling *g, struct slot *s, uint64_t place, uint64_t 
 	if (slot_is_hole(word) || load_relaxed(&s->flags) != SLOT_BLOCK)
 		return;
 	memcpy(&block, s->payload, sizeof block);
-	uint64_t at_place = block_word(BLOCK_PLACE, g->queue->object, place);
+	uint64_t at_place = block_word(BLOCK_PLACE, g->ring.object, place);
 	uint64_t held = block_word(BLOCK_HELD, 0, g->dead);
 	word64 *b = block_word_at(g->arena, block);
 	if (!b)
@@ -192,43 +193,27 @@ settle_block(const struct settling *g, struct slot *s, uint64_t place, uint64_t 
 static void
 settle(const struct settling *g, uint64_t place, uint64_t base)
 {
-	struct slot *s = queue_slot(g->queue, place);
+	struct slot *s = ring_slot(&g->ring, place);
 	uint64_t word = load_acquire(&s->turn);
-	if (slot_owner(word) != g->dead || slot_lap(word) != queue_lap(g->queue, place))
+	if (slot_owner(word) != g->dead || slot_lap(word) != ring_lap(&g->ring, place))
 		return;
 	if (slot_state(word) == READING) {
 		settle_counts(g, word, base);
 		settle_block(g, s, place, word);
 	}
-	mend(g->queue, s, word, g->mine, g->me);
-}
-
-/* Whether the ring and the rows lie in the body's `bytes`, and the queue is this object's. */
-static bool
-is_sound(const shoal_arena *a, const shoal_queue *q, uint64_t bytes, uint32_t object)
-{
-	bool shaped = bytes >= sizeof *q && q->shift >= 1 && q->shift <= 31 &&
-	              q->mask == (UINT64_C(1) << q->shift) - 1 && q->object == object;
-	bool slots = q->slots_at >= sizeof *q && q->slots_at % LINE == 0 && q->slots_at <= bytes &&
-	             q->stride >= LINE && q->stride % LINE == 0 &&
-	             q->slot_bytes == q->stride - SLOT_HEADER;
-	bool rows = q->rows_at == sizeof *q && q->rows == a->members_max &&
-	            q->rows_at + (uint64_t)q->rows * sizeof(struct queue_row) <= q->slots_at;
-	return shaped && slots && rows && (q->mask + 1) * q->stride <= bytes - q->slots_at;
-}
-
-shoal_queue *
-queue_sound(const shoal_arena *a, uint32_t object)
-{
-	shoal_queue *q = object_body_at(a, object);
-	return q && is_sound(a, q, object_body_bytes(a, q), object) ? q : NULL;
+	mend(&g->ring, s, word, g->mine, g->me);
 }
 
 static bool
 begin(struct settling *g, shoal_arena *a, struct member *me, struct member *dead, uint32_t object)
 {
-	*g = (struct settling){ a, queue_sound(a, object), me, member_tag(a, me), member_tag(a, dead) };
-	return g->queue != NULL;
+	*g = (struct settling){
+		.arena = a,
+		.me = me,
+		.mine = member_tag(a, me),
+		.dead = member_tag(a, dead),
+	};
+	return ring_of_object(a, object, &g->ring) == 0;
 }
 
 /*
@@ -241,7 +226,7 @@ settle_releasing(const struct settling *g, const struct member *dead)
 	for (unsigned i = 0; i < LOANS_MAX; i++) {
 		const struct loan_entry *l = &dead->loans[i];
 		if (load_acquire(&l->state) == LOAN_RELEASING &&
-		    load_relaxed(&l->object) == g->queue->object)
+		    load_relaxed(&l->object) == g->ring.object)
 			settle(g, load_relaxed(&l->pos), load_relaxed(&l->base));
 	}
 }
@@ -256,12 +241,12 @@ recover_call(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
 		return;
 	uint64_t pos = load_relaxed(&dead->call.pos);
 	if (pos != UINT64_MAX)
-		settle(&g, pos, load_relaxed(&queue_row(g.queue, g.dead)->base));
+		settle(&g, pos, load_relaxed(&queue_row(g.ring.queue, g.dead)->base));
 	settle_releasing(&g, dead);
 	/* A place that it gave BACK, or mended, and told nobody. */
-	if (g.queue->flags & SHOAL_QUEUE_REDELIVER)
-		queue_note_back(g.queue);
-	queue_wake_armed(g.queue);
+	if (g.ring.flags & SHOAL_QUEUE_REDELIVER)
+		queue_note_back(g.ring.queue);
+	queue_wake_armed(g.ring.queue);
 }
 
 /*
@@ -270,16 +255,17 @@ recover_call(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
  * the place has nothing to do with it.
  */
 bool
-queue_settle_block(shoal_arena *a, shoal_queue *q, uint64_t place, uint64_t block, uint32_t tag)
+queue_settle_block(shoal_arena *a, const struct ring *r, uint64_t place, uint64_t block,
+                   uint32_t tag)
 {
-	const struct slot *s = queue_slot(q, place);
+	const struct slot *s = ring_slot(r, place);
 	uint64_t word = load_acquire(&s->turn), its;
 	memcpy(&its, s->payload, sizeof its);
 	word64 *b = block_word_at(a, block);
-	if (!b || its != block || slot_lap(word) != queue_lap(q, place) || slot_is_hole(word) ||
+	if (!b || its != block || slot_lap(word) != ring_lap(r, place) || slot_is_hole(word) ||
 	    load_relaxed(&s->flags) != SLOT_BLOCK)
 		return false;
-	uint64_t to = block_word(BLOCK_PLACE, q->object, place);
+	uint64_t to = block_word(BLOCK_PLACE, r->object, place);
 	if (slot_state(word) == READING)
 		to = block_word(BLOCK_HELD, 0, slot_owner(word));
 	else if (slot_state(word) != BACK)
@@ -303,17 +289,17 @@ recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
 	if (state != LOAN_RESERVED && state != LOAN_BLOCK &&
 	    begin(&g, a, me, dead, load_relaxed(&l->object))) {
 		if (state != LOAN_RELEASING) {
-			store_relaxed(&l->base, load_relaxed(&queue_row(g.queue, g.dead)->got));
+			store_relaxed(&l->base, load_relaxed(&queue_row(g.ring.queue, g.dead)->got));
 			store_release(&l->state, LOAN_RELEASING);
 		}
 		settle(&g, load_relaxed(&l->pos), load_relaxed(&l->base));
 		/* Also when one who recovered it before gave the place BACK and died there. */
-		if (g.queue->flags & SHOAL_QUEUE_REDELIVER) {
-			queue_note_back(g.queue);
-			queue_wake_armed(g.queue);
+		if (g.ring.flags & SHOAL_QUEUE_REDELIVER) {
+			queue_note_back(g.ring.queue);
+			queue_wake_armed(g.ring.queue);
 		}
 		if (block &&
-		    queue_settle_block(a, g.queue, load_relaxed(&l->pos), block, g.dead))
+		    queue_settle_block(a, &g.ring, load_relaxed(&l->pos), block, g.dead))
 			return;
 	}
 	if (block)
@@ -322,13 +308,13 @@ recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
 
 /* Whether the message of this block is still to be had at its place. */
 static bool
-is_live(const shoal_queue *q, uint64_t place, uint64_t block)
+is_live(const struct ring *r, uint64_t place, uint64_t block)
 {
-	const struct slot *s = queue_slot(q, place);
+	const struct slot *s = ring_slot(r, place);
 	uint64_t word = load_acquire(&s->turn), its;
 	memcpy(&its, s->payload, sizeof its);
 	enum slot_state state = slot_state(word);
-	if (slot_lap(word) != queue_lap(q, place) || slot_is_hole(word))
+	if (slot_lap(word) != ring_lap(r, place) || slot_is_hole(word))
 		return false;
 	return (state == FULL || state == READING || state == BACK) && its == block;
 }
@@ -352,9 +338,9 @@ recover_hand(shoal_arena *a, struct member *dead, const struct hand *h)
 	uint64_t held = block_word(BLOCK_HELD, 0, g.dead);
 	uint64_t pos = load_relaxed(&h->pos);
 	if (load_relaxed(&h->kind) == HAND_PUT) {
-		if (word == block_word(BLOCK_PLACE, object, pos) && !is_live(g.queue, pos, block))
+		if (word == block_word(BLOCK_PLACE, object, pos) && !is_live(&g.ring, pos, block))
 			block_reclaim(a, block, word);
-	} else if ((g.queue->flags & SHOAL_QUEUE_REDELIVER) && is_live(g.queue, pos, block)) {
+	} else if ((g.ring.flags & SHOAL_QUEUE_REDELIVER) && is_live(&g.ring, pos, block)) {
 		cas64_acq_rel(b, held, block_word(BLOCK_PLACE, object, pos));
 	}
 }
@@ -364,11 +350,11 @@ static void
 recover_member(shoal_arena *a, struct member *me, struct member *dead, uint32_t object)
 {
 	struct settling g;
-	if (!begin(&g, a, me, dead, object) || !(g.queue->flags & SHOAL_QUEUE_JOINABLE))
+	if (!begin(&g, a, me, dead, object) || !(g.ring.flags & SHOAL_QUEUE_JOINABLE))
 		return;
-	struct queue_row *row = queue_row(g.queue, g.dead);
+	struct queue_row *row = queue_row(g.ring.queue, g.dead);
 	store_release(&row->done, load_relaxed(&row->got));
-	gate_open_all(&g.queue->join_gate);
+	gate_open_all(&g.ring.queue->join_gate);
 }
 
 /* ---- destruction, listing, check ---- */
@@ -376,11 +362,11 @@ recover_member(shoal_arena *a, struct member *me, struct member *dead, uint32_t 
 static void
 shut(shoal_arena *a, uint32_t object)
 {
-	shoal_queue *q = queue_sound(a, object);
-	if (!q)
+	struct ring ring;
+	if (ring_of_object(a, object, &ring))
 		return;
-	store_seq_cst(&q->closing, QUEUE_DESTROYED);
-	queue_wake_all(q);
+	store_seq_cst(&ring.queue->closing, QUEUE_DESTROYED);
+	queue_wake_all(ring.queue);
 }
 
 /*
@@ -390,9 +376,11 @@ shut(shoal_arena *a, uint32_t object)
 static void
 empty(shoal_arena *a, uint32_t object)
 {
-	shoal_queue *q = queue_sound(a, object);
-	for (uint64_t i = 0; q && i <= q->mask; i++) {
-		struct slot *s = queue_slot(q, i);
+	struct ring ring;
+	if (ring_of_object(a, object, &ring))
+		return;
+	for (uint64_t i = 0; i <= ring.mask; i++) {
+		struct slot *s = ring_slot(&ring, i);
 		uint64_t word = load_acquire(&s->turn), block;
 		if (slot_state(word) == EMPTY || slot_state(word) == GROUP || slot_is_hole(word) ||
 		    load_relaxed(&s->flags) != SLOT_BLOCK)
@@ -408,16 +396,17 @@ empty(shoal_arena *a, uint32_t object)
 static uint64_t
 size(const shoal_arena *a, uint32_t object)
 {
-	const shoal_queue *q = queue_sound(a, object);
-	return q ? shoal_queue_size(q) : 0;
+	struct ring ring;
+	uint64_t taken, put;
+	return ring_of_object(a, object, &ring) ? 0 : walk_size(&ring, &taken, &put);
 }
 
 static int
-complain(FILE *report, const shoal_queue *q, uint64_t index, uint64_t word, const char *what)
+complain(FILE *report, const struct ring *r, uint64_t index, uint64_t word, const char *what)
 {
 	if (report)
-		fprintf(report, "queue %u: place %llu of %llu (%#llx): %s\n", q->object,
-		        (unsigned long long)index, (unsigned long long)q->mask + 1,
+		fprintf(report, "queue %u: place %llu of %llu (%#llx): %s\n", r->object,
+		        (unsigned long long)index, (unsigned long long)r->mask + 1,
 		        (unsigned long long)word, what);
 	return 1;
 }
@@ -430,50 +419,50 @@ group_is_owned(uint64_t word)
 }
 
 static bool
-may_be_group(const shoal_queue *q, uint64_t index, uint64_t word)
+may_be_group(const struct ring *r, uint64_t index, uint64_t word)
 {
-	return queue_has_groups(q) && index == group_leader(index) && slot_tries(word) <= GROUP_SPREAD;
+	return ring_has_groups(r) && index == group_leader(index) && slot_tries(word) <= GROUP_SPREAD;
 }
 
 static int
-check_slot(const shoal_arena *a, const shoal_queue *q, uint64_t i, FILE *report)
+check_slot(const shoal_arena *a, const struct ring *r, uint64_t i, FILE *report)
 {
-	struct slot *s = queue_slot(q, i);
+	struct slot *s = ring_slot(r, i);
 	uint64_t word = load_acquire(&s->turn), block;
 	bool owned = slot_state(word) == WRITING || slot_state(word) == READING ||
 	             group_is_owned(word);
-	if (slot_state(word) > GROUP || (slot_state(word) == GROUP && !may_be_group(q, i, word)))
-		return complain(report, q, i, word, "no such state");
+	if (slot_state(word) > GROUP || (slot_state(word) == GROUP && !may_be_group(r, i, word)))
+		return complain(report, r, i, word, "no such state");
 	if (group_is(word, GROUP_SPREAD) && !slot_owner(word))
 		return 0;
 	if (owned != (slot_owner(word) != 0))
-		return complain(report, q, i, word, owned ? "no owner" : "an owner that it cannot have");
+		return complain(report, r, i, word, owned ? "no owner" : "an owner that it cannot have");
 	if (owned && member_state(a, slot_owner(word)) == MEMBER_GONE &&
 	    load_acquire(&s->turn) == word)
-		return complain(report, q, i, word, "its owner was recovered without it");
+		return complain(report, r, i, word, "its owner was recovered without it");
 	if (slot_state(word) != FULL || slot_is_hole(word) || load_relaxed(&s->flags) != SLOT_BLOCK)
 		return 0;
 	memcpy(&block, s->payload, sizeof block);
 	word64 *b = block_word_at(a, block);
 	uint64_t place = block_low(b ? load_acquire(b) : 0);
-	if ((!b || block_state(load_acquire(b)) != BLOCK_PLACE || (place & q->mask) != i) &&
+	if ((!b || block_state(load_acquire(b)) != BLOCK_PLACE || (place & r->mask) != i) &&
 	    load_acquire(&s->turn) == word)
-		return complain(report, q, i, word, "its block is not the place's");
+		return complain(report, r, i, word, "its block is not the place's");
 	return 0;
 }
 
 static int
 check(shoal_arena *a, uint32_t object, FILE *report)
 {
-	const shoal_queue *q = queue_sound(a, object);
+	struct ring ring;
 	int n = 0;
-	if (!q) {
+	if (ring_of_object(a, object, &ring)) {
 		if (report)
 			fprintf(report, "queue %u: its header is damaged\n", object);
 		return 1;
 	}
-	for (uint64_t i = 0; i <= q->mask; i++)
-		n += check_slot(a, q, i, report);
+	for (uint64_t i = 0; i <= ring.mask; i++)
+		n += check_slot(a, &ring, i, report);
 	return n;
 }
 

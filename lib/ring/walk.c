@@ -22,25 +22,25 @@
 #define BEHIND UINT32_MAX
 
 static uint32_t
-lap_ahead(const shoal_queue *q, uint64_t place, uint64_t word)
+lap_ahead(const struct ring *r, uint64_t place, uint64_t word)
 {
-	return slot_lap(word) - queue_lap(q, place);
+	return slot_lap(word) - ring_lap(r, place);
 }
 
 static uint64_t
-word_of(const shoal_queue *q, uint64_t place)
+word_of(const struct ring *r, uint64_t place)
 {
-	uint64_t leader = queue_has_groups(q) ? group_leader(place) : place;
-	uint64_t word = load_acquire(&queue_slot(q, leader)->turn);
+	uint64_t leader = ring_has_groups(r) ? group_leader(place) : place;
+	uint64_t word = load_acquire(&ring_slot(r, leader)->turn);
 	if (leader == place || slot_state(word) == GROUP)
 		return word;
-	return load_acquire(&queue_slot(q, place)->turn);
+	return load_acquire(&ring_slot(r, place)->turn);
 }
 
 static bool
-is_claimed(const shoal_queue *q, uint64_t place, uint64_t word)
+is_claimed(const struct ring *r, uint64_t place, uint64_t word)
 {
-	uint32_t d = lap_ahead(q, place, word);
+	uint32_t d = lap_ahead(r, place, word);
 	return d != BEHIND &&
 	       !(d == 0 && (group_or_slot_empty(word) || slot_state(word) == CLOSED));
 }
@@ -54,9 +54,9 @@ is_untaken_state(uint64_t word)
 }
 
 static bool
-is_taken(const shoal_queue *q, uint64_t place, uint64_t word)
+is_taken(const struct ring *r, uint64_t place, uint64_t word)
 {
-	uint32_t d = lap_ahead(q, place, word);
+	uint32_t d = lap_ahead(r, place, word);
 	return d != BEHIND && !(d == 0 && is_untaken_state(word));
 }
 
@@ -65,26 +65,26 @@ is_taken(const shoal_queue *q, uint64_t place, uint64_t word)
  * (taken).
  */
 static uint64_t
-step(const shoal_queue *q, uint64_t place, uint64_t word, bool counts_from_lap_before)
+step(const struct ring *r, uint64_t place, uint64_t word, bool counts_from_lap_before)
 {
-	uint64_t laps = lap_ahead(q, place, word);
+	uint64_t laps = lap_ahead(r, place, word);
 	if (counts_from_lap_before)
 		laps--;
 	if (slot_state(word) == GROUP)
-		return group_leader(place) + (laps << q->shift) + GROUP_PLACES;
-	return place + (laps << q->shift) + 1;
+		return group_leader(place) + (laps << r->shift) + GROUP_PLACES;
+	return place + (laps << r->shift) + 1;
 }
 
-typedef bool passed_fn(const shoal_queue *, uint64_t place, uint64_t word);
+typedef bool passed_fn(const struct ring *, uint64_t place, uint64_t word);
 
 /* All up to `from` is passed, `from` + capacity is not: it shares its slot. */
 static uint64_t
-bisect(const shoal_queue *q, uint64_t from, passed_fn *passed)
+bisect(const struct ring *r, uint64_t from, passed_fn *passed)
 {
-	uint64_t low = from, high = from + q->mask + 1;
+	uint64_t low = from, high = from + r->mask + 1;
 	while (high - low > 1) {
 		uint64_t middle = low + (high - low) / 2;
-		if (passed(q, middle, word_of(q, middle)))
+		if (passed(r, middle, word_of(r, middle)))
 			low = middle;
 		else
 			high = middle;
@@ -102,23 +102,23 @@ with_hint(uint64_t cursor, const word64 *hint)
 
 /* False: there is no end. */
 static bool
-walk(const shoal_queue *q, uint64_t *place, passed_fn *passed, bool put, uint64_t *word)
+walk(const struct ring *r, uint64_t *place, passed_fn *passed, bool put, uint64_t *word)
 {
 	uint64_t at = *place;
 	for (uint32_t steps = 0;; steps++) {
-		*word = word_of(q, at);
-		if (!passed(q, at, *word) && (slot_state(*word) != GROUP || at == group_leader(at))) {
+		*word = word_of(r, at);
+		if (!passed(r, at, *word) && (slot_state(*word) != GROUP || at == group_leader(at))) {
 			*place = at;
 			return true;
 		}
 		if (steps == WALK_FAR) {
-			at = bisect(q, at, passed);
+			at = bisect(r, at, passed);
 			continue;
 		}
 		if (unlikely(steps > WALK_END_OF_PATIENCE))
 			return false;
 		bool before = put ? group_or_slot_empty(*word) : is_untaken_state(*word);
-		at = step(q, at, *word, before);
+		at = step(r, at, *word, before);
 	}
 }
 
@@ -134,25 +134,25 @@ is_word(uint64_t word)
 }
 
 enum walk_end
-walk_put(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
+walk_put(const struct ring *r, uint64_t *cursor, uint64_t *word)
 {
-	uint64_t at = with_hint(*cursor, &q->tail);
-	if (unlikely(!walk(q, &at, is_claimed, true, word) || !is_word(*word)))
+	uint64_t at = with_hint(*cursor, &r->queue->tail);
+	if (unlikely(!walk(r, &at, is_claimed, true, word) || !is_word(*word)))
 		return WALK_BROKEN;
 	*cursor = at;
-	if (lap_ahead(q, *cursor, *word) == BEHIND)
+	if (lap_ahead(r, *cursor, *word) == BEHIND)
 		return WALK_WAIT;
 	return group_or_slot_empty(*word) ? WALK_READY : WALK_END;
 }
 
 enum walk_end
-walk_get(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
+walk_get(const struct ring *r, uint64_t *cursor, uint64_t *word)
 {
-	uint64_t at = with_hint(*cursor, &q->head);
-	if (unlikely(!walk(q, &at, is_taken, false, word) || !is_word(*word)))
+	uint64_t at = with_hint(*cursor, &r->queue->head);
+	if (unlikely(!walk(r, &at, is_taken, false, word) || !is_word(*word)))
 		return WALK_BROKEN;
 	*cursor = at;
-	if (lap_ahead(q, *cursor, *word) == BEHIND)
+	if (lap_ahead(r, *cursor, *word) == BEHIND)
 		return WALK_WAIT;
 	if (slot_state(*word) == CLOSED)
 		return WALK_END;
@@ -168,13 +168,15 @@ walk_get(const shoal_queue *q, uint64_t *cursor, uint64_t *word)
  * are in it.
  */
 uint64_t
-walk_size(const shoal_queue *q, uint64_t *taken, uint64_t *put)
+walk_size(const struct ring *r, uint64_t *taken, uint64_t *put)
 {
 	uint64_t word, again;
+	*taken = load_relaxed(&r->queue->head);
+	*put = load_relaxed(&r->queue->tail);
 	for (int tries = 0;; tries++) {
-		walk_put(q, put, &word);
-		walk_get(q, taken, &again);
-		if (load_acquire(&queue_slot(q, *put)->turn) == word || tries == 8)
+		walk_put(r, put, &word);
+		walk_get(r, taken, &again);
+		if (load_acquire(&ring_slot(r, *put)->turn) == word || tries == 8)
 			return *put > *taken ? *put - *taken : 0;
 	}
 }

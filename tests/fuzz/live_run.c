@@ -147,7 +147,8 @@ put(void)
 static void
 put_many(void)
 {
-	(void)shoal_queue_put_many(a_queue(), buffer, length() % 1000, y % 8, 0);
+	size_t item = y % 4 ? 8 : length() % 1000;
+	(void)shoal_queue_put_many(a_queue(), buffer, item, x / 6, 0);
 }
 
 static void
@@ -168,7 +169,7 @@ get(void)
 static void
 get_many(void)
 {
-	size_t item = y % 4 ? 8 : 600, count = y % 16;
+	size_t item = y % 4 ? 8 : 600, count = x / 6;
 	char *to = malloc(item * count + 1);
 	got(shoal_queue_get_many(a_queue(), to, item, count, 0), count);
 	free(to);

@@ -1,4 +1,5 @@
 #include "live_world.h"
+#include "ring/group.h"
 #include "ring/loan.h"
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,9 +28,6 @@ live_must(bool so, const char *what)
 
 #define MUST(x) live_must(x, #x)
 
-/* Whether the words that say where a queue's parts lie are overwritten too. */
-#define LIVE_GEOMETRY 0
-
 /* ---- what stands in the arena ---- */
 
 static void
@@ -37,14 +35,17 @@ make_queues(void)
 {
 	static const unsigned flags[LIVE_QUEUES] = {
 		0, 0, SHOAL_QUEUE_REDELIVER, SHOAL_QUEUE_REDELIVER | SHOAL_QUEUE_JOINABLE,
-		SHOAL_QUEUE_JOINABLE,
+		SHOAL_QUEUE_JOINABLE, 0,
 	};
 	for (int i = 0; i < LIVE_QUEUES; i++) {
 		char name[24];
 		snprintf(name, sizeof name, "queue-%d", i);
-		shoal_queue_options o = { .capacity = 16, .flags = flags[i] };
+		shoal_queue_options o = { .capacity = i == LIVE_GROUPS ? 64 : 16, .flags = flags[i] };
 		MUST(shoal_queue_create(live.arena, name, &o, &live.queue[i]) == 0);
 		live.ref[i] = shoal_ref_of(live.arena, live.queue[i]);
+		/* Two groups of 16, and some single messages behind them. */
+		if (i == LIVE_GROUPS)
+			MUST(shoal_queue_put_many(live.queue[i], payload, 8, 32, 0) == 32);
 		for (int n = 0; n < 9; n++)
 			MUST(shoal_queue_put(live.queue[i], payload, n % 3 ? 8 : 600, 0) == 0);
 	}
@@ -117,7 +118,7 @@ be_the_dead(int fd)
 	struct shoal_thread *t;
 	struct object_made made;
 	uint64_t block, word, place = 0;
-	shoal_queue *q = live.queue[4];
+	struct ring ring;
 	MUST(member_here(live.arena, &t, &me) == 0);
 	take_loans(loan);
 	MUST(shoal_pipe_recv(live.end[3][0], payload, sizeof payload, 0) > 0);
@@ -126,10 +127,11 @@ be_the_dead(int fd)
 	MUST(object_body(live.arena, t, me, made.index, 600) == 0);
 	MUST(block_take(live.arena, t, me, 900, &block) == 0);
 	uint32_t tag = member_tag(live.arena, me);
-	MUST(walk_put(q, &place, &word) == WALK_READY);
-	store_relaxed(&me->call.object, q->object);
+	MUST(ring_find(live.arena, live.queue[4], &ring) == 0);
+	MUST(walk_put(&ring, &place, &word) == WALK_READY);
+	store_relaxed(&me->call.object, ring.object);
 	store_relaxed(&me->call.pos, place);
-	store_relaxed(&queue_slot(q, place)->turn, slot_word(WRITING, slot_lap(word), tag, 0));
+	store_relaxed(&ring_slot(&ring, place)->turn, slot_word(WRITING, slot_lap(word), tag, 0));
 	MUST(write(fd, &tag, sizeof tag) == sizeof tag);
 	raise(SIGKILL);
 }
@@ -207,12 +209,15 @@ add_bodies(void)
 	for (int i = 0; i < LIVE_QUEUES; i++) {
 		const shoal_queue *q = live.queue[i];
 		uint64_t at = arena_offset(a, q);
-		if (LIVE_GEOMETRY)
-			add("queue", at, offsetof(struct shoal_queue, closing));
+		/* Where its parts lie, and the rest. */
+		add("queue", at, offsetof(struct shoal_queue, closing));
 		add("queue", at + offsetof(struct shoal_queue, closing),
 		    sizeof *q - offsetof(struct shoal_queue, closing));
 		add("rows", at + q->rows_at, q->rows * sizeof(struct queue_row));
 		add("slots", at + q->slots_at, (q->mask + 1) * q->stride);
+		/* Leaders, more often. */
+		for (uint64_t leader = 0; i == LIVE_GROUPS && leader <= q->mask; leader += GROUP_PLACES)
+			add("leader", at + q->slots_at + leader * q->stride, SLOT_HEADER);
 	}
 	for (int i = 0; i < LIVE_PIPES; i++) {
 		const struct pipe *p = the_pipe(i);

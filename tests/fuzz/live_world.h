@@ -14,7 +14,9 @@
 #include "ring/queue.h"
 #include <shoal/shoal.h>
 
-enum { LIVE_QUEUES = 5, LIVE_PIPES = 4, LIVE_BLOCKS = 12, LIVE_LOANS = 12, LIVE_REGIONS = 128 };
+enum { LIVE_QUEUES = 6, LIVE_PIPES = 4, LIVE_BLOCKS = 12, LIVE_LOANS = 12, LIVE_REGIONS = 128 };
+/* That queue has messages in groups. */
+enum { LIVE_GROUPS = 5 };
 enum { LIVE_ME = 1, LIVE_OTHER, LIVE_DEAD };
 
 /* What a program would have in its own memory. */

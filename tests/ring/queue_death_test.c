@@ -6,6 +6,14 @@
 /* The kernel tells of a death in about 0.14 ms; slices of 5 ms close the other windows. */
 #define SOON SHOAL_SEC(1)
 
+static struct slot *
+first_slot(const struct world *w)
+{
+	struct ring ring;
+	REQUIRE_EQ(ring_find(w->arena, w->queue, &ring), 0);
+	return ring_slot(&ring, 0);
+}
+
 static void
 put_long_text(shoal_queue *q, char c)
 {
@@ -321,7 +329,7 @@ Test(queue_death, a_hole_is_made_by_anybody)
 	s->arena = w.arena;
 	let_die(die_in_put, &s->stage);
 	put_text(w.queue, "b");
-	s->dead = tag_index(slot_owner(load_relaxed(&queue_slot(w.queue, 0)->turn)));
+	s->dead = tag_index(slot_owner(load_relaxed(&first_slot(&w)->turn)));
 	pid_t pid = child(stay_recovering, s);
 	wait_until_reached(&s->stage);
 	get_text(w.queue, "b");
@@ -339,12 +347,12 @@ put_half(shoal_queue *q, uint64_t place, uint64_t block)
 	struct shoal_thread *t;
 	struct cursor *c;
 	REQUIRE_EQ(queue_enter(q, &t, &c), 0);
-	struct slot *slot = queue_slot(q, place);
+	struct slot *slot = cursor_slot_at(c, place);
 	if (!block)
 		REQUIRE_EQ(block_take(c->arena, t, c->me, LONG, &block), 0);
 	store_relaxed(&c->me->call.pos, place);
 	hand_fill(&c->me->hand, HAND_PUT, q->object, place, block);
-	store_relaxed(&slot->turn, slot_word(WRITING, queue_lap(q, place), c->tag, 0));
+	store_relaxed(&slot->turn, slot_word(WRITING, ring_lap(&c->ring, place), c->tag, 0));
 	store_relaxed(&slot->bytes, LONG);
 	store_relaxed(&slot->flags, SLOT_BLOCK);
 	memcpy(slot->payload, &block, sizeof block);
@@ -374,7 +382,7 @@ die_after_full(void *arg)
 {
 	struct stage *s = arg;
 	struct cursor *c = put_half(s->queue, 0, 0);
-	store_release(&queue_slot(s->queue, 0)->turn, slot_word(FULL, 0, 0, 0));
+	store_release(&cursor_slot_at(c, 0)->turn, slot_word(FULL, 0, 0, 0));
 	REQUIRE(load_relaxed(&c->me->hand.block));
 	raise(SIGKILL);
 	return 0;
@@ -390,7 +398,7 @@ Test(queue_death, a_dead_hand_leaves_the_block_of_the_next_alone)
 	char got[LONG];
 	let_die(die_after_full, stage_make(w, 0));
 	uint64_t block;
-	memcpy(&block, queue_slot(w.queue, 0)->payload, sizeof block);
+	memcpy(&block, first_slot(&w)->payload, sizeof block);
 	REQUIRE_EQ(shoal_queue_get(w.queue, got, sizeof got, 0), LONG);
 	struct shoal_thread *t;
 	struct member *me;
@@ -403,7 +411,7 @@ Test(queue_death, a_dead_hand_leaves_the_block_of_the_next_alone)
 	REQUIRE_EQ(shoal_arena_recover(w.arena), 1);
 	REQUIRE_EQ(load_relaxed(block_word_at(w.arena, block)),
 	           block_word(BLOCK_PLACE, w.queue->object, 1));
-	store_release(&queue_slot(w.queue, 1)->turn, slot_word(FULL, 0, 0, 0));
+	store_release(&cursor_slot_at(c, 1)->turn, slot_word(FULL, 0, 0, 0));
 	hand_clear(&me->hand);
 	REQUIRE_EQ(shoal_queue_get(w.queue, got, sizeof got, 0), LONG);
 	world_end(w);
