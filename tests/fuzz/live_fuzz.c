@@ -4,6 +4,7 @@
  */
 #include "live_run.h"
 #include "live_world.h"
+#include <stdlib.h>
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
@@ -13,6 +14,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc, (void)argv;
 	live_begin();
+	atexit(live_end);
 	return 0;
 }
 

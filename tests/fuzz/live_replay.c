@@ -113,6 +113,7 @@ main(int argc, char **argv)
 	}
 	for (int i = 1; !count && i < argc; i++)
 		rc |= run_file(argv[i]);
+	live_end();
 	printf("live-replay: %lu inputs, %lu ended by a stop\n", number, guard_stops());
 	return rc;
 }

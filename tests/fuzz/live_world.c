@@ -387,6 +387,9 @@ live_restore(void)
 	store_relaxed(thread_epoch, saved.epoch);
 }
 
+static pthread_t interrupter;
+static word32 ended;
+
 /*
  * A wait for one that lives, or seems to, is no fault, and most calls that make or find something
  * have no limit of time: it is interrupted.
@@ -394,7 +397,7 @@ live_restore(void)
 static void *
 interrupt(void *thread)
 {
-	for (uint32_t seen = 0;; usleep(5000)) {
+	for (uint32_t seen = 0; !load_relaxed(&ended); usleep(5000)) {
 		uint32_t now = load_relaxed(&inputs);
 		if (now == seen)
 			shoal_thread_interrupt(thread);
@@ -404,12 +407,18 @@ interrupt(void *thread)
 }
 
 void
+live_end(void)
+{
+	store_relaxed(&ended, 1);
+	MUST(pthread_join(interrupter, NULL) == 0);
+}
+
+void
 live_begin(void)
 {
 	static const shoal_arena_options small = { .limit_bytes = 4 << 20, .members_max = 6 };
 	struct member *me;
 	struct shoal_thread *t;
-	pthread_t interrupter;
 	MUST(shoal_arena_create(NULL, &small, &live.arena) == 0);
 	live.attached = true;
 	make_queues();

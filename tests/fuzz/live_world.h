@@ -43,6 +43,8 @@ extern unsigned live_region_count;
 extern uint32_t live_tag[4]; /* of LIVE_ME … */
 
 void live_begin(void);
+/* Before the calling thread ends: nobody interrupts it any more. */
+void live_end(void);
 /* Back to what live_begin left. */
 void live_restore(void);
 
