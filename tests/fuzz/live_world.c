@@ -303,7 +303,7 @@ static struct {
 	struct shoal_thread thread;
 	struct robust_head robust;
 	struct cursor cursors[CURSORS];
-	struct pipe_handle pipes[PIPE_HANDLES];
+	char pipes[PIPE_HANDLES * PIPE_HANDLE_BYTES];
 	uint32_t seats, epoch;
 } saved;
 
