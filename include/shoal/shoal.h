@@ -4,5 +4,6 @@
 #include <shoal/pipe.h>
 #include <shoal/process.h>
 #include <shoal/queue.h>
+#include <shoal/scoped.h>
 #include <shoal/sync.h>
 #endif
