@@ -267,6 +267,17 @@ bool shoal_event_is_set(const shoal_event *event);
  */
 SHOAL_CHECK_ int shoal_event_wait(shoal_event *event, shoal_time timeout);
 
+/*
+ * A descriptor for poll and epoll, of an event in an arena: readable while it is set, also when the
+ * one who set it died in the middle. Level-triggered, close-on-exec, the library's own: never read
+ * or close it. After a clear it is readable for nothing until shoal_event_wait with SHOAL_NOWAIT
+ * gives -EAGAIN, which re-arms it; a set that is cleared before anybody looked may be missed. Made
+ * by each process for itself: ask again after fork. While it is not readable a thread of the
+ * library's own looks every 5 ms. -EINVAL: it is in no mapped arena; -EPERM: in one that is
+ * attached read-only; -EMFILE, -ENOMEM. Not for signal handlers.
+ */
+int shoal_event_fd(shoal_event *event);
+
 /* ---- barrier: so many parties wait for one another, round by round ---- */
 
 /*

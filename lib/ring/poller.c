@@ -227,7 +227,7 @@ add(const struct poller_object *o)
 {
 	struct source *s = malloc(sizeof *s);
 	if (!s)
-		return fail(-ENOMEM, "no memory for a descriptor of a queue or pipe");
+		return fail(-ENOMEM, "no memory for a descriptor of a queue, pipe or event");
 	*s = (struct source){ .next = sources, .of = *o, .fd = notice_open() };
 	int rc = s->fd < 0 ? s->fd : begin_waiting(s);
 	if (rc < 0) {
@@ -235,7 +235,7 @@ add(const struct poller_object *o)
 		if (s->fd >= 0)
 			notice_close(s->fd);
 		free(s);
-		return fail(rc, "no descriptor for a queue or pipe: %s", strerror(-rc));
+		return fail(rc, "no descriptor for a queue, pipe or event: %s", strerror(-rc));
 	}
 	sources = s;
 	fetch_add_relaxed(&poller_sources, 1);

@@ -1,11 +1,5 @@
 /*
- * Events: a count of turns, and a gate for those who wait for the next one.
- *
- *	 0 turns  odd: set; even: clear. Set makes an even one odd, clear an odd one even, each by one
- *	          CAS: a wait that began at an even number has been told when it is another one now,
- *	          though it be even again.
- *	 4 gate   0, or GATE_ARMED: there may be sleepers (gate.h)
- *	 8 24 bytes unused
+ * How events are set and waited for; their words are in event.h.
  *
  *	sleeper                                        setter
  *	  pending = gate                                 pending = gate
@@ -24,25 +18,13 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "sync/event.h"
 #include "sync/gate.h"
 #include "sync/robust.h"
-#include <shoal/sync.h>
 
 #define SPIN_MAX 100
 
-struct event {
-	word32 turns;
-	word32 gate;
-	word32 unused[6];
-};
-
-_Static_assert(sizeof(struct event) == sizeof(shoal_event), "an event's size is pinned");
-
-static struct event *
-event_of(const shoal_event *event)
-{
-	return (struct event *)(uintptr_t)event;
-}
+void (*event_unset_hook)(word32 *gate);
 
 int
 shoal_event_init(shoal_event *event)
@@ -150,7 +132,10 @@ shoal_event_wait(shoal_event *event, shoal_time timeout)
 	uint32_t seen = load_acquire(&e->turns);
 	if (seen & 1)
 		return 0;
-	if (timeout <= 0)
+	if (timeout <= 0) {
+		if (unlikely(event_unset_hook != NULL))
+			event_unset_hook(&e->gate);
 		return fail_quiet(-EAGAIN, "the event is not set, and the timeout is 0");
+	}
 	return wait_slow(e, seen, timeout);
 }

@@ -1,0 +1,44 @@
+/*
+ * The descriptor of an event: see poller.h.
+ *
+ * It watches the gate of those who wait, which set opens for all at once. A setter that dies
+ * between its turn and its wake wakes one alone, who need not do anything that would wake the
+ * others; so all look every 5 ms while the event is clear.
+ */
+#include "base/error.h"
+#include "ring/poller.h"
+#include "sync/event.h"
+
+static enum poller_answer
+is_set(shoal_arena *unused, void *event, struct poller_peer *none)
+{
+	(void)unused;
+	(void)none;
+	return shoal_event_is_set(event) ? POLLER_READY : POLLER_UNTOLD;
+}
+
+static void
+rearm(word32 *gate)
+{
+	poller_rearm(gate);
+}
+
+/* Before there are threads that could read it meanwhile. */
+__attribute__((constructor)) static void
+hear_of_waits(void)
+{
+	event_unset_hook = rearm;
+}
+
+int
+shoal_event_fd(shoal_event *event)
+{
+	shoal_arena *a = arena_of(event);
+	if (!a)
+		return fail(-EINVAL,
+		            "%p is no event in a mapped arena: make it there, with shoal_event_create",
+		            (void *)event);
+	struct poller_object o = { .arena = a, .gate = &event_of(event)->gate, .look = is_set,
+		                   .object = event };
+	return poller_fd(&o);
+}
