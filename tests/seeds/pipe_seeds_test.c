@@ -102,23 +102,18 @@ Test(pipe_seeds, s12_the_child_hears_its_parent)
 
 struct speaker {
 	shoal_pipe_end *end;
-	shoal_queue *token;
+	shoal_lock *lock;
 	const char *greeting;
 };
 
-/*
- * The tutorial guards its printing by a lock. A queue that holds one token is one: who has taken
- * the token prints, and puts it back.
- */
 static int
 send_then_print(void *arg)
 {
 	const struct speaker *me = arg;
 	send_text(me->end, me->greeting);
-	get_text(me->token);
+	REQUIRE_EQ(shoal_lock_acquire(me->lock, SHOAL_SEC(10)), 0);
 	say("%s", recv_text(me->end));
-	put_text(me->token, "token");
-	return 0;
+	return shoal_lock_release(me->lock);
 }
 
 Test(pipe_seeds, s17_both_ends_send_first_and_then_print_one_at_a_time)
@@ -127,8 +122,7 @@ Test(pipe_seeds, s17_both_ends_send_first_and_then_print_one_at_a_time)
 	struct speaker other = { .greeting = "hello from the_other_end_pipe" };
 	transcript_begin();
 	new_pipe(0, &one.end, &other.end);
-	one.token = other.token = new_queue();
-	put_text(one.token, "token");
+	one.lock = other.lock = new_lock();
 	shoal_process *p1 = start(send_then_print, &one, NULL);
 	shoal_process *p2 = start(send_then_print, &other, NULL);
 	finish(p1);

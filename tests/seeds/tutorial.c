@@ -98,6 +98,14 @@ new_queue(void)
 	return queue;
 }
 
+shoal_lock *
+new_lock(void)
+{
+	shoal_lock *lock;
+	REQUIRE_EQ(shoal_lock_create(new_arena(), NULL, 0, &lock), 0);
+	return lock;
+}
+
 void
 new_pipe(unsigned flags, shoal_pipe_end **left, shoal_pipe_end **right)
 {
