@@ -1,6 +1,7 @@
 #include "arena/close.h"
 #include "arena/handle.h"
 #include "arena/member.h"
+#include "base/error.h"
 #include "base/kernel.h"
 #include <unistd.h>
 
@@ -109,18 +110,39 @@ arena_unmap(shoal_arena *a)
 	table_unlock();
 }
 
+/*
+ * Whether this thread holds locks in the arena, besides being a member. If so it becomes one, if it
+ * was not: what keeps the arena mapped is that a member of this process has not left.
+ */
+static bool
+holds_locks(shoal_arena *a, struct shoal_thread *t)
+{
+	struct member *me = t ? member_seat(a, t) : NULL;
+	if (!t || a->readonly)
+		return false;
+	if (!robust_holds_within(t, a->base, a->bytes, me ? &me->life : NULL))
+		return false;
+	log_line(LOG_WARNING,
+	         "arena '%s' is closed by thread %u, which holds locks in it: it stays mapped until "
+	         "that thread ends; release them first",
+	         a->name, t->tid);
+	(void)member_here(a, &t, &me);
+	return true;
+}
+
 void
 shoal_arena_close(shoal_arena *a)
 {
 	if (!a)
 		return;
 	struct shoal_thread *t = thread_self();
+	bool holds = holds_locks(a, t);
 	table_lock();
 	bool last = a->references > 0 && --a->references == 0;
 	if (last)
 		a->closing = true;
 	table_unlock();
-	if (!last)
+	if (!last || holds)
 		return;
 	if (t && t->seat[a->seat])
 		member_leave(a, t);

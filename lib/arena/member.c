@@ -161,8 +161,12 @@ member_leave(shoal_arena *a, struct shoal_thread *t)
 	recover_self(a, t, m);
 	fetch_add_relaxed(thread_epoch, 1);
 	t->seat[a->seat] = NULL;
-	/* Whether it is closing is looked at under the table's lock, as is the count by the closer. */
-	if (fetch_add_relaxed(&arena_seats[a->seat], UINT32_MAX) == 1)
+	/*
+	 * Whether it is closing is looked at under the table's lock, as is the count by the closer. A
+	 * thread that ends with locks held leaves the mapping behind: the kernel has yet to mark them.
+	 */
+	bool holds = robust_holds_within(t, a->base, a->bytes, NULL);
+	if (fetch_add_relaxed(&arena_seats[a->seat], UINT32_MAX) == 1 && !holds)
 		arena_unmap(a);
 }
 

@@ -14,6 +14,22 @@ robust_usable(const struct shoal_thread *t)
 	return t->robust->offset == ROBUST_OFFSET;
 }
 
+/* A list that came with a raw clone is the parent's: its words do not name this thread. */
+bool
+robust_holds_within(const struct shoal_thread *t, const void *from, uint64_t bytes,
+                    const struct robust *except)
+{
+	const struct robust_head *h = t->robust;
+	void **at = robust_link(h->first);
+	for (; (void *)at != (void *)&h->first; at = robust_link(*at)) {
+		const struct robust *r = container_of(at, struct robust, next);
+		bool within = (uint64_t)((const char *)r - (const char *)from) < bytes;
+		if (within && r != except && (load_relaxed(&r->word) & FUTEX_TID) == t->tid)
+			return true;
+	}
+	return false;
+}
+
 uint32_t
 robust_mark(struct shoal_thread *t)
 {

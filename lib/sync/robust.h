@@ -157,6 +157,14 @@ void robust_mend(struct robust *r);
 void robust_release(struct shoal_thread *t, struct robust *r);
 
 /*
+ * Whether the thread holds a word within these bytes, of ours or of a robust mutex, other than
+ * `except`: they must stay mapped then, or the kernel stops there when it gives back what the
+ * thread holds.
+ */
+bool robust_holds_within(const struct shoal_thread *t, const void *from, uint64_t bytes,
+                         const struct robust *except);
+
+/*
  * A word held for life: claim takes it for this thread (false: it is not 0), with FUTEX_SLEEPERS
  * set from the start, so that a death wakes one of those who watch it. drop gives it back as
  * `word`.

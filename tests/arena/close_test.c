@@ -1,0 +1,143 @@
+/* Arenas that are closed by a thread that holds locks in them. */
+#include "common.h"
+#include <pthread.h>
+#include <shoal/sync.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+struct scene {
+	shoal_arena *arena;
+	shoal_lock *lock;
+	shoal_lock *elsewhere;
+	volatile bool *done;
+};
+
+static struct scene
+set_the_scene(void)
+{
+	struct scene s = { .arena = create(NULL, &small), .done = shared(1) };
+	s.elsewhere = shared(sizeof *s.elsewhere);
+	REQUIRE_EQ(shoal_lock_create(s.arena, "lock", 0, &s.lock), 0);
+	return s;
+}
+
+/* The lock of the arena stands before the other one on the list that the kernel walks. */
+static void
+close_holding(const struct scene *s)
+{
+	REQUIRE_EQ(shoal_lock_acquire(s->elsewhere, 0), 0);
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, 0), 0);
+	shoal_arena_close(s->arena);
+}
+
+static int
+close_holding_and_die(void *arg)
+{
+	close_holding(arg);
+	raise(SIGKILL);
+	return 0;
+}
+
+static void
+both_are_told(const struct scene *s)
+{
+	int64_t start = now_ns();
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, SHOAL_SEC(2)), -EOWNERDEAD);
+	REQUIRE_EQ(shoal_lock_acquire(s->elsewhere, SHOAL_SEC(2)), -EOWNERDEAD);
+	REQUIRE(now_ns() - start < SHOAL_MS(100) * HARNESS_SLOW);
+	REQUIRE_EQ(shoal_lock_consistent(s->lock), 0);
+	REQUIRE_EQ(shoal_lock_release(s->lock), 0);
+	REQUIRE_EQ(shoal_lock_consistent(s->elsewhere), 0);
+	REQUIRE_EQ(shoal_lock_release(s->elsewhere), 0);
+}
+
+Test(close, locks_held_over_it_are_given_back_at_a_death)
+{
+	struct scene s = set_the_scene();
+	expect_killed(child(close_holding_and_die, &s), SIGKILL, 2000);
+	both_are_told(&s);
+	shoal_arena_close(s.arena);
+}
+
+static void *
+close_holding_and_end(void *arg)
+{
+	close_holding(arg);
+	return NULL;
+}
+
+static int
+live_on(void *arg)
+{
+	struct scene *s = arg;
+	pthread_t p;
+	REQUIRE_EQ(pthread_create(&p, NULL, close_holding_and_end, s), 0);
+	pthread_join(p, NULL);
+	*s->done = true;
+	for (;;)
+		pause();
+	return 0;
+}
+
+Test(close, locks_held_over_it_are_given_back_when_the_thread_ends)
+{
+	struct scene s = set_the_scene();
+	pid_t pid = child(live_on, &s);
+	for (int i = 0; i < 2000 * HARNESS_SLOW && !*s.done; i++)
+		sleep_ms(1);
+	REQUIRE(*s.done);
+	both_are_told(&s);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 2000);
+	shoal_arena_close(s.arena);
+}
+
+static void
+keep_line(void *arg, int level, const char *line)
+{
+	if (level == 2)
+		snprintf(arg, 256, "%s", line);
+}
+
+static void *
+close_and_release(void *arg)
+{
+	const struct scene *s = arg;
+	char line[256] = "";
+	shoal_log_set(2, keep_line, line);
+	close_holding(s);
+	shoal_log_set(0, NULL, NULL);
+	REQUIRE(strstr(line, "holds locks in it"));
+	REQUIRE_EQ(shoal_lock_release(s->lock), 0);
+	REQUIRE_EQ(shoal_lock_release(s->elsewhere), 0);
+	return NULL;
+}
+
+static int
+is_mapped(const void *p)
+{
+	const uintptr_t page = (uintptr_t)p & ~(uintptr_t)4095;
+	unsigned char in;
+	return mincore((void *)page, 4096, &in) == 0;
+}
+
+static int
+see_it_go(void *arg)
+{
+	struct scene *s = arg;
+	pthread_t p;
+	REQUIRE_EQ(pthread_create(&p, NULL, close_and_release, s), 0);
+	pthread_join(p, NULL);
+	REQUIRE(!is_mapped(s->lock));
+	return 0;
+}
+
+Test(close, locks_held_over_it_can_be_released_and_then_it_goes_with_the_thread)
+{
+	struct scene s = set_the_scene();
+	expect_child(child(see_it_go, &s), 0, 5000);
+	REQUIRE_EQ(shoal_lock_acquire(s.lock, 0), 0);
+	REQUIRE_EQ(shoal_lock_release(s.lock), 0);
+	shoal_arena_close(s.arena);
+	REQUIRE(!is_mapped(s.lock));
+}
