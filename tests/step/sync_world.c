@@ -34,6 +34,9 @@ sync_warm(struct step_world *w)
 	shoal_lock own = { { 0 } };
 	int rc = shoal_lock_acquire(&own, SHOAL_NOWAIT);
 	STEP_REQUIRE(w, rc == 0 && shoal_lock_release(&own) == 0, "a lock of its own: %d", rc);
+	shoal_rwlock read = { { 0 } };
+	rc = shoal_rwlock_read(&read, SHOAL_NOWAIT);
+	STEP_REQUIRE(w, rc == 0 && shoal_rwlock_release(&read) == 0, "an rwlock of its own: %d", rc);
 }
 
 void
