@@ -110,7 +110,7 @@ take_slow(struct shoal_thread *t, struct robust *r, struct robust_wait *how)
 			return -ETIMEDOUT;
 		if ((w & FUTEX_TID) == t->tid)
 			return -EDEADLK;
-		if (!(w & FUTEX_SLEEPERS) && spins < SPIN_MAX) {
+		if (spins < SPIN_MAX) {
 			spins++;
 			cpu_relax();
 			continue;
