@@ -453,10 +453,10 @@ try_stat(struct step_world *w, int64_t ns)
 #define TAKE SURVIVORS, .prepare = sync_warm, .op = take_op, .after = take_after, HELD
 #define CYCLE SURVIVORS, .prepare = sync_warm, .op = cycle_op, GIVEN
 #define GIVE SURVIVORS, .prepare = hold_prepare, .op = give_op, .after = give_after, \
-	  .sleeper = sleeper, .rouse = rouse, GIVEN
+			.sleeper = sleeper, .rouse = rouse, GIVEN
 #define SLEPT .setup = setup, .clean = clean_holder, .check = check, .prepare = slept_prepare, \
 	  .op = take_op, .after = take_after, .waker = slept_waker, .sleeper = sleeper, \
-	  .rouse = rouse, HELD, .unwatched = true
+	  .rouse = rouse, .unwatched = true
 
 #define LOCK .mine = &lock_way, .alone = &lock_way
 STEP_CASE(lock, acquire, SHAPE(LOCK, .keeps = true), TAKE, MEETS)

@@ -1,6 +1,6 @@
 /*
  * Named objects made, opened and destroyed, killed and stopped at each instruction: memory, queues,
- * pipes.
+ * pipes, locks.
  */
 #include <string.h>
 
@@ -9,6 +9,7 @@
 
 #include <shoal/pipe.h>
 #include <shoal/queue.h>
+#include <shoal/sync.h>
 
 enum { BYTES = 5000, TIMEOUT_MS = 2000 };
 
@@ -111,6 +112,34 @@ pipe_destroy(struct step_world *w, void *object)
 	return shoal_pipe_destroy(w->arena, object);
 }
 
+static int
+lock_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_lock_create(w->arena, name, 0, (shoal_lock **)out);
+}
+
+/* Nobody finds one that is not free. */
+static int
+lock_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	int rc = shoal_lock_open(w->arena, name, timeout, (shoal_lock **)out);
+	if (rc)
+		return rc;
+	rc = shoal_lock_acquire(*out, SHOAL_MS(TIMEOUT_MS));
+	STEP_REQUIRE(w, rc == 0 || rc == -EOWNERDEAD, "acquire: %d", rc);
+	if (rc == -EOWNERDEAD)
+		rc = shoal_lock_consistent(*out);
+	STEP_REQUIRE(w, rc == 0, "consistent: %d", rc);
+	return shoal_lock_release(*out);
+}
+
+static int
+lock_destroy(struct step_world *w, void *object)
+{
+	return shoal_lock_destroy(w->arena, object);
+}
+
+static const struct kind lock_kind = { lock_create, lock_open, lock_destroy, NULL };
 static const struct kind memory_kind = { memory_create, memory_open, memory_destroy, NULL };
 static const struct kind queue_kind = { queue_create, queue_open, queue_destroy, queue_fill };
 static const struct kind pipe_kind = { pipe_create, pipe_open, pipe_destroy, NULL };
@@ -271,6 +300,7 @@ try_create(struct step_world *w, int64_t ns)
 KIND_CASES(memory)
 KIND_CASES(queue)
 KIND_CASES(pipe)
+KIND_CASES(lock)
 STEP_CASE(memory, open_late, .shape = &memory_kind, SURVIVORS(check_open), .op = open_late_op)
 STEP_CASE(queue, open_asleep, .shape = &queue_kind, SURVIVORS(check_open_new), .op = open_new_op,
           .waker = wake_create)

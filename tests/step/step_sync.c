@@ -344,7 +344,7 @@ rouse_barrier(struct step_world *w)
 }
 
 #define BARRIER .setup = setup, .clean = sync_clean, .prepare = sync_warm, \
-	  .check = check_barrier, .sleeper = sleep_barrier, .rouse = rouse_barrier
+		.check = check_barrier, .sleeper = sleep_barrier, .rouse = rouse_barrier
 STEP_CASE(barrier, last, BARRIER, .op = come_op)
 STEP_CASE(barrier, abort, BARRIER, .op = abort_op)
 STEP_CASE(barrier, reset, BARRIER, .op = reset_op)
