@@ -66,6 +66,22 @@ is_named(const struct object *o, const char *name)
 	return strncmp(o->name, name, NAME_BYTES) == 0;
 }
 
+/* The entry's word, with its name as it was under that word. False where it has another name. */
+static bool
+read_named(const struct object *o, const char *name, uint64_t *word)
+{
+	bool named;
+	/* One that becomes READY meanwhile is not another one: it is read again, not passed. */
+	do {
+		*word = load_acquire(&o->word);
+		if (object_state(*word) != OBJECT_READY && object_state(*word) != OBJECT_MAKING)
+			return false;
+		named = is_named(o, name);
+		fence_acquire();
+	} while (load_relaxed(&o->word) != *word);
+	return named;
+}
+
 /*
  * The entry of that name that is READY, or MAKING by a living member; objects_high where there is
  * none.
@@ -75,14 +91,7 @@ look_up(const shoal_arena *a, const char *name, uint64_t *word)
 {
 	uint32_t high = objects_high(a);
 	for (uint32_t i = 1; i < high; i++) {
-		const struct object *o = arena_object(a, i);
-		*word = load_acquire(&o->word);
-		if (object_state(*word) != OBJECT_READY && object_state(*word) != OBJECT_MAKING)
-			continue;
-		bool named = is_named(o, name);
-		/* The name was this word's if the word is still the same after it was read. */
-		fence_acquire();
-		if (!named || load_relaxed(&o->word) != *word)
+		if (!read_named(arena_object(a, i), name, word))
 			continue;
 		if (object_state(*word) == OBJECT_READY ||
 		    member_state(a, word_tag(*word)) == MEMBER_ALIVE)
