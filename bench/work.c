@@ -3,6 +3,10 @@
  *
  * They are the same for every subject. A worker's buffer is private, hot and touched before the
  * window, as the memory of somebody who makes or uses messages is.
+ *
+ * What a loop does beside the call is part of every subject's time: nothing of pipe(2)'s, half of a
+ * ring's. So messages that go one a call have loops of their own, which keep all they use in
+ * registers and call nothing but the subject.
  */
 #include "stage.h"
 
@@ -134,27 +138,65 @@ close_row(struct work *w, const struct audit *a, uint64_t cpu_began)
 	w->row->cpu_ns = clock_cpu_ns() - cpu_began;
 }
 
-bool
-produce(struct work *w)
+static bool
+produce_singles(struct work *w, void *way, void *item, struct audit *a)
 {
 	struct stage *stage = w->stage;
-	void *way = w->opening->way[0];
+	long (*send)(void *, const void *, size_t, size_t) = w->plan->subject->send;
+	const size_t bytes = w->plan->bytes;
+	const uint64_t sender = audit_stamp(w->index, 0);
+	struct audit sum = *a;
+	long n = 1;
+
+	while (!atomic_load_explicit(&stage->stop, memory_order_relaxed)) {
+		uint64_t stamp = sender | (sum.count + 1);
+
+		audit_write(item, bytes, stamp);
+		n = send(way, item, bytes, 1);
+		if (n <= 0)
+			break;
+		audit_add(&sum, stamp);
+	}
+	*a = sum;
+	return n > 0 ? true : work_failed(w, "send", n);
+}
+
+static bool
+produce_others(struct work *w, void *way, void *buffer, struct audit *a)
+{
+	struct stage *stage = w->stage;
 	bool touched = w->plan->measure == ONE_WAY_TOUCHED, ok = true;
-	void *buffer = buffer_of(w->plan);
-	uint64_t cpu_began = clock_cpu_ns();
-	struct audit a = { 0 };
 
 	while (ok && !atomic_load_explicit(&stage->stop, memory_order_relaxed)) {
 		if (touched) {
-			uint64_t stamp = audit_stamp(w->index, a.count + 1);
+			uint64_t stamp = audit_stamp(w->index, a->count + 1);
 
-			audit_add(&a, stamp);
+			audit_add(a, stamp);
 			ok = send_touched(w, way, buffer, stamp);
 		} else {
-			ok = send_copied(w, way, buffer, &a);
+			ok = send_copied(w, way, buffer, a);
 		}
 	}
-	if (ok && atomic_fetch_sub(&stage->producers_left, 1) == 1)
+	return ok;
+}
+
+static bool
+goes_singly(const struct plan *p)
+{
+	return p->measure == ONE_WAY && p->subject->batch == 1;
+}
+
+bool
+produce(struct work *w)
+{
+	void *way = w->opening->way[0];
+	void *buffer = buffer_of(w->plan);
+	uint64_t cpu_began = clock_cpu_ns();
+	struct audit a = { 0 };
+	bool ok = goes_singly(w->plan) ? produce_singles(w, way, buffer, &a)
+	                               : produce_others(w, way, buffer, &a);
+
+	if (ok && atomic_fetch_sub(&w->stage->producers_left, 1) == 1)
 		ok = send_end(w, way, buffer);
 	close_row(w, &a, cpu_began);
 	return ok;
@@ -211,24 +253,61 @@ consume_lent(struct work *w, void *way, struct audit *a)
 	return more;
 }
 
+/* 0 at the end, negative after a failure. */
+static int
+consume_singles(struct work *w, void *way, void *item, struct audit *a)
+{
+	long (*recv)(void *, void *, size_t, size_t) = w->plan->subject->recv;
+	const size_t bytes = w->plan->bytes;
+	const bool alone = w->plan->pairs == 1;
+	struct row *row = w->row;
+	struct audit sum = *a;
+	long n;
+
+	while ((n = recv(way, item, bytes, 1)) > 0) {
+		uint64_t stamp = audit_read(item);
+
+		if (stamp == AUDIT_END)
+			break;
+		audit_add(&sum, stamp);
+		if (alone)
+			sum.bad += stamp != sum.count;
+		else
+			audit_order(&sum, stamp);
+		audit_whole(&sum, item, bytes, stamp);
+		atomic_store_explicit(&row->count, sum.count, memory_order_relaxed);
+	}
+	*a = sum;
+	return n > 0 ? 0 : work_failed(w, "receive", n) - 1;
+}
+
+static int
+consume_others(struct work *w, void *way, void *buffer, struct audit *a)
+{
+	bool touched = w->plan->measure == ONE_WAY_TOUCHED;
+	bool lent = touched && (w->plan->subject->traits & SUBJECT_LENDS);
+	int more;
+
+	do {
+		if (lent)
+			more = consume_lent(w, way, a);
+		else
+			more = consume_copied(w, way, buffer, a, touched);
+		atomic_store_explicit(&w->row->count, a->count, memory_order_relaxed);
+	} while (more > 0);
+	return more;
+}
+
 bool
 consume(struct work *w)
 {
 	void *way = w->opening->way[0];
 	void *buffer = buffer_of(w->plan);
-	bool touched = w->plan->measure == ONE_WAY_TOUCHED;
-	bool lent = touched && (w->plan->subject->traits & SUBJECT_LENDS);
 	uint64_t cpu_began = clock_cpu_ns();
 	struct audit a = { 0 };
-	int more;
+	int more = goes_singly(w->plan) ? consume_singles(w, way, buffer, &a)
+	                                : consume_others(w, way, buffer, &a);
 
-	do {
-		if (lent)
-			more = consume_lent(w, way, &a);
-		else
-			more = consume_copied(w, way, buffer, &a, touched);
-		atomic_store_explicit(&w->row->count, a.count, memory_order_relaxed);
-	} while (more > 0);
 	if (more == 0 && atomic_fetch_add(&w->stage->consumers_ended, 1) + 1 < w->plan->pairs)
 		more = send_end(w, way, buffer) - 1;
 	close_row(w, &a, cpu_began);
