@@ -6,12 +6,16 @@
 
 static const uint8_t run_slots[RUN_CLASSES] = { 8, 8, 4, 4, 4 };
 
+static ALWAYS_INLINE uint32_t
+small_slots(unsigned class)
+{
+	return slab_classes[class].bytes <= 1024 ? MAGAZINE_SLOTS : 8;
+}
+
 static uint32_t
 slots(unsigned class)
 {
-	if (class >= SMALL_CLASSES)
-		return run_slots[class - SMALL_CLASSES];
-	return slab_classes[class].bytes <= 1024 ? MAGAZINE_SLOTS : 8;
+	return class < SMALL_CLASSES ? small_slots(class) : run_slots[class - SMALL_CLASSES];
 }
 
 /* The class for a length: CLASSES when it needs a run without magazine, of *pages. */
@@ -189,6 +193,17 @@ flush_half(shoal_arena *a, struct member *me, unsigned class)
 	return count - half;
 }
 
+/* Into my magazine, which has room; `count` is read once, since others may write there. */
+static ALWAYS_INLINE void
+keep(struct member *me, unsigned class, uint64_t offset, word64 *word, uint32_t count)
+{
+	struct magazine *g = &me->magazines[class];
+	store_relaxed(&g->slot[count], offset);
+	fence_crash();
+	store_release(word, block_word(BLOCK_MAGAZINE, 0, member_own_tag(me)));
+	store_relaxed(&g->count, count + 1);
+}
+
 static ALWAYS_INLINE void
 give(shoal_arena *a, struct member *me, uint64_t offset, const struct block_found *b)
 {
@@ -197,14 +212,10 @@ give(shoal_arena *a, struct member *me, uint64_t offset, const struct block_foun
 		hand_clear(&me->hand);
 		return;
 	}
-	struct magazine *g = &me->magazines[b->class];
-	uint32_t count = load_relaxed(&g->count);
+	uint32_t count = load_relaxed(&me->magazines[b->class].count);
 	if (unlikely(count >= slots(b->class)))
 		count = flush_half(a, me, b->class);
-	store_relaxed(&g->slot[count], offset);
-	fence_crash();
-	store_release(b->word, block_word(BLOCK_MAGAZINE, 0, member_own_tag(me)));
-	store_relaxed(&g->count, count + 1);
+	keep(me, b->class, offset, b->word, count);
 	hand_clear(&me->hand);
 }
 
@@ -314,8 +325,9 @@ alloc(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes, v
 	return 0;
 }
 
-int
-shoal_alloc(shoal_arena *a, size_t bytes, void **out)
+/* The way of every call that cannot go the quick one. */
+static __attribute__((noinline)) int
+alloc_slow(shoal_arena *a, size_t bytes, void **out)
 {
 	struct shoal_thread *t;
 	struct member *me;
@@ -331,6 +343,36 @@ shoal_alloc(shoal_arena *a, size_t bytes, void **out)
 	return rc;
 }
 
+/*
+ * A block of at most a line from a magazine that has one calls nothing on its way, and so keeps
+ * everything in registers. What is not as it should be is found again, and told, on the other way:
+ * NULL.
+ */
+static ALWAYS_INLINE void *
+alloc_quickly(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes)
+{
+	struct popped p;
+	void *block = NULL;
+	t->busy = 1;
+	if (likely(pop(a, me, slab_class_regular(bytes ? bytes : 1), &p))) {
+		block = zeroed(arena_at(a, p.offset), bytes);
+		popped(&p, BLOCK_USER);
+		hand_clear(&me->hand);
+	}
+	t->busy = 0;
+	return block;
+}
+
+int
+shoal_alloc(shoal_arena *a, size_t bytes, void **out)
+{
+	struct shoal_thread *t = thread_known();
+	struct member *me = t ? member_seat(a, t) : NULL;
+	if (unlikely(!me || t->busy || bytes > LINE || !(*out = alloc_quickly(a, t, me, bytes))))
+		return alloc_slow(a, bytes, out);
+	return 0;
+}
+
 void *
 shoal_new(shoal_arena *a, size_t bytes)
 {
@@ -338,12 +380,8 @@ shoal_new(shoal_arena *a, size_t bytes)
 	return shoal_alloc(a, bytes, &p) ? NULL : p;
 }
 
-/*
- * Crash points: until the word changes, the memory is the user's as before; then it is in a
- * magazine's slot. The hand, empty before, stays empty.
- */
-void
-shoal_free(shoal_arena *a, void *p)
+static __attribute__((noinline)) void
+free_slow(shoal_arena *a, void *p)
 {
 	if (!p)
 		return;
@@ -361,4 +399,35 @@ shoal_free(shoal_arena *a, void *p)
 	t->busy = 1;
 	give(a, me, arena_offset(a, p), &b);
 	t->busy = 0;
+}
+
+/* As in alloc_quickly, for a small block; false: nothing was done. */
+static ALWAYS_INLINE bool
+free_quickly(shoal_arena *a, struct shoal_thread *t, struct member *me, uint64_t offset)
+{
+	unsigned class;
+	word64 *word = slab_find(a, offset, &class);
+	if (unlikely(!word || block_state(load_relaxed(word)) != BLOCK_USER))
+		return false;
+	t->busy = 1;
+	uint32_t count = load_relaxed(&me->magazines[class].count);
+	bool has_room = count < small_slots(class);
+	if (likely(has_room))
+		keep(me, class, offset, word, count);
+	t->busy = 0;
+	return has_room;
+}
+
+/*
+ * Crash points: until the word changes, the memory is the user's as before; then it is in a
+ * magazine's slot. The hand, empty before, stays empty.
+ */
+void
+shoal_free(shoal_arena *a, void *p)
+{
+	struct shoal_thread *t = thread_known();
+	struct member *me = t ? member_seat(a, t) : NULL;
+	if (unlikely(!me || t->busy || !arena_holds(a, p) ||
+	             !free_quickly(a, t, me, arena_offset(a, p))))
+		free_slow(a, p);
 }

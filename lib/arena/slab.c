@@ -25,8 +25,8 @@ const struct slab_class slab_classes[SMALL_CLASSES] = {
 unsigned
 slab_class_of(size_t bytes)
 {
-	if (bytes <= 512)
-		return bytes <= 32 ? bytes > 16 : (unsigned)(2 + (bytes - 1) / 64);
+	if (bytes <= SLAB_REGULAR)
+		return slab_class_regular(bytes);
 	unsigned low = 10, high = SMALL_CLASSES - 1;
 	while (low < high) {
 		unsigned middle = (low + high) / 2;

@@ -24,6 +24,16 @@ struct slab_class {
 };
 extern const struct slab_class slab_classes[SMALL_CLASSES];
 
+/* Up to here the classes are 16, 32 and the multiples of 64. */
+#define SLAB_REGULAR 512u
+
+/* The smallest class for 1 <= bytes <= SLAB_REGULAR. */
+static inline unsigned
+slab_class_regular(size_t bytes)
+{
+	return bytes <= 32 ? bytes > 16 : (unsigned)(2 + (bytes - 1) / 64);
+}
+
 /* The smallest class for 1 <= bytes <= SLAB_LARGEST. */
 unsigned slab_class_of(size_t bytes);
 
@@ -73,6 +83,23 @@ slab_word_at(const shoal_arena *a, uint64_t offset, unsigned class)
 	if (unlikely(offset >= a->bytes || i >= c->count || i * c->bytes != rest))
 		return NULL;
 	return (word64 *)arena_at(a, offset & ~(PAGE_BYTES - 1)) + 1 + i;
+}
+
+/*
+ * Any offset: the word of the small block that begins there, and its class; NULL where none does.
+ */
+static ALWAYS_INLINE word64 *
+slab_find(const shoal_arena *a, uint64_t offset, unsigned *class)
+{
+	uint64_t page = page_of(a, offset);
+	if (unlikely(offset < a->data_at || page >= load_acquire(&a->header->pages_high) ||
+	             page >= a->pages_max))
+		return NULL;
+	uint64_t word = load_acquire(&arena_page(a, page)->word);
+	*class = (unsigned)block_low(word);
+	if (unlikely(block_state(word) != BLOCK_SLAB || *class >= SMALL_CLASSES))
+		return NULL;
+	return slab_word_at(a, offset, *class);
 }
 
 /*
