@@ -11,9 +11,11 @@
  * is read first: where it is not a group's, a follower's own word, read after that, is right or
  * only behind.
  */
+#include "base/kernel.h"
 #include "ring/group.h"
 
 #define WALK_FAR 64u
+#define WALK_CHASE 8u
 /*
  * Others may move on while one walks, but each step passes one of their messages: words that lead
  * in a circle are damage.
@@ -100,17 +102,36 @@ with_hint(uint64_t cursor, const word64 *hint)
 	return h > cursor ? h : cursor;
 }
 
+/*
+ * One that walks behind another one at work does not get there: each step waits for a line that the
+ * other has just written, and takes it away from those that come next. So every WALK_CHASE steps it
+ * goes on from where the other one says it is by now, after whoever else can use this processor.
+ */
+static bool
+chases(uint64_t *at, const word64 *hint)
+{
+	uint64_t from = with_hint(*at, hint);
+	if (likely(from == *at))
+		return false;
+	*at = from;
+	kernel_yield();
+	return true;
+}
+
 /* False: there is no end. */
 static bool
 walk(const struct ring *r, uint64_t *place, passed_fn *passed, bool put, uint64_t *word)
 {
-	uint64_t at = *place;
+	const word64 *hint = put ? &r->queue->tail : &r->queue->head;
+	uint64_t at = with_hint(*place, hint);
 	for (uint32_t steps = 0;; steps++) {
 		*word = word_of(r, at);
 		if (!passed(r, at, *word) && (slot_state(*word) != GROUP || at == group_leader(at))) {
 			*place = at;
 			return true;
 		}
+		if (steps % WALK_CHASE == WALK_CHASE - 1 && chases(&at, hint))
+			continue;
 		if (steps == WALK_FAR) {
 			at = bisect(r, at, passed);
 			continue;
@@ -136,7 +157,7 @@ is_word(uint64_t word)
 enum walk_end
 walk_put(const struct ring *r, uint64_t *cursor, uint64_t *word)
 {
-	uint64_t at = with_hint(*cursor, &r->queue->tail);
+	uint64_t at = *cursor;
 	if (unlikely(!walk(r, &at, is_claimed, true, word) || !is_word(*word)))
 		return WALK_BROKEN;
 	*cursor = at;
@@ -148,7 +169,7 @@ walk_put(const struct ring *r, uint64_t *cursor, uint64_t *word)
 enum walk_end
 walk_get(const struct ring *r, uint64_t *cursor, uint64_t *word)
 {
-	uint64_t at = with_hint(*cursor, &r->queue->head);
+	uint64_t at = *cursor;
 	if (unlikely(!walk(r, &at, is_taken, false, word) || !is_word(*word)))
 		return WALK_BROKEN;
 	*cursor = at;
