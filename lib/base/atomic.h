@@ -150,6 +150,20 @@ prefetch_write(const void *p)
 #endif
 }
 
+/*
+ * Puts a line out of all caches, into memory. Nothing depends on when: what is stored to it later
+ * is stored as ever. Where there is no such instruction it stays where it is.
+ */
+static inline void
+evict(const void *p)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_clflush(p);
+#else
+	(void)p;
+#endif
+}
+
 static inline void
 prefetch_read(const void *p)
 {

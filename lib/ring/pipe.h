@@ -187,6 +187,20 @@ stretch_from(uint64_t pos, uint64_t to, uint64_t mask, uint64_t spare)
 	return (struct pipe_stretch){ .end = end, .bytes = end > from ? end - from : 0 };
 }
 
+#define PACE_OWN_ROUNDS 128u
+
+/*
+ * Whether the reader puts the lines that it has read out of the caches, and how it finds out: it
+ * measures rounds of bytes (pipe_recv.c).
+ */
+struct pipe_pace {
+	int64_t began;      /* the round, by the clock */
+	uint64_t from;      /* the round, by position */
+	int64_t own, other; /* the shortest rounds of the way that is kept, and of the one tried */
+	uint32_t rounds;    /* since the other one was tried last */
+	bool evicts;
+};
+
 /*
  * One thread on one end, private to the thread. All that is used of the pipe's own description was
  * checked when it was made. What the fast paths use comes first.
@@ -221,10 +235,11 @@ struct pipe_handle {
 	int64_t peer_seen_ns; /* when the peer's process was last found alive the long way */
 	word64 *user;         /* shared: this process's entry, and what it must say */
 	uint64_t user_word;
+	struct pipe_pace pace;
 };
 
 #define PIPE_HANDLES 16u /* a thread that uses more ends in turn looks them up anew */
-#define PIPE_HANDLE_BYTES 256u
+#define PIPE_HANDLE_BYTES 512u
 _Static_assert(sizeof(struct pipe_handle) <= PIPE_HANDLE_BYTES, "a handle is found by a shift");
 
 static inline word64 *
@@ -257,7 +272,7 @@ static inline struct pipe_handle *
 pipe_handle_slot(struct shoal_thread *t, const shoal_pipe_end *end)
 {
 	uint64_t hash = (uint64_t)(uintptr_t)end * UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t at = hash >> 52 & (PIPE_HANDLES - 1) * PIPE_HANDLE_BYTES;
+	uint64_t at = hash >> 51 & (PIPE_HANDLES - 1) * PIPE_HANDLE_BYTES;
 	return (struct pipe_handle *)(void *)((char *)t->pipes + at);
 }
 

@@ -62,6 +62,32 @@ Test(pipe, an_empty_pipe_gives_nothing_after_any_length)
 }
 
 /* Several are under way at each wrap, of lengths that end everywhere in the ring. */
+/*
+ * Far enough that the reader has tried to put what it has read out of the caches, in every length
+ * that it does so for, and with another record's beginning in the last line.
+ */
+Test(pipe, a_long_stream_arrives_whole)
+{
+	struct world w = world_make(0, 0);
+	static uint64_t out[2048 / 8], in[2048 / 8];
+	uint64_t number = 0;
+	for (unsigned burst = 0; burst < 200; burst++) {
+		for (unsigned i = 0; i < 64; i++) {
+			size_t n = 504 + (number + i) * 8 % 1544;
+			for (size_t k = 0; k < n / 8; k++)
+				out[k] = number + i + k;
+			REQUIRE_EQ(shoal_pipe_send(w.left, out, n, 0), 0);
+		}
+		for (unsigned i = 0; i < 64; i++, number++) {
+			size_t n = 504 + number * 8 % 1544;
+			REQUIRE_EQ(shoal_pipe_recv(w.right, in, sizeof in, 0), (ssize_t)n);
+			for (size_t k = 0; k < n / 8; k++)
+				REQUIRE_EQ(in[k], number + k);
+		}
+	}
+	world_end(w);
+}
+
 Test(pipe, records_wrap_wherever_the_ring_ends)
 {
 	struct world w = world_make(4096, 0);
