@@ -186,7 +186,7 @@ walk_get(const struct ring *r, uint64_t *cursor, uint64_t *word)
 /*
  * The first unclaimed place, the first untaken one, and the first again: unchanged means that at
  * the second reading the difference was exact. Counts places: puts in progress and holes not passed
- * are in it.
+ * are in it. Of a damaged queue 0: nobody loses patience with it more than once.
  */
 uint64_t
 walk_size(const struct ring *r, uint64_t *taken, uint64_t *put)
@@ -195,8 +195,8 @@ walk_size(const struct ring *r, uint64_t *taken, uint64_t *put)
 	*taken = load_relaxed(&r->queue->head);
 	*put = load_relaxed(&r->queue->tail);
 	for (int tries = 0;; tries++) {
-		walk_put(r, put, &word);
-		walk_get(r, taken, &again);
+		if (walk_put(r, put, &word) == WALK_BROKEN || walk_get(r, taken, &again) == WALK_BROKEN)
+			return 0;
 		if (load_acquire(&ring_slot(r, *put)->turn) == word || tries == 8)
 			return *put > *taken ? *put - *taken : 0;
 	}

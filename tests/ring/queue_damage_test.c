@@ -1,6 +1,7 @@
 /* A queue that was overwritten gives errors; those who know where its places lie go on. */
 #include "queue_common.h"
 #include "ring/group.h"
+#include <time.h>
 
 #define GROUP_BYTES 8
 
@@ -118,5 +119,36 @@ Test(queue_damage, a_place_in_no_state_is_told)
 		store_relaxed(&ring_slot(&ring, 0)->turn, before);
 	}
 	get_text(w.queue, "a");
+	world_end(w);
+}
+
+static int64_t
+cpu_ns(void)
+{
+	struct timespec t;
+	REQUIRE_EQ(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* Where words lead in a circle patience ends; of the size, once and not at each of its tries. */
+Test(queue_damage, the_size_of_an_endless_queue_is_soon_told, .timeout = 60 * HARNESS_SLOW)
+{
+	struct world w = world_make(4, 0, 0);
+	struct ring ring;
+	REQUIRE_EQ(ring_find(w.arena, w.queue, &ring), 0);
+	put_text(w.queue, "a");
+	put_text(w.queue, "b");
+	/* A follower that says it leads. */
+	uint64_t before = exchange_seq_cst(&ring_slot(&ring, 2)->turn, GROUP);
+	int64_t began = cpu_ns();
+	REQUIRE(!shoal_queue_full(w.queue));
+	int64_t once = cpu_ns() - began;
+	REQUIRE(once > SHOAL_MS(20));
+	began = cpu_ns();
+	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+	REQUIRE(cpu_ns() - began < 5 * once);
+	store_relaxed(&ring_slot(&ring, 2)->turn, before);
+	get_text(w.queue, "a");
+	get_text(w.queue, "b");
 	world_end(w);
 }
