@@ -219,9 +219,9 @@ int shoal_condition_init(shoal_condition *condition);
  *                     was made holding it suspect
  * One that waits and is killed at any moment loses no notification of the others: it goes to the
  * next one at once, and where it was killed waiting for the lock again, after 5 ms. One STOPPED
- * that was notified keeps the next one 5 ms to 50 ms from being taken for it. Those who wait for a
- * holder that dies before it notifies return -EOWNERDEAD within 50 ms, unless somebody has the lock
- * by then; who does that notifies them in its stead.
+ * that was notified keeps the next one 5 ms to 10 ms from being taken for it. Those who wait for a
+ * holder that dies before it notifies return -EOWNERDEAD within a slice of 5 ms, unless somebody
+ * has the lock by then; who does that notifies them in its stead.
  */
 SHOAL_CHECK_ int shoal_condition_wait(shoal_condition *condition, shoal_lock *lock,
                                       shoal_time timeout);

@@ -33,7 +33,9 @@
  * rings for one more sleeper, who waits 5 ms for the grant to go, and then goes itself. Notifier
  * killed between its stores and its wake: the lock is suspect, and the one whom the kernel wakes
  * wakes all. A bell that wakes one who may not go yet is passed on, once. A holder that dies before
- * it notifies: seen on a slice of 50 ms, as -EOWNERDEAD; who has the lock then tells the others.
+ * it notifies: seen on a slice of 5 ms, as -EOWNERDEAD; who has the lock then tells the others. No
+ * wake is possible there: the holder need not have known of the condition, and a lock word that
+ * asked for one would make every release of the lock a system call.
  * Model: tests/model/condition.pml.
  */
 #include "base/clock.h"
@@ -175,9 +177,11 @@ sleep_until_told(struct waiter *w)
 			return 0;
 		pass_on(w, seq);
 		struct futex_watch watch[] = { { &c->seq, seq }, { &c->bell, 0 } };
-		bool nap = w->nap_until && w->nap_until < w->deadline;
-		int rc = gate_sleep(w->t, watch, 2, nap ? w->nap_until : w->deadline);
-		if (rc == -ECANCELED || (rc && !nap))
+		int64_t until = clock_sooner(w->deadline, FUTEX_SLICE_NS);
+		if (w->nap_until && w->nap_until < until)
+			until = w->nap_until;
+		int rc = gate_sleep(w->t, watch, 2, until);
+		if (rc == -ECANCELED || (rc && until == w->deadline))
 			return rc;
 		if (lock_is_left(w))
 			return 0;
