@@ -181,7 +181,7 @@ make(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name
 
 /*
  * Until the entry that another member makes is no longer as seen, or that member is dead: then it
- * counts as absent.
+ * counts as absent. Its death wakes one; others look after a slice.
  */
 static int
 wait_for_maker(shoal_arena *a, struct shoal_thread *t, uint32_t index, uint64_t seen,
@@ -196,8 +196,9 @@ wait_for_maker(shoal_arena *a, struct shoal_thread *t, uint32_t index, uint64_t 
 			return 0;
 		struct futex_watch watch[] = { { &a->header->names_gate, GATE_ARMED },
 			                       { &maker->life.word, life } };
-		int rc = gate_sleep(t, watch, 2, deadline);
-		if (rc)
+		int64_t until = clock_sooner(deadline, FUTEX_SLICE_NS);
+		int rc = gate_sleep(t, watch, 2, until);
+		if (rc == -ECANCELED || (rc && until == deadline))
 			return fail(rc, "another member is making that object in arena '%s'", a->name);
 	}
 	return 0;
@@ -321,8 +322,9 @@ object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t k
 			gate_arm(&a->header->names_gate, a->flags & ARENA_MEMBARRIER);
 			continue;
 		} else {
+			/* Nothing tells of a maker that died before it told that the entry is READY. */
 			struct futex_watch gate = { &a->header->names_gate, GATE_ARMED };
-			rc = gate_sleep(t, &gate, 1, deadline);
+			rc = gate_sleep(t, &gate, 1, clock_sooner(deadline, FUTEX_SLICE_NS));
 			gate_arm(&a->header->names_gate, a->flags & ARENA_MEMBARRIER);
 		}
 		if (rc == -ECANCELED)

@@ -460,3 +460,95 @@ Test(object, entries_are_used_again)
 	REQUIRE(objects_high(a) > 1000);
 	sound(a, 1000);
 }
+
+/* ---- makers that die when the entry is there and nobody was told ---- */
+
+struct late {
+	shoal_arena *a;
+	word32 made, asleep, ready;
+	volatile int64_t died, found[2];
+};
+
+/* As object_publish has it before its wake. */
+static int
+publish_and_die(void *arg)
+{
+	struct late *l = arg;
+	struct shoal_thread *t;
+	struct member *me;
+	struct object_made made;
+	REQUIRE_EQ(member_here(l->a, &t, &me), 0);
+	REQUIRE_EQ(object_make(l->a, t, me, "late", SHOAL_KIND_QUEUE, 0, INT64_MAX, &made), 0);
+	store_release(&l->made, 1);
+	while (!load_acquire(&l->ready))
+		sleep_ms(1);
+	struct object *o = arena_object(l->a, made.index);
+	uint64_t word = load_relaxed(&o->word) & ~UINT64_C(0xffffffff);
+	l->died = now_ns();
+	store_release(&o->word, word | (uint64_t)OBJECT_READY << 28);
+	return raise(SIGKILL);
+}
+
+static int
+open_late(void *arg)
+{
+	struct late *l = arg;
+	shoal_queue *q;
+	fetch_add_seq_cst(&l->asleep, 1);
+	REQUIRE_EQ(shoal_queue_open(l->a, "late", SHOAL_SEC(5), &q), -EPROTO);
+	l->found[0] = now_ns();
+	return 0;
+}
+
+static int
+create_late(void *arg)
+{
+	struct late *l = arg;
+	shoal_queue *q;
+	shoal_queue_options o = { .flags = SHOAL_OR_OPEN };
+	uint32_t i = fetch_add_seq_cst(&l->asleep, 1);
+	REQUIRE_EQ(shoal_queue_create(l->a, "late", &o, &q), -EPROTO);
+	l->found[i & 1] = now_ns();
+	return 0;
+}
+
+/* One quick round is enough: a busy machine may keep one that was woken from running. */
+static void
+expect_found_soon(int (*waits)(void *), uint32_t count)
+{
+	int64_t best = INT64_MAX;
+	for (int round = 0; round < 40 && best >= SHOAL_MS(20); round++) {
+		struct late *l = shared(sizeof *l);
+		pid_t maker, pid[2];
+		l->a = create(NULL, NULL);
+		maker = child(publish_and_die, l);
+		while (!load_acquire(&l->made))
+			sleep_ms(1);
+		for (uint32_t i = 0; i < count; i++)
+			pid[i] = child(waits, l);
+		while (load_acquire(&l->asleep) < count)
+			sleep_ms(1);
+		sleep_ms(5);
+		store_release(&l->ready, 1);
+		expect_killed(maker, SIGKILL, 5000);
+		int64_t last = 0;
+		for (uint32_t i = 0; i < count; i++) {
+			expect_child(pid[i], 0, 8000);
+			last = l->found[i] > last ? l->found[i] : last;
+		}
+		best = last - l->died < best ? last - l->died : best;
+		REQUIRE(shoal_arena_recover(l->a) >= 0);
+		shoal_arena_close(l->a);
+	}
+	REQUIRE(best < SHOAL_MS(20));
+}
+
+Test(object, a_maker_that_dies_untold_is_found_by_one_who_opens)
+{
+	expect_found_soon(open_late, 1);
+}
+
+Test(object, a_maker_that_dies_untold_is_found_by_all_who_create)
+{
+	expect_found_soon(create_late, 2);
+}
