@@ -29,10 +29,12 @@
  * end.
  *
  * Where only a slice of time notices: 5 ms until room in a full ring is noticed that its reader
- * made little of and then went away to do something else, and until the death of an owner is
- * noticed whose threads had all left the arena, or that was given the end and never used it; 50 ms
- * until a waiter notices the destruction of its pipe by a process that was killed while destroying
- * it.
+ * made little of and then went away to do something else; until the death of an owner is noticed
+ * whose threads had all left the arena, or that was given the end and never used it; on a pipe of
+ * which anybody made a descriptor, until a receiver notices what a dead one had not told; and until
+ * shoal_pipe_open notices a pipe whose creator died just when its name appeared.
+ * An end that nobody has used yet has no owner whose death would end it: where one process is meant
+ * to have it, give it to that one.
  */
 #ifndef SHOAL_PIPE_H
 #define SHOAL_PIPE_H
@@ -130,8 +132,8 @@ int     shoal_pipe_give(shoal_pipe_end *, pid_t to);
 /*
  * For poll and epoll: readable when recv, or send, would not wait. The library's: never read or
  * close them; anew after fork. Call with SHOAL_NOWAIT until -EAGAIN, which re-arms them. Slices of
- * 5 ms as of a queue's: without io_uring, of room_fd, and for the death of the users of a shared
- * end.
+ * 5 ms as of a queue's: without io_uring, of room_fd, for the death of the users of a shared end,
+ * and once several processes made one.
  */
 int     shoal_pipe_fd(shoal_pipe_end *);
 int     shoal_pipe_room_fd(shoal_pipe_end *);

@@ -254,8 +254,9 @@ int shoal_event_init(shoal_event *event);
 /*
  * Everybody who waits goes on, and nobody waits any more until clear; what was written before set
  * is seen by those who went on. 0. Signal handlers may call these, also when they interrupt a wait
- * for the same event. A death inside set: set and told, or not at all. One stopped inside set
- * delays those who sleep by at most 50 ms.
+ * for the same event. A death inside set: set and told, or not at all; once anybody made a
+ * descriptor of the event, whom the kernel may wake first, those who sleep look every 5 ms. One
+ * stopped inside set delays those who sleep by at most 50 ms.
  */
 int shoal_event_set(shoal_event *event);
 int shoal_event_clear(shoal_event *event);

@@ -24,6 +24,8 @@ struct kind_ops {
 	void (*recover_member)(shoal_arena *, struct member *me, struct member *dead, uint32_t object);
 	/* A process ended or left; objects may have parts that belong to it. */
 	void (*recover_process)(shoal_arena *, uint32_t process, uint32_t generation, uint32_t object);
+	/* What those who sleep on it watch besides; NULL where the body is damaged. */
+	struct robust *(*bell)(const shoal_arena *, uint32_t object);
 	/* The object is being destroyed: those who wait on it return -EPIPE. */
 	void (*shut)(shoal_arena *, uint32_t object);
 	/* Nobody is inside a call on it any more: gives back the blocks of its messages. */

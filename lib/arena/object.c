@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "sync/bell.h"
 #include "sync/gate.h"
 #include <string.h>
 
@@ -398,25 +399,41 @@ object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
 	}
 }
 
+/*
+ * Crash points: from DYING on nobody opens it. Those who sleep on it learn of a death before they
+ * are all told by the bell, and shut it themselves.
+ */
+static bool
+shut(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
+{
+	struct object *o = arena_object(a, index);
+	const struct kind_ops *ops = kind_of(a, index);
+	uint64_t word = load_seq_cst(&o->word);
+	if (object_state(word) != OBJECT_READY)
+		return false;
+	struct robust *bell = ops && ops->bell ? ops->bell(a, index) : NULL;
+	bool held = bell && bell_take(t, bell);
+	bool mine = cas64_seq_cst(&o->word, word, word_make(word, OBJECT_DYING, member_tag(a, me)));
+	if (mine && ops && ops->shut)
+		ops->shut(a, index);
+	if (held)
+		bell_give(t, bell);
+	return mine;
+}
+
 int
 object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
 {
-	struct object *o = arena_object(a, index);
-	uint64_t word = load_acquire(&o->word);
 	/*
-	 * Named before it is DYING: however long this one stands still, nobody buries what it still
-	 * touches.
+	 * Named before it is looked at: however long this one stands still, nobody buries what it
+	 * still touches.
 	 */
 	store_release(&me->making, index);
-	if (object_state(word) != OBJECT_READY ||
-	    !cas64_seq_cst(&o->word, word, word_make(word, OBJECT_DYING, member_tag(a, me)))) {
-		store_release(&me->making, 0);
-		return fail(-ENOENT, "the object is destroyed already");
-	}
-	const struct kind_ops *ops = kind_of(a, index);
-	if (ops && ops->shut)
-		ops->shut(a, index);
+	fence_seq_cst();
+	bool mine = shut(a, t, me, index);
 	store_release(&me->making, 0);
+	if (!mine)
+		return fail(-ENOENT, "the object is destroyed already");
 	/* Orders the calls that began before against the look whether anybody is inside. */
 	if (a->flags & ARENA_MEMBARRIER)
 		kernel_barrier();

@@ -38,7 +38,8 @@ shoal_event_fd(shoal_event *event)
 		return fail(-EINVAL,
 		            "%p is no event in a mapped arena: make it there, with shoal_event_create",
 		            (void *)event);
-	struct poller_object o = { .arena = a, .gate = &event_of(event)->gate, .look = is_set,
+	struct event *e = event_of(event);
+	struct poller_object o = { .arena = a, .gate = &e->gate, .polled = &e->polled, .look = is_set,
 		                   .object = event };
 	return poller_fd(&o);
 }

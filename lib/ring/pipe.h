@@ -42,6 +42,7 @@
 #include "arena/block.h"
 #include "arena/object.h"
 #include "ring/copy.h"
+#include "sync/bell.h"
 #include "sync/gate.h"
 #include <shoal/pipe.h>
 
@@ -147,10 +148,12 @@ struct shoal_pipe_end {
  */
 struct pipe {
 	struct shoal_pipe_end end[2]; /* SHOAL_LEFT, SHOAL_RIGHT */
-	/* lines 5, 6: never change */
+	/* lines 5, 6: never change, but for the bell, of who destroys the pipe or claims an end */
 	_Alignas(SPACING) uint32_t ring_bytes;
 	uint32_t flags;
 	uint32_t object;
+	word32 polled; /* poller.h */
+	struct robust bell;
 	struct pipe_way way[2]; /* way[s]: what the end of side s sends */
 };
 
@@ -323,6 +326,8 @@ pipe_leave(struct shoal_thread *t, struct pipe_handle *h)
 	t->busy = 0;
 }
 
+/* Both ends, for a pipe that is being destroyed: any number may do it. Wakes everybody. */
+void pipe_shut(shoal_arena *a, uint32_t object);
 /* Closes an end for its owner, or for a dead one: from exactly the word seen. Wakes everybody. */
 void pipe_shut_end(shoal_arena *a, struct pipe *p, unsigned side, uint64_t seen);
 /* A process left a shared end: closes it if nobody else uses it. */
@@ -385,6 +390,7 @@ struct pipe_wait {
 	shoal_time timeout;
 	int64_t deadline;
 	uint32_t pauses, yields;
+	uint32_t bell; /* as it was when the gate was armed */
 	bool began, armed, slept;
 	bool readers; /* it waits for data, else for room */
 	bool poll;    /* it takes nothing: woken with all others */

@@ -14,7 +14,7 @@ pipe_at(shoal_arena *a, shoal_pipe_end *end, unsigned *side, uint32_t *ring)
 	return *ring ? p : NULL;
 }
 
-/* A shared end whose users are all gone; nobody is told of one by one. */
+/* A shared end whose users have all left or died; nobody is told of one by one. */
 static bool
 users_gone(shoal_arena *a, const struct pipe *p, unsigned side)
 {
@@ -25,11 +25,9 @@ users_gone(shoal_arena *a, const struct pipe *p, unsigned side)
 		uint64_t user = load_acquire(&row[i]);
 		if ((user & USER_STATE) != 1)
 			continue;
-		if (!process_gone(a, i, (uint32_t)(user >> 2)))
-			return false;
-		used = true;
+		used |= !process_gone(a, i, (uint32_t)(user >> 2));
 	}
-	return used;
+	return !used && ring;
 }
 
 /* Closed, or its owner may be dead: a call finds out which. */
@@ -37,6 +35,9 @@ static bool
 is_over(shoal_arena *a, const struct pipe *p, unsigned side)
 {
 	uint64_t own = load_acquire(&p->end[side].owner), other = load_acquire(&p->end[!side].owner);
+	uint32_t object = p->object;
+	if (object >= objects_high(a) || !object_ready(a, object))
+		return true;
 	if ((own & (OWNER_CLOSED | OWNER_PEER_CLOSED)) || (other & OWNER_CLOSED))
 		return true;
 	if (other & OWNER_SHARED)
@@ -128,6 +129,7 @@ fd_of(shoal_pipe_end *end, bool room)
 		return fail(-EPERM, "the left end of a SIMPLEX pipe receives, the right end sends");
 	struct pipe_gates *gates = room ? &p->way[side].room : &p->way[!side].data;
 	struct poller_object o = { .arena = a, .gate = &gates->poll, .dying = { &gates->wait },
+		                   .bell = &p->bell.word, .polled = &p->polled,
 		                   .look = room ? has_room : readable, .object = end };
 	return poller_fd(&o);
 }

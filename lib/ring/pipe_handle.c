@@ -3,7 +3,8 @@
  *
  * Crash points: an owner that dies right after its CAS is named by the word, and its end is closed
  * for it. A closer that dies after its end is CLOSED and before the other one says PEER_CLOSED: who
- * waits there looks at both words, and recover_process sets it again.
+ * waits there looks at both words, and recover_process sets it again. One who dies when an end has
+ * become its own, before it said so to those who wait for it: the bell tells them.
  */
 #include "base/error.h"
 #include "base/kernel.h"
@@ -87,9 +88,14 @@ pipe_leave_users(shoal_arena *a, struct pipe *p, unsigned side, uint32_t process
 	if (!ring)
 		return;
 	word64 *row = pipe_users(p, ring, a->members_max, side);
-	cas64_seq_cst(&row[process], word, (word & ~(uint64_t)USER_STATE) | 2);
-	if (!has_users(a, row))
+	bool left = cas64_seq_cst(&row[process], word, (word & ~(uint64_t)USER_STATE) | 2);
+	if (!has_users(a, row)) {
 		pipe_shut_end(a, p, side, load_acquire(&p->end[side].owner));
+	} else if (left) {
+		/* Those who wait watch the life of one user: of another one from now on. */
+		way_wake_all(&p->way[0]);
+		way_wake_all(&p->way[1]);
+	}
 }
 
 /* ---- whose ---- */
@@ -167,9 +173,22 @@ join_users(struct pipe_handle *h)
 	return load_acquire(&h->end->owner) & OWNER_CLOSED ? closed_error() : 0;
 }
 
+/* Those who wait for this end watch its owner's life from then on. */
+static void
+make_mine(struct pipe_handle *h, struct shoal_thread *t, uint64_t seen, uint64_t mine)
+{
+	bool rung = bell_take(t, &h->pipe->bell);
+	if (cas64_seq_cst(&h->end->owner, seen, mine))
+		resume(h);
+	way_wake_all(&h->pipe->way[0]);
+	way_wake_all(&h->pipe->way[1]);
+	if (rung)
+		bell_give(t, &h->pipe->bell);
+}
+
 /* The owner word says that the end is mine, or nobody's where I only look; else why not. */
 static int
-claim(struct pipe_handle *h, enum pipe_intent intent, uint64_t *word)
+claim(struct pipe_handle *h, struct shoal_thread *t, enum pipe_intent intent, uint64_t *word)
 {
 	for (;;) {
 		uint64_t w = *word = load_acquire(&h->end->owner), mine = my_word(h);
@@ -190,11 +209,7 @@ claim(struct pipe_handle *h, enum pipe_intent intent, uint64_t *word)
 		}
 		if (intent == PIPE_LOOK)
 			return 0;
-		if (cas64_seq_cst(&h->end->owner, w, mine | (w & OWNER_PEER_CLOSED)))
-			resume(h);
-		/* Those who wait for this end watch its owner's life from now on. */
-		way_wake_all(&h->pipe->way[0]);
-		way_wake_all(&h->pipe->way[1]);
+		make_mine(h, t, w, mine | (w & OWNER_PEER_CLOSED));
 	}
 }
 
@@ -297,10 +312,10 @@ settle(struct pipe_handle *h, struct member *me, uint64_t word)
 }
 
 static int
-enter_claiming(struct pipe_handle *h, enum pipe_intent intent)
+enter_claiming(struct pipe_handle *h, struct shoal_thread *t, enum pipe_intent intent)
 {
 	uint64_t word;
-	int rc = claim(h, intent, &word);
+	int rc = claim(h, t, intent, &word);
 	if (rc == 0 && intent == PIPE_CLAIM)
 		settle(h, h->me, word);
 	return rc;
@@ -337,7 +352,7 @@ pipe_enter(shoal_pipe_end *end, enum pipe_intent intent, struct shoal_thread **t
 		return rc;
 	(*h)->me = me;
 	begin(*t, *h);
-	rc = enter_claiming(*h, intent);
+	rc = enter_claiming(*h, *t, intent);
 	if (rc)
 		pipe_leave(*t, *h);
 	return rc;

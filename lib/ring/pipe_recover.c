@@ -125,14 +125,23 @@ recover_process(shoal_arena *a, uint32_t process, uint32_t generation, uint32_t 
 		end_of_owner(a, p, side, process, generation);
 		if (!(p->flags & SHOAL_PIPE_SHARED_ENDS))
 			continue;
+		/* Also one who had left, and died before it closed the end as the last one. */
 		uint64_t user = load_acquire(&pipe_users(p, ring, a->members_max, side)[process]);
-		if (user == pipe_user_word(generation, 1))
+		if (user && user >> 2 == generation)
 			pipe_leave_users(a, p, side, process, user);
 	}
 }
 
-static void
-shut(shoal_arena *a, uint32_t object)
+static struct robust *
+bell(const shoal_arena *a, uint32_t object)
+{
+	uint32_t ring;
+	struct pipe *p = body(a, object, &ring);
+	return p ? &p->bell : NULL;
+}
+
+void
+pipe_shut(shoal_arena *a, uint32_t object)
 {
 	uint32_t ring;
 	struct pipe *p = body(a, object, &ring);
@@ -223,7 +232,8 @@ const struct kind_ops pipe_kind = {
 	.recover_loan = recover_loan,
 	.recover_hand = recover_hand,
 	.recover_process = recover_process,
-	.shut = shut,
+	.bell = bell,
+	.shut = pipe_shut,
 	.empty = empty,
 	.size = size,
 	.check = check,

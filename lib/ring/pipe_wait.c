@@ -2,11 +2,12 @@
  * How a call on a pipe waits: off the line for a moment, spinning, then asleep; and how it learns
  * that nobody will come.
  *
- * A sleeper watches its gate, the word that the event changes, and the life word of a member of the
- * process that owns the other end (sync/gate.h). Where that process shows no living member (its
- * threads have left the arena, or it was only promised the end) nothing tells of its death but its
- * pidfd, and sleeps are cut into slices of FUTEX_SLICE_NS. So are those for room: the reader does
- * not wake a writer for every few bytes.
+ * A sleeper watches its gate, the word that the event changes, the pipe's bell, and the life word
+ * of a member of the process that owns the other end (sync/gate.h, sync/bell.h). Where that process
+ * shows no living member (its threads have left the arena, or it was only promised the end) nothing
+ * tells of its death but its pidfd, and sleeps are cut into slices of FUTEX_SLICE_NS. So are those
+ * for room: the reader does not wake a writer for every few bytes; and those beside descriptors,
+ * which the kernel may wake instead (poller.h).
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -102,16 +103,21 @@ look_at_users(struct pipe_handle *h, struct shoal_thread *t, unsigned side, stru
 	struct pipe *p = h->pipe;
 	uint32_t count = h->arena->members_max;
 	const word64 *row = pipe_users(p, (uint32_t)h->mask + 1, count, side);
+	bool used = false;
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t user = load_acquire(&row[i]);
 		if ((user & USER_STATE) != 1)
 			continue;
+		used = true;
 		*life = living_member(h->arena, i, load_relaxed(&p->end[side].tag));
 		if (*life)
 			return;
 		if (process_ended(h, t, i, (uint32_t)(user >> 2)))
 			pipe_leave_users(h->arena, p, side, i, user);
 	}
+	/* Its last user left, and died before it closed it. */
+	if (!used)
+		pipe_shut_end(h->arena, p, side, load_acquire(&p->end[side].owner));
 }
 
 /*
@@ -172,13 +178,23 @@ slip(struct pipe_handle *h, const struct pipe_wait *w)
 		cpu_relax();
 }
 
+/* Its destroyer may have died before it closed both ends. */
+static bool
+destroyed(const struct pipe_handle *h)
+{
+	if (likely(object_ready(h->arena, h->object)))
+		return false;
+	pipe_shut(h->arena, h->object);
+	return pipe_end_closed(h);
+}
+
 /* A descriptor that said there was something is told that there is nothing. */
 static int
 begin(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
 {
 	poller_rearm(&gates_of(h, w)->poll);
 	if (w->timeout <= 0) {
-		if (pipe_peer_gone(h, t))
+		if (pipe_peer_gone(h, t) || destroyed(h))
 			return 0;
 		return fail_quiet(-EAGAIN, "the pipe would have to wait, and the timeout is 0");
 	}
@@ -216,6 +232,7 @@ arm(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
 	if (h->shared || w->poll || !*mine || load_acquire(gate) != GATE_ARMED)
 		gate_arm(gate, !h->fenced);
 	*mine = !w->poll;
+	w->bell = bell_read(&h->pipe->bell);
 	w->armed = true;
 	h->spin = h->spin / 2 > SPIN_LEAST ? h->spin / 2 : SPIN_LEAST;
 }
@@ -225,13 +242,17 @@ sleep_on(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, wor
          uint64_t seen)
 {
 	word32 *gate = w->poll ? &gates_of(h, w)->poll : &gates_of(h, w)->wait;
-	struct futex_watch watch[3] = { { gate, GATE_ARMED },
-		                        { low_half(word), (uint32_t)seen } };
-	unsigned n = 2;
+	struct pipe *p = h->pipe;
+	struct futex_watch watch[4] = { { gate, GATE_ARMED },
+		                        { low_half(word), (uint32_t)seen },
+		                        { &p->bell.word, w->bell } };
+	unsigned n = 3;
 	struct member *life;
 	bool known;
-	if (look_at_peer(h, t, &life, &known))
+	if (destroyed(h) || look_at_peer(h, t, &life, &known)) {
+		w->armed = false;
 		return 0;
+	}
 	int64_t until = w->deadline;
 	if (life) {
 		uint32_t alive = load_acquire(&life->life.word);
@@ -239,7 +260,7 @@ sleep_on(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, wor
 			return 0;
 		watch[n++] = (struct futex_watch){ &life->life.word, alive };
 	}
-	if ((known && !life) || !w->readers)
+	if ((known && !life) || !w->readers || load_relaxed(&p->polled))
 		until = clock_sooner(until, FUTEX_SLICE_NS);
 	int rc = gate_sleep(t, watch, n, until);
 	w->armed = false;

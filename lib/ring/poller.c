@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Gates in one sleep; of more sources it learns when it looks. */
 #define WATCH_MAX 120u
@@ -222,6 +223,30 @@ find(const word32 *gate)
 	return s;
 }
 
+static void
+wake_if_armed(word32 *gate)
+{
+	if (gate && load_seq_cst(gate))
+		gate_open_all(gate);
+}
+
+/*
+ * Pairs with the sleeper, who arms its gate, passes a barrier, and then reads who polls: either it
+ * sees this, or this one sees the gate.
+ */
+static void
+say_who_polls(const struct poller_object *o)
+{
+	uint32_t me = (uint32_t)getpid(), seen, next;
+	do {
+		seen = load_relaxed(o->polled);
+		next = seen && seen != me ? POLLED_BY_MANY : me;
+	} while (!cas32_seq_cst(o->polled, seen, next));
+	wake_if_armed(o->dying[0]);
+	wake_if_armed(o->dying[1]);
+	wake_if_armed(o->gate);
+}
+
 static int
 add(const struct poller_object *o)
 {
@@ -229,6 +254,7 @@ add(const struct poller_object *o)
 	if (!s)
 		return fail(-ENOMEM, "no memory for a descriptor of a queue, pipe or event");
 	*s = (struct source){ .next = sources, .of = *o, .fd = notice_open() };
+	say_who_polls(o);
 	int rc = s->fd < 0 ? s->fd : begin_waiting(s);
 	if (rc < 0) {
 		poller_ring_close_all(&s->rings);

@@ -15,11 +15,17 @@
  * it unreadable with all watched again, or readable.
  *
  * A member that dies between its message and the wake leaves the poll gate unopened; its
- * list_op_pending names the takers' gate. A ring watches that gate too, as one who is told of
- * deaths only (FUTEX_FOR_DEATHS), so takers' wakes never go there. The kernel's wake at a death is
- * one alone: when it goes to the ring, takers asleep beside it wait for the call that the eventfd
- * asks for, at most GATE_SLICE_NS. The helper thread cannot watch the takers' gates so: it looks
- * every 5 ms. So it does for sources with a ring where no word tells (POLLER_UNTOLD).
+ * list_op_pending names the takers' gate. A ring watches that gate too, and the bell, as one who is
+ * told of deaths only (FUTEX_FOR_DEATHS), so takers' wakes never go there. The helper thread cannot
+ * watch the takers' gates so: it looks every 5 ms. So it does for sources with a ring where no word
+ * tells (POLLER_UNTOLD).
+ *
+ * The kernel's wake at a death is one alone: when it goes to a ring, nobody else is told until the
+ * ring's user calls, which may be never. So an object says who polls it: 0 nobody, the pid of one
+ * process, or POLLED_BY_MANY. Set once, before any ring watches, and never cleared, since nobody
+ * could tell when; those who sleep on it then look every 5 ms, and where many poll it, so do their
+ * helper threads. Who sleeps or watches already when it is set is woken to see it. A process that
+ * dies between setting it and the wakes watches nothing.
  */
 #ifndef RING_POLLER_H
 #define RING_POLLER_H
@@ -41,10 +47,14 @@ struct poller_peer {
 /* Called under the poller's lock: it must not wait. `peer` is all zero, to be filled. */
 typedef enum poller_answer poller_look_fn(shoal_arena *, void *object, struct poller_peer *peer);
 
+#define POLLED_BY_MANY 0x80000000u
+
 struct poller_object {
 	shoal_arena *arena;
 	word32 *gate;     /* of those who poll */
 	word32 *dying[2]; /* what list_op_pending names in calls on the object; NULL: nothing more */
+	word32 *bell;     /* the word of its bell, NULL: it has none */
+	word32 *polled;
 	poller_look_fn *look;
 	void *object;
 };

@@ -9,7 +9,7 @@
 
 #define RINGS_MAX 8u
 
-enum { ID_GATE, ID_DYING, ID_DYING_TOO, ID_PEER };
+enum { ID_GATE, ID_DYING, ID_DYING_TOO, ID_BELL, ID_PEER };
 
 /* ---- this thread's ring ---- */
 
@@ -141,7 +141,7 @@ is_missing(struct poller_ring *r, unsigned id)
 
 /* What was watched already and has told since counts as well. */
 static int
-submit(struct poller_ring *r, const struct poller_object *o)
+submit(struct poller_ring *r, const struct poller_object *o, uint32_t bell)
 {
 	uint32_t told;
 	if (is_missing(r, ID_GATE))
@@ -150,6 +150,8 @@ submit(struct poller_ring *r, const struct poller_object *o)
 		if (o->dying[i] && is_missing(r, ID_DYING + i))
 			uring_add_futex(&r->uring, ID_DYING + i, o->dying[i], load_relaxed(o->dying[i]),
 			                true);
+	if (o->bell && is_missing(r, ID_BELL))
+		uring_add_futex(&r->uring, ID_BELL, o->bell, bell, true);
 	if (r->peer_fd >= 0 && is_missing(r, ID_PEER))
 		uring_add_pollable(&r->uring, ID_PEER, r->peer_fd);
 	int rc = uring_enter(&r->uring, false, &told);
@@ -164,11 +166,14 @@ watch(struct poller_ring *r, const struct poller_object *o)
 {
 	struct poller_peer peer = { 0 };
 	gate_arm(o->gate, o->arena->flags & ARENA_MEMBARRIER);
+	uint32_t bell = o->bell ? load_acquire(o->bell) : 0;
 	int answer = o->look(o->arena, o->object, &peer);
+	if (answer == POLLER_TOLD && load_relaxed(o->polled) == POLLED_BY_MANY)
+		answer = POLLER_UNTOLD;
 	int followed = answer == POLLER_READY ? answer : follow_peer(r, &peer);
 	if (followed == POLLER_READY)
 		return POLLER_READY;
-	int rc = submit(r, o);
+	int rc = submit(r, o, bell);
 	if (rc != POLLER_TOLD)
 		return rc;
 	return followed > answer ? followed : answer;

@@ -152,15 +152,7 @@ shoal_queue_destroy(shoal_arena *a, shoal_queue *q)
 	int rc = member_here(a, &t, &me);
 	if (rc)
 		return rc;
-	uint32_t object = object_of_body(a, q, SHOAL_KIND_QUEUE);
-	/*
-	 * Killed before it told those who sleep: the kernel wakes one of them, who finds it out and
-	 * tells the others.
-	 */
-	void *old = robust_pending_set(t, load_relaxed(&q->get.wait) ? &q->get.wait : &q->put.wait);
-	rc = object_destroy(a, t, me, object);
-	robust_pending_restore(t, old);
-	return rc;
+	return object_destroy(a, t, me, object_of_body(a, q, SHOAL_KIND_QUEUE));
 }
 
 /*
@@ -190,13 +182,14 @@ shoal_queue_close(shoal_queue *q)
 	struct cursor *c;
 	if (queue_enter(q, &t, &c))
 		stop("shoal_queue_close: %s", shoal_error());
-	/* A death from here on wakes one sleeper, who wakes the next. */
-	void *old = robust_pending_set(t, load_relaxed(&q->put.wait) ? &q->put.wait : &q->get.wait);
+	/* A death from here on wakes one sleeper, who wakes the others. */
+	bool held = bell_take(t, &q->bell);
 	if (load_relaxed(&q->closing) == QUEUE_OPEN)
 		store_seq_cst(&q->closing, QUEUE_CLOSED);
 	mark_end(&c->ring);
 	queue_wake_all(q);
-	robust_pending_restore(t, old);
+	if (held)
+		bell_give(t, &q->bell);
 	queue_leave(t, c);
 }
 

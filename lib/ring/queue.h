@@ -15,6 +15,7 @@
 #include "arena/block.h"
 #include "arena/object.h"
 #include "ring/ring.h"
+#include "sync/bell.h"
 #include "sync/gate.h"
 
 #define CAPACITY_MAX (UINT32_C(1) << 31)
@@ -68,6 +69,8 @@ struct shoal_queue {
 		word64 put_any;
 	};
 	word32 join_gate;
+	word32 polled;       /* poller.h */
+	struct robust bell;  /* of who closes or destroys it */
 	/* lines 3, 4: putters write */
 	_Alignas(SPACING) word64 tail;
 	/* lines 5, 6: getters write */
@@ -294,6 +297,7 @@ struct sleeper {
 	int64_t deadline;
 	shoal_time timeout;
 	uint32_t spins;
+	uint32_t bell; /* as it was when the gate was armed */
 	bool armed, slept;
 };
 int queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t place,

@@ -116,29 +116,42 @@ spin(struct slot *s, uint64_t word, uint64_t at, uint64_t *since, uint32_t *spin
 	return false;
 }
 
+/* Whether a destroyer is at it, or died at it, before it said so: then this one says so. */
+static bool
+look_whether_destroyed(struct cursor *c)
+{
+	shoal_queue *q = c->ring.queue;
+	if (likely(object_ready(c->arena, c->ring.object)) ||
+	    load_relaxed(&q->closing) == QUEUE_DESTROYED)
+		return false;
+	store_seq_cst(&q->closing, QUEUE_DESTROYED);
+	queue_wake_all(q);
+	return true;
+}
+
 /*
- * What no word that a sleeper watches tells: REDELIVER, a borrower died, or one who gave a message
- * back before it said so; and a destroyer died before it said so.
+ * What no gate tells: REDELIVER, a borrower died, or one who gave a message back before it said so;
+ * and a destroyer died before it said so.
  */
 static void
 look_around(struct cursor *c, struct shoal_thread *t)
 {
-	shoal_queue *q = c->ring.queue;
 	if (c->ring.flags & SHOAL_QUEUE_REDELIVER)
 		(void)member_recover_all(c->arena, t, c->me);
-	if (unlikely(!object_ready(c->arena, c->ring.object)) &&
-	    load_relaxed(&q->closing) != QUEUE_DESTROYED) {
-		store_seq_cst(&q->closing, QUEUE_DESTROYED);
-		queue_wake_all(q);
-	}
+	(void)look_whether_destroyed(c);
 }
 
 static int
 sleep_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, struct slot *slot,
          uint64_t word)
 {
-	struct futex_watch watch[3] = { { s->gate, GATE_ARMED }, { slot_low(slot), (uint32_t)word } };
-	unsigned n = 2;
+	shoal_queue *q = c->ring.queue;
+	struct futex_watch watch[4] = { { s->gate, GATE_ARMED },
+		                        { slot_low(slot), (uint32_t)word },
+		                        { &q->bell.word, s->bell } };
+	unsigned n = 3;
+	if (look_whether_destroyed(c))
+		return 0;
 	struct member *owner = slot_owner(word) ? member_of_tag(c->arena, slot_owner(word)) : NULL;
 	if (owner) {
 		uint32_t life = load_acquire(&owner->life.word);
@@ -146,11 +159,14 @@ sleep_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, struct slo
 			return 0;
 		watch[n++] = (struct futex_watch){ &owner->life.word, life };
 	}
-	/* A borrower that dies gives its message back without a word that this one watches. */
+	/*
+	 * A borrower that dies gives its message back without a word that this one watches. Beside
+	 * descriptors the kernel's wake for a dead one may go there.
+	 */
 	int64_t until = s->deadline;
-	if (c->ring.flags & SHOAL_QUEUE_REDELIVER)
+	if ((c->ring.flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->polled))
 		until = clock_sooner(until, FUTEX_SLICE_NS);
-	bool putter = s->gate == &c->ring.queue->put.wait;
+	bool putter = s->gate == &q->put.wait;
 	store_relaxed(&c->me->call.kind, putter ? CALL_PUT_ASLEEP : CALL_GET_ASLEEP);
 	int rc = gate_sleep(t, watch, n, until);
 	store_relaxed(&c->me->call.kind, CALL_NONE);
@@ -180,7 +196,7 @@ queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 		/* One who only ever polls must get what the dead had borrowed as well. */
 		if ((c->ring.flags & SHOAL_QUEUE_REDELIVER) && member_recover_all(c->arena, t, c->me))
 			return 0;
-		return would_wait(s);
+		return look_whether_destroyed(c) ? 0 : would_wait(s);
 	}
 	bool putter = s->gate == &c->ring.queue->put.wait;
 	if (s->spins < SPIN_PAUSES && kernel_cpus_online() == 1)
@@ -199,6 +215,7 @@ queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 		/* A death from here on passes a wake that was for this thread on to another one. */
 		robust_pending_set(t, s->gate);
 		gate_arm(s->gate, !c->fenced);
+		s->bell = bell_read(&c->ring.queue->bell);
 		s->armed = true;
 		return 0;
 	}

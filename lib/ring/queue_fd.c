@@ -24,6 +24,13 @@ dead_to_recover(const shoal_arena *a)
 	return false;
 }
 
+/* Its destroyer may have died before it said so: a call finds out. */
+static bool
+is_destroyed(const shoal_arena *a, const struct ring *r)
+{
+	return load_relaxed(&r->queue->closing) == QUEUE_DESTROYED || !object_ready(a, r->object);
+}
+
 /*
  * Under REDELIVER a borrower's death gives its message back, and at the end of a closed queue the
  * last getter makes room for it: no gate tells of these.
@@ -38,7 +45,7 @@ readable(shoal_arena *a, void *object, struct poller_peer *unused)
 	uint64_t place = load_relaxed(&ring.queue->head), word;
 	uint32_t seen, closing = load_relaxed(&ring.queue->closing);
 	bool redeliver = ring.flags & SHOAL_QUEUE_REDELIVER;
-	if (queue_has_back(&ring, &seen) || closing == QUEUE_DESTROYED)
+	if (queue_has_back(&ring, &seen) || is_destroyed(a, &ring))
 		return POLLER_READY;
 	if (walk_get(&ring, &place, &word) != WALK_WAIT || mendable(a, word))
 		return POLLER_READY;
@@ -58,8 +65,8 @@ has_room(shoal_arena *a, void *object, struct poller_peer *unused)
 	if (ring_find(a, object, &ring))
 		return POLLER_READY;
 	uint64_t place = load_relaxed(&ring.queue->tail), word;
-	if (load_relaxed(&ring.queue->closing) || walk_put(&ring, &place, &word) != WALK_WAIT ||
-	    mendable(a, word))
+	if (load_relaxed(&ring.queue->closing) || is_destroyed(a, &ring) ||
+	    walk_put(&ring, &place, &word) != WALK_WAIT || mendable(a, word))
 		return POLLER_READY;
 	return POLLER_UNTOLD;
 }
@@ -75,7 +82,8 @@ fd_of(shoal_queue *q, struct gates *gates, poller_look_fn *look)
 	if (rc)
 		return rc;
 	struct poller_object o = { .arena = a, .gate = &gates->poll, .look = look, .object = q,
-		                   .dying = { &q->get.wait, &q->put.wait } };
+		                   .dying = { &q->get.wait, &q->put.wait },
+		                   .bell = &q->bell.word, .polled = &q->polled };
 	return poller_fd(&o);
 }
 

@@ -359,6 +359,13 @@ recover_member(shoal_arena *a, struct member *me, struct member *dead, uint32_t 
 
 /* ---- destruction, listing, check ---- */
 
+static struct robust *
+bell(const shoal_arena *a, uint32_t object)
+{
+	struct ring ring;
+	return ring_of_object(a, object, &ring) ? NULL : &ring.queue->bell;
+}
+
 static void
 shut(shoal_arena *a, uint32_t object)
 {
@@ -471,6 +478,7 @@ const struct kind_ops queue_kind = {
 	.recover_loan = recover_loan,
 	.recover_hand = recover_hand,
 	.recover_member = recover_member,
+	.bell = bell,
 	.shut = shut,
 	.empty = empty,
 	.size = size,

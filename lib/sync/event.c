@@ -31,6 +31,7 @@ shoal_event_init(shoal_event *event)
 {
 	struct event *e = event_of(event);
 	store_relaxed(&e->gate, 0);
+	store_relaxed(&e->polled, 0);
 	store_release(&e->turns, 0);
 	return 0;
 }
@@ -101,9 +102,14 @@ wait_asleep(struct shoal_thread *t, struct event *e, uint32_t seen, int64_t dead
 		gate_arm(&e->gate, false);
 		if (is_told(e, seen))
 			return 0;
-		rc = gate_sleep(t, watch, 2, deadline);
+		int64_t until = deadline;
+		if (load_relaxed(&e->polled))
+			until = clock_sooner(deadline, FUTEX_SLICE_NS);
+		rc = gate_sleep(t, watch, 2, until);
 		if (rc == -ECANCELED)
 			return rc;
+		if (until < deadline)
+			rc = 0;
 	}
 }
 

@@ -5,7 +5,9 @@
  *	          CAS: a wait that began at an even number has been told when it is another one now,
  *	          though it be even again.
  *	 4 gate   0, or GATE_ARMED: there may be sleepers, or a descriptor that waits (gate.h)
- *	 8 24 bytes unused
+ *	 8 polled  not 0: descriptors may watch the gate as well (ring/poller.h). The kernel's wake
+ *	           for a dead setter may go to one of them, so sleepers look every 5 ms
+ *	12 20 bytes unused
  */
 #ifndef SYNC_EVENT_H
 #define SYNC_EVENT_H
@@ -16,7 +18,8 @@
 struct event {
 	word32 turns;
 	word32 gate;
-	word32 unused[6];
+	word32 polled;
+	word32 unused[5];
 };
 
 _Static_assert(sizeof(struct event) == sizeof(shoal_event), "an event's size is pinned");

@@ -272,6 +272,10 @@ find_robust(void)
 	locks_count = robust_count;
 	for (uint32_t i = 1; i <= a->members_max; i++)
 		add_robust(&arena_member(a, i)->life);
+	for (int i = 0; i < LIVE_QUEUES; i++)
+		add_robust(&live.queue[i]->bell);
+	for (int i = 0; i < LIVE_PIPES; i++)
+		add_robust(&the_pipe(i)->bell);
 }
 
 bool
