@@ -28,7 +28,7 @@ struct uring {
 
 /*
  * Whether this process may use one here: 0, or -errno. Makes one and sends a futex through it, in a
- * child that shares this memory: the end of a ring interrupts the thread that made it.
+ * child: the end of a ring interrupts the thread that made it, some time later.
  */
 int uring_probe(void);
 
