@@ -115,6 +115,28 @@ free_it(void *arg)
 	return 0;
 }
 
+/* The length of a run is overwritten: no block reaches beyond the arena. */
+Test(block, no_run_ends_outside)
+{
+	shoal_arena *a = create(NULL, &small);
+	char *p = take(a, 3 << PAGE_BITS);
+	uint64_t offset = arena_offset(a, p), number = (offset - a->data_at) >> PAGE_BITS;
+	word32 *pages = &arena_page(a, number)->pages;
+	uint32_t whole = load_relaxed(pages), left = (uint32_t)(a->pages_max - number);
+	REQUIRE(block_bytes(a, offset) >= 3 << PAGE_BITS);
+	store_relaxed(pages, left);
+	REQUIRE_EQ(block_bytes(a, offset), (uint64_t)left << PAGE_BITS);
+	store_relaxed(pages, left + 1);
+	REQUIRE_EQ(block_bytes(a, offset), 0);
+	store_relaxed(pages, UINT32_MAX);
+	REQUIRE_EQ(block_bytes(a, offset), 0);
+	store_relaxed(pages, 0);
+	REQUIRE_EQ(block_bytes(a, offset), 0);
+	store_relaxed(pages, whole);
+	shoal_free(a, p);
+	sound(a);
+}
+
 Test(block, another_process_may_free_it)
 {
 	shoal_arena *a = create(NULL, NULL);

@@ -1,5 +1,7 @@
 /* What a pipe does for one process that has both ends. */
 #include "pipe_common.h"
+#include "ring/pipe.h"
+#include <sys/mman.h>
 
 Test(pipe, messages_go_both_ways_in_order)
 {
@@ -373,4 +375,26 @@ Test(pipe, a_new_pipe_at_an_old_address_is_new)
 		REQUIRE_EQ(shoal_pipe_destroy(w.arena, l), 0);
 	}
 	world_end(w);
+}
+
+/* A position that was overwritten: nothing is read behind the ring, whose last header ends it. */
+Test(pipe, no_record_begins_across_the_end_of_its_ring)
+{
+	enum { RING = 4096 };
+	struct pipe_message m;
+	char *ring = mmap(NULL, 2 * RING, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(ring != MAP_FAILED);
+	REQUIRE_EQ(mprotect(ring + RING, RING, PROT_NONE), 0);
+	store_relaxed((word64 *)(void *)(ring + RING - 8), record_word(RECORD_INLINE, 0, 0));
+	for (uint64_t pos = RING - 8; pos < RING; pos++) {
+		REQUIRE_EQ(way_look(ring, RING - 1, pos, &m), 1);
+		REQUIRE_EQ(m.pos, RING - 8);
+		REQUIRE_EQ(m.next, RING);
+	}
+	/* One that would not end in it is damage. */
+	store_relaxed((word64 *)(void *)(ring + RING - 8), record_word(RECORD_INLINE, 0, 1));
+	REQUIRE_EQ(way_look(ring, RING - 1, RING - 8, &m), -EPROTO);
+	store_relaxed((word64 *)(void *)(ring + RING - 8), record_word(RECORD_BLOCK, 0, 1));
+	REQUIRE_EQ(way_look(ring, RING - 1, RING - 8, &m), -EPROTO);
+	munmap(ring, 2 * RING);
 }
