@@ -158,7 +158,7 @@ Test(event_fd, a_setter_that_dies_before_its_wake_tells_every_process)
 		int64_t at = now_ns();
 		REQUIRE(is_readable(fd, 5000));
 		REQUIRE(now_ns() - at < SHOAL_MS(100) * HARNESS_SLOW);
-		/* Not when they have ended: ThreadSanitizer lets one that had threads end a second later. */
+		/* Not when they have ended: ThreadSanitizer keeps one that had threads for a second. */
 		for (int i = 0; i < 4; i++)
 			expect_child(pid[i], 0, 2000);
 		REQUIRE((int64_t)load_relaxed(m.told_ns) - at < SHOAL_MS(100) * HARNESS_SLOW);

@@ -89,6 +89,7 @@ scene_make(void)
 {
 	struct scene s = { .w = world_make(4, 0, 0) };
 	REQUIRE_EQ(shoal_pipe_create(s.w.arena, "p", NULL, &s.left, &s.right), 0);
+	kernel_has(KERNEL_WAITV);
 	kernel_has(KERNEL_URING);
 	kernel_has(KERNEL_PENDING_RULE);
 	return s;

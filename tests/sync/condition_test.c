@@ -288,7 +288,7 @@ Test(condition, waiters_learn_that_the_holder_died)
 
 /*
  * Only a slice tells, of 5 ms. A busy machine may keep one that was woken from running, so one
- * quick round is enough. A slice of 50 ms, begun just before, would have most of it to go each time.
+ * quick round is enough. Of a slice of 50 ms, begun just before, most would be to go each time.
  */
 Test(condition, and_learn_it_within_a_short_slice)
 {
