@@ -184,6 +184,19 @@ now_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+int64_t
+fair_ns(void)
+{
+	char text[200] = "";
+	int fd = open("/proc/pressure/cpu", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	/* some avg10=… avg60=… avg300=… total=MICROSECONDS */
+	const char *total = n > 0 ? strstr(text, "total=") : NULL;
+	return now_ns() - (total ? strtoll(total + 6, NULL, 10) * 1000 : 0);
+}
+
 void
 sleep_ms(int ms)
 {

@@ -61,6 +61,12 @@ pid_t child(int (*run)(void *), void *arg);
 void *shared(size_t bytes);
 
 int64_t now_ns(void);
+/*
+ * A clock for upper bounds: it stands still while the machine lets somebody wait for a CPU, as the
+ * kernel counts it (/proc/pressure/cpu). On a quiet machine, and where nobody counts, it is
+ * now_ns(). It is the same in all processes.
+ */
+int64_t fair_ns(void);
 void sleep_ms(int ms);
 
 _Noreturn void test_fail(const char *file, int line, const char *format, ...)
