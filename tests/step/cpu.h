@@ -22,12 +22,14 @@ enum { CPU_TRAP_BYTES = 1 };
 #define CPU_TRAP_CODE UINT64_C(0xcc)
 #define cpu_trap() __asm__ volatile("int3" ::: "memory")
 #define CPU_PC rip
+#define CPU_RESULT rax
 #elif defined(__aarch64__)
 enum { CPU_TRAP_BYTES = 0 };
 #define CPU_TRAP_MASK UINT64_C(0xffffffff)
 #define CPU_TRAP_CODE UINT64_C(0xd4200000)
 #define cpu_trap() __asm__ volatile("brk #0" ::: "memory")
 #define CPU_PC pc
+#define CPU_RESULT regs[0]
 #else
 #error "the stepper does not know this processor"
 #endif
@@ -45,6 +47,14 @@ cpu_pc(pid_t tid)
 {
 	struct user_regs_struct regs;
 	return cpu_registers(tid, &regs, false) ? regs.CPU_PC : 0;
+}
+
+/* Of the system call that it has just made. */
+static inline int64_t
+cpu_returned(pid_t tid)
+{
+	struct user_regs_struct regs;
+	return cpu_registers(tid, &regs, false) ? (int64_t)regs.CPU_RESULT : 0;
 }
 
 /*

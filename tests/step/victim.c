@@ -21,6 +21,8 @@
 
 /* Room for every address that a case's traces come by. */
 enum { KNOWN_MAX = 1 << 16 };
+/* Looks of a millisecond at one that sleeps again. */
+enum { AGAIN_LOOKS = 3 };
 static const int64_t STUCK_NS = 3000000000;
 
 /* ---- in the victim ---- */
@@ -103,14 +105,44 @@ stop_note(struct victim *v, int status)
 	return false;
 }
 
+/* How often it fell asleep, or stopped for its tracer. */
+static long
+sleeps_of(pid_t tid)
+{
+	char path[64], line[100];
+	long count = 0;
+	snprintf(path, sizeof path, "/proc/%d/status", (int)tid);
+	FILE *file = fopen(path, "r");
+	while (file && fgets(line, sizeof line, file) &&
+	       sscanf(line, "voluntary_ctxt_switches: %ld", &count) != 1)
+		;
+	if (file)
+		fclose(file);
+	return count;
+}
+
+enum tell { TELL_NO_SLEEP, TELL_SLEEP, TELL_NEXT_SLEEP };
+
+/* Another sleep than the one told last, and not for a moment. */
+static bool
+sleeps_again(struct victim *v, long *seen, int *looks)
+{
+	long sleeps = sleeps_of(v->tid);
+	*looks = sleeps == *seen ? *looks + 1 : 0;
+	*seen = sleeps;
+	return sleeps != v->slept && *looks >= AGAIN_LOOKS;
+}
+
 /*
  * Waits for the step under way. The driver's timer ends the wait now and then, to look whether the
- * victim sleeps.
+ * victim sleeps. One that came by all that it was to do, on another way, will not stop any more.
  */
 static enum moved
-victim_wait(struct victim *v, bool tell_sleep)
+victim_wait(struct victim *v, enum tell tell)
 {
 	int64_t began = step_now();
+	long seen = 0;
+	int looks = 0;
 	for (;;) {
 		int status = 0;
 		pid_t pid = waitpid(v->tid, &status, __WALL);
@@ -128,9 +160,12 @@ victim_wait(struct victim *v, bool tell_sleep)
 			return MOVED_END;
 		}
 		bool sleeps = people_sleeps(v->tid);
-		if (sleeps && tell_sleep)
+		if (sleeps && (tell == TELL_SLEEP ||
+		               (tell == TELL_NEXT_SLEEP && sleeps_again(v, &seen, &looks)))) {
+			v->slept = sleeps_of(v->tid);
 			return MOVED_ASLEEP;
-		if (step_now() - began > STUCK_NS)
+		}
+		if ((sleeps && v->w->part[v->act->who].done == 2) || step_now() - began > STUCK_NS)
 			return MOVED_STUCK;
 	}
 }
@@ -140,6 +175,16 @@ victim_wake(struct victim *v)
 {
 	if (v->act->waker)
 		people_run(v->w, STEP_ROUSER, v->act->waker);
+}
+
+/*
+ * A sleep of milliseconds, whose end was fixed steps ago, may be over before it begins: then it
+ * counts as slept, or nobody would ever do what it is for.
+ */
+static bool
+slept_late(const struct victim *v)
+{
+	return cpu_returned(v->tid) == -ETIMEDOUT;
 }
 
 enum moved
@@ -153,7 +198,7 @@ victim_go(struct victim *v, int request)
 		v->moving = true;
 		v->request = request;
 	}
-	enum moved moved = victim_wait(v, true);
+	enum moved moved = victim_wait(v, TELL_SLEEP);
 	if (moved != MOVED_ASLEEP)
 		return moved;
 	return MOVED_ASLEEP;
@@ -166,7 +211,7 @@ victim_step(struct victim *v)
 	if (moved != MOVED_ASLEEP)
 		return moved;
 	victim_wake(v);
-	return victim_wait(v, false);
+	return victim_wait(v, TELL_NO_SLEEP);
 }
 
 bool
@@ -191,7 +236,7 @@ victim_start(struct victim *v, struct step_world *w, const struct act *act)
 			usleep(50);
 		v->tid = w->part[act->who].inside;
 	}
-	if (victim_wait(v, false) != MOVED)
+	if (victim_wait(v, TELL_NO_SLEEP) != MOVED)
 		return false;
 	w->part[act->who].inside = 1;
 	ptrace(PTRACE_SETOPTIONS, v->tid, NULL, (void *)(long)PTRACE_O_EXITKILL);
@@ -284,7 +329,7 @@ victim_run(struct victim *v, uint64_t pc)
 	enum moved moved = victim_go(v, PTRACE_CONT);
 	while (moved == MOVED_ASLEEP && !is_done(v)) {
 		victim_wake(v);
-		moved = victim_wait(v, false);
+		moved = victim_wait(v, TELL_NEXT_SLEEP);
 	}
 	if (moved != MOVED || cpu_pc(v->tid) != pc + CPU_TRAP_BYTES)
 		return false;
@@ -425,10 +470,14 @@ trace_follow(struct trace *t, struct victim *v)
 		if (moved == MOVED_ASLEEP) {
 			p->asleep = true;
 			victim_wake(v);
-			moved = victim_wait(v, false);
+			moved = victim_wait(v, TELL_NO_SLEEP);
 		}
 		if (moved != MOVED)
 			break;
+		if (system_call && !p->asleep && slept_late(v)) {
+			p->asleep = true;
+			victim_wake(v);
+		}
 		p = trace_add(t, v, system_call);
 		if (p->again && !t->stepped && victim_run(v, string_end(p->pc)))
 			p = trace_add(t, v, false);
@@ -456,7 +505,7 @@ trace_warm(struct step_world *w, const struct act *act)
 		enum moved moved = victim_go(&v, PTRACE_CONT);
 		while (moved == MOVED_ASLEEP && !is_done(&v)) {
 			victim_wake(&v);
-			moved = victim_wait(&v, true);
+			moved = victim_wait(&v, TELL_SLEEP);
 		}
 		memory_touched(v.pid);
 	}
@@ -530,6 +579,8 @@ victim_to(struct victim *v, struct trace *t, size_t n)
 									 : victim_step(v);
 		if (moved == MOVED_ASLEEP)
 			return true;
+		if (moved == MOVED && at + 1 < n && t->point[at].asleep && slept_late(v))
+			victim_wake(v);
 		same = moved == MOVED || (moved == MOVED_END && at + 1 == t->count - 1);
 	}
 	same = same && (v->ended || cpu_pc(v->tid) == t->point[n].pc);

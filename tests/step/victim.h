@@ -26,6 +26,7 @@ struct victim {
 	bool moving; /* a step is under way: it sleeps in the kernel */
 	bool ended;
 	int signal;  /* that killed it, or that it stopped with */
+	long slept;  /* its sleeps so far, when one was last told of */
 	void *robust; /* the head of its robust list, in its memory */
 };
 
