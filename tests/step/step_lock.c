@@ -456,7 +456,7 @@ try_stat(struct step_world *w, int64_t ns)
 			.sleeper = sleeper, .rouse = rouse, GIVEN
 #define SLEPT .setup = setup, .clean = clean_holder, .check = check, .prepare = slept_prepare, \
 	  .op = take_op, .after = take_after, .waker = slept_waker, .sleeper = sleeper, \
-	  .rouse = rouse, .unwatched = true
+	  .rouse = rouse, .unwatched = true, HELD
 
 #define LOCK .mine = &lock_way, .alone = &lock_way
 STEP_CASE(lock, acquire, SHAPE(LOCK, .keeps = true), TAKE, MEETS)
@@ -495,3 +495,6 @@ STEP_CASE(rwlock, write_consistent, SHAPE(WRITE, .keeps = true, .suspect = true)
 STEP_CASE(rwlock, read, SHAPE(READ), TAKE, .unwatched = true)
 STEP_CASE(rwlock, read_release, SHAPE(READ), GIVE, .unwatched = true)
 STEP_CASE(rwlock, read_release_barger, SHAPE(READ, .barges = true), GIVE, .unwatched = true)
+STEP_CASE(rwlock, write_slept, SHAPE(WRITE, .keeps = true, .holder = &read_way), SLEPT)
+STEP_CASE(rwlock, write_slept_writer, SHAPE(WRITE, .keeps = true, .holder = &write_way), SLEPT)
+STEP_CASE(rwlock, read_slept, SHAPE(READ, .holder = &write_way), SLEPT)
