@@ -1,8 +1,11 @@
 /*
  * Named objects made, opened and destroyed, killed and stopped at each instruction: memory, queues,
- * pipes, locks.
+ * pipes, locks and what else threads wait on.
  */
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arena_world.h"
 #include "harness.h"
@@ -139,6 +142,111 @@ lock_destroy(struct step_world *w, void *object)
 	return shoal_lock_destroy(w->arena, object);
 }
 
+static int
+rwlock_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_rwlock_create(w->arena, name, 0, (shoal_rwlock **)out);
+}
+
+static int
+rwlock_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	int rc = shoal_rwlock_open(w->arena, name, timeout, (shoal_rwlock **)out);
+	if (rc)
+		return rc;
+	rc = shoal_rwlock_write(*out, SHOAL_MS(TIMEOUT_MS));
+	STEP_REQUIRE(w, rc == 0 || rc == -EOWNERDEAD, "write: %d", rc);
+	if (rc == -EOWNERDEAD)
+		rc = shoal_rwlock_consistent(*out);
+	STEP_REQUIRE(w, rc == 0, "consistent: %d", rc);
+	return shoal_rwlock_release(*out);
+}
+
+static int
+rwlock_destroy(struct step_world *w, void *object)
+{
+	return shoal_rwlock_destroy(w->arena, object);
+}
+
+enum { PERMITS = 3 };
+
+static int
+semaphore_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_semaphore_create(w->arena, name, PERMITS, PERMITS, (shoal_semaphore **)out);
+}
+
+/* Nobody finds one with another number, or bound, than it was made with. */
+static int
+semaphore_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	int rc = shoal_semaphore_open(w->arena, name, timeout, (shoal_semaphore **)out);
+	if (rc)
+		return rc;
+	int value = shoal_semaphore_value(*out);
+	STEP_REQUIRE(w, value == PERMITS, "a new semaphore of %d permits", value);
+	rc = shoal_semaphore_release(*out);
+	STEP_REQUIRE(w, rc == -EOVERFLOW, "release beyond the bound: %d", rc);
+	return 0;
+}
+
+static int
+semaphore_destroy(struct step_world *w, void *object)
+{
+	return shoal_semaphore_destroy(w->arena, object);
+}
+
+static int
+condition_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_condition_create(w->arena, name, (shoal_condition **)out);
+}
+
+/* All zero is a new one, as the header says. */
+static int
+condition_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	static const shoal_condition new;
+	int rc = shoal_condition_open(w->arena, name, timeout, (shoal_condition **)out);
+	STEP_REQUIRE(w, rc || memcmp(*out, &new, sizeof new) == 0, "a condition is not made");
+	return rc;
+}
+
+static int
+condition_destroy(struct step_world *w, void *object)
+{
+	return shoal_condition_destroy(w->arena, object);
+}
+
+static int
+event_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_event_create(w->arena, name, (shoal_event **)out);
+}
+
+static int
+event_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	int rc = shoal_event_open(w->arena, name, timeout, (shoal_event **)out);
+	if (rc)
+		return rc;
+	rc = shoal_event_wait(*out, SHOAL_NOWAIT);
+	STEP_REQUIRE(w, rc == -EAGAIN, "wait: %d, for a new event", rc);
+	return 0;
+}
+
+static int
+event_destroy(struct step_world *w, void *object)
+{
+	return shoal_event_destroy(w->arena, object);
+}
+
+static const struct kind rwlock_kind = { rwlock_create, rwlock_open, rwlock_destroy, NULL };
+static const struct kind semaphore_kind = { semaphore_create, semaphore_open, semaphore_destroy,
+	                                    NULL };
+static const struct kind condition_kind = { condition_create, condition_open, condition_destroy,
+	                                    NULL };
+static const struct kind event_kind = { event_create, event_open, event_destroy, NULL };
 static const struct kind lock_kind = { lock_create, lock_open, lock_destroy, NULL };
 static const struct kind memory_kind = { memory_create, memory_open, memory_destroy, NULL };
 static const struct kind queue_kind = { queue_create, queue_open, queue_destroy, queue_fill };
@@ -271,6 +379,126 @@ check_open_new(struct step_world *w)
 	make_again(w, "new");
 }
 
+/* ---- one asleep until the name is there ---- */
+
+static void
+sleep_open(struct step_world *w)
+{
+	void *object = NULL;
+	arena_join(w);
+	step_begin(w, "open, before it is made");
+	int rc = kind_of_case(w)->open(w, "new", SHOAL_SEC(5), &object);
+	step_mine(w)->inside = 0;
+	STEP_REQUIRE(w, rc == 0, "the sleeping open: %d, %s", rc, shoal_error());
+}
+
+static void
+sleeper_goes_on(struct step_world *w, const char *why)
+{
+	volatile int32_t *inside = &w->part[STEP_SLEEPER].inside;
+	int64_t began = step_begin(w, why);
+	while (*inside && step_now() - began < SHOAL_MS(TIMEOUT_MS))
+		usleep(20);
+	STEP_REQUIRE(w, !*inside, "it sleeps on: %s", why);
+	step_end(w, why, began);
+}
+
+/* The victim made it, or somebody else does. */
+static void
+rouse_open(struct step_world *w)
+{
+	void *object = NULL;
+	int rc;
+	STEP_WITHIN(w, "create", rc = kind_of_case(w)->create(w, "new", &object));
+	STEP_REQUIRE(w, rc == 0 || rc == -EEXIST, "create: %d, %s", rc, shoal_error());
+	sleeper_goes_on(w, "the name is there");
+}
+
+/* ---- an event's descriptor ---- */
+
+static shoal_event *
+event_of(struct step_world *w)
+{
+	return w->object[0];
+}
+
+/* Another one, so that what makes a process's descriptors is there when the victim is watched. */
+static void
+fd_fill(struct step_world *w)
+{
+	STEP_REQUIRE(w, event_create(w, "other", &w->object[1]) == 0, "create: %s", shoal_error());
+}
+
+static const struct kind event_fd_kind = { event_create, event_open, event_destroy, fd_fill };
+
+static void
+fd_prepare(struct step_world *w)
+{
+	arena_join(w);
+	STEP_REQUIRE(w, shoal_event_fd(w->object[1]) >= 0, "fd: %s", shoal_error());
+}
+
+/* Asked for, told of a set, and armed again by a wait that finds the event clear. */
+static void
+fd_op(struct step_world *w)
+{
+	int rc, fd = shoal_event_fd(event_of(w));
+	shoal_event_set(event_of(w));
+	shoal_event_clear(event_of(w));
+	rc = shoal_event_wait(event_of(w), SHOAL_NOWAIT);
+	step_mine(w)->result = fd < 0 ? fd : rc;
+}
+
+static void
+fd_after(struct step_world *w)
+{
+	int rc = (int)step_mine(w)->result;
+	/* Somebody else may have set it, where the victim stood still. */
+	STEP_REQUIRE(w, rc == -EAGAIN || rc == 0, "the victim's descriptor, and wait: %d", rc);
+}
+
+static void
+poll_set(struct step_world *w)
+{
+	struct pollfd watch = { .fd = shoal_event_fd(event_of(w)), .events = POLLIN };
+	STEP_REQUIRE(w, watch.fd >= 0, "fd: %s", shoal_error());
+	step_begin(w, "poll, before it is set");
+	int n = poll(&watch, 1, TIMEOUT_MS);
+	step_mine(w)->inside = 0;
+	STEP_REQUIRE(w, n == 1 && watch.revents == POLLIN, "poll: %d, events %#x", n,
+	             (unsigned)watch.revents);
+}
+
+/*
+ * A set that was cleared before anybody looked may be missed, so it stays set. The looks of one
+ * whose kernel has no ring are 5 ms apart.
+ */
+static void
+rouse_poll(struct step_world *w)
+{
+	shoal_event_set(event_of(w));
+	sleeper_goes_on(w, "the event is set");
+}
+
+static void
+check_fd(struct step_world *w)
+{
+	struct pollfd watch = { .fd = shoal_event_fd(event_of(w)), .events = POLLIN };
+	STEP_REQUIRE(w, watch.fd >= 0, "fd: %s", shoal_error());
+	shoal_event_set(event_of(w));
+	STEP_REQUIRE(w, poll(&watch, 1, TIMEOUT_MS) == 1, "set, and not readable");
+	shoal_event_clear(event_of(w));
+	int rc = shoal_event_wait(event_of(w), SHOAL_NOWAIT);
+	STEP_REQUIRE(w, rc == -EAGAIN && poll(&watch, 1, 0) == 0, "clear, and readable");
+}
+
+static bool
+try_event(struct step_world *w, int64_t ns)
+{
+	shoal_event_set(event_of(w));
+	return shoal_event_wait(event_of(w), ns) != 0;
+}
+
 static bool
 try_create(struct step_world *w, int64_t ns)
 {
@@ -297,10 +525,27 @@ try_create(struct step_world *w, int64_t ns)
 	  .op = destroy_op, WATCHERS) \
 	STEP_CASE(kind_, open, .shape = &kind_##_kind, SURVIVORS(check_open), .op = open_op)
 
+/* The same code makes them: whom it holds up is looked at once for each, by one role. */
+#define SYNC_CASES(kind_) \
+	STEP_CASE(kind_, create, .shape = &kind_##_kind, SURVIVORS(check_create), \
+	  .crowd = crowd_create, .op = create_op, .sleeper = sleep_open, .rouse = rouse_open, \
+		  .role = { { "create", try_create } }) \
+	STEP_CASE(kind_, destroy, .shape = &kind_##_kind, SURVIVORS(check_destroy), \
+	  .op = destroy_op, .role = { { "create", try_create } }) \
+	STEP_CASE(kind_, open, .shape = &kind_##_kind, SURVIVORS(check_open), .op = open_op, \
+	  .role = { { "create", try_create } })
+
 KIND_CASES(memory)
 KIND_CASES(queue)
 KIND_CASES(pipe)
 KIND_CASES(lock)
+SYNC_CASES(rwlock)
+SYNC_CASES(semaphore)
+SYNC_CASES(condition)
+SYNC_CASES(event)
+STEP_CASE(event, fd, .shape = &event_fd_kind, .setup = setup, .prepare = fd_prepare, .op = fd_op,
+          .after = fd_after, .check = check_fd, .audit = arena_audit, .sleeper = poll_set,
+          .rouse = rouse_poll, .role = { { "event", try_event } }, .stepped = true)
 STEP_CASE(memory, open_late, .shape = &memory_kind, SURVIVORS(check_open), .op = open_late_op)
 STEP_CASE(queue, open_asleep, .shape = &queue_kind, SURVIVORS(check_open_new), .op = open_new_op,
           .waker = wake_create)
