@@ -1,21 +1,22 @@
 /*
- * Semaphores, events, conditions and barriers, killed and stopped at each instruction, with those
- * asleep whom the call is to wake.
+ * Semaphores and events, killed and stopped at each instruction, with those asleep whom the call is
+ * to wake, or who sleep beside the victim.
  */
 #include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "harness.h"
 #include "sync_world.h"
 
-enum { PERMITS = 2, BOUND = 4, WINDOW_MS = 200 };
+enum { PERMITS = 2, BOUND = 4 };
 
 static void
 setup(struct step_world *w)
 {
 	sync_setup(w);
 	shoal_semaphore_init(&sync_page(w)->semaphore, 0, BOUND);
-	shoal_barrier_init(&sync_page(w)->barrier, 2);
 }
 
 static void
@@ -108,6 +109,90 @@ try_permit(struct step_world *w, int64_t ns)
 	return shoal_semaphore_acquire(semaphore(w), ns) != 0;
 }
 
+/* ---- an acquire that sleeps, with another one behind it ---- */
+
+static void
+give_permit(struct step_world *w)
+{
+	__atomic_add_fetch(&sync_stage(w)->given, 1, __ATOMIC_SEQ_CST);
+	STEP_REQUIRE(w, shoal_semaphore_release(semaphore(w)) == 0, "release: %s", shoal_error());
+}
+
+/* For a victim that was stopped, and goes on to sleep. */
+static void
+keep_giving(struct step_world *w)
+{
+	while (sync_victim_waits(w)) {
+		if (shoal_semaphore_value(semaphore(w)) == 0)
+			give_permit(w);
+		usleep(100);
+	}
+}
+
+static void
+clean_giver(struct step_world *w)
+{
+	sync_clean_holder(w, sync_take_nothing, keep_giving);
+}
+
+/* One permit for two: the victim's, who slept first, unless the sleeper was quicker. */
+static void
+permit_waker(struct step_world *w)
+{
+	struct sync_stage *s = sync_stage(w);
+	if (!s->waked++)
+		sync_let_go(w);
+	else if (!s->sleeper || sync_sleeps(w))
+		return;
+	give_permit(w);
+}
+
+static void
+sleep_behind(struct step_world *w)
+{
+	sync_warm(w);
+	sync_held_back(w);
+	int rc = shoal_semaphore_acquire(semaphore(w), SHOAL_SEC(5));
+	sync_stage(w)->taken += rc == 0;
+	step_mine(w)->inside = 0;
+	STEP_REQUIRE(w, rc == 0, "the sleeping acquire: %d", rc);
+}
+
+/* What the dead one was to have is for the one behind it, at once. */
+static void
+rouse_behind(struct step_world *w)
+{
+	if (!sync_stage(w)->waked)
+		sync_let_go(w);
+	if (shoal_semaphore_value(semaphore(w)) == 0 && sync_sleeps(w))
+		give_permit(w);
+	sync_must_wake(w, "a permit is there");
+}
+
+/* All that were given and not taken are there; one may have gone with the dead. */
+static void
+check_slept(struct step_world *w)
+{
+	sync_holder_ends(w);
+	const struct step_part *victim = &w->part[STEP_VICTIM];
+	int left = (int)sync_stage(w)->given - (int)sync_stage(w)->taken - (victim->done != 0);
+	check_permits(w, left - (victim->inside && !victim->done), left);
+}
+
+static bool
+try_permit_beside(struct step_world *w, int64_t ns)
+{
+	give_permit(w);
+	sync_victim_stands(w);
+	if (shoal_semaphore_acquire(semaphore(w), ns) != 0)
+		return true;
+	sync_stage(w)->taken++;
+	return false;
+}
+
+STEP_CASE(semaphore, acquire_slept, .setup = setup, .clean = clean_giver, .prepare = sync_victim_prepare,
+          .op = acquire_op, .check = check_slept, .waker = permit_waker, .sleeper = sleep_behind,
+          .rouse = rouse_behind, .role = { { "permit", try_permit_beside } }, .unwatched = true)
 STEP_CASE(semaphore, acquire, .setup = setup_permits, .clean = sync_clean, .prepare = sync_warm,
           .op = acquire_op, .check = check_acquire, .role = { { "permit", try_permit } })
 STEP_CASE(semaphore, release, .setup = setup, .clean = sync_clean, .prepare = sync_warm,
@@ -193,158 +278,69 @@ STEP_CASE(event, set, .setup = setup, .clean = sync_clean, .prepare = sync_warm,
 STEP_CASE(event, clear, .setup = setup, .clean = sync_clean, .prepare = set_prepare,
           .op = clear_op, .check = check_event, .role = { { "event", try_event } })
 
-/* ---- condition ---- */
+/* ---- a wait that sleeps, with two others behind it ---- */
 
-static shoal_lock *
-lock(struct step_world *w)
+static void
+wait_op(struct step_world *w)
 {
-	return (shoal_lock *)(void *)&sync_page(w)->lock;
-}
-
-static int
-take(struct step_world *w)
-{
-	int rc = shoal_lock_acquire(lock(w), SHOAL_SEC(2));
-	STEP_REQUIRE(w, shoal_have(rc), "acquire: %d", rc);
-	if (rc)
-		STEP_REQUIRE(w, shoal_lock_consistent(lock(w)) == 0, "consistent");
-	return rc;
+	step_mine(w)->result = shoal_event_wait(event(w), SHOAL_SEC(5));
 }
 
 static void
-take_prepare(struct step_world *w)
+wait_after(struct step_world *w)
 {
-	take(w);
+	STEP_REQUIRE(w, step_mine(w)->result == 0, "the victim's wait: %d",
+	             (int)step_mine(w)->result);
 }
 
 static void
-notify_op(struct step_world *w)
-{
-	step_mine(w)->result = shoal_condition_notify(&sync_page(w)->condition, lock(w), SHOAL_ALL);
-	shoal_lock_release(lock(w));
-}
-
-/* Who is told of the death notifies the others in the dead one's stead, as the header asks. */
-static void
-wait_notified(struct step_world *w)
-{
-	take(w);
-	int rc = shoal_condition_wait(&sync_page(w)->condition, lock(w), SHOAL_SEC(5));
-	STEP_REQUIRE(w, shoal_have(rc), "the sleeping wait: %d", rc);
-	if (rc) {
-		shoal_lock_consistent(lock(w));
-		shoal_condition_notify(&sync_page(w)->condition, lock(w), SHOAL_ALL);
-	}
-	shoal_lock_release(lock(w));
-}
-
-static void
-sleep_notified(struct step_world *w)
+sleep_event_behind(struct step_world *w)
 {
 	sync_warm(w);
-	pid_t twin = sync_twin(w, wait_notified);
-	step_begin(w, "two waits for a condition");
-	wait_notified(w);
-	sync_twin_end(w, twin);
+	sync_held_back(w);
+	pid_t twin = sync_stage(w)->waked ? sync_twin(w, wait_event) : 0;
+	wait_event(w);
+	if (twin)
+		sync_twin_end(w, twin);
 	step_mine(w)->inside = 0;
+}
+
+static void
+set_waker(struct step_world *w)
+{
+	if (!sync_stage(w)->waked++)
+		sync_let_go(w);
+	shoal_event_set(event(w));
 }
 
 /*
- * A holder that dies before it notifies is noticed within 50 ms, as the header states; so this only
- * demands that all go on in a window, not within the bar.
+ * As of a setter that died between its turn and its wake: for it the kernel woke one, the victim,
+ * and whoever is woken so wakes the others. Should it die, the kernel wakes the next one.
  */
 static void
-rouse_notified(struct step_world *w)
+turn_waker(struct step_world *w)
 {
-	sync_must_wake_within(w, WINDOW_MS, "notified, or the notifier is dead");
+	volatile uint32_t *words = (volatile uint32_t *)(void *)event(w);
+	if (!sync_stage(w)->waked++)
+		sync_let_go(w);
+	if (shoal_event_is_set(event(w)))
+		return;
+	__atomic_add_fetch(&words[0], 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &words[1], FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 static void
-check_condition(struct step_world *w)
+rouse_event_behind(struct step_world *w)
 {
-	int rc;
-	STEP_WITHIN(w, "acquire", take(w));
-	rc = shoal_condition_wait(&sync_page(w)->condition, lock(w), SHOAL_NOWAIT);
-	STEP_REQUIRE(w, rc == -EAGAIN, "wait: %d, that nobody notified", rc);
-	rc = shoal_condition_notify(&sync_page(w)->condition, lock(w), 1);
-	STEP_REQUIRE(w, rc == 0 && shoal_lock_release(lock(w)) == 0, "notify: %d", rc);
+	if (!sync_stage(w)->waked)
+		sync_let_go(w);
+	if (!shoal_event_is_set(event(w)))
+		shoal_event_set(event(w));
+	sync_must_wake(w, "it is set");
 }
 
-STEP_CASE(condition, notify_all, .setup = setup, .clean = sync_clean, .prepare = take_prepare,
-          .op = notify_op, .check = check_condition, .sleeper = sleep_notified,
-          .rouse = rouse_notified)
-
-/* ---- barrier ---- */
-
-static shoal_barrier *
-barrier(struct step_world *w)
-{
-	return &sync_page(w)->barrier;
-}
-
-static void
-come_second(struct step_world *w)
-{
-	int rc = shoal_barrier_wait(barrier(w), SHOAL_SEC(2));
-	STEP_REQUIRE(w, rc == 0, "the first to come: %d", rc);
-}
-
-/* Reset, it is as new: two come, and have different numbers. */
-static void
-check_barrier(struct step_world *w)
-{
-	int rc;
-	STEP_WITHIN(w, "reset", shoal_barrier_reset(barrier(w)));
-	STEP_REQUIRE(w, !shoal_barrier_broken(barrier(w)) && !shoal_barrier_waiting(barrier(w)),
-	             "reset, it is not as new");
-	pid_t twin = sync_twin(w, come_second);
-	for (int64_t began = step_now(); !shoal_barrier_waiting(barrier(w)) &&
-	     step_now() - began < 1000000000;)
-		usleep(50);
-	STEP_WITHIN(w, "wait", rc = shoal_barrier_wait(barrier(w), SHOAL_SEC(2)));
-	STEP_REQUIRE(w, rc == 1, "the last to come: %d", rc);
-	sync_twin_end(w, twin);
-}
-
-static void
-come_op(struct step_world *w)
-{
-	step_mine(w)->result = shoal_barrier_wait(barrier(w), SHOAL_NOWAIT);
-}
-
-static void
-abort_op(struct step_world *w)
-{
-	step_mine(w)->result = shoal_barrier_abort(barrier(w));
-}
-
-static void
-reset_op(struct step_world *w)
-{
-	step_mine(w)->result = shoal_barrier_reset(barrier(w));
-}
-
-static void
-sleep_barrier(struct step_world *w)
-{
-	sync_warm(w);
-	step_begin(w, "waiting for the others");
-	int rc = shoal_barrier_wait(barrier(w), SHOAL_SEC(5));
-	step_mine(w)->inside = 0;
-	STEP_REQUIRE(w, rc == 0 || rc == -EPIPE, "the first to come: %d", rc);
-}
-
-static void
-rouse_barrier(struct step_world *w)
-{
-	if (shoal_barrier_waiting(barrier(w)) != 1)
-		sync_must_wake(w, "the round is over, or its last is dead");
-	shoal_barrier_abort(barrier(w));
-	sync_must_wake(w, "it is broken");
-}
-
-#define BARRIER .setup = setup, .clean = sync_clean, .prepare = sync_warm, \
-		.check = check_barrier, .sleeper = sleep_barrier, .rouse = rouse_barrier
-STEP_CASE(barrier, last, BARRIER, .op = come_op)
-STEP_CASE(barrier, abort, BARRIER, .op = abort_op)
-STEP_CASE(barrier, reset, BARRIER, .op = reset_op)
+#define WAITS .setup = setup, .clean = sync_clean, .prepare = sync_warm, .op = wait_op, \
+	  .after = wait_after, .check = check_event, .sleeper = sleep_event_behind, \
+	  .rouse = rouse_event_behind, .role = { { "event", try_event } }, .unwatched = true
+STEP_CASE(event, wait, WAITS, .waker = set_waker)
+STEP_CASE(event, wait_chosen, WAITS, .waker = turn_waker)

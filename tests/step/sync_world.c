@@ -67,6 +67,7 @@ hold(struct step_world *w, step_fn *take, step_fn *give)
 	while (!is_wanted(s, 2))
 		usleep(50);
 	give(w);
+	s->over = 1;
 	_exit(0);
 }
 
@@ -92,6 +93,19 @@ sync_clean_holder(struct step_world *w, step_fn *take, step_fn *give)
 }
 
 void
+sync_victim_prepare(struct step_world *w)
+{
+	sync_warm(w);
+	sync_stage(w)->victim = getpid();
+}
+
+void
+sync_take_nothing(struct step_world *w)
+{
+	(void)w;
+}
+
+void
 sync_holder_takes(struct step_world *w)
 {
 	struct sync_stage *s = sync_stage(w);
@@ -103,6 +117,27 @@ void
 sync_holder_gives(struct step_world *w)
 {
 	sync_stage(w)->wanted = 2;
+}
+
+void
+sync_victim_stands(struct step_world *w)
+{
+	sync_stage(w)->stands = 1;
+	sync_holder_gives(w);
+}
+
+bool
+sync_victim_waits(struct step_world *w)
+{
+	struct sync_stage *s = sync_stage(w);
+	return s->stands && !w->part[STEP_VICTIM].done && kill(s->victim, 0) == 0;
+}
+
+void
+sync_holder_ends(struct step_world *w)
+{
+	if (sync_stage(w)->wanted)
+		sync_until(w, &sync_stage(w)->over, 1, "the holder is through");
 }
 
 /* ---- the sleeper ---- */
@@ -174,8 +209,12 @@ sync_twin(struct step_world *w, step_fn *call)
 		call(w);
 		_exit(0);
 	}
-	for (int seen = 0; twin > 0 && seen < 3; usleep(40))
+	int64_t began = step_now();
+	for (int seen = 0; twin > 0 && seen < 3; usleep(40)) {
 		seen = people_sleeps(twin) ? seen + 1 : 0;
+		STEP_REQUIRE(w, step_now() - began < PATIENCE_MS * INT64_C(1000000),
+		             "the second sleeper does not fall asleep");
+	}
 	return twin;
 }
 

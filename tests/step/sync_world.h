@@ -31,8 +31,12 @@ struct sync_stage {
 	volatile pid_t victim;
 	volatile uint32_t wanted; /* of the holder: 1 to take it, 2 to give it back */
 	volatile uint32_t holds;
+	volatile uint32_t over; /* the holder is through */
 	volatile uint32_t met; /* a survivor was told of a death */
 	volatile uint32_t waked; /* how often the victim's waker ran */
+	volatile uint32_t stands; /* the victim was stopped: who shall wake it when it goes on? */
+	volatile uint32_t given; /* permits, or items, by others than the victim */
+	volatile uint32_t taken; /* of these, and who went on, by the same */
 };
 
 enum { SYNC_TIMEOUT_MS = 2000 };
@@ -68,9 +72,22 @@ void sync_let_go(struct step_world *w);
 /* The same, where its call need not sleep. */
 void sync_let_go_at_once(struct step_world *w);
 
+/* For a victim with a holder, and a holder that is to take nothing before it gives. */
+void sync_victim_prepare(struct step_world *w);
+void sync_take_nothing(struct step_world *w);
+
 /* In the victim's prepare, and its waker: the holder has it; the holder gives it back. */
 void sync_holder_takes(struct step_world *w);
 void sync_holder_gives(struct step_world *w);
+
+/*
+ * In a role: the victim stands still, and when it goes on the holder does what it waits for, again
+ * and again, as long as the second one says so.
+ */
+void sync_victim_stands(struct step_world *w);
+bool sync_victim_waits(struct step_world *w);
+/* In the check: the holder, where it was asked for anything, is through. */
+void sync_holder_ends(struct step_world *w);
 
 /* The sleeper's call returns, and how fast is measured. */
 void sync_must_wake(struct step_world *w, const char *why);
