@@ -194,6 +194,96 @@ Test(rwlock, a_dead_writers_lock_is_suspect)
 }
 
 /* A writer that could not wait for the readers gives a suspect lock back as it found it. */
+/* ---- other ends than SIGKILL ---- */
+
+static int
+hold_and_exec(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(w->end ? shoal_rwlock_write(&w->lock, 0) : shoal_rwlock_read(&w->lock, 0), 0);
+	reach(&w->reached);
+	execl("/bin/sleep", "sleep", "20", (char *)NULL);
+	return 1;
+}
+
+static void *
+hold_and_end(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(w->end ? shoal_rwlock_write(&w->lock, 0) : shoal_rwlock_read(&w->lock, 0), 0);
+	return NULL;
+}
+
+static void
+thread_ends_holding(struct world *w)
+{
+	pthread_t p;
+	REQUIRE_EQ(pthread_create(&p, NULL, hold_and_end, w), 0);
+	pthread_join(p, NULL);
+}
+
+/* A reader that replaced itself is one until it ends; a writer died of it, as the header says. */
+Test(rwlock, exec_and_a_threads_end_while_holding)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid = started(w, hold_and_exec);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_MS(50)), -ETIMEDOUT);
+	kill_now(pid);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_MS(500)), 0);
+	REQUIRE_EQ(give(w), 0);
+	thread_ends_holding(w);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_MS(500)), 0);
+	REQUIRE_EQ(give(w), 0);
+	w->end = true;
+	pid = started(w, hold_and_exec);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_MS(500)), -EOWNERDEAD);
+	REQUIRE_EQ(shoal_rwlock_consistent(&w->lock), 0);
+	REQUIRE_EQ(give(w), 0);
+	kill_now(pid);
+	thread_ends_holding(w);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_MS(500)), -EOWNERDEAD);
+	REQUIRE_EQ(shoal_rwlock_consistent(&w->lock), 0);
+	REQUIRE_EQ(give(w), 0);
+}
+
+/* Of rwlocks and rlocks alike: each that a dead thread held is told of, and one more is refused. */
+enum { MANY = SHOAL_LOCKS_HELD_MAX };
+
+struct many {
+	shoal_rwlock rw[MANY / 2 + 1];
+	shoal_rlock r[MANY / 2];
+};
+
+static int
+hold_many(void *arg)
+{
+	struct many *m = arg;
+	for (int i = 0; i < MANY / 2; i++) {
+		REQUIRE_EQ(shoal_rwlock_write(&m->rw[i], 0), 0);
+		REQUIRE_EQ(shoal_rlock_acquire(&m->r[i], 0), 0);
+		REQUIRE_EQ(shoal_rlock_acquire(&m->r[i], 0), 0);
+	}
+	REQUIRE_EQ(shoal_rwlock_write(&m->rw[MANY / 2], 0), -EOVERFLOW);
+	raise(SIGKILL);
+	return 0;
+}
+
+Test(rwlock, as_many_of_both_kinds_as_a_thread_may_hold_are_told)
+{
+	struct many *m = shared(sizeof *m);
+	expect_killed(child(hold_many, m), SIGKILL, 5000);
+	for (int i = 0; i < MANY / 2; i++) {
+		REQUIRE_EQ(shoal_rwlock_write(&m->rw[i], 0), -EOWNERDEAD);
+		REQUIRE_EQ(shoal_rlock_acquire(&m->r[i], 0), -EOWNERDEAD);
+		REQUIRE_EQ(shoal_rwlock_consistent(&m->rw[i]), 0);
+		REQUIRE_EQ(shoal_rlock_consistent(&m->r[i]), 0);
+		REQUIRE_EQ(shoal_rwlock_release(&m->rw[i]), 0);
+		REQUIRE_EQ(shoal_rlock_release(&m->r[i]), 0);
+	}
+	REQUIRE_EQ(shoal_rwlock_write(&m->rw[MANY / 2], 0), 0);
+	REQUIRE_EQ(shoal_rwlock_release(&m->rw[MANY / 2]), 0);
+}
+
 Test(rwlock, a_suspect_lock_is_not_lost_by_giving_up)
 {
 	struct world *w = shared(sizeof *w);
