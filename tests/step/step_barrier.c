@@ -163,6 +163,7 @@ static void
 came_after(struct step_world *w)
 {
 	int rc = (int)step_mine(w)->result;
+	sync_nothing_pending(w);
 	if (!sync_stage(w)->stands && rc != -EIO)
 		went_on(w, "the victim", rc);
 }

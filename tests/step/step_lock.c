@@ -109,6 +109,7 @@ struct lock_shape {
 	unsigned flags;
 	bool suspect; /* setup leaves it with a dead holder */
 	bool keeps;   /* the victim's call leaves it held, alone */
+	bool ends;    /* the victim's thread ends with it */
 	bool loses;   /* the victim's call gives it back suspect */
 	bool barges;  /* the rouser takes it again and again, so long as another one sleeps */
 };
@@ -194,7 +195,9 @@ told_right(struct step_world *w)
 		return;
 	if (shape(w)->keeps && w->killed && victim->done == 1 && shoal_have((int)victim->result))
 		STEP_REQUIRE(w, met, "it died with the lock, and nobody is told");
-	if (victim->done == 2)
+	if (victim->done == 2 && shape(w)->ends)
+		STEP_REQUIRE(w, met, "its thread ended with the lock, and nobody is told");
+	else if (victim->done == 2)
 		STEP_REQUIRE(w, !met || (shape(w)->keeps && w->killed), "a death is told of the living");
 }
 
@@ -252,6 +255,7 @@ take_after(struct step_world *w)
 {
 	int rc = (int)step_mine(w)->result;
 	STEP_REQUIRE(w, shoal_have(rc), "the victim's acquire: %d", rc);
+	sync_nothing_pending(w);
 	if (rc == -EOWNERDEAD)
 		shape(w)->mine->mend(lock_of(w));
 	rc = shape(w)->mine->give(lock_of(w));
@@ -278,6 +282,7 @@ give_after(struct step_world *w)
 {
 	STEP_REQUIRE(w, step_mine(w)->result == 0, "the victim's release: %d",
 	             (int)step_mine(w)->result);
+	sync_nothing_pending(w);
 }
 
 static void
@@ -303,6 +308,13 @@ cycle_op(struct step_world *w)
 	half[0]++;
 	half[1]++;
 	way->give(lock);
+}
+
+/* Its thread ends, and the process stays. */
+static void
+end_op(struct step_world *w)
+{
+	step_mine(w)->result = 0;
 }
 
 /* An rlock twice. */
@@ -474,6 +486,9 @@ STEP_CASE(lock, consistent, SHAPE(LOCK, .keeps = true, .suspect = true), SURVIVO
           .prepare = hold_prepare, .op = mend_op, .after = mend_after, .sleeper = sleeper,
           .rouse = rouse, HELD, MEETS)
 
+STEP_CASE(lock, thread_end, SHAPE(LOCK, .ends = true), SURVIVORS, .prepare = hold_prepare, .op = end_op,
+          .sleeper = sleeper, .rouse = rouse, HELD, .thread = true)
+
 #define RLOCK .mine = &rlock_way, .alone = &rlock_way
 STEP_CASE(rlock, acquire, SHAPE(RLOCK, .keeps = true), TAKE, MEETS)
 STEP_CASE(rlock, acquire_slept, SHAPE(RLOCK, .keeps = true, .holder = &rlock_way), SLEPT)
@@ -495,6 +510,8 @@ STEP_CASE(rwlock, write_consistent, SHAPE(WRITE, .keeps = true, .suspect = true)
 STEP_CASE(rwlock, read, SHAPE(READ), TAKE, .unwatched = true)
 STEP_CASE(rwlock, read_release, SHAPE(READ), GIVE, .unwatched = true)
 STEP_CASE(rwlock, read_release_barger, SHAPE(READ, .barges = true), GIVE, .unwatched = true)
+STEP_CASE(rwlock, read_thread_end, SHAPE(READ), SURVIVORS, .prepare = hold_prepare, .op = end_op,
+          .sleeper = sleeper, .rouse = rouse, HELD, .thread = true, .unwatched = true)
 STEP_CASE(rwlock, write_slept, SHAPE(WRITE, .keeps = true, .holder = &read_way), SLEPT)
 STEP_CASE(rwlock, write_slept_writer, SHAPE(WRITE, .keeps = true, .holder = &write_way), SLEPT)
 STEP_CASE(rwlock, read_slept, SHAPE(READ, .holder = &write_way), SLEPT)

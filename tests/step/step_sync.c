@@ -60,6 +60,14 @@ acquire_op(struct step_world *w)
 }
 
 static void
+acquire_after(struct step_world *w)
+{
+	STEP_REQUIRE(w, step_mine(w)->result == 0, "the victim's acquire: %d",
+	             (int)step_mine(w)->result);
+	sync_nothing_pending(w);
+}
+
+static void
 check_acquire(struct step_world *w)
 {
 	bool began = w->part[STEP_VICTIM].inside, done = w->part[STEP_VICTIM].done;
@@ -191,7 +199,7 @@ try_permit_beside(struct step_world *w, int64_t ns)
 }
 
 STEP_CASE(semaphore, acquire_slept, .setup = setup, .clean = clean_giver, .prepare = sync_victim_prepare,
-          .op = acquire_op, .check = check_slept, .waker = permit_waker, .sleeper = sleep_behind,
+          .op = acquire_op, .after = acquire_after, .check = check_slept, .waker = permit_waker, .sleeper = sleep_behind,
           .rouse = rouse_behind, .role = { { "permit", try_permit_beside } }, .unwatched = true)
 STEP_CASE(semaphore, acquire, .setup = setup_permits, .clean = sync_clean, .prepare = sync_warm,
           .op = acquire_op, .check = check_acquire, .role = { { "permit", try_permit } })
@@ -291,6 +299,7 @@ wait_after(struct step_world *w)
 {
 	STEP_REQUIRE(w, step_mine(w)->result == 0, "the victim's wait: %d",
 	             (int)step_mine(w)->result);
+	sync_nothing_pending(w);
 }
 
 static void

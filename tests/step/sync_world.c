@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,15 @@ sync_warm(struct step_world *w)
 	shoal_rwlock read = { { 0 } };
 	rc = shoal_rwlock_read(&read, SHOAL_NOWAIT);
 	STEP_REQUIRE(w, rc == 0 && shoal_rwlock_release(&read) == 0, "an rwlock of its own: %d", rc);
+}
+
+void
+sync_nothing_pending(struct step_world *w)
+{
+	void **head = NULL;
+	size_t bytes = 0;
+	long rc = syscall(SYS_get_robust_list, 0, &head, &bytes);
+	STEP_REQUIRE(w, rc == 0 && head[2] == NULL, "a word is named for the kernel after the call");
 }
 
 void

@@ -62,6 +62,9 @@ void sync_clean_holder(struct step_world *w, step_fn *take, step_fn *give);
 /* A first call of this thread, so that what it registers is not part of what is watched. */
 void sync_warm(struct step_world *w);
 
+/* What a call names for the kernel, lest it die in it, it takes back. */
+void sync_nothing_pending(struct step_world *w);
+
 /* Waits until the word is that, or fails. */
 void sync_until(struct step_world *w, volatile uint32_t *word, uint32_t value, const char *what);
 
