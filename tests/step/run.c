@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { ATTEMPTS = 5, CASE_SECONDS = 100, CASE_SECONDS_FULL = 3000, TRACE_LONG = 4000 };
-enum { UNSEEN = 256, UNSEEN_FULL = 16, FULL_LONG = 6000 };
+enum { WOKEN = 100, UNSEEN = 256, UNSEEN_FULL = 16, FULL_LONG = 6000 };
 static const int64_t LATE_NS = 10000000;
 
 void
@@ -80,6 +80,17 @@ run_state(struct run *r, size_t n, struct state **out)
 	return true;
 }
 
+/* Woken, and not through with what it was woken for: there a death must pass the wake on. */
+static bool
+just_woken(const struct trace *t, size_t n)
+{
+	for (size_t i = n; i > 0 && n - i < WOKEN; i--) {
+		if (t->point[i - 1].asleep)
+			return true;
+	}
+	return false;
+}
+
 bool
 run_takes(const struct run *r, const struct trace *t, size_t n)
 {
@@ -88,7 +99,7 @@ run_takes(const struct run *r, const struct trace *t, size_t n)
 	/* Stores to memory that is not watched are not seen. */
 	bool unseen = r->of->unwatched && n % (r->full ? UNSEEN_FULL : UNSEEN) == 0;
 	if (r->of->unwatched)
-		return last || unseen || p->write || p->asleep;
+		return last || unseen || p->write || p->asleep || just_woken(t, n);
 	if (r->full && (t->count <= FULL_LONG || n % UNSEEN_FULL == 0))
 		return true;
 	return last || p->write || p->asleep;

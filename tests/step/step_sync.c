@@ -303,14 +303,21 @@ wait_after(struct step_world *w)
 }
 
 static void
+wait_when_let(struct step_world *w)
+{
+	while (!sync_stage(w)->go)
+		usleep(100);
+	wait_event(w);
+}
+
+static void
 sleep_event_behind(struct step_world *w)
 {
 	sync_warm(w);
+	pid_t twin = sync_twin(w, wait_when_let);
 	sync_held_back(w);
-	pid_t twin = sync_stage(w)->waked ? sync_twin(w, wait_event) : 0;
 	wait_event(w);
-	if (twin)
-		sync_twin_end(w, twin);
+	sync_twin_end(w, twin);
 	step_mine(w)->inside = 0;
 }
 
