@@ -89,6 +89,7 @@ static inline bool shoal_have(int rc) { return rc == 0 || rc == -EOWNERDEAD; }
  *                     initialised anew. Whoever waits is told too
  *   -EAGAIN, -ETIMEDOUT, -ECANCELED
  *   -EDEADLK          this thread holds it already (with a timeout of 0: -EAGAIN); or see above
+ *   -EPIPE            it was destroyed (under names, below); so for all that wait
  *   -EOVERFLOW        this thread holds SHOAL_LOCKS_HELD_MAX locks
  * A death inside the call: the lock is taken and its holder dead, or not taken at all; if it had
  * been woken, another one is.
@@ -327,12 +328,18 @@ bool shoal_barrier_broken(const shoal_barrier *barrier);
 /*
  * The same objects as blocks of an arena, found by their names (shoal/arena.h): whole before the
  * name appears. NULL is no name. create: -EEXIST, or, with SHOAL_OR_OPEN in flags, the one that
- * exists;
- * -EINVAL (SHOAL_WITH_OWNER too), -EPROTO another kind, -ENOMEM, -ENOSPC, -EUSERS, -EPERM. open
- *         waits
- * for the creator up to `timeout`: -ENOENT, -EPROTO, -ECANCELED. destroy: -EBUSY while somebody
- * holds it or sleeps on it; the name goes at once, and nobody may be in a call on it, or begin one.
- * NULL is 0.
+ * exists; -EINVAL, -EPROTO another kind, -ENOMEM, -ENOSPC, -EUSERS, -EPERM. SHOAL_WITH_OWNER in
+ * flags: destroyed when the process that made it dies, by the next one who looks. open waits for
+ * the creator up to `timeout`: -ENOENT, -EPROTO, -ECANCELED.
+ *
+ * destroy: the name goes at once, and those who wait return -EPIPE: from a condition's wait holding
+ * the lock, unless that was destroyed too (shoal_lock_held). The memory is used again when no
+ * member is inside a call on it and nobody holds it: who holds a lock or rlock, or reads, may
+ * release it still. No other call may begin on it; a wait that does gives -EPIPE while the memory
+ * is not used again. -ENOENT: destroyed already. NULL is 0. A death in the midst of it: not
+ * destroyed, or destroyed; those who wait learn it within 50 ms. A descriptor of the event is
+ * readable from then on. To wait for one that has a name makes a thread a member of its arena;
+ * where it cannot be one it waits all the same.
  */
 int shoal_lock_create(shoal_arena *arena, const char *name, unsigned flags, shoal_lock **out);
 int shoal_lock_open(shoal_arena *arena, const char *name, shoal_time timeout, shoal_lock **out);

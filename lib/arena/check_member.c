@@ -14,6 +14,10 @@ check_free(struct check *c, uint32_t index, const struct member *m)
 		if (rest[i].value)
 			check_wrong(c, "member %u is free, but has a %s: 0x%llx", index,
 			            rest[i].what, (unsigned long long)rest[i].value);
+	for (unsigned i = 0; i < INSIDE_MAX; i++)
+		if (load_relaxed(&m->inside[i]))
+			check_wrong(c, "member %u is free, but is in a call on object %u", index,
+			            load_relaxed(&m->inside[i]));
 	for (unsigned i = 0; i < LOANS_MAX; i++)
 		if (load_relaxed(&m->loans[i].state))
 			check_wrong(c, "member %u is free, but has loan %u", index, i);
@@ -51,6 +55,10 @@ check_living(struct check *c, uint32_t index, const struct member *m)
 	if (object >= objects_high(c->a) || making >= objects_high(c->a))
 		check_wrong(c, "member %u is in a call on object %u, making %u: there is none",
 		            index, object, making);
+	for (unsigned i = 0; i < INSIDE_MAX; i++)
+		if (load_relaxed(&m->inside[i]) >= objects_high(c->a))
+			check_wrong(c, "member %u is in a call on object %u: there is none", index,
+			            load_relaxed(&m->inside[i]));
 	if (load_relaxed(&m->process) >= c->a->members_max)
 		check_wrong(c, "member %u is of process record %u, which is none", index,
 		            load_relaxed(&m->process));

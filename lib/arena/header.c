@@ -80,7 +80,7 @@ layout_choose(const shoal_arena_options *o, struct layout *out)
 
 static const uint32_t shape[] = {
 	SPACING, PAGE_BITS, NAME_BYTES, TAG_INDEX_BITS, MEMBER_STRIDE, HEADER_BYTES,
-	LOANS_MAX, SMALL_CLASSES, RUN_CLASSES, MAGAZINE_SLOTS,
+	LOANS_MAX, INSIDE_MAX, SMALL_CLASSES, RUN_CLASSES, MAGAZINE_SLOTS,
 	BLOCK_FREE, BLOCK_MAGAZINE, BLOCK_HELD, BLOCK_USER, BLOCK_PLACE, BLOCK_OBJECT, BLOCK_SLAB,
 	sizeof(struct robust), FIELD(robust, word), FIELD(robust, prev), FIELD(robust, next),
 	sizeof(struct page), FIELD(page, word), FIELD(page, pages), FIELD(page, next),
@@ -95,7 +95,8 @@ static const uint32_t shape[] = {
 	sizeof(struct member), FIELD(member, life), FIELD(member, generation),
 	FIELD(member, process), FIELD(member, process_generation), FIELD(member, tid),
 	FIELD(member, recovering), FIELD(member, call), FIELD(member, hand),
-	FIELD(member, page_hand), FIELD(member, making), FIELD(member, counts),
+	FIELD(member, page_hand), FIELD(member, making), FIELD(member, inside),
+	FIELD(member, counts),
 	FIELD(member, loans), FIELD(member, magazines),
 	sizeof(struct process_record), FIELD(process_record, word),
 	FIELD(process_record, start_time), FIELD(process_record, died),

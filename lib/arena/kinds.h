@@ -28,6 +28,11 @@ struct kind_ops {
 	struct robust *(*bell)(const shoal_arena *, uint32_t object);
 	/* The object is being destroyed: those who wait on it return -EPIPE. */
 	void (*shut)(shoal_arena *, uint32_t object);
+	/*
+	 * Destroyed, and in use all the same, as a held lock is. Writes nothing: the memory may become
+	 * another's meanwhile.
+	 */
+	bool (*kept)(shoal_arena *, uint32_t object);
 	/* Nobody is inside a call on it any more: gives back the blocks of its messages. */
 	void (*empty)(shoal_arena *, uint32_t object);
 	/* For shoal_arena_next: size as the user understands it. */

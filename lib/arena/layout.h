@@ -147,7 +147,7 @@ struct call {
 	word32 kind; /* of the ring floor */
 };
 
-enum { LOANS_MAX = 32 };
+enum { LOANS_MAX = 32, INSIDE_MAX = 4 };
 
 /* state is written last when the entry fills and cleared first when it empties; 0 is unused. */
 struct loan_entry {
@@ -201,6 +201,7 @@ struct member {
 	struct hand page_hand; /* HAND_PAGE, nested in the other */
 	word32 making;         /* the object that it is creating or destroying, by index; 0 none */
 	word32 tag;            /* its own, for itself; others reckon it from the generation */
+	word32 inside[INSIDE_MAX]; /* locks and the like, by index, on which it is in a call; 0 none */
 	/* lines 5 … */
 	_Alignas(SPACING) struct counts counts;
 	_Alignas(SPACING) struct loan_entry loans[LOANS_MAX];

@@ -1,18 +1,20 @@
 /*
  * Locks and the like under names: objects whose bodies are the plain structs of shoal/sync.h.
  *
- * They are made in place before the name appears. What waits on them knows of no arena, so nobody
- * tells whether a member is inside a call: they are destroyed only while nothing holds them and
- * nobody sleeps on them, and they do not go with their owner.
+ * They are made in place before the name appears. How those who wait learn that one is destroyed,
+ * and who is inside a call on it, is in sync/stay.h and arena/inside.c. A destroyed lock that is
+ * held stays where it is until its holder, who may release it, has done so or died.
  *
- * Crash points: until the entry is READY its maker's death takes it away, body and all.
+ * Crash points: until the entry is READY its maker's death takes it away, body and all. The
+ * destroyer's are in sync/stay.h.
  */
 #include "arena/kinds.h"
 #include "arena/object.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "sync/lock.h"
 #include "sync/name.h"
-#include <shoal/sync.h>
+#include "sync/plain.h"
 
 static uint64_t
 size(const shoal_arena *a, uint32_t object)
@@ -20,7 +22,62 @@ size(const shoal_arena *a, uint32_t object)
 	return load_relaxed(&arena_object(a, object)->bytes);
 }
 
-const struct kind_ops plain_kind = { .size = size };
+static uint32_t
+kind(const shoal_arena *a, uint32_t object)
+{
+	return load_relaxed(&arena_object(a, object)->kind);
+}
+
+static void
+shut(shoal_arena *a, uint32_t object)
+{
+	void *body = object_body_at(a, object);
+	if (!body)
+		return;
+	switch (kind(a, object)) {
+	case SHOAL_KIND_LOCK:
+		lock_shut(body);
+		break;
+	case SHOAL_KIND_RWLOCK:
+		rwlock_shut(body);
+		break;
+	case SHOAL_KIND_SEMAPHORE:
+		semaphore_shut(body);
+		break;
+	case SHOAL_KIND_CONDITION:
+		condition_shut(body);
+		break;
+	default:
+		event_shut(body);
+	}
+}
+
+/* By the kernel's count, on whichever of its words. */
+static bool
+somebody_sleeps(const void *body, size_t bytes)
+{
+	const word32 *word = body;
+	for (size_t i = 0; i < bytes / sizeof *word; i++)
+		if (futex_sleepers(&word[i]) > 0)
+			return true;
+	return false;
+}
+
+static bool
+is_kept(shoal_arena *a, uint32_t object)
+{
+	void *body = object_body_at(a, object);
+	if (!body)
+		return false;
+	if (kind(a, object) == SHOAL_KIND_LOCK && (load_acquire((word32 *)body) & FUTEX_TID))
+		return true;
+	if (kind(a, object) == SHOAL_KIND_RWLOCK && rwlock_in_use(body))
+		return true;
+	uint64_t bytes = size(a, object), whole = object_body_bytes(a, body);
+	return somebody_sleeps(body, bytes < whole ? bytes : whole);
+}
+
+const struct kind_ops plain_kind = { .size = size, .shut = shut, .kept = is_kept };
 
 /* What a new one is to be. */
 struct shape {
@@ -33,7 +90,7 @@ struct shape {
 static int
 init(void *body, const struct shape *s)
 {
-	unsigned flags = s->flags & ~(unsigned)SHOAL_OR_OPEN;
+	unsigned flags = s->flags & ~(unsigned)(SHOAL_OR_OPEN | SHOAL_WITH_OWNER);
 	switch (s->kind) {
 	case SHOAL_KIND_LOCK:
 		return shoal_lock_init_with(body, flags);
@@ -64,7 +121,12 @@ fill(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
 	int rc = object_body(a, t, me, index, s->bytes);
 	if (rc)
 		return rc;
-	store_relaxed(&arena_object(a, index)->bytes, s->bytes);
+	struct object *o = arena_object(a, index);
+	store_relaxed(&o->bytes, s->bytes);
+	if (s->flags & SHOAL_WITH_OWNER) {
+		store_relaxed(&o->owner_generation, process_generation(a, a->process));
+		store_relaxed(&o->owner, a->process + 1);
+	}
 	return init(object_body_at(a, index), s);
 }
 
@@ -75,8 +137,6 @@ create(shoal_arena *a, const char *name, const struct shape *s, void **out)
 	struct member *me;
 	struct object_made made;
 	*out = NULL;
-	if (s->flags & SHOAL_WITH_OWNER)
-		return fail(-EINVAL, "locks and the like do not go with their owner: SHOAL_WITH_OWNER");
 	int rc = member_here(a, &t, &me);
 	if (rc == 0)
 		rc = object_make(a, t, me, name, s->kind, s->flags, CLOCK_NEVER, &made);
@@ -108,19 +168,8 @@ open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void *
 	return rc;
 }
 
-/* By the kernel's count, on whichever of its words. */
-static bool
-somebody_sleeps(const void *body, size_t bytes)
-{
-	const word32 *word = body;
-	for (size_t i = 0; i < bytes / sizeof *word; i++)
-		if (futex_sleepers(&word[i]) > 0)
-			return true;
-	return false;
-}
-
 static int
-destroy(shoal_arena *a, void *body, uint32_t kind, bool held)
+destroy(shoal_arena *a, void *body, uint32_t kind)
 {
 	struct shoal_thread *t;
 	struct member *me;
@@ -130,9 +179,6 @@ destroy(shoal_arena *a, void *body, uint32_t kind, bool held)
 	if (rc)
 		return rc;
 	uint32_t index = object_of_body(a, body, kind);
-	if (held || somebody_sleeps(body, size(a, index)))
-		return fail(-EBUSY, "'%s' in arena '%s' is held or waited for",
-		            arena_object(a, index)->name, a->name);
 	name_forget(body);
 	return object_destroy(a, t, me, index);
 }
@@ -152,17 +198,10 @@ shoal_lock_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_lock
 	return open(a, name, SHOAL_KIND_LOCK, timeout, (void **)out);
 }
 
-/* The first word of a lock names its holder. */
-static bool
-is_held(const void *lock)
-{
-	return lock && (load_acquire((const word32 *)lock) & FUTEX_TID);
-}
-
 int
 shoal_lock_destroy(shoal_arena *a, shoal_lock *lock)
 {
-	return destroy(a, lock, SHOAL_KIND_LOCK, is_held(lock));
+	return destroy(a, lock, SHOAL_KIND_LOCK);
 }
 
 /* ---- rwlock ---- */
@@ -180,14 +219,10 @@ shoal_rwlock_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_rw
 	return open(a, name, SHOAL_KIND_RWLOCK, timeout, (void **)out);
 }
 
-/* A writer's try tells of living readers as well. */
 int
 shoal_rwlock_destroy(shoal_arena *a, shoal_rwlock *lock)
 {
-	int rc = lock ? shoal_rwlock_write(lock, SHOAL_NOWAIT) : 0;
-	if (shoal_have(rc) && lock)
-		(void)shoal_rwlock_release(lock);
-	return destroy(a, lock, SHOAL_KIND_RWLOCK, rc == -EAGAIN);
+	return destroy(a, lock, SHOAL_KIND_RWLOCK);
 }
 
 /* ---- semaphore ---- */
@@ -209,7 +244,7 @@ shoal_semaphore_open(shoal_arena *a, const char *name, shoal_time timeout, shoal
 int
 shoal_semaphore_destroy(shoal_arena *a, shoal_semaphore *semaphore)
 {
-	return destroy(a, semaphore, SHOAL_KIND_SEMAPHORE, false);
+	return destroy(a, semaphore, SHOAL_KIND_SEMAPHORE);
 }
 
 /* ---- condition ---- */
@@ -230,7 +265,7 @@ shoal_condition_open(shoal_arena *a, const char *name, shoal_time timeout, shoal
 int
 shoal_condition_destroy(shoal_arena *a, shoal_condition *condition)
 {
-	return destroy(a, condition, SHOAL_KIND_CONDITION, false);
+	return destroy(a, condition, SHOAL_KIND_CONDITION);
 }
 
 /* ---- event ---- */
@@ -251,5 +286,5 @@ shoal_event_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_eve
 int
 shoal_event_destroy(shoal_arena *a, shoal_event *event)
 {
-	return destroy(a, event, SHOAL_KIND_EVENT, false);
+	return destroy(a, event, SHOAL_KIND_EVENT);
 }

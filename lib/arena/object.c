@@ -333,6 +333,15 @@ object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t k
 	}
 }
 
+static bool
+is_inside(const struct member *m, uint32_t index)
+{
+	for (unsigned i = 0; i < INSIDE_MAX; i++)
+		if (load_acquire(&m->inside[i]) == index)
+			return true;
+	return load_acquire(&m->call.object) == index || load_acquire(&m->making) == index;
+}
+
 /*
  * Whether any member is in a call on the object, this one too, when it recovers another one inside
  * its own call; or destroys it and has not told those who wait yet.
@@ -340,11 +349,12 @@ object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t k
 static bool
 somebody_inside(const shoal_arena *a, uint32_t index)
 {
+	/* Orders the look at the object's word before: sync/stay.h, Y1. */
+	fence_seq_cst();
 	uint32_t high = load_acquire(&a->header->members_high);
 	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
 		const struct member *m = arena_member(a, i);
-		if (load_acquire(&m->life.word) &&
-		    (load_acquire(&m->call.object) == index || load_acquire(&m->making) == index))
+		if (load_acquire(&m->life.word) && is_inside(m, index))
 			return true;
 	}
 	return false;
@@ -368,14 +378,25 @@ bury(shoal_arena *a, uint32_t index, uint64_t word)
 	end(a, index, word);
 }
 
+/*
+ * Asked without the name lock, since it takes system calls. Who is inside comes first: one of them
+ * may yet take a lock, and leave with it, but nobody else. So once it is false it stays so.
+ */
+static bool
+is_in_use(shoal_arena *a, uint32_t index)
+{
+	const struct kind_ops *ops = kind_of(a, index);
+	return somebody_inside(a, index) || (ops && ops->kept && ops->kept(a, index));
+}
+
 /* Under the name lock. Its destroyer may have died before it told those who wait. */
 static void
-bury_if_left(shoal_arena *a, uint32_t index)
+bury_if_left(shoal_arena *a, uint32_t index, uint64_t seen, bool in_use)
 {
 	uint64_t word = load_acquire(&arena_object(a, index)->word);
-	if (object_state(word) != OBJECT_DYING)
+	if (word != seen)
 		return;
-	if (!somebody_inside(a, index)) {
+	if (!in_use && !somebody_inside(a, index)) {
 		bury(a, index, word);
 		return;
 	}
@@ -390,11 +411,15 @@ object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
 	uint32_t high = objects_high(a);
 	(void)me;
 	for (uint32_t i = 1; i < high; i++) {
-		if (object_state(load_acquire(&arena_object(a, i)->word)) != OBJECT_DYING)
+		uint64_t word = load_acquire(&arena_object(a, i)->word);
+		if (object_state(word) != OBJECT_DYING)
+			continue;
+		bool in_use = is_in_use(a, i);
+		if (in_use && member_state(a, word_tag(word)) == MEMBER_ALIVE)
 			continue;
 		if (lock_names(a, t, clock_deadline(0)))
 			continue;
-		bury_if_left(a, i);
+		bury_if_left(a, i, word, in_use);
 		unlock_names(a, t);
 	}
 }

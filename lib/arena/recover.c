@@ -80,6 +80,8 @@ static void
 resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
 {
 	uint32_t tag = member_tag(a, dead);
+	for (unsigned i = 0; i < INSIDE_MAX; i++)
+		store_release(&dead->inside[i], 0);
 	resolve_call(a, t, me, dead);
 	resolve_loans(a, t, me, dead);
 	resolve_hand(a, dead, &dead->hand, tag);

@@ -5,6 +5,7 @@
  * between its turn and its wake wakes one alone, who need not do anything that would wake the
  * others; so all look every 5 ms while the event is clear.
  */
+#include "arena/object.h"
 #include "base/error.h"
 #include "ring/poller.h"
 #include "sync/event.h"
@@ -15,6 +16,16 @@ is_set(shoal_arena *unused, void *event, struct poller_peer *none)
 	(void)unused;
 	(void)none;
 	return shoal_event_is_set(event) ? POLLER_READY : POLLER_UNTOLD;
+}
+
+/* One under a name: readable from its destruction on, and not looked at any more. */
+static enum poller_answer
+is_set_or_gone(shoal_arena *a, void *event, struct poller_peer *none)
+{
+	uint32_t index;
+	if (object_find_body(a, event, SHOAL_KIND_EVENT, &index) || !object_ready(a, index))
+		return POLLER_READY;
+	return is_set(a, event, none);
 }
 
 static void
@@ -39,7 +50,8 @@ shoal_event_fd(shoal_event *event)
 		            "%p is no event in a mapped arena: make it there, with shoal_event_create",
 		            (void *)event);
 	struct event *e = event_of(event);
-	struct poller_object o = { .arena = a, .gate = &e->gate, .polled = &e->polled, .look = is_set,
-		                   .object = event };
+	bool named = load_relaxed(&e->named);
+	struct poller_object o = { .arena = a, .gate = &e->gate, .polled = &e->polled,
+		                   .look = named ? is_set_or_gone : is_set, .object = event };
 	return poller_fd(&o);
 }

@@ -69,6 +69,10 @@ watch_all(struct futex_watch *watch, bool slice_passed, bool *sliced)
 		word32 *gate = s->of.gate;
 		if (s->state != WAITING || !s->helped)
 			continue;
+		/* First: where it was destroyed, the gate may be another one's memory by now. */
+		look_at(s);
+		if (s->state != WAITING)
+			continue;
 		if (s->by_gate && !(slice_passed && load_acquire(gate) == GATE_ARMED))
 			gate_arm(gate, s->of.arena->flags & ARENA_MEMBARRIER);
 		look_at(s);

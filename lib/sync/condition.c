@@ -8,7 +8,8 @@
  *	16 some     those before this one go while there are grants
  *	20 grants   how many; each is taken off by the waiter that goes, once it has the lock again
  *	24 waiting  how many wait and were not told by `all`; too high by those who died waiting
- *	28 relock   a hint, 0 or 1: one with a grant is on its way to the lock
+ *	28 relock   bit 0, a hint: one with a grant is on its way to the lock; bit 1 NAMED: it can be
+ *	            destroyed (stay.h), set when it is initialised
  *
  * All but bell and relock are written by the holder of the lock alone; sleepers read them without
  * it, and look again once they hold it. Numbers are compared modulo 2^32. All zero is a condition.
@@ -42,6 +43,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "sync/gate.h"
+#include "sync/plain.h"
 #include "sync/rlock.h"
 #include <string.h>
 
@@ -56,6 +58,8 @@ struct condition {
 	word32 relock;
 };
 
+#define NAMED 2u
+
 _Static_assert(sizeof(struct condition) == sizeof(shoal_condition), "its size is pinned");
 
 /* One wait. */
@@ -69,6 +73,7 @@ struct waiter {
 	int64_t deadline;
 	int64_t nap_until; /* 0: not napping */
 	uint32_t passed;   /* the seq at which it passed a wake on, which it does once */
+	struct stay stay;
 };
 
 enum release { STAY, GO, GO_BY_GRANT };
@@ -83,6 +88,7 @@ int
 shoal_condition_init(shoal_condition *condition)
 {
 	memset(condition, 0, sizeof *condition);
+	store_release(&condition_of(condition)->relock, stay_is_for(condition) ? NAMED : 0);
 	return 0;
 }
 
@@ -117,6 +123,19 @@ take_off(word32 *word)
 }
 
 static void
+set_relock(struct condition *c, uint32_t hint)
+{
+	store_relaxed(&c->relock, (load_relaxed(&c->relock) & NAMED) | hint);
+}
+
+static struct stay
+stay(const struct condition *c)
+{
+	bool named = load_relaxed(&c->relock) & NAMED;
+	return named ? stay_begin(c, STAY_JOIN) : (struct stay){ 0 };
+}
+
+static void
 give_lock(const struct waiter *w)
 {
 	if (!lock_give_simply(w->t, w->lock))
@@ -147,7 +166,7 @@ may_try(struct waiter *w)
 	enum release now = look(w);
 	if (now == STAY)
 		w->nap_until = 0;
-	if (now != GO_BY_GRANT || !load_relaxed(&w->c->relock))
+	if (now != GO_BY_GRANT || !(load_relaxed(&w->c->relock) & 1))
 		return now != STAY;
 	if (!w->nap_until)
 		w->nap_until = clock_sooner(CLOCK_NEVER, FUTEX_SLICE_NS);
@@ -176,6 +195,10 @@ sleep_until_told(struct waiter *w)
 		uint32_t seq = load_acquire(&c->seq);
 		if (may_try(w))
 			return 0;
+		if (stay_over(&w->stay)) {
+			futex_wake(&c->seq, FUTEX_ALL);
+			return -EPIPE;
+		}
 		pass_on(w, seq);
 		struct futex_watch watch[] = { { &c->seq, seq }, { &c->bell, 0 } };
 		int64_t until = clock_sooner(w->deadline, FUTEX_SLICE_NS);
@@ -189,7 +212,7 @@ sleep_until_told(struct waiter *w)
 	}
 }
 
-/* The lock again, however long it takes: 0, -EOWNERDEAD, -ENOTRECOVERABLE. */
+/* The lock again, however long it takes: 0, -EOWNERDEAD; not: -ENOTRECOVERABLE, -EPIPE. */
 static int
 take_lock(struct waiter *w)
 {
@@ -200,7 +223,7 @@ take_lock(struct waiter *w)
 	if (holder_died(w))
 		futex_wake(&c->seq, FUTEX_ALL);
 	if (look(w) == GO_BY_GRANT) {
-		store_relaxed(&c->relock, 1);
+		set_relock(c, 1);
 		if (load_relaxed(&c->waiting) > 1)
 			futex_wake(&c->bell, 1);
 	}
@@ -214,7 +237,7 @@ is_over(struct waiter *w, int *rc)
 {
 	struct condition *c = w->c;
 	enum release now = look(w);
-	store_relaxed(&c->relock, 0);
+	set_relock(c, 0);
 	w->nap_until = 0;
 	if (now == GO || (now == GO_BY_GRANT && *rc != -ECANCELED)) {
 		if (*rc != -EOWNERDEAD)
@@ -253,7 +276,7 @@ wait_told(struct waiter *w)
 		give_lock(w);
 		rc = sleep_until_told(w);
 		int got = take_lock(w);
-		if (got == -ENOTRECOVERABLE) {
+		if (got && got != -EOWNERDEAD) {
 			rc = got;
 			break;
 		}
@@ -271,6 +294,8 @@ result(const struct waiter *w, int rc, shoal_time timeout)
 		return fail_quiet(-EAGAIN, "nobody notified, and the timeout is 0");
 	if (rc == -ETIMEDOUT)
 		return fail_quiet(rc, "nobody notified in time");
+	if (rc == -EPIPE)
+		return fail_quiet(rc, "the condition was destroyed, or its lock");
 	struct robust_wait how = { .deadline = CLOCK_NEVER };
 	return rc ? lock_fail(w->object, w->lock, rc, &how) : 0;
 }
@@ -284,26 +309,33 @@ waiter_init(struct waiter *w, shoal_condition *condition, struct lock *l, const 
 	return t && lock_is_mine(l, t) ? 0 : lock_fail_not_held(object, l);
 }
 
+/* Gives all levels of an rlock back, and takes them again. */
+static int
+wait_once(struct waiter *w, struct rlock *r)
+{
+	uint32_t depth = r ? load_relaxed(&r->depth) : 0;
+	int rc = wait_told(w);
+	if (r && lock_is_mine(w->lock, w->t))
+		store_relaxed(&r->depth, depth);
+	return rc;
+}
+
+static int
+wait_until(struct waiter *w, struct rlock *r, shoal_time timeout)
+{
+	w->deadline = clock_deadline(timeout);
+	w->stay = stay(w->c);
+	int rc = stay_over(&w->stay) ? -EPIPE : wait_once(w, r);
+	stay_end(&w->stay);
+	return result(w, rc, timeout);
+}
+
 int
 shoal_condition_wait(shoal_condition *condition, shoal_lock *lock, shoal_time timeout)
 {
 	struct waiter w;
 	int rc = waiter_init(&w, condition, lock_of(lock), lock);
-	if (rc)
-		return rc;
-	w.deadline = clock_deadline(timeout);
-	return result(&w, wait_told(&w), timeout);
-}
-
-/* Gives all levels back, and takes them again. */
-static int
-wait_rlock(struct waiter *w, struct rlock *r)
-{
-	uint32_t depth = load_relaxed(&r->depth);
-	int rc = wait_told(w);
-	if (rc != -ENOTRECOVERABLE)
-		store_relaxed(&r->depth, depth);
-	return rc;
+	return rc ? rc : wait_until(&w, NULL, timeout);
 }
 
 int
@@ -312,33 +344,40 @@ shoal_condition_wait_rlock(shoal_condition *condition, shoal_rlock *lock, shoal_
 	struct waiter w;
 	struct rlock *r = rlock_of(lock);
 	int rc = waiter_init(&w, condition, &r->lock, lock);
-	if (rc)
-		return rc;
-	w.deadline = clock_deadline(timeout);
-	return result(&w, wait_rlock(&w, r), timeout);
+	return rc ? rc : wait_until(&w, r, timeout);
 }
 
 /* ---- with a predicate ---- */
 
 static int
-wait_for(struct waiter *w, struct rlock *r, bool (*predicate)(void *), void *arg,
-         shoal_time timeout)
+wait_true(struct waiter *w, struct rlock *r, bool (*predicate)(void *), void *arg,
+          shoal_time timeout)
 {
-	int rc = load_relaxed(&w->lock->node.word) & FUTEX_DIED ? -EOWNERDEAD : 0;
-	if (rc)
-		return result(w, rc, timeout);
 	w->deadline = clock_deadline(timeout);
 	while (!predicate(arg)) {
 		if (timeout <= 0)
 			return fail_quiet(-EAGAIN, "the predicate is false, and the timeout is 0");
 		w->nap_until = 0;
-		rc = r ? wait_rlock(w, r) : wait_told(w);
+		int rc = stay_over(&w->stay) ? -EPIPE : wait_once(w, r);
 		if (rc == -ETIMEDOUT && predicate(arg))
 			return 0;
 		if (rc)
 			return result(w, rc, timeout);
 	}
 	return 0;
+}
+
+/* It stays while the predicate is called too, since it comes back to the condition. */
+static int
+wait_for(struct waiter *w, struct rlock *r, bool (*predicate)(void *), void *arg,
+         shoal_time timeout)
+{
+	if (load_relaxed(&w->lock->node.word) & FUTEX_DIED)
+		return result(w, -EOWNERDEAD, timeout);
+	w->stay = stay(w->c);
+	int rc = wait_true(w, r, predicate, arg, timeout);
+	stay_end(&w->stay);
+	return rc;
 }
 
 int
@@ -363,16 +402,13 @@ shoal_condition_wait_for_rlock(shoal_condition *condition, shoal_rlock *lock,
 /* ---- notify ---- */
 
 /* Crash points: from the first store on the kernel wakes one, which finds whom it lets go. */
-static int
-notify(shoal_condition *condition, struct lock *l, const void *object, uint32_t waiters)
+static void
+let_go(struct shoal_thread *t, struct condition *c, uint32_t waiters)
 {
-	struct waiter w;
-	int rc = waiter_init(&w, condition, l, object);
-	struct condition *c = w.c;
 	uint32_t waiting = load_relaxed(&c->waiting), grants = load_relaxed(&c->grants);
-	if (rc || !waiters || !waiting)
-		return rc;
-	void *old = robust_pending_set(w.t, &c->bell);
+	if (!waiters || !waiting)
+		return;
+	void *old = robust_pending_set(t, &c->bell);
 	bool all = grants >= waiting || waiters >= waiting - grants;
 	if (all) {
 		store_relaxed(&c->all, load_relaxed(&c->tickets));
@@ -384,7 +420,20 @@ notify(shoal_condition *condition, struct lock *l, const void *object, uint32_t 
 	}
 	store_release(&c->seq, load_relaxed(&c->seq) + 1);
 	futex_wake(&c->seq, all || waiters > FUTEX_ALL ? FUTEX_ALL : (int)waiters);
-	robust_pending_restore(w.t, old);
+	robust_pending_restore(t, old);
+}
+
+static int
+notify(shoal_condition *condition, struct lock *l, const void *object, uint32_t waiters)
+{
+	struct waiter w;
+	int rc = waiter_init(&w, condition, l, object);
+	if (rc)
+		return rc;
+	w.stay = stay(w.c);
+	if (!stay_over(&w.stay))
+		let_go(w.t, w.c, waiters);
+	stay_end(&w.stay);
 	return 0;
 }
 
@@ -398,4 +447,17 @@ int
 shoal_condition_notify_rlock(shoal_condition *condition, shoal_rlock *lock, uint32_t waiters)
 {
 	return notify(condition, &rlock_of(lock)->lock, lock, waiters);
+}
+
+/* A notifier may overwrite the change; who sees its seq comes after it, or looks again soon. */
+void
+condition_shut(shoal_condition *condition)
+{
+	struct condition *c = condition_of(condition);
+	struct robust_head *head = thread_robust();
+	void *old = head ? robust_name(head, &c->bell) : NULL;
+	fetch_add_seq_cst(&c->seq, 1);
+	futex_wake(&c->seq, FUTEX_ALL);
+	if (head)
+		robust_name_again(head, old);
 }

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "sync/event.h"
 #include "sync/gate.h"
+#include "sync/plain.h"
 #include "sync/robust.h"
 
 #define SPIN_MAX 100
@@ -32,6 +33,7 @@ shoal_event_init(shoal_event *event)
 	struct event *e = event_of(event);
 	store_relaxed(&e->gate, 0);
 	store_relaxed(&e->polled, 0);
+	store_relaxed(&e->named, stay_is_for(e));
 	store_release(&e->turns, 0);
 	return 0;
 }
@@ -42,10 +44,21 @@ shoal_event_is_set(const shoal_event *event)
 	return load_acquire(&event_of(event)->turns) & 1;
 }
 
+/* As for semaphores: one who saw that it is set may have destroyed it. */
+static void
+wake(struct event *e, bool named)
+{
+	struct stay stay = named ? stay_begin(e, STAY_QUICK) : (struct stay){ 0 };
+	if (!named || (stay.word && !stay_over(&stay)))
+		gate_open_all(&e->gate);
+	stay_end(&stay);
+}
+
 int
 shoal_event_set(shoal_event *event)
 {
 	struct event *e = event_of(event);
+	bool named = load_relaxed(&e->named);
 	struct robust_head *head = thread_robust();
 	void *old = head ? robust_name(head, &e->gate) : NULL;
 	uint32_t seen;
@@ -53,7 +66,7 @@ shoal_event_set(shoal_event *event)
 		seen = load_relaxed(&e->turns);
 	while (!(seen & 1) && !cas32_seq_cst(&e->turns, seen, seen + 1));
 	if (load_seq_cst(&e->gate))
-		gate_open_all(&e->gate);
+		wake(e, named);
 	if (head)
 		robust_name_again(head, old);
 	return 0;
@@ -88,7 +101,8 @@ spin(const struct event *e, uint32_t seen)
 }
 
 static int
-wait_asleep(struct shoal_thread *t, struct event *e, uint32_t seen, int64_t deadline)
+wait_asleep(struct shoal_thread *t, struct event *e, const struct stay *stay, uint32_t seen,
+            int64_t deadline)
 {
 	struct futex_watch watch[] = { { &e->gate, GATE_ARMED }, { &e->turns, seen } };
 	for (int rc = 0;;) {
@@ -97,11 +111,17 @@ wait_asleep(struct shoal_thread *t, struct event *e, uint32_t seen, int64_t dead
 		/* Only now: after the deadline there is one more look. */
 		if (rc)
 			return rc;
+		if (stay_over(stay)) {
+			gate_open_all(&e->gate);
+			return -EPIPE;
+		}
 		if (thread_interrupted(t))
 			return -ECANCELED;
 		gate_arm(&e->gate, false);
 		if (is_told(e, seen))
 			return 0;
+		if (stay_over(stay))
+			continue;
 		int64_t until = deadline;
 		if (load_relaxed(&e->polled))
 			until = clock_sooner(deadline, FUTEX_SLICE_NS);
@@ -114,18 +134,30 @@ wait_asleep(struct shoal_thread *t, struct event *e, uint32_t seen, int64_t dead
 }
 
 static int
+wait_staying(struct shoal_thread *t, struct event *e, const struct stay *stay, uint32_t seen,
+             int64_t deadline)
+{
+	void *old = robust_pending_set(t, &e->gate);
+	int rc = spin(e, seen) ? 0 : wait_asleep(t, e, stay, seen, deadline);
+	/* Whatever its own reason: it may be the one whom the kernel woke for all. */
+	if (is_told(e, seen) && load_relaxed(&e->gate))
+		gate_open_all(&e->gate);
+	robust_pending_restore(t, old);
+	return rc;
+}
+
+static int
 wait_slow(struct event *e, uint32_t seen, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_self();
 	if (!t)
 		return fail(-ENOMEM, "no memory for this thread's record");
-	int64_t deadline = clock_deadline(timeout);
-	void *old = robust_pending_set(t, &e->gate);
-	int rc = spin(e, seen) ? 0 : wait_asleep(t, e, seen, deadline);
-	/* Whatever its own reason: it may be the one whom the kernel woke for all. */
-	if (is_told(e, seen) && load_relaxed(&e->gate))
-		gate_open_all(&e->gate);
-	robust_pending_restore(t, old);
+	bool named = load_relaxed(&e->named);
+	struct stay stay = named ? stay_begin(e, STAY_JOIN) : (struct stay){ 0 };
+	int rc = stay_over(&stay) ? -EPIPE : wait_staying(t, e, &stay, seen, clock_deadline(timeout));
+	stay_end(&stay);
+	if (rc == -EPIPE)
+		return fail_quiet(rc, "the event was destroyed");
 	if (rc == -ETIMEDOUT)
 		return fail_quiet(rc, "the event was not set in time");
 	return rc ? fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt") : 0;
@@ -144,4 +176,15 @@ shoal_event_wait(shoal_event *event, shoal_time timeout)
 		return fail_quiet(-EAGAIN, "the event is not set, and the timeout is 0");
 	}
 	return wait_slow(e, seen, timeout);
+}
+
+void
+event_shut(shoal_event *event)
+{
+	struct robust_head *head = thread_robust();
+	word32 *gate = &event_of(event)->gate;
+	void *old = head ? robust_name(head, gate) : NULL;
+	gate_open_all(gate);
+	if (head)
+		robust_name_again(head, old);
 }

@@ -7,7 +7,8 @@
  *	 4 gate   0, or GATE_ARMED: there may be sleepers, or a descriptor that waits (gate.h)
  *	 8 polled  not 0: descriptors may watch the gate as well (ring/poller.h). The kernel's wake
  *	           for a dead setter may go to one of them, so sleepers look every 5 ms
- *	12 20 bytes unused
+ *	12 named  1: it can be destroyed (stay.h); set when it is initialised
+ *	16 16 bytes unused
  */
 #ifndef SYNC_EVENT_H
 #define SYNC_EVENT_H
@@ -19,7 +20,8 @@ struct event {
 	word32 turns;
 	word32 gate;
 	word32 polled;
-	word32 unused[5];
+	word32 named;
+	word32 unused[4];
 };
 
 _Static_assert(sizeof(struct event) == sizeof(shoal_event), "an event's size is pinned");

@@ -34,11 +34,16 @@ note_wait(struct lock *l, int64_t since)
 		store_relaxed(&l->wait_max_us, waited);
 }
 
-int
-lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
+struct stay
+lock_stay(const struct lock *l)
 {
-	if (t->held >= SHOAL_LOCKS_HELD_MAX)
-		return -EOVERFLOW;
+	bool named = load_relaxed(&l->node.flags) & LOCK_NAMED;
+	return named ? stay_begin(l, STAY_JOIN) : (struct stay){ 0 };
+}
+
+static int
+take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
+{
 	bool busy = load_relaxed(&l->node.word) & FUTEX_TID;
 	int rc = lock_watched ? watch_wait(t, l, how) : 0;
 	if (rc)
@@ -56,14 +61,39 @@ lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
 	return rc ? met_death(l) : 0;
 }
 
+int
+lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
+{
+	if (t->held >= SHOAL_LOCKS_HELD_MAX)
+		return -EOVERFLOW;
+	struct stay stay = lock_stay(l);
+	how->stay = stay.word ? &stay : NULL;
+	int rc = stay_over(&stay) ? -EPIPE : take(t, l, how);
+	how->stay = NULL;
+	stay_end(&stay);
+	return rc;
+}
+
 void
 lock_give(struct shoal_thread *t, struct lock *l)
 {
+	struct stay stay = lock_stay(l);
 	if (load_relaxed(&l->node.word) & FUTEX_DIED)
 		fetch_or_relaxed(&l->node.flags, ROBUST_LOST);
 	if (unlikely(lock_watched))
 		watch_given(l);
 	robust_release(t, &l->node);
+	stay_end(&stay);
+}
+
+void
+lock_shut(struct lock *l)
+{
+	struct robust_head *head = thread_robust();
+	void *old = head ? robust_name(head, &l->node.word) : NULL;
+	futex_clear_sleepers(&l->node.word);
+	if (head)
+		robust_name_again(head, old);
 }
 
 /* ---- what users are told ---- */
@@ -85,6 +115,8 @@ int
 lock_fail(const void *object, const struct lock *l, int code, const struct robust_wait *how)
 {
 	char text[NAME_MAX_BYTES + 8];
+	if (code == -EPIPE)
+		return fail_quiet(code, "the lock was destroyed");
 	uint32_t holder = load_relaxed(&l->node.word) & FUTEX_TID;
 	switch (code) {
 	case -ETIMEDOUT:
@@ -128,7 +160,8 @@ lock_init(struct lock *l, unsigned flags)
 		return fail(-EINVAL, "%#x are no flags of a lock", flags);
 	name_forget(l);
 	memset((void *)l, 0, sizeof *l);
-	store_release(&l->node.flags, flags & SHOAL_LOCK_AUTOCLEAN ? LOCK_AUTOCLEAN : 0);
+	uint32_t own = flags & SHOAL_LOCK_AUTOCLEAN ? LOCK_AUTOCLEAN : 0;
+	store_release(&l->node.flags, own | (stay_is_for(l) ? LOCK_NAMED : 0));
 	return 0;
 }
 

@@ -8,6 +8,7 @@
  *	          sleepers. Bit by bit in robust.h.
  *	 4 flags  bit 0 ROBUST_LOST: given back suspect, set by the holder before its release; stays
  *	          bit 1 LOCK_AUTOCLEAN: of its maker
+ *	          bit 2 LOCK_NAMED: it can be destroyed (stay.h); set when it is initialised
  *	 8 own    acquisitions (low half, high half), contended ones, deaths met
  *	24 prev, next: the holder's robust list; mean nothing while nobody holds it
  *	40 the longest wait, in microseconds
@@ -35,6 +36,7 @@
 #include <shoal/sync.h>
 
 #define LOCK_AUTOCLEAN 2u
+#define LOCK_NAMED 4u
 
 struct lock {
 	struct robust node;
@@ -114,7 +116,7 @@ lock_give_simply(struct shoal_thread *t, struct lock *l)
 
 /*
  * The slow ways, without a sentence for the user. 0, -EOWNERDEAD, -ETIMEDOUT, -ECANCELED, -EDEADLK,
- * -ENOTRECOVERABLE, -EOVERFLOW (this thread holds as many as it may).
+ * -ENOTRECOVERABLE, -EOVERFLOW (this thread holds as many as it may), -EPIPE (destroyed).
  */
 int lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how);
 void lock_give(struct shoal_thread *t, struct lock *l);
@@ -126,6 +128,11 @@ struct robust_wait lock_wait(shoal_time timeout);
 int lock_fail(const void *object, const struct lock *l, int code, const struct robust_wait *how);
 int lock_fail_not_held(const void *object, const struct lock *l);
 int lock_fail_no_thread(void);
+
+/* Nothing for a lock under no name. */
+struct stay lock_stay(const struct lock *l);
+/* Destroyed: those who wait for it are woken, and go. */
+void lock_shut(struct lock *l);
 
 int lock_stat(const struct lock *l, shoal_lock_info *out);
 /* consistent(): 0, -EPERM, -EINVAL. */

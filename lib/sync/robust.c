@@ -48,11 +48,11 @@ take_free(struct shoal_thread *t, struct robust *r, uint32_t seen)
 }
 
 static int64_t
-slice(bool interruptible)
+slice(const struct robust_wait *how)
 {
 	if (!kernel_has(KERNEL_PENDING_RULE))
 		return OLD_KERNEL_SLICE_NS;
-	return interruptible ? INTERRUPT_NS : SLICE_NS;
+	return how->interruptible || how->stay ? INTERRUPT_NS : SLICE_NS;
 }
 
 /*
@@ -67,6 +67,24 @@ lost(struct robust *r, const struct robust_wait *how)
 	return -ENOTRECOVERABLE;
 }
 
+static bool
+is_over(const struct robust_wait *how)
+{
+	return how->stay && stay_over(how->stay);
+}
+
+/*
+ * One that saw FUTEX_SLEEPERS, and sleeps after the destroyer has cleared it, since a third one set
+ * it again, is told by that one, which comes here.
+ */
+static int
+destroyed(struct robust *r)
+{
+	if (load_relaxed(&r->word) & FUTEX_SLEEPERS)
+		futex_clear_sleepers(&r->word);
+	return -EPIPE;
+}
+
 /*
  * Until the word is no longer as seen, or for a slice. To watch the interrupt as well would take
  * futex_waitv, which halves what goes through a contended lock; so who interrupts wakes this word
@@ -75,7 +93,7 @@ lost(struct robust *r, const struct robust_wait *how)
 static int
 sleep_on(struct shoal_thread *t, struct robust *r, uint32_t seen, struct robust_wait *how)
 {
-	int64_t until = clock_sooner(how->deadline, slice(how->interruptible));
+	int64_t until = clock_sooner(how->deadline, slice(how));
 	int rc = 0;
 	if (!how->since)
 		how->since = clock_now();
@@ -98,6 +116,8 @@ take_slow(struct shoal_thread *t, struct robust *r, struct robust_wait *how)
 	bool late = how->deadline == ROBUST_NOWAIT;
 	for (int spins = 0;;) {
 		uint32_t w = load_acquire(&r->word);
+		if (unlikely(is_over(how)))
+			return destroyed(r);
 		if (!(w & FUTEX_TID)) {
 			if ((w & FUTEX_DIED) && (load_relaxed(&r->flags) & ROBUST_LOST))
 				return lost(r, how);
@@ -120,6 +140,11 @@ take_slow(struct shoal_thread *t, struct robust *r, struct robust_wait *how)
 			return -ECANCELED;
 		if (!(w & FUTEX_SLEEPERS) && !cas32_acq_rel(&r->word, w, w | FUTEX_SLEEPERS))
 			continue;
+		if (how->stay) {
+			fence_seq_cst(); /* Y2 */
+			if (is_over(how))
+				return destroyed(r);
+		}
 		late = sleep_on(t, r, w | FUTEX_SLEEPERS, how) == -ETIMEDOUT;
 		spins = 0; /* it came for this one, and another one may have been quicker */
 	}

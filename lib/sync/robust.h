@@ -32,6 +32,7 @@
 
 #include "base/futex.h"
 #include "base/thread.h"
+#include "sync/stay.h"
 
 /* The kernel's struct robust_list_head. */
 struct robust_head {
@@ -141,11 +142,14 @@ struct robust_wait {
 	int64_t deadline;   /* ROBUST_NOWAIT: not at all */
 	bool interruptible; /* by shoal_thread_interrupt: -ECANCELED */
 	int64_t since;      /* when it first slept; 0: it did not */
+	const struct stay *stay; /* where it can be destroyed meanwhile; else NULL */
 };
 
 #define ROBUST_NOWAIT INT64_MIN
 
-/* As robust_take, and also -ECANCELED, and -ENOTRECOVERABLE: the word is lost. */
+/*
+ * As robust_take, and also -ECANCELED; -ENOTRECOVERABLE: the word is lost; -EPIPE: it is destroyed.
+ */
 int robust_take_as(struct shoal_thread *t, struct robust *r, struct robust_wait *how);
 /* 0 or -EOWNERDEAD: held. -EBUSY: another one holds it. */
 int robust_try(struct shoal_thread *t, struct robust *r);

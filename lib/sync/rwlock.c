@@ -31,6 +31,7 @@
 #include "base/kernel.h"
 #include "sync/gate.h"
 #include "sync/lock.h"
+#include "sync/plain.h"
 #include <string.h>
 
 #define PLACES SHOAL_READERS_MAX
@@ -82,13 +83,24 @@ claim(struct rwlock *r, struct shoal_thread *t)
 	}
 }
 
+/* As for semaphores: the one who waited for this place may have destroyed it. */
+static void
+wake(struct rwlock *r, bool named)
+{
+	struct stay stay = named ? stay_begin(r, STAY_QUICK) : (struct stay){ 0 };
+	if (!named || (stay.word && !stay_over(&stay)))
+		gate_open(&r->gate);
+	stay_end(&stay);
+}
+
 static void
 leave(struct shoal_thread *t, struct rwlock *r, word32 *place)
 {
+	bool named = load_relaxed(&r->lock.node.flags) & LOCK_NAMED;
 	void *old = robust_pending_set(t, &r->gate);
 	store_seq_cst(place, 0);
 	if (load_seq_cst(&r->gate))
-		gate_open(&r->gate);
+		wake(r, named);
 	robust_pending_restore(t, old);
 }
 
@@ -120,13 +132,18 @@ clear_dead(struct rwlock *r)
 /* Until that place is not as seen, at most 5 ms; then it asks for the dead. */
 static int
 wait_for_place(struct shoal_thread *t, struct rwlock *r, word32 *place, uint32_t word,
-               int64_t deadline)
+               const struct robust_wait *how)
 {
+	int64_t deadline = how->deadline;
 	if (deadline == ROBUST_NOWAIT)
 		return clear_dead(r) ? 0 : -ETIMEDOUT;
 	if (clock_now() >= deadline)
 		return -ETIMEDOUT;
 	gate_arm(&r->gate, false);
+	if (stay_over(how->stay)) {
+		gate_open_all(&r->gate);
+		return -EPIPE;
+	}
 	if (load_relaxed(place) != word)
 		return 0;
 	int64_t until = clock_sooner(deadline, FUTEX_SLICE_NS);
@@ -140,17 +157,16 @@ wait_for_place(struct shoal_thread *t, struct rwlock *r, word32 *place, uint32_t
 }
 
 static int
-drain(struct shoal_thread *t, struct rwlock *r, int64_t deadline)
+drain_all(struct shoal_thread *t, struct rwlock *r, const struct robust_wait *how)
 {
 	word32 *place;
 	uint32_t word;
-	fence_seq_cst();
 	for (int spins = 0; (place = taken(r, &word));) {
-		if (spins++ < 100 && deadline != ROBUST_NOWAIT) {
+		if (spins++ < 100 && how->deadline != ROBUST_NOWAIT) {
 			cpu_relax();
 			continue;
 		}
-		int rc = wait_for_place(t, r, place, word, deadline);
+		int rc = wait_for_place(t, r, place, word, how);
 		if (rc)
 			return rc;
 	}
@@ -158,12 +174,12 @@ drain(struct shoal_thread *t, struct rwlock *r, int64_t deadline)
 }
 
 static int
-claim_waiting(struct shoal_thread *t, struct rwlock *r, int64_t deadline)
+claim_one(struct shoal_thread *t, struct rwlock *r, const struct robust_wait *how)
 {
 	while (!claim(r, t)) {
 		uint32_t word = 0;
 		word32 *place = taken(r, &word);
-		int rc = place ? wait_for_place(t, r, place, word, deadline) : 0;
+		int rc = place ? wait_for_place(t, r, place, word, how) : 0;
 		if (rc)
 			return rc;
 	}
@@ -177,12 +193,51 @@ give_back(struct shoal_thread *t, struct rwlock *r)
 	robust_release(t, &r->lock.node);
 }
 
+/* One of the two; the lock goes back where it fails. */
+static int
+wait_holding(struct shoal_thread *t, struct rwlock *r, struct robust_wait *how,
+             int (*wait)(struct shoal_thread *, struct rwlock *, const struct robust_wait *))
+{
+	struct stay stay = lock_stay(&r->lock);
+	how->stay = &stay;
+	int rc = wait(t, r, how);
+	how->stay = NULL;
+	if (rc)
+		give_back(t, r);
+	stay_end(&stay);
+	return rc;
+}
+
+static int
+drain(struct shoal_thread *t, struct rwlock *r, struct robust_wait *how)
+{
+	uint32_t word;
+	fence_seq_cst();
+	return taken(r, &word) ? wait_holding(t, r, how, drain_all) : 0;
+}
+
+static int
+claim_waiting(struct shoal_thread *t, struct rwlock *r, struct robust_wait *how)
+{
+	return claim(r, t) ? 0 : wait_holding(t, r, how, claim_one);
+}
+
 /* ---- the calls ---- */
 
 static int
 told(shoal_rwlock *lock, int rc, const struct robust_wait *how)
 {
 	return rc ? lock_fail(lock, &rwlock_of(lock)->lock, rc, how) : 0;
+}
+
+static int
+write_in_turn(struct shoal_thread *t, struct rwlock *r, struct robust_wait *how)
+{
+	int rc = lock_take_free(t, &r->lock) ? 0 : lock_take(t, &r->lock, how);
+	if (!shoal_have(rc))
+		return rc;
+	int drained = drain(t, r, how);
+	return drained ? drained : rc;
 }
 
 int
@@ -195,15 +250,7 @@ shoal_rwlock_write(shoal_rwlock *lock, shoal_time timeout)
 	struct robust_wait how = lock_wait(timeout);
 	if (t->mark && find(r, t, t->mark))
 		return told(lock, timeout <= 0 ? -ETIMEDOUT : -EDEADLK, &how);
-	int rc = lock_take_free(t, &r->lock) ? 0 : lock_take(t, &r->lock, &how);
-	if (!shoal_have(rc))
-		return told(lock, rc, &how);
-	int drained = drain(t, r, how.deadline);
-	if (drained) {
-		give_back(t, r);
-		return told(lock, drained, &how);
-	}
-	return told(lock, rc, &how);
+	return told(lock, write_in_turn(t, r, &how), &how);
 }
 
 /*
@@ -211,17 +258,15 @@ shoal_rwlock_write(shoal_rwlock *lock, shoal_time timeout)
  * then.
  */
 static int
-read_in_turn(struct shoal_thread *t, shoal_rwlock *lock, shoal_time timeout)
+read_in_turn(struct shoal_thread *t, struct rwlock *r, struct robust_wait *how)
 {
-	struct rwlock *r = rwlock_of(lock);
-	struct robust_wait how = lock_wait(timeout);
-	int rc = lock_take(t, &r->lock, &how);
+	int rc = lock_take(t, &r->lock, how);
 	if (!shoal_have(rc))
-		return told(lock, rc, &how);
-	int done = rc ? drain(t, r, how.deadline) : claim_waiting(t, r, how.deadline);
-	if (done || !rc)
+		return rc;
+	int done = rc ? drain(t, r, how) : claim_waiting(t, r, how);
+	if (!done && !rc)
 		give_back(t, r);
-	return told(lock, done ? done : rc, &how);
+	return done ? done : rc;
 }
 
 int
@@ -238,7 +283,8 @@ shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout)
 			return 0;
 		leave(t, r, place);
 	}
-	return read_in_turn(t, lock, timeout);
+	struct robust_wait how = lock_wait(timeout);
+	return told(lock, read_in_turn(t, r, &how), &how);
 }
 
 int
@@ -264,4 +310,30 @@ int
 shoal_rwlock_consistent(shoal_rwlock *lock)
 {
 	return lock_mend(lock, &rwlock_of(lock)->lock);
+}
+
+/* ---- its end ---- */
+
+void
+rwlock_shut(shoal_rwlock *lock)
+{
+	struct rwlock *r = rwlock_of(lock);
+	lock_shut(&r->lock);
+	struct robust_head *head = thread_robust();
+	void *old = head ? robust_name(head, &r->gate) : NULL;
+	gate_open_all(&r->gate);
+	if (head)
+		robust_name_again(head, old);
+}
+
+bool
+rwlock_in_use(const shoal_rwlock *lock)
+{
+	const struct rwlock *r = (const struct rwlock *)(const void *)lock;
+	for (uint32_t i = 0; i < PLACES; i++) {
+		uint32_t word = load_acquire(&r->place[i]);
+		if (word && !kernel_thread_ended(word, UINT32_MAX))
+			return true;
+	}
+	return load_acquire(&r->lock.node.word) & FUTEX_TID;
 }

@@ -5,7 +5,8 @@
  *	          adds one, each in one step, so no death leaves half of it.
  *	 4 gate   0, or GATE_ARMED: there may be sleepers (gate.h)
  *	 8 bound  as init was given it; 0: none
- *	12 20 bytes unused
+ *	12 named  1: it can be destroyed (stay.h); set when it is initialised
+ *	16 16 bytes unused
  *
  *	sleeper                                        releaser
  *	  pending = gate                                 pending = gate
@@ -27,8 +28,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "sync/gate.h"
+#include "sync/plain.h"
 #include "sync/robust.h"
-#include <shoal/sync.h>
 
 #define SPIN_MAX 100
 
@@ -36,7 +37,8 @@ struct semaphore {
 	word32 value;
 	word32 gate;
 	word32 bound;
-	word32 unused[5];
+	word32 named;
+	word32 unused[4];
 };
 
 _Static_assert(sizeof(struct semaphore) == sizeof(shoal_semaphore), "a semaphore's size is pinned");
@@ -64,6 +66,7 @@ shoal_semaphore_init(shoal_semaphore *semaphore, uint32_t value, uint32_t bound)
 		return fail(-EINVAL, "a semaphore with %u permits and a bound of %u: at most %d, and no "
 		            "more permits than the bound", value, bound, INT32_MAX);
 	store_relaxed(&s->bound, bound);
+	store_relaxed(&s->named, stay_is_for(s));
 	store_relaxed(&s->gate, 0);
 	store_release(&s->value, value);
 	return 0;
@@ -95,7 +98,8 @@ spin(struct semaphore *s)
 }
 
 static int
-wait_asleep(struct shoal_thread *t, struct semaphore *s, int64_t deadline, bool *slept)
+wait_asleep(struct shoal_thread *t, struct semaphore *s, const struct stay *stay, int64_t deadline,
+            bool *slept)
 {
 	struct futex_watch watch[] = { { &s->gate, GATE_ARMED }, { &s->value, 0 } };
 	for (int rc = 0;;) {
@@ -104,10 +108,14 @@ wait_asleep(struct shoal_thread *t, struct semaphore *s, int64_t deadline, bool 
 		/* Only now: after the deadline there is one more look. */
 		if (rc)
 			return rc;
+		if (stay_over(stay)) {
+			gate_open_all(&s->gate);
+			return -EPIPE;
+		}
 		if (thread_interrupted(t))
 			return -ECANCELED;
 		gate_arm(&s->gate, false);
-		if (load_relaxed(&s->value))
+		if (load_relaxed(&s->value) || stay_over(stay))
 			continue;
 		rc = gate_sleep(t, watch, 2, deadline);
 		*slept = true;
@@ -117,18 +125,29 @@ wait_asleep(struct shoal_thread *t, struct semaphore *s, int64_t deadline, bool 
 }
 
 static int
-acquire_slow(struct shoal_thread *t, struct semaphore *s, shoal_time timeout)
+wait_slow(struct shoal_thread *t, struct semaphore *s, const struct stay *stay, int64_t deadline)
 {
-	if (timeout <= 0)
-		return fail_quiet(-EAGAIN, "the semaphore has no permit, and the timeout is 0");
-	int64_t deadline = clock_deadline(timeout);
 	bool slept = false;
 	void *old = robust_pending_set(t, &s->gate);
-	int rc = spin(s) ? 0 : wait_asleep(t, s, deadline, &slept);
+	int rc = spin(s) ? 0 : wait_asleep(t, s, stay, deadline, &slept);
 	/* Also one that leaves without a permit: the wake that it may have had is another one's. */
 	if (slept && load_relaxed(&s->value))
 		gate_open(&s->gate);
 	robust_pending_restore(t, old);
+	return rc;
+}
+
+static int
+acquire_slow(struct shoal_thread *t, struct semaphore *s, shoal_time timeout)
+{
+	if (timeout <= 0)
+		return fail_quiet(-EAGAIN, "the semaphore has no permit, and the timeout is 0");
+	bool named = load_relaxed(&s->named);
+	struct stay stay = named ? stay_begin(s, STAY_JOIN) : (struct stay){ 0 };
+	int rc = stay_over(&stay) ? -EPIPE : wait_slow(t, s, &stay, clock_deadline(timeout));
+	stay_end(&stay);
+	if (rc == -EPIPE)
+		return fail_quiet(rc, "the semaphore was destroyed");
 	if (rc == -ETIMEDOUT)
 		return fail_quiet(rc, "the semaphore had no permit in time");
 	return rc ? fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt") : 0;
@@ -146,10 +165,24 @@ shoal_semaphore_acquire(shoal_semaphore *semaphore, shoal_time timeout)
 	return acquire_slow(t, s, timeout);
 }
 
+/*
+ * The permit may be taken already, the semaphore destroyed and its memory another's: what is
+ * named is looked at again before it is written to.
+ */
+static void
+wake(struct semaphore *s, bool named)
+{
+	struct stay stay = named ? stay_begin(s, STAY_QUICK) : (struct stay){ 0 };
+	if (!named || (stay.word && !stay_over(&stay)))
+		gate_open(&s->gate);
+	stay_end(&stay);
+}
+
 int
 shoal_semaphore_release(shoal_semaphore *semaphore)
 {
 	struct semaphore *s = semaphore_of(semaphore);
+	bool named = load_relaxed(&s->named);
 	struct robust_head *head = thread_robust();
 	void *old = head ? robust_name(head, &s->gate) : NULL;
 	uint32_t v, bound = bound_of(s);
@@ -157,7 +190,7 @@ shoal_semaphore_release(shoal_semaphore *semaphore)
 		v = load_relaxed(&s->value);
 	while (v < bound && !cas32_seq_cst(&s->value, v, v + 1));
 	if (v < bound && load_seq_cst(&s->gate))
-		gate_open(&s->gate);
+		wake(s, named);
 	if (head)
 		robust_name_again(head, old);
 	if (unlikely(v >= bound))
@@ -169,4 +202,15 @@ int
 shoal_semaphore_value(const shoal_semaphore *semaphore)
 {
 	return (int)load_acquire(&semaphore_of(semaphore)->value);
+}
+
+void
+semaphore_shut(shoal_semaphore *semaphore)
+{
+	struct robust_head *head = thread_robust();
+	word32 *gate = &semaphore_of(semaphore)->gate;
+	void *old = head ? robust_name(head, gate) : NULL;
+	gate_open_all(gate);
+	if (head)
+		robust_name_again(head, old);
 }

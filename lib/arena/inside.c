@@ -1,0 +1,76 @@
+/*
+ * Who is inside a call on a named lock or the like: the arena's part of sync/stay.h.
+ *
+ * A member's record names up to INSIDE_MAX objects at once: a condition, the lock that is taken
+ * again meanwhile, and what a signal handler wakes that comes just then. One more, and one who
+ * cannot become a member, stays without a name: it is told of the object's end like the others, but
+ * only while it sleeps does it keep the memory from being used again (object_kept of named.c asks
+ * the kernel).
+ */
+#include "arena/kinds.h"
+#include "arena/object.h"
+#include "arena/slab.h"
+#include "sync/stay.h"
+
+/* The object whose body is there, of a plain kind; 0: none. */
+static uint32_t
+plain_at(const shoal_arena *a, const void *body)
+{
+	struct block_found b;
+	uint64_t offset = arena_offset(a, body);
+	uint64_t word = block_find(a, offset, &b) ? load_acquire(b.word) : 0;
+	uint32_t index = block_object(word);
+	if (block_state(word) != BLOCK_OBJECT || index >= objects_high(a) ||
+	    kind_of(a, index) != &plain_kind)
+		return 0;
+	return load_acquire(&arena_object(a, index)->body) == offset ? index : 0;
+}
+
+static struct member *
+record(shoal_arena *a, enum stay_mode mode)
+{
+	struct shoal_thread *t = mode == STAY_JOIN ? thread_self() : thread_known();
+	struct member *me = t ? member_seat(a, t) : NULL;
+	if (!me && t && mode == STAY_JOIN && member_join(a, t, &me))
+		return NULL;
+	return me;
+}
+
+/* A handler that comes in between leaves the place as it found it. */
+static word32 *
+name(struct member *me, uint32_t index)
+{
+	for (unsigned i = 0; i < INSIDE_MAX; i++) {
+		if (load_relaxed(&me->inside[i]))
+			continue;
+		store_seq_cst(&me->inside[i], index);
+		return &me->inside[i];
+	}
+	return NULL;
+}
+
+static void
+stay(const void *body, enum stay_mode mode, struct stay *out)
+{
+	shoal_arena *a = arena_of(body);
+	uint32_t index = a && !a->readonly ? plain_at(a, body) : 0;
+	if (!index)
+		return;
+	out->word = &arena_object(a, index)->word;
+	if (mode == STAY_LOOK)
+		return;
+	uint64_t word = load_acquire(out->word);
+	struct member *me = record(a, mode);
+	out->name = me ? name(me, index) : NULL;
+	fence_seq_cst();
+	/* Destroyed before it was named, and the entry another's perhaps: over, whatever comes. */
+	bool is = object_state(word) == OBJECT_READY && load_acquire(out->word) == word &&
+	          plain_at(a, body) == index;
+	out->alive = is ? word : 0;
+}
+
+__attribute__((constructor)) static void
+hear_of_stays(void)
+{
+	stay_hook = stay;
+}

@@ -1,0 +1,19 @@
+/*
+ * The ends of what can be destroyed, by whoever destroys it, or again by whoever finds that one
+ * dead: those who wait are woken, and go (stay.h). The lock's is in lock.h.
+ */
+#ifndef SYNC_PLAIN_H
+#define SYNC_PLAIN_H
+
+#include "sync/stay.h"
+#include <shoal/sync.h>
+
+void semaphore_shut(shoal_semaphore *semaphore);
+void event_shut(shoal_event *event);
+void condition_shut(shoal_condition *condition);
+void rwlock_shut(shoal_rwlock *lock);
+
+/* Whether a living thread reads, or holds its lock. */
+bool rwlock_in_use(const shoal_rwlock *lock);
+
+#endif

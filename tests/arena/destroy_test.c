@@ -1,0 +1,454 @@
+/*
+ * Locks and the like that are destroyed while others wait for them, hold them, or are just about to
+ * wake somebody.
+ */
+#include "common.h"
+#include "base/thread.h"
+#include "sync/gate.h"
+#include "sync/stay.h"
+#include <pthread.h>
+#include <sched.h>
+#include <shoal/sync.h>
+#include <signal.h>
+
+enum { WAITERS = 3 };
+#define TOLD_NS (SHOAL_MS(40) * HARNESS_SLOW) /* below the slice of 50 ms that would help */
+
+struct scene {
+	shoal_arena *arena;
+	shoal_lock *lock;
+	shoal_rwlock *rwlock;
+	shoal_semaphore *semaphore;
+	shoal_condition *condition;
+	shoal_event *event;
+	word32 reached, told;
+	volatile int result[2 * WAITERS];
+	volatile int64_t at[2 * WAITERS];
+	volatile bool held[2 * WAITERS];
+};
+
+static struct scene *
+set_the_scene(void)
+{
+	struct scene *s = shared(sizeof *s);
+	s->arena = create(NULL, &small);
+	REQUIRE_EQ(shoal_lock_create(s->arena, "lock", 0, &s->lock), 0);
+	REQUIRE_EQ(shoal_rwlock_create(s->arena, "rwlock", 0, &s->rwlock), 0);
+	REQUIRE_EQ(shoal_semaphore_create(s->arena, "semaphore", 0, 0, &s->semaphore), 0);
+	REQUIRE_EQ(shoal_condition_create(s->arena, "condition", &s->condition), 0);
+	REQUIRE_EQ(shoal_event_create(s->arena, "event", &s->event), 0);
+	return s;
+}
+
+static size_t
+blocks_of(shoal_arena *a)
+{
+	shoal_arena_info info;
+	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
+	return info.blocks;
+}
+
+/* What was destroyed gave its memory back, as soon as somebody looked. */
+static void
+the_memory_is_back(shoal_arena *a, size_t blocks)
+{
+	shoal_arena_recover(a);
+	REQUIRE_EQ(blocks_of(a), blocks);
+	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+}
+
+/* ---- those who wait ---- */
+
+static int
+await(struct scene *s, int kind)
+{
+	switch (kind) {
+	case SHOAL_KIND_LOCK:
+		return shoal_lock_acquire(s->lock, SHOAL_SEC(10));
+	case SHOAL_KIND_RWLOCK:
+		return shoal_rwlock_write(s->rwlock, SHOAL_SEC(10));
+	case SHOAL_KIND_SEMAPHORE:
+		return shoal_semaphore_acquire(s->semaphore, SHOAL_SEC(10));
+	case SHOAL_KIND_EVENT:
+		return shoal_event_wait(s->event, SHOAL_SEC(10));
+	default:
+		REQUIRE_EQ(shoal_lock_acquire(s->lock, SHOAL_SEC(10)), 0);
+		return shoal_condition_wait(s->condition, s->lock, SHOAL_SEC(10));
+	}
+}
+
+static int
+wait_and_tell(void *arg, int kind)
+{
+	struct scene *s = arg;
+	uint32_t i = fetch_add_seq_cst(&s->reached, 1);
+	s->result[i] = await(s, kind);
+	s->at[i] = now_ns();
+	s->held[i] = shoal_lock_held(s->lock);
+	if (s->held[i])
+		REQUIRE_EQ(shoal_lock_release(s->lock), 0);
+	fetch_add_seq_cst(&s->told, 1);
+	return 0;
+}
+static int await_lock(void *s) { return wait_and_tell(s, SHOAL_KIND_LOCK); }
+static int await_rwlock(void *s) { return wait_and_tell(s, SHOAL_KIND_RWLOCK); }
+static int await_semaphore(void *s) { return wait_and_tell(s, SHOAL_KIND_SEMAPHORE); }
+static int await_event(void *s) { return wait_and_tell(s, SHOAL_KIND_EVENT); }
+static int await_condition(void *s) { return wait_and_tell(s, SHOAL_KIND_CONDITION); }
+
+static void
+all_asleep(struct scene *s, int (*run)(void *), pid_t *pid)
+{
+	store_relaxed(&s->reached, 0);
+	for (int i = 0; i < WAITERS; i++)
+		pid[i] = child(run, s);
+	for (int i = 0; i < 5000 * HARNESS_SLOW && load_acquire(&s->reached) < WAITERS; i++)
+		sleep_ms(1);
+	sleep_ms(60 * HARNESS_SLOW);
+}
+
+static void
+all_are_told(struct scene *s, pid_t *pid, int64_t since, bool held)
+{
+	for (int i = 0; i < WAITERS; i++) {
+		expect_child(pid[i], 0, 5000);
+		REQUIRE_EQ(s->result[i], -EPIPE);
+		REQUIRE(s->at[i] - since < TOLD_NS);
+		REQUIRE_EQ(s->held[i], held);
+	}
+}
+
+Test(destroy, those_who_wait_for_a_lock_are_told)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, 0), 0);
+	all_asleep(s, await_lock, pid);
+	int64_t at = now_ns();
+	REQUIRE_EQ(shoal_lock_destroy(s->arena, s->lock), 0);
+	all_are_told(s, pid, at, false);
+	/* The holder's it is still, and then nobody's. */
+	shoal_lock *same;
+	REQUIRE_EQ(shoal_lock_open(s->arena, "lock", 0, &same), -ENOENT);
+	the_memory_is_back(s->arena, blocks);
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, SHOAL_MS(10)), -EPIPE);
+	REQUIRE_EQ(shoal_lock_release(s->lock), 0);
+	the_memory_is_back(s->arena, blocks - 1);
+	shoal_arena_close(s->arena);
+}
+
+Test(destroy, those_who_wait_for_readers_are_told)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	REQUIRE_EQ(shoal_rwlock_read(s->rwlock, 0), 0);
+	all_asleep(s, await_rwlock, pid);
+	int64_t at = now_ns();
+	REQUIRE_EQ(shoal_rwlock_destroy(s->arena, s->rwlock), 0);
+	all_are_told(s, pid, at, false);
+	the_memory_is_back(s->arena, blocks);
+	REQUIRE_EQ(shoal_rwlock_release(s->rwlock), 0);
+	the_memory_is_back(s->arena, blocks - 1);
+	shoal_arena_close(s->arena);
+}
+
+Test(destroy, those_who_wait_for_a_permit_are_told)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	all_asleep(s, await_semaphore, pid);
+	int64_t at = now_ns();
+	REQUIRE_EQ(shoal_semaphore_destroy(s->arena, s->semaphore), 0);
+	all_are_told(s, pid, at, false);
+	the_memory_is_back(s->arena, blocks - 1);
+	shoal_arena_close(s->arena);
+}
+
+Test(destroy, those_who_wait_for_an_event_are_told)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	all_asleep(s, await_event, pid);
+	int64_t at = now_ns();
+	REQUIRE_EQ(shoal_event_destroy(s->arena, s->event), 0);
+	all_are_told(s, pid, at, false);
+	the_memory_is_back(s->arena, blocks - 1);
+	shoal_arena_close(s->arena);
+}
+
+/* With the lock held, as every return but three says. */
+Test(destroy, those_who_wait_for_a_notification_are_told)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	all_asleep(s, await_condition, pid);
+	int64_t at = now_ns();
+	REQUIRE_EQ(shoal_condition_destroy(s->arena, s->condition), 0);
+	all_are_told(s, pid, at, true);
+	the_memory_is_back(s->arena, blocks - 1);
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, 0), 0);
+	REQUIRE_EQ(shoal_lock_release(s->lock), 0);
+	shoal_arena_close(s->arena);
+}
+
+/* First the lock, for which some wait again; then the condition. */
+Test(destroy, a_condition_and_its_lock_may_go_together)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	all_asleep(s, await_condition, pid);
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, 0), 0);
+	REQUIRE_EQ(shoal_condition_notify(s->condition, s->lock, 1), 0);
+	sleep_ms(20);
+	int64_t at = now_ns();
+	REQUIRE_EQ(shoal_lock_destroy(s->arena, s->lock), 0);
+	REQUIRE_EQ(shoal_condition_destroy(s->arena, s->condition), 0);
+	all_are_told(s, pid, at, false);
+	REQUIRE_EQ(shoal_lock_release(s->lock), 0);
+	the_memory_is_back(s->arena, blocks - 2);
+	shoal_arena_close(s->arena);
+}
+
+static bool
+never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static void *
+destroy_soon(void *arg)
+{
+	struct scene *s = arg;
+	sleep_ms(30);
+	REQUIRE_EQ(shoal_condition_destroy(s->arena, s->condition), 0);
+	return NULL;
+}
+
+Test(destroy, one_who_waits_for_a_predicate_is_told)
+{
+	struct scene *s = set_the_scene();
+	pthread_t p;
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, 0), 0);
+	REQUIRE_EQ(pthread_create(&p, NULL, destroy_soon, s), 0);
+	REQUIRE_FAILS(shoal_condition_wait_for(s->condition, s->lock, never, NULL, SHOAL_SEC(10)),
+	              -EPIPE, "destroyed");
+	REQUIRE(shoal_lock_held(s->lock));
+	REQUIRE_EQ(shoal_lock_release(s->lock), 0);
+	pthread_join(p, NULL);
+	shoal_arena_close(s->arena);
+}
+
+/* ---- the memory ---- */
+
+/* A stopped one is inside: its memory stays, and then it learns what happened. */
+Test(destroy, the_memory_waits_for_one_who_is_stopped_in_a_call)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	all_asleep(s, await_semaphore, pid);
+	kill(pid[0], SIGSTOP);
+	sleep_ms(5);
+	REQUIRE_EQ(shoal_semaphore_destroy(s->arena, s->semaphore), 0);
+	for (int i = 1; i < WAITERS; i++)
+		expect_child(pid[i], 0, 5000);
+	the_memory_is_back(s->arena, blocks);
+	REQUIRE_EQ(shoal_semaphore_value(s->semaphore), 0);
+	kill(pid[0], SIGCONT);
+	expect_child(pid[0], 0, 5000);
+	for (int i = 0; i < WAITERS; i++)
+		REQUIRE_EQ(s->result[i], -EPIPE);
+	the_memory_is_back(s->arena, blocks - 1);
+	shoal_arena_close(s->arena);
+}
+
+/* One that is killed in the call is in nobody's way. */
+Test(destroy, the_memory_does_not_wait_for_the_dead)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	all_asleep(s, await_event, pid);
+	kill(pid[0], SIGSTOP);
+	sleep_ms(5);
+	REQUIRE_EQ(shoal_event_destroy(s->arena, s->event), 0);
+	kill(pid[0], SIGKILL);
+	expect_killed(pid[0], SIGKILL, 2000);
+	for (int i = 1; i < WAITERS; i++)
+		expect_child(pid[i], 0, 5000);
+	the_memory_is_back(s->arena, blocks - 1);
+	shoal_arena_close(s->arena);
+}
+
+static int
+hold_until_killed(void *arg)
+{
+	struct scene *s = arg;
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, 0), 0);
+	REQUIRE_EQ(shoal_rwlock_read(s->rwlock, 0), 0);
+	fetch_add_seq_cst(&s->reached, 1);
+	for (;;)
+		pause();
+	return 0;
+}
+
+Test(destroy, what_a_dead_one_held_is_free)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid = child(hold_until_killed, s);
+	for (int i = 0; i < 5000 && !load_acquire(&s->reached); i++)
+		sleep_ms(1);
+	REQUIRE_EQ(shoal_lock_destroy(s->arena, s->lock), 0);
+	REQUIRE_EQ(shoal_rwlock_destroy(s->arena, s->rwlock), 0);
+	the_memory_is_back(s->arena, blocks);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 2000);
+	the_memory_is_back(s->arena, blocks - 2);
+	shoal_arena_close(s->arena);
+}
+
+/*
+ * A release that stood still between its permit and its wake: the memory has become a user's, and
+ * what stands there looks like a gate at which somebody sleeps.
+ */
+Test(destroy, a_late_wake_leaves_what_came_after_alone)
+{
+	struct scene *s = set_the_scene();
+	struct stay before = stay_begin(s->semaphore, STAY_QUICK);
+	REQUIRE(before.word && before.name && !stay_over(&before));
+	stay_end(&before);
+	REQUIRE_EQ(shoal_semaphore_destroy(s->arena, s->semaphore), 0);
+	REQUIRE(stay_over(&before));
+	struct stay after = stay_begin(s->semaphore, STAY_QUICK);
+	REQUIRE(!after.word && !after.name);
+	shoal_arena_close(s->arena);
+}
+
+/* Init makes a named one new that was given up; it can be destroyed as before. */
+Test(destroy, a_lock_made_anew_is_still_one_with_a_name)
+{
+	struct scene *s = set_the_scene();
+	pid_t pid[WAITERS];
+	REQUIRE_EQ(shoal_lock_init(s->lock), 0);
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, 0), 0);
+	all_asleep(s, await_lock, pid);
+	int64_t at = now_ns();
+	REQUIRE_EQ(shoal_lock_destroy(s->arena, s->lock), 0);
+	all_are_told(s, pid, at, false);
+	REQUIRE_EQ(shoal_lock_release(s->lock), 0);
+	shoal_arena_close(s->arena);
+}
+
+static int
+make_and_die(void *arg)
+{
+	shoal_arena *a = attach(arg);
+	shoal_lock *lock;
+	shoal_rwlock *rwlock;
+	REQUIRE_EQ(shoal_lock_create(a, "mine", SHOAL_WITH_OWNER, &lock), 0);
+	REQUIRE_EQ(shoal_rwlock_create(a, "mine-too", SHOAL_WITH_OWNER, &rwlock), 0);
+	REQUIRE_EQ(shoal_lock_acquire(lock, 0), 0);
+	raise(SIGKILL);
+	return 0;
+}
+
+Test(destroy, an_owners_death_destroys)
+{
+	const char *name = test_name();
+	shoal_arena *a = create(name, &small);
+	shoal_lock *lock;
+	size_t blocks = blocks_of(a);
+	expect_killed(child(make_and_die, (void *)(uintptr_t)name), SIGKILL, 5000);
+	REQUIRE(shoal_arena_recover(a) >= 0);
+	REQUIRE_EQ(shoal_lock_open(a, "mine", 0, &lock), -ENOENT);
+	the_memory_is_back(a, blocks);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+	shoal_arena_close(a);
+}
+
+/* ---- made, waited for and destroyed, over and over ---- */
+
+enum { ROUNDS = 600 / HARNESS_SLOW };
+
+struct rounds {
+	shoal_arena *arena;
+	word32 round;
+	shoal_semaphore *semaphore;
+	word32 through[WAITERS], next;
+	volatile int wrong;
+};
+
+static int
+wait_each_round(void *arg)
+{
+	struct rounds *r = arg;
+	uint32_t me = fetch_add_seq_cst(&r->next, 1);
+	for (uint32_t i = 1; i <= ROUNDS; i++) {
+		while (load_acquire(&r->round) < i)
+			sched_yield();
+		int rc = shoal_semaphore_acquire(r->semaphore, SHOAL_SEC(10));
+		if (rc != 0 && rc != -EPIPE)
+			r->wrong = rc;
+		store_release(&r->through[me], i);
+	}
+	return 0;
+}
+
+static void
+all_sleep(const shoal_semaphore *semaphore)
+{
+	const word32 *word = (const word32 *)(const void *)semaphore;
+	for (int i = 0; i < 20000 && futex_sleepers(&word[0]) < WAITERS; i++)
+		sched_yield();
+	REQUIRE_EQ(futex_sleepers(&word[0]), WAITERS);
+}
+
+/* Destroyed while one has just been woken to take a permit; its memory is a user's at once. */
+static void
+one_round(struct rounds *r, uint32_t round)
+{
+	unsigned char *user[4];
+	REQUIRE_EQ(shoal_semaphore_create(r->arena, "any", 0, 0, &r->semaphore), 0);
+	store_release(&r->round, round);
+	all_sleep(r->semaphore);
+	if (round % 2)
+		REQUIRE_EQ(shoal_semaphore_release(r->semaphore), 0);
+	REQUIRE_EQ(shoal_semaphore_destroy(r->arena, r->semaphore), 0);
+	for (int k = 0; k < 4; k++) {
+		REQUIRE((user[k] = shoal_new(r->arena, 128)));
+		memset(user[k], 0xff, 128);
+	}
+	for (int i = 0; i < WAITERS; i++)
+		while (load_acquire(&r->through[i]) < round)
+			sched_yield();
+	for (int k = 0; k < 4; k++) {
+		for (int i = 0; i < 128; i++)
+			REQUIRE_EQ(user[k][i], 0xff);
+		shoal_free(r->arena, user[k]);
+	}
+}
+
+Test(destroy, over_and_over_what_comes_after_stays_whole, .timeout = 60 * HARNESS_SLOW)
+{
+	struct rounds *r = shared(sizeof *r);
+	pid_t pid[WAITERS];
+	r->arena = create(NULL, &small);
+	size_t blocks = blocks_of(r->arena);
+	for (int i = 0; i < WAITERS; i++)
+		pid[i] = child(wait_each_round, r);
+	for (uint32_t i = 1; i <= ROUNDS; i++)
+		one_round(r, i);
+	for (int i = 0; i < WAITERS; i++)
+		expect_child(pid[i], 0, 20000);
+	REQUIRE_EQ(r->wrong, 0);
+	the_memory_is_back(r->arena, blocks);
+	shoal_arena_close(r->arena);
+}
