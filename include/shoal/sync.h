@@ -36,9 +36,9 @@
  * locks are taken in an order in which this family of processes took them the other way round),
  * deadlock (a warning when threads wait for one another in a circle, with their names and
  * processes), refuse (the same, and the wait that would close the circle is -EDEADLK). Locks of all
- * kinds, as long as a circle lies in one mapping; not their waits with a timeout of 0. Set it for
- * all processes that share the locks: each call then takes the long way. Where no log is set
- * (shoal_log_set), warnings go to stderr.
+ * kinds, as long as a circle lies in one file or shared memory, however it is mapped; not their
+ * waits with a timeout of 0. Set it for all processes that share the locks: each call then takes
+ * the long way. Where no log is set (shoal_log_set), warnings go to stderr.
  *
  * PROGRESS. What need not wait makes no system call. Nobody waits for a dead thread. A STOPPED one
  * holds up those who need what it holds, and nobody else, but where it says so below.

@@ -34,14 +34,13 @@ one_object(const struct region *a, const struct region *b)
 {
 	if (!a->inode || !b->inode)
 		return a->from == b->from;
-	return a->inode == b->inode && a->major == b->major && a->minor == b->minor &&
-	       a->from - a->at == b->from - b->at;
+	return a->inode == b->inode && a->major == b->major && a->minor == b->minor;
 }
 
 bool
-peek_together(const void *a, const void *b)
+peek_distance(const void *from, const void *to, int64_t *bytes)
 {
-	uint64_t first = (uintptr_t)a, second = (uintptr_t)b;
+	uint64_t first = (uintptr_t)from, second = (uintptr_t)to;
 	struct region r, of_first = { 0 }, of_second = { 0 };
 	FILE *maps = fopen("/proc/self/maps", "re");
 	if (!maps)
@@ -53,7 +52,11 @@ peek_together(const void *a, const void *b)
 			of_second = r;
 	}
 	fclose(maps);
-	return of_first.to && of_second.to && one_object(&of_first, &of_second);
+	if (!of_first.to || !of_second.to || !one_object(&of_first, &of_second))
+		return false;
+	*bytes = (int64_t)((second - of_second.from + of_second.at) -
+	                   (first - of_first.from + of_first.at));
+	return true;
 }
 
 pid_t

@@ -1,11 +1,13 @@
 /*
  * Circles of waiting: whoever is about to wait says in each lock that it holds for which lock, as a
- * distance, which is the same in every process where both are in one mapping. Then it follows the
- * locks and their holders. The last one to close a circle said so before it looked, and finds it.
+ * distance in the file or shared memory that both lie in, which is the same in every process and
+ * every mapping. Then it follows the locks and their holders, in the mapping that it waits in. The
+ * last one to close a circle said so before it looked, and finds it.
  *
  * The locks on the way are others', and may be given back or unmapped any moment: they are copied
  * out, and a circle counts only when, a moment later, nobody on it has taken or given a lock.
- * Circles by way of two mappings, and by what is no lock, are not found.
+ * Circles by way of two files, and by what is no lock, are not found: 32 bits are too few to name a
+ * lock anywhere.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -26,8 +28,9 @@ struct hop {
 static int32_t
 distance(const struct lock *from, const struct lock *to)
 {
-	int64_t d = ((intptr_t)to - (intptr_t)from) / 8;
-	return d == (int32_t)d && peek_together(from, to) ? (int32_t)d : 0;
+	int64_t bytes;
+	bool one = peek_distance(from, to, &bytes);
+	return one && bytes / 8 == (int32_t)(bytes / 8) ? (int32_t)(bytes / 8) : 0;
 }
 
 void

@@ -1,5 +1,6 @@
 #include "sync/watch.h"
 #include "base/error.h"
+#include "base/peek.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,12 +82,30 @@ watch_waited(struct lock *l, bool is_held)
 		held.lock[held.count++] = l;
 }
 
-void
-watch_given(struct lock *l)
+static bool
+is_same(const struct lock *a, const struct lock *b)
+{
+	int64_t bytes;
+	return a == b || (peek_distance(a, b, &bytes) && bytes == 0);
+}
+
+/* By the address first; it may have been taken by that of another mapping. */
+static unsigned
+find_held(const struct lock *l)
 {
 	unsigned i = held.count;
 	while (i && held.lock[i - 1] != l)
 		i--;
+	for (unsigned k = held.count; k && !i; k--)
+		if (is_same(held.lock[k - 1], l))
+			i = k;
+	return i;
+}
+
+void
+watch_given(struct lock *l)
+{
+	unsigned i = find_held(l);
 	if (!i)
 		return;
 	memmove(&held.lock[i - 1], &held.lock[i], (held.count - i) * sizeof held.lock[0]);

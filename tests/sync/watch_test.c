@@ -1,6 +1,8 @@
 /* Locks that are watched: their order, and circles of waiting. */
 #include "common.h"
+#include "base/peek.h"
 #include "sync/watch.h"
+#include <sys/mman.h>
 
 struct world {
 	shoal_lock a, b, c;
@@ -192,14 +194,63 @@ Test(watch, tells_nothing_of_an_ordinary_wait)
 	expect_child(pid, 0, 2000);
 }
 
-Test(watch, knows_what_is_mapped_together)
+Test(watch, knows_how_far_things_are_from_each_other)
 {
 	struct world *w = shared(sizeof *w), *other = shared(sizeof *other);
 	char text[8] = "abc";
-	bool peek_together(const void *, const void *), peek_copy(const void *, void *, size_t);
-	REQUIRE(peek_together(&w->a, &w->b));
-	REQUIRE(!peek_together(&w->a, &other->a) || (char *)other - (char *)w == 0);
-	REQUIRE(!peek_together(&w->a, text));
+	int64_t far = 0;
+	REQUIRE(peek_distance(&w->b, &w->a, &far));
+	REQUIRE_EQ(far, -(int64_t)sizeof w->a);
+	REQUIRE(!peek_distance(&w->a, &other->a, &far));
+	REQUIRE(!peek_distance(&w->a, text, &far));
 	REQUIRE(!peek_copy(NULL, text, 4));
 	REQUIRE(peek_copy("xyz", text, 4) && !strcmp(text, "xyz"));
+}
+
+static struct world *again; /* the same memory, elsewhere */
+
+static int
+hold_a_here_wait_for_b_there(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_lock_acquire(&w->a, SHOAL_FOREVER), 0);
+	reach(&w->reached);
+	REQUIRE_EQ(shoal_lock_acquire(&again->b, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->b), 0);
+	REQUIRE_EQ(shoal_lock_release(&again->a), 0);
+	return 0;
+}
+
+Test(watch, finds_a_circle_by_way_of_two_mappings)
+{
+	struct world *w = watched(WATCH_CIRCLES | WATCH_REFUSE);
+	again = mremap(w, 0, sizeof *w, MREMAP_MAYMOVE);
+	REQUIRE(again != MAP_FAILED && again != w);
+	REQUIRE_EQ(shoal_lock_acquire(&w->b, 0), 0);
+	pid_t pid = child(hold_a_here_wait_for_b_there, w);
+	wait_for(&w->reached, 1);
+	wait_asleep(pid);
+	REQUIRE_EQ(shoal_lock_acquire(&w->a, SHOAL_FOREVER), -EDEADLK);
+	REQUIRE_EQ(shoal_lock_acquire(&again->a, SHOAL_FOREVER), -EDEADLK);
+	REQUIRE_EQ(load_relaxed(&w->lines), 2);
+	REQUIRE_EQ(shoal_lock_release(&w->b), 0);
+	expect_child(pid, 0, 2000);
+}
+
+/* What is remembered of the other mapping must not be written to once that is gone. */
+Test(watch, forgets_a_lock_that_is_given_back_by_another_mapping)
+{
+	struct world *w = watched(WATCH_CIRCLES);
+	again = mremap(w, 0, sizeof *w, MREMAP_MAYMOVE);
+	REQUIRE(again != MAP_FAILED);
+	REQUIRE_EQ(shoal_lock_acquire(&w->c, 0), 0);
+	REQUIRE_EQ(shoal_lock_acquire(&again->a, 0), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->a), 0);
+	REQUIRE_EQ(munmap(again, sizeof *again), 0);
+	pid_t pid = child(hold_a, w);
+	wait_for(&w->reached, 1);
+	REQUIRE_EQ(shoal_lock_acquire(&w->a, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->a), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->c), 0);
+	expect_child(pid, 0, 2000);
 }
