@@ -194,11 +194,9 @@ Test(barrier, a_deadline_or_an_interrupt_breaks_it)
 	pid_t pid[2];
 	REQUIRE_EQ(shoal_barrier_init(&w->b, 4), 0);
 	gather(w, pid, 2);
-	storm_begin();
-	int64_t start = now_ns();
+	int64_t start = storm_begin();
 	REQUIRE_EQ(shoal_barrier_wait(&w->b, SHOAL_MS(200)), -ETIMEDOUT);
-	int64_t took = now_ns() - start;
-	REQUIRE(took >= SHOAL_MS(200) && took < SHOAL_MS(300) * HARNESS_SLOW);
+	storm_changed_nothing(start);
 	expect_all(w, pid, 2, -EPIPE);
 	REQUIRE(shoal_barrier_broken(&w->b));
 	REQUIRE_EQ(shoal_barrier_reset(&w->b), 0);

@@ -90,8 +90,8 @@ nothing(int signo)
 	(void)signo;
 }
 
-/* SIGALRM every millisecond, until storm_end. */
-static inline void
+/* SIGALRM every millisecond, until the process ends. Gives the present moment. */
+static inline int64_t
 storm_begin(void)
 {
 	struct sigaction a = { .sa_handler = nothing };
@@ -101,6 +101,15 @@ storm_begin(void)
 	struct sigevent e = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
 	REQUIRE_EQ(timer_create(CLOCK_MONOTONIC, &e, &timer), 0);
 	REQUIRE_EQ(timer_settime(timer, 0, &every, NULL), 0);
+	return now_ns();
+}
+
+/* A wait of 200 ms that began then was neither cut short nor drawn out. */
+static inline void
+storm_changed_nothing(int64_t since)
+{
+	int64_t took = now_ns() - since;
+	REQUIRE(took >= SHOAL_MS(200) && took < SHOAL_MS(300) * HARNESS_SLOW);
 }
 
 static inline void *
@@ -118,6 +127,91 @@ interrupt_me(void)
 	pthread_t p;
 	REQUIRE_EQ(pthread_create(&p, NULL, interrupt_soon, shoal_thread_self()), 0);
 	return p;
+}
+
+/* ---- many at once ---- */
+
+/* Many threads of many processes that count one number up, each time holding what they share. */
+struct crowd {
+	void *object;
+	void (*take)(void *object, int round);
+	void (*give)(void *object);
+	int processes, threads, rounds;
+	volatile uint64_t *count; /* shared, and 0 at first */
+};
+
+static inline void *
+crowd_thread(void *arg)
+{
+	const struct crowd *c = arg;
+	for (int i = 0; i < c->rounds; i++) {
+		c->take(c->object, i);
+		*c->count = *c->count + 1;
+		c->give(c->object);
+	}
+	return NULL;
+}
+
+static inline int
+crowd_process(void *arg)
+{
+	const struct crowd *c = arg;
+	pthread_t thread[8];
+	for (int i = 1; i < c->threads; i++)
+		REQUIRE_EQ(pthread_create(&thread[i], NULL, crowd_thread, arg), 0);
+	crowd_thread(arg);
+	for (int i = 1; i < c->threads; i++)
+		REQUIRE_EQ(pthread_join(thread[i], NULL), 0);
+	return 0;
+}
+
+/* This process is one of them. */
+static inline void
+crowd_is_kept_apart(const struct crowd *c)
+{
+	struct crowd copy = *c;
+	pid_t pid[8];
+	for (int i = 1; i < c->processes; i++)
+		pid[i] = child(crowd_process, &copy);
+	crowd_process(&copy);
+	for (int i = 1; i < c->processes; i++)
+		expect_child(pid[i], 0, 30000);
+	REQUIRE_EQ(*c->count, (uint64_t)c->processes * (uint64_t)c->threads * (uint64_t)c->rounds);
+}
+
+/* ---- there and back ---- */
+
+/* Two that tell each other in turn: each lost wake would cost a slice of 50 ms. */
+struct rally {
+	void *object;
+	void (*tell)(void *object, int side);
+	void (*await)(void *object, int side); /* what that side tells */
+	int rounds;
+};
+
+static inline int
+rally_answer(void *arg)
+{
+	const struct rally *r = arg;
+	for (int i = 0; i < r->rounds; i++) {
+		r->await(r->object, 0);
+		r->tell(r->object, 1);
+	}
+	return 0;
+}
+
+static inline void
+rally_loses_nothing(const struct rally *r)
+{
+	struct rally copy = *r;
+	pid_t pid = child(rally_answer, &copy);
+	int64_t start = now_ns();
+	for (int i = 0; i < r->rounds; i++) {
+		r->tell(r->object, 0);
+		r->await(r->object, 1);
+	}
+	expect_child(pid, 0, 2000);
+	REQUIRE(now_ns() - start < SHOAL_SEC(10));
 }
 
 #endif

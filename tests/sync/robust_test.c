@@ -1,13 +1,7 @@
-#include "sync/robust.h"
+#include "common.h"
 #include "base/clock.h"
 #include "base/kernel.h"
-#include "harness.h"
-#include <errno.h>
-#include <pthread.h>
-#include <shoal/base.h>
-#include <signal.h>
-#include <string.h>
-#include <unistd.h>
+#include "sync/robust.h"
 
 /*
  * The kernel tells of a death in about 0.14 ms; on kernels without the rule of 6.2 slices of 5 ms
@@ -23,14 +17,6 @@ struct world {
 	volatile int64_t got_at;
 	volatile int result;
 };
-
-static void
-wait_until_reached(struct world *w, uint32_t n)
-{
-	for (int i = 0; i < 5000 && load_acquire(&w->reached) < n; i++)
-		sleep_ms(1);
-	REQUIRE(load_acquire(&w->reached) >= n);
-}
 
 Test(robust, is_taken_and_given_back)
 {
@@ -67,9 +53,8 @@ hold_and_stay(void *arg)
 	struct shoal_thread *t = thread_self();
 	for (int i = 0; i < 2; i++)
 		REQUIRE(robust_take(t, &w->lock[i], CLOCK_NEVER) == 0);
-	fetch_add_relaxed(&w->reached, 1);
-	for (;;)
-		pause();
+	reach(&w->reached);
+	stay();
 	return 0;
 }
 
@@ -78,7 +63,7 @@ Test(robust, another_one_waits_to_the_deadline)
 	struct world *w = shared(sizeof *w);
 	struct shoal_thread *t = thread_self();
 	pid_t pid = child(hold_and_stay, w);
-	wait_until_reached(w, 1);
+	wait_for(&w->reached, 1);
 	int64_t start = clock_now();
 	REQUIRE_EQ(robust_try(t, &w->lock[0]), -EBUSY);
 	REQUIRE_EQ(robust_take(t, &w->lock[0], clock_deadline(SHOAL_MS(30))), -ETIMEDOUT);
@@ -86,8 +71,7 @@ Test(robust, another_one_waits_to_the_deadline)
 	/* Stopped is not dead. */
 	kill(pid, SIGSTOP);
 	REQUIRE_EQ(robust_take(t, &w->lock[0], clock_deadline(SHOAL_MS(30))), -ETIMEDOUT);
-	kill(pid, SIGKILL);
-	expect_killed(pid, SIGKILL, 1000);
+	kill_now(pid);
 }
 
 Test(robust, a_dead_holders_lock_goes_to_the_next_at_once)
@@ -95,9 +79,8 @@ Test(robust, a_dead_holders_lock_goes_to_the_next_at_once)
 	struct world *w = shared(sizeof *w);
 	struct shoal_thread *t = thread_self();
 	pid_t pid = child(hold_and_stay, w);
-	wait_until_reached(w, 1);
-	kill(pid, SIGKILL);
-	expect_killed(pid, SIGKILL, 1000);
+	wait_for(&w->reached, 1);
+	kill_now(pid);
 	REQUIRE_EQ(robust_try(t, &w->lock[0]), -EOWNERDEAD);
 	REQUIRE_EQ(robust_take(t, &w->lock[1], clock_deadline(0)), -EOWNERDEAD);
 	robust_mend(&w->lock[0]);
@@ -116,7 +99,7 @@ wait_for_it(void *arg)
 {
 	struct world *w = arg;
 	struct shoal_thread *t = thread_self();
-	fetch_add_relaxed(&w->reached, 1);
+	reach(&w->reached);
 	int rc = robust_take(t, &w->lock[0], clock_deadline(SHOAL_SEC(10)));
 	REQUIRE(rc == 0 || rc == -EOWNERDEAD);
 	if (rc)
@@ -131,10 +114,10 @@ Test(robust, those_who_sleep_are_woken_by_a_death)
 {
 	struct world *w = shared(sizeof *w);
 	pid_t holder = child(hold_and_stay, w), waiter[3];
-	wait_until_reached(w, 1);
+	wait_for(&w->reached, 1);
 	for (int i = 0; i < 3; i++)
 		waiter[i] = child(wait_for_it, w);
-	wait_until_reached(w, 4);
+	wait_for(&w->reached, 4);
 	sleep_ms(50);
 	int64_t at = now_ns();
 	kill(holder, SIGKILL);
@@ -159,7 +142,7 @@ Test(robust, a_wake_is_not_lost_with_the_woken, .timeout = 60 * HARNESS_SLOW)
 		pid_t waiter[2];
 		for (int i = 0; i < 2; i++)
 			waiter[i] = child(wait_for_it, w);
-		wait_until_reached(w, 2);
+		wait_for(&w->reached, 2);
 		while (!(load_acquire(&w->lock[0].word) & FUTEX_SLEEPERS))
 			sleep_ms(1);
 		sleep_ms(3);
@@ -184,7 +167,7 @@ die_releasing(void *arg)
 	struct world *w = arg;
 	struct shoal_thread *t = thread_self();
 	REQUIRE_EQ(robust_take(t, &w->lock[0], CLOCK_NEVER), 0);
-	fetch_add_relaxed(&w->reached, 1);
+	reach(&w->reached);
 	while (!(load_acquire(&w->lock[0].word) & FUTEX_SLEEPERS))
 		sleep_ms(1);
 	sleep_ms(50);
@@ -198,7 +181,7 @@ Test(robust, a_wake_is_not_lost_with_the_releaser)
 {
 	struct world *w = shared(sizeof *w);
 	pid_t holder = child(die_releasing, w);
-	wait_until_reached(w, 1);
+	wait_for(&w->reached, 1);
 	pid_t waiter = child(wait_for_it, w);
 	expect_killed(holder, SIGKILL, 5000);
 	int64_t dead = now_ns();
@@ -260,40 +243,24 @@ Test(robust, mixes_with_the_c_librarys_mutexes)
 
 enum { ROUNDS = 20000 };
 
-static void *
-increment(void *arg)
+static void
+take_word(void *word, int round)
 {
-	struct world *w = arg;
-	struct shoal_thread *t = thread_self();
-	for (int i = 0; i < ROUNDS; i++) {
-		int rc = robust_take(t, &w->lock[0], CLOCK_NEVER);
-		REQUIRE_EQ(rc, 0);
-		w->count = w->count + 1;
-		robust_release(t, &w->lock[0]);
-	}
-	return NULL;
+	(void)round;
+	REQUIRE_EQ(robust_take(thread_self(), word, CLOCK_NEVER), 0);
 }
 
-static int
-increment_in_threads(void *arg)
+static void
+give_word(void *word)
 {
-	pthread_t thread;
-	REQUIRE_EQ(pthread_create(&thread, NULL, increment, arg), 0);
-	increment(arg);
-	REQUIRE_EQ(pthread_join(thread, NULL), 0);
-	return 0;
+	robust_release(thread_self(), word);
 }
 
 Test(robust, excludes_processes_and_threads, .timeout = 60 * HARNESS_SLOW)
 {
 	struct world *w = shared(sizeof *w);
-	pid_t pid[2];
-	for (int i = 0; i < 2; i++)
-		pid[i] = child(increment_in_threads, w);
-	increment_in_threads(w);
-	for (int i = 0; i < 2; i++)
-		expect_child(pid[i], 0, 30000);
-	REQUIRE_EQ(w->count, 6 * ROUNDS);
+	crowd_is_kept_apart(&(struct crowd){ &w->lock[0], take_word, give_word, 3, 2, ROUNDS,
+	                                     &w->count });
 	REQUIRE_EQ(load_relaxed(&w->lock[0].word) & ~FUTEX_SLEEPERS, 0);
 }
 
@@ -324,13 +291,11 @@ Test(robust, goes_on_whoever_is_killed, .timeout = 60 * HARNESS_SLOW)
 		for (int i = 0; i < 3000 && w->count == before; i++)
 			sleep_ms(1);
 		REQUIRE(w->count != before);
-		kill(pid[round % 3], SIGKILL);
-		expect_killed(pid[round % 3], SIGKILL, 1000);
+		kill_now(pid[round % 3]);
 		pid[round % 3] = child(increment_for_ever, w);
 	}
 	for (int i = 0; i < 3; i++) {
-		kill(pid[i], SIGKILL);
-		expect_killed(pid[i], SIGKILL, 1000);
+		kill_now(pid[i]);
 	}
 }
 
@@ -342,9 +307,8 @@ claim_and_stay(void *arg)
 	struct world *w = arg;
 	struct shoal_thread *t = thread_self();
 	REQUIRE(robust_claim(t, &w->lock[0]));
-	fetch_add_relaxed(&w->reached, 1);
-	for (;;)
-		pause();
+	reach(&w->reached);
+	stay();
 	return 0;
 }
 
@@ -353,7 +317,7 @@ watch_life(void *arg)
 {
 	struct world *w = arg;
 	uint32_t life;
-	fetch_add_relaxed(&w->reached, 1);
+	reach(&w->reached);
 	while (!((life = load_acquire(&w->lock[0].word)) & FUTEX_DIED) && life)
 		futex_wait(&w->lock[0].word, life, clock_deadline(SHOAL_SEC(10)));
 	w->got_at = now_ns();
@@ -364,10 +328,10 @@ Test(robust, who_watches_a_life_is_told_of_its_end)
 {
 	struct world *w = shared(sizeof *w);
 	pid_t lives = child(claim_and_stay, w);
-	wait_until_reached(w, 1);
+	wait_for(&w->reached, 1);
 	REQUIRE(!robust_claim(thread_self(), &w->lock[0]));
 	pid_t watcher = child(watch_life, w);
-	wait_until_reached(w, 2);
+	wait_for(&w->reached, 2);
 	sleep_ms(30);
 	int64_t at = now_ns();
 	kill(lives, SIGKILL);
@@ -383,7 +347,7 @@ Test(robust, dropping_wakes_those_who_watch)
 	struct shoal_thread *t = thread_self();
 	REQUIRE(robust_claim(t, &w->lock[0]));
 	pid_t watcher[2] = { child(watch_life, w), child(watch_life, w) };
-	wait_until_reached(w, 2);
+	wait_for(&w->reached, 2);
 	sleep_ms(30);
 	robust_drop(t, &w->lock[0]);
 	for (int i = 0; i < 2; i++)
