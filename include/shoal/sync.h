@@ -301,6 +301,8 @@ int shoal_barrier_init(shoal_barrier *barrier, uint32_t parties);
  * A party that dies in the call breaks the round at once; where it died just when the round became
  * complete, the next one. So does one that has waited here before and dies, or ends, outside of the
  * call: noticed within 10 ms (5 ms of a slice) by those who wait. One that never came is not known.
+ * An orderly end counts too, unlike in Python, where the others would wait for ever: threads that
+ * take the places of others that have ended need a shoal_barrier_reset first.
  * One STOPPED holds up the others as one that does not come does; one STOPPED when it was the last
  * to come, by at most 5 ms, but for its action.
  */

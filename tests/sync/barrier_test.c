@@ -281,6 +281,34 @@ Test(barrier, one_that_dies_between_its_rounds_breaks_it_at_once)
 }
 
 static int
+pass_and_end(void *arg)
+{
+	struct world *w = arg;
+	return shoal_barrier_wait(&w->b, SHOAL_SEC(10)) < 0;
+}
+
+/*
+ * An end is an end, also an orderly one: the barrier cannot know that others come instead. So
+ * those who come instead are let in by a reset.
+ */
+Test(barrier, another_generation_needs_a_reset)
+{
+	struct world *w = shared(sizeof *w);
+	REQUIRE_EQ(shoal_barrier_init(&w->b, 2), 0);
+	for (int generation = 0; generation < 3; generation++) {
+		pid_t pid[2] = { child(pass_and_end, w), child(pass_and_end, w) };
+		for (int i = 0; i < 2; i++)
+			expect_child(pid[i], 0, 5000);
+		REQUIRE(!shoal_barrier_broken(&w->b));
+		if (generation == 2)
+			break;
+		REQUIRE_EQ(shoal_barrier_reset(&w->b), 0);
+	}
+	REQUIRE_EQ(shoal_barrier_wait(&w->b, SHOAL_FOREVER), -EPIPE);
+	REQUIRE(shoal_barrier_broken(&w->b));
+}
+
+static int
 die_acting(void *arg)
 {
 	struct world *w = arg;

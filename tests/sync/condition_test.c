@@ -139,7 +139,8 @@ Test(condition, all_go_on)
 	struct world *w = shared(sizeof *w);
 	pid_t pid[WAITERS];
 	w->timeout = SHOAL_MS(50);
-	gather(w, pid, WAITERS);
+	for (int i = 0; i < WAITERS; i++)
+		pid[i] = child(waits[i], w);
 	for (int i = 0; i < WAITERS; i++) {
 		expect_child(pid[i], 0, 2000);
 		REQUIRE_EQ(w->result[i], -ETIMEDOUT);
@@ -154,6 +155,37 @@ Test(condition, all_go_on)
 		REQUIRE_EQ(w->result[i], 0);
 		REQUIRE(w->at[i] - start < SHOAL_MS(40) * HARNESS_SLOW);
 	}
+}
+
+static void *
+await_in_a_thread(void *w)
+{
+	return (void *)(intptr_t)await(w, 1);
+}
+
+/* CPython's test_notify: a process and a thread, and each notification is for one. */
+Test(condition, a_process_and_a_thread_are_told_one_by_one)
+{
+	struct world *w = shared(sizeof *w);
+	pthread_t p;
+	pid_t pid = child(await_0, w);
+	REQUIRE_EQ(pthread_create(&p, NULL, await_in_a_thread, w), 0);
+	wait_asleep(pid);
+	word32 *seq = (word32 *)(void *)&w->c;
+	for (int i = 0; i < 2000 && futex_sleepers(seq) < 2; i++)
+		sleep_ms(1);
+	REQUIRE_EQ(load_acquire(&w->gone), 0);
+	for (uint32_t i = 1; i <= 2; i++) {
+		notify(w, 1);
+		wait_for(&w->gone, i);
+		sleep_ms(10);
+		REQUIRE_EQ(load_acquire(&w->gone), i);
+	}
+	expect_child(pid, 0, 2000);
+	REQUIRE_EQ(pthread_join(p, NULL), 0);
+	/* Its invariant after each test: nobody counts as waiting, and nobody sleeps. */
+	REQUIRE_EQ(load_relaxed(&seq[6]), 0);
+	REQUIRE_EQ(futex_sleepers(seq), 0);
 }
 
 static bool

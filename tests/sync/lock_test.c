@@ -131,6 +131,92 @@ Test(lock, a_forked_child_holds_nothing)
 	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
 }
 
+static void *
+is_not_the_holder_either(void *arg)
+{
+	is_not_the_holder(arg);
+	return NULL;
+}
+
+/* CPython's test_different_thread; another thread may release there, here a semaphore of 1 is. */
+Test(lock, is_its_threads_alone)
+{
+	struct world *w = shared(sizeof *w);
+	pthread_t p;
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, 0), 0);
+	REQUIRE_EQ(pthread_create(&p, NULL, is_not_the_holder_either, w), 0);
+	pthread_join(p, NULL);
+	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+}
+
+static int
+hold_for_a_moment(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, SHOAL_FOREVER), 0);
+	reach(&w->reached);
+	sleep_ms(50);
+	return shoal_lock_release(&w->lock);
+}
+
+/* CPython's test_state_after_timeout: who ran out of time has changed nothing. */
+Test(lock, is_as_before_after_a_deadline)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid = child(hold_for_a_moment, w);
+	wait_for(&w->reached, 1);
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, SHOAL_MS(5)), -ETIMEDOUT);
+	expect_child(pid, 0, 2000);
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, SHOAL_MS(5)), 0);
+	expect_child(child(is_not_the_holder, w), 0, 2000);
+	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, 0), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+	REQUIRE_EQ(thread_self()->held, 0);
+}
+
+/* A timeout that ends after the clock does is no deadline in the past; the least one is. */
+Test(lock, takes_any_number_for_a_timeout)
+{
+	static const shoal_time longest[] = { INT64_MAX - 1, INT64_MAX / 2, SHOAL_FOREVER };
+	for (int i = 0; i < 3; i++) {
+		struct world *w = shared(sizeof *w);
+		pid_t pid = child(hold_for_a_moment, w);
+		wait_for(&w->reached, 1);
+		int64_t start = now_ns();
+		REQUIRE_EQ(shoal_lock_acquire(&w->lock, INT64_MIN), -EAGAIN);
+		REQUIRE(now_ns() - start < SHOAL_MS(40) * HARNESS_SLOW);
+		REQUIRE_EQ(shoal_lock_acquire(&w->lock, longest[i]), 0);
+		REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+		expect_child(pid, 0, 2000);
+	}
+}
+
+static void *
+take_it_once(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, SHOAL_SEC(10)), 0);
+	w->count = w->count + 1;
+	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+	return NULL;
+}
+
+/* CPython's test_thread_leak. */
+Test(lock, is_taken_by_threads_that_come_and_go)
+{
+	struct world *w = shared(sizeof *w);
+	for (int i = 0; i < 60; i++) {
+		pthread_t p;
+		REQUIRE_EQ(pthread_create(&p, NULL, take_it_once, w), 0);
+		pthread_join(p, NULL);
+	}
+	REQUIRE_EQ(w->count, 60);
+	shoal_lock_info i;
+	REQUIRE_EQ(shoal_lock_stat(&w->lock, &i), 0);
+	REQUIRE(i.acquisitions == 60 && i.deaths == 0 && i.owner == 0);
+}
+
 Test(lock, a_thread_holds_so_many_and_no_more)
 {
 	struct world *w = shared(sizeof *w);
@@ -271,4 +357,33 @@ Test(lock, loses_no_wake_by_those_who_give_up, .timeout = 60 * HARNESS_SLOW)
 	REQUIRE(i.owner == 0 && w->count == 2 * ROUNDS);
 	/* Below the slice of a second that covers up for a lost wake. */
 	REQUIRE(i.wait_max < SHOAL_MS(900) * HARNESS_SLOW);
+}
+
+static int
+hold_nearly_always(void *arg)
+{
+	struct world *w = arg;
+	for (;;) {
+		REQUIRE_EQ(shoal_lock_acquire(&w->lock, SHOAL_FOREVER), 0);
+		int64_t until = now_ns() + SHOAL_MS(1);
+		while (now_ns() < until)
+			;
+		REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+		reach(&w->reached);
+	}
+	return 0;
+}
+
+/* nsync's mu_starvation: others give it back only to take it again at once. */
+Test(lock, nobody_starves_beside_those_who_hold_it_nearly_always, .timeout = 60 * HARNESS_SLOW)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid[2] = { child(hold_nearly_always, w), child(hold_nearly_always, w) };
+	wait_for(&w->reached, 10);
+	for (int i = 0; i < 10; i++) {
+		REQUIRE_EQ(shoal_lock_acquire(&w->lock, SHOAL_SEC(10)), 0);
+		REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+	}
+	for (int i = 0; i < 2; i++)
+		kill_now(pid[i]);
 }

@@ -25,6 +25,22 @@ Test(rlock, is_taken_again_by_its_holder)
 	REQUIRE_EQ(shoal_rlock_consistent(&w->lock), -EPERM);
 }
 
+Test(rlock, is_held_so_often_and_no_more)
+{
+	struct world *w = shared(sizeof *w);
+	word32 *depth = (word32 *)(void *)&w->lock + sizeof(shoal_lock) / sizeof *depth;
+	REQUIRE_EQ(shoal_rlock_acquire(&w->lock, 0), 0);
+	REQUIRE_EQ(load_relaxed(depth), 1);
+	store_relaxed(depth, UINT32_MAX - 1);
+	REQUIRE_EQ(shoal_rlock_acquire(&w->lock, 0), 0);
+	REQUIRE_EQ(shoal_rlock_acquire(&w->lock, SHOAL_FOREVER), -EOVERFLOW);
+	REQUIRE_EQ(load_relaxed(depth), UINT32_MAX);
+	REQUIRE_EQ(shoal_rlock_release(&w->lock), 0);
+	store_relaxed(depth, 1);
+	REQUIRE_EQ(shoal_rlock_release(&w->lock), 0);
+	REQUIRE_EQ(shoal_rlock_release(&w->lock), -EPERM);
+}
+
 static int
 is_not_the_holder(void *arg)
 {

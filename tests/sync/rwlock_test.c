@@ -366,6 +366,54 @@ Test(rwlock, readers_see_no_half_of_a_write, .timeout = 60 * HARNESS_SLOW)
 	REQUIRE_EQ(w->pair[0], 6000);
 }
 
+/* Gives it back only once another one reads, so that somebody always does; for a while. */
+static int
+read_overlapping(void *arg)
+{
+	struct world *w = arg;
+	for (;;) {
+		REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_SEC(20)), 0);
+		uint32_t before = fetch_add_seq_cst(&w->reached, 1);
+		for (int i = 0; i < 20 && load_acquire(&w->reached) == before + 1; i++)
+			sleep_ms(1);
+		REQUIRE_EQ(give(w), 0);
+	}
+	return 0;
+}
+
+static int
+write_nearly_always(void *arg)
+{
+	struct world *w = arg;
+	for (;;) {
+		REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(20)), 0);
+		sleep_ms(1);
+		REQUIRE_EQ(give(w), 0);
+		reach(&w->reached);
+	}
+	return 0;
+}
+
+/* nsync's starve_with_readers and starve_with_writers. */
+Test(rwlock, nobody_starves, .timeout = 60 * HARNESS_SLOW)
+{
+	for (int writers = 0; writers < 2; writers++) {
+		struct world *w = shared(sizeof *w);
+		pid_t pid[2];
+		for (int i = 0; i < 2; i++)
+			pid[i] = child(writers ? write_nearly_always : read_overlapping, w);
+		wait_for(&w->reached, 10);
+		for (int i = 0; i < 5; i++) {
+			int rc = writers ? shoal_rwlock_read(&w->lock, SHOAL_SEC(10))
+			                 : shoal_rwlock_write(&w->lock, SHOAL_SEC(10));
+			REQUIRE_EQ(rc, 0);
+			REQUIRE_EQ(give(w), 0);
+		}
+		for (int i = 0; i < 2; i++)
+			kill_now(pid[i]);
+	}
+}
+
 static int
 mix_for_ever(void *arg)
 {

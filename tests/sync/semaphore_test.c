@@ -50,6 +50,11 @@ Test(semaphore, waits_to_the_deadline_whatever_signals_come)
 	int64_t start = storm_begin();
 	REQUIRE_EQ(shoal_semaphore_acquire(&w->s, SHOAL_MS(200)), -ETIMEDOUT);
 	storm_changed_nothing(start);
+	/* CPython's test_timeout: what is not in the future is no wait. */
+	start = now_ns();
+	REQUIRE_EQ(shoal_semaphore_acquire(&w->s, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_semaphore_acquire(&w->s, -SHOAL_SEC(1)), -EAGAIN);
+	REQUIRE(now_ns() - start < SHOAL_MS(40) * HARNESS_SLOW);
 }
 
 Test(semaphore, an_interrupt_ends_the_wait_once)
@@ -91,6 +96,22 @@ Test(semaphore, each_release_lets_one_go_on)
 	for (int i = 0; i < 3; i++)
 		expect_child(pid[i], 0, 2000);
 	REQUIRE_EQ(shoal_semaphore_value(&w->s), 0);
+}
+
+/* CPython's test_multirelease: one after the other, before any of the woken has run. */
+Test(semaphore, several_releases_let_several_go_on)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid[3];
+	for (int i = 0; i < 3; i++)
+		wait_asleep(pid[i] = child(takes[i], w));
+	for (int i = 0; i < 3; i++)
+		REQUIRE_EQ(shoal_semaphore_release(&w->s), 0);
+	for (int i = 0; i < 3; i++)
+		expect_child(pid[i], 0, 2000);
+	REQUIRE_EQ(shoal_semaphore_value(&w->s), 0);
+	word32 *value = (word32 *)(void *)&w->s;
+	REQUIRE_EQ(futex_sleepers(value), 0);
 }
 
 /* Multiprocessing's fault 4, and sem_t's: a waiter that is killed swallows a wake. */
