@@ -251,11 +251,13 @@ Test(lock, tells_its_statistics)
 	REQUIRE(i.acquisitions == 2 && i.contended == 0 && i.deaths == 0 && i.wait_max == 0);
 	REQUIRE(i.owner == getpid() && i.waiting == 0);
 	pid_t pid[2] = { child(take_and_give, w), child(take_and_give, w) };
-	for (int k = 0; k < 2; k++)
-		wait_asleep(pid[k]);
-	sleep_ms(20);
-	REQUIRE_EQ(shoal_lock_stat(&w->lock, &i), 0);
+	/* Each looks around every 50 ms, and may be awake just now. */
+	for (int k = 0; k < 2000 * HARNESS_SLOW && i.waiting < 2; k++) {
+		sleep_ms(1);
+		REQUIRE_EQ(shoal_lock_stat(&w->lock, &i), 0);
+	}
 	REQUIRE_EQ(i.waiting, 2);
+	sleep_ms(20);
 	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
 	for (int k = 0; k < 2; k++)
 		expect_child(pid[k], 0, 2000);
