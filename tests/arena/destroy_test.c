@@ -3,6 +3,7 @@
  * wake somebody.
  */
 #include "common.h"
+#include "arena/object.h"
 #include "arena/slab.h"
 #include "sync/gate.h"
 #include <pthread.h>
@@ -298,6 +299,39 @@ Test(destroy, one_who_waits_for_a_predicate_is_told)
 	REQUIRE(shoal_lock_held(s->lock));
 	REQUIRE_EQ(shoal_lock_release(s->lock), 0);
 	pthread_join(p, NULL);
+	shoal_arena_close(s->arena);
+}
+
+/* ---- destroyers that die ---- */
+
+/* As object_destroy leaves it, killed before it wakes anybody. */
+static int
+die_destroying(void *arg)
+{
+	struct scene *s = arg;
+	struct shoal_thread *t;
+	struct member *me;
+	uint32_t index;
+	REQUIRE_EQ(member_here(s->arena, &t, &me), 0);
+	REQUIRE_EQ(object_find_body(s->arena, s->condition, SHOAL_KIND_CONDITION, &index), 0);
+	struct object *o = arena_object(s->arena, index);
+	uint64_t word = load_acquire(&o->word) >> 32 << 32;
+	store_relaxed(&me->making, index);
+	store_release(&o->word, word | (uint64_t)OBJECT_DYING << 28 | member_tag(s->arena, me));
+	raise(SIGKILL);
+	return 0;
+}
+
+/* They find out by themselves: nobody does anything for them. */
+Test(destroy, a_destroyers_death_leaves_nobody_asleep)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	all_asleep(s, await_condition, s->condition, pid);
+	expect_killed(child(die_destroying, s), SIGKILL, 2000);
+	all_are_told(s, pid, 0, true);
+	the_memory_is_back(s->arena, blocks - 1);
 	shoal_arena_close(s->arena);
 }
 
