@@ -101,19 +101,24 @@ static int await_semaphore(void *s) { return wait_and_tell(s, SHOAL_KIND_SEMAPHO
 static int await_event(void *s) { return wait_and_tell(s, SHOAL_KIND_EVENT); }
 static int await_condition(void *s) { return wait_and_tell(s, SHOAL_KIND_CONDITION); }
 
-/* By the kernel's count on the first word that each kind sleeps on. */
+/*
+ * By the kernel's count on the word that each kind sleeps on, also where it can watch but one: the
+ * gates are second.
+ */
 static void
 all_asleep(struct scene *s, int (*run)(void *), const void *on, pid_t *pid)
 {
-	const word32 *word = on;
+	bool gate = run == await_semaphore || run == await_event;
+	const word32 *word = (const word32 *)on + gate;
 	/* Of those who want to write, one has the lock, and sleeps for a place. */
 	int n = run == await_rwlock ? WAITERS - 1 : WAITERS;
 	store_relaxed(&s->reached, 0);
 	for (int i = 0; i < WAITERS; i++)
 		pid[i] = child(run, s);
-	for (int i = 0; i < 5000 * HARNESS_SLOW && futex_sleepers(word) < n; i++)
+	int asleep = 0;
+	for (int i = 0; i < 5000 * HARNESS_SLOW && (asleep = futex_sleepers(word)) < n; i++)
 		sleep_ms(1);
-	REQUIRE_EQ(futex_sleepers(word), n);
+	REQUIRE_EQ(asleep, n);
 	sleep_ms(2);
 }
 
@@ -509,9 +514,12 @@ static void
 all_sleep(const shoal_semaphore *semaphore)
 {
 	const word32 *word = (const word32 *)(const void *)semaphore;
-	for (int i = 0; i < 20000 && futex_sleepers(&word[0]) < WAITERS; i++)
+	/* Each looks around every 50 ms, and may be awake just now. */
+	int asleep = 0;
+	int64_t end = now_ns() + SHOAL_SEC(5);
+	while ((asleep = futex_sleepers(&word[1])) < WAITERS && now_ns() < end)
 		sched_yield();
-	REQUIRE_EQ(futex_sleepers(&word[0]), WAITERS);
+	REQUIRE_EQ(asleep, WAITERS);
 }
 
 /* Destroyed while one has just been woken to take a permit; its memory is a user's at once. */

@@ -70,6 +70,23 @@ Test(event_fd, one_that_is_set_already_is_readable_at_once)
 	shoal_arena_close(m.arena);
 }
 
+/* Nor does its helper touch what comes to be there afterwards. */
+Test(event_fd, of_a_destroyed_event_is_readable)
+{
+	struct meeting m = meet();
+	int fd = descriptor(&m);
+	uint32_t *user = NULL;
+	REQUIRE(!is_readable(fd, 20));
+	REQUIRE_EQ(shoal_event_destroy(m.arena, m.event), 0);
+	for (int i = 0; i < 1000 && (void *)user != (void *)m.event; i++)
+		REQUIRE((user = shoal_new(m.arena, 512)));
+	REQUIRE(is_readable(fd, 5000));
+	sleep_ms(30);
+	if ((void *)user == (void *)m.event)
+		REQUIRE(user[0] == 0 && user[1] == 0);
+	shoal_arena_close(m.arena);
+}
+
 Test(event_fd, an_event_outside_of_arenas_has_none)
 {
 	shoal_event *plain = shared(sizeof *plain);
