@@ -190,7 +190,9 @@ static void
 told_right(struct step_world *w)
 {
 	const struct step_part *victim = &w->part[STEP_VICTIM];
-	bool met = sync_stage(w)->met;
+	/* One who met it first was told, and died itself once it had mended it. */
+	bool second = w->part[STEP_SECOND].result == -EOWNERDEAD;
+	bool met = sync_stage(w)->met || second;
 	if (shape(w)->suspect || (shape(w)->flags & SHOAL_LOCK_AUTOCLEAN))
 		return;
 	if (shape(w)->keeps && w->killed && victim->done == 1 && shoal_have((int)victim->result))
