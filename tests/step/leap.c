@@ -164,6 +164,11 @@ void
 leap_follow(struct trace *t, struct victim *v)
 {
 	struct leap l;
+	/* Stores to memory that is protected in another place would be missed. */
+	if (memory_is_elsewhere()) {
+		trace_follow(t, v);
+		return;
+	}
 	trace_begin(t, v);
 	trace_add(t, v, false);
 	enum moved moved = leap_begin(&l, v) ? MOVED : MOVED_SIGNAL;
@@ -179,6 +184,8 @@ bool
 leap_to(struct victim *v, struct trace *t, size_t n)
 {
 	struct leap l;
+	if (memory_is_elsewhere())
+		return victim_to(v, t, n);
 	bool same = leap_begin(&l, v);
 	for (size_t at = 1; same && at <= n; at++)
 		same = leap_next(&l) == MOVED && cpu_pc(v->tid) == t->point[at].pc;

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "name.h"
+
 enum { PAGE = 4096, WORDS = PAGE / 4, REGIONS = 4 };
 
 struct region {
@@ -27,7 +29,7 @@ struct image_page {
 struct memory_image {
 	size_t bytes; /* of the image itself, which is not forked with the driver */
 	size_t count;
-	pid_t name[STEP_WHOS];
+	struct names names;
 	struct step_world world;
 	struct image_page page[];
 };
@@ -38,7 +40,6 @@ static struct region regions[REGIONS];
 static size_t region_count;
 static struct step_world *world;
 static struct step_world world_base;
-static pid_t names[STEP_WHOS];
 static const unsigned char zeros[PAGE];
 
 void
@@ -78,6 +79,27 @@ memory_range(size_t i, uint64_t *at, uint64_t *bytes)
 	*at = (uint64_t)(uintptr_t)regions[i].at;
 	*bytes = regions[i].pages * PAGE;
 	return true;
+}
+
+bool
+memory_is_elsewhere(void)
+{
+	for (size_t i = 0; i < region_count; i++) {
+		if (regions[i].elsewhere)
+			return true;
+	}
+	return false;
+}
+
+bool
+memory_is_here(uint64_t at)
+{
+	for (size_t i = 0; i < region_count; i++) {
+		const struct region *r = &regions[i];
+		if (!r->elsewhere && at - (uint64_t)(uintptr_t)r->at < r->pages * PAGE)
+			return true;
+	}
+	return false;
 }
 
 static unsigned char *
@@ -161,7 +183,7 @@ memory_rewind(void)
 {
 	memory_each(page_rewind, NULL);
 	*world = world_base;
-	memory_names_clear();
+	names_clear();
 }
 
 static void
@@ -200,7 +222,7 @@ memory_copy(void)
 		abort();
 	image->bytes = bytes;
 	memory_each(page_copy, image);
-	memcpy(image->name, names, sizeof names);
+	image->names = *names_now();
 	image->world = *world;
 	return image;
 }
@@ -215,7 +237,7 @@ memory_put(const struct memory_image *image)
 		const struct image_page *copy = &image->page[i];
 		memcpy(page_at(copy->region, copy->page), copy->bytes, PAGE);
 	}
-	memcpy(names, image->name, sizeof names);
+	names_put(&image->names);
 	*world = image->world;
 }
 
@@ -226,43 +248,20 @@ memory_drop(struct memory_image *image)
 		munmap(image, image->bytes);
 }
 
-void
-memory_name(enum step_who who, pid_t tid)
-{
-	names[who] = tid;
-}
-
-void
-memory_names_clear(void)
-{
-	memset(names, 0, sizeof names);
-}
-
-/* A thread id stands alone, or in the low 30 bits of a futex word. */
-static uint32_t
-word_named(uint32_t word, const pid_t *name)
-{
-	uint32_t id = word & 0x3fffffffu;
-	for (uint32_t who = 0; id && who < STEP_WHOS; who++) {
-		if (id == (uint32_t)name[who])
-			return (word & 0xc0000000u) | 0x3fff0000u | who;
-	}
-	return word;
-}
-
 /* The page with names in place of thread ids, and zeros in place of what is left out. */
 static void
-page_plain(size_t region, size_t page, const unsigned char *bytes, const pid_t *name, uint32_t *out)
+page_plain(size_t region, size_t page, const unsigned char *bytes, const struct names *names,
+           uint32_t *out)
 {
 	const uint32_t *skip = regions[region].skip[page];
 	memcpy(out, bytes, PAGE);
-	for (size_t i = 0; i < WORDS; i++) {
-		if (!out[i])
-			continue;
-		if (skip && (skip[i / 32] >> (i % 32) & 1))
+	for (size_t i = 0; i < WORDS; i += 2) {
+		if (out[i] || out[i + 1])
+			pair_named(out + i, names);
+	}
+	for (size_t i = 0; skip && i < WORDS; i++) {
+		if (skip[i / 32] >> (i % 32) & 1)
 			out[i] = 0;
-		else
-			out[i] = word_named(out[i], name);
 	}
 }
 
@@ -283,8 +282,9 @@ page_learn(const struct memory_image *one, const struct memory_image *other, siz
 	uint32_t a[WORDS], b[WORDS];
 	const struct image_page *in_one = image_find(one, region, page);
 	const struct image_page *in_other = image_find(other, region, page);
-	page_plain(region, page, in_one ? in_one->bytes : page_base(region, page), one->name, a);
-	page_plain(region, page, in_other ? in_other->bytes : page_base(region, page), other->name, b);
+	page_plain(region, page, in_one ? in_one->bytes : page_base(region, page), &one->names, a);
+	page_plain(region, page, in_other ? in_other->bytes : page_base(region, page),
+	           &other->names, b);
 	uint32_t **skip = &regions[region].skip[page];
 	bool more = false;
 	for (size_t i = 0; i < WORDS; i++) {
@@ -338,11 +338,10 @@ pair_plain(const uint32_t *skip, size_t i, const unsigned char *bytes)
 {
 	uint32_t pair[2];
 	memcpy(pair, bytes + i * 4, sizeof pair);
-	for (size_t k = 0; k < 2; k++) {
-		if (skip && (skip[(i + k) / 32] >> ((i + k) % 32) & 1))
+	pair_named(pair, names_now());
+	for (size_t k = 0; skip && k < 2; k++) {
+		if (skip[(i + k) / 32] >> ((i + k) % 32) & 1)
 			pair[k] = 0;
-		else
-			pair[k] = word_named(pair[k], names);
 	}
 	return (uint64_t)pair[1] << 32 | pair[0];
 }
@@ -388,6 +387,42 @@ memory_hash(void)
 	uint64_t sum = world_hash();
 	memory_each(page_hash, &sum);
 	return sum;
+}
+
+static bool
+page_difference(const struct memory_image *image, size_t region, size_t page, char *text,
+                size_t room)
+{
+	uint32_t now[WORDS], then[WORDS];
+	const struct image_page *in = image_find(image, region, page);
+	page_plain(region, page, page_at(region, page), names_now(), now);
+	page_plain(region, page, in ? in->bytes : page_base(region, page), &image->names, then);
+	for (size_t i = 0; i < WORDS; i++) {
+		if (now[i] == then[i])
+			continue;
+		snprintf(text, room, "%#x at %#zx, not %#x", now[i], page * PAGE + i * 4, then[i]);
+		return true;
+	}
+	return false;
+}
+
+void
+memory_difference(const struct memory_image *image, char *text, size_t room)
+{
+	const struct step_part *now = &world->part[STEP_VICTIM];
+	const struct step_part *then = &image->world.part[STEP_VICTIM];
+	text[0] = 0;
+	for (size_t i = 0; i < region_count; i++) {
+		for (size_t p = 0; p < regions[i].pages; p++) {
+			if ((regions[i].hot[p] || image_find(image, i, p)) &&
+			    page_difference(image, i, p, text, room))
+				return;
+		}
+	}
+	for (size_t who = 0; who < 2; who++) {
+		if (memcmp(&now[who], &then[who], sizeof *now) != 0)
+			snprintf(text, room, "what process %zu tells", who + 1);
+	}
 }
 
 /* ---- step by step ---- */

@@ -2,8 +2,8 @@
  * The shared memory of a case: saved, put back, compared.
  *
  * Two runs that leave the same bytes leave the same world, once every process but the driver is
- * gone. Thread ids are replaced by who bore them, and words that differ between two equal runs
- * (start times, clocks) are found by comparing such runs, and left out.
+ * gone. Thread ids are replaced by who bore them, start times by a sign; other words that differ
+ * between two equal runs are found by comparing such runs, and left out.
  */
 #ifndef STEP_MEMORY_H
 #define STEP_MEMORY_H
@@ -22,15 +22,14 @@ struct memory_image *memory_copy(void);
 void memory_put(const struct memory_image *image);
 void memory_drop(struct memory_image *image);
 
-/* The id of a process of this run, so that it is told apart from other words. */
-void memory_name(enum step_who who, pid_t tid);
-void memory_names_clear(void);
 /*
  * Both are what the same steps left: words that differ are left out from now on. true: there were
  * more of them.
  */
 bool memory_learn(const struct memory_image *one, const struct memory_image *other);
 uint64_t memory_hash(void);
+/* Where what is there now first differs from an image, in words; "" if it does not. */
+void memory_difference(const struct memory_image *image, char *text, size_t room);
 
 /*
  * The same hash after each of a process's steps, of the pages alone that watched processes ever
@@ -45,5 +44,9 @@ uint64_t memory_next(void);
 bool memory_touched(pid_t tid);
 /* The i-th part of watched memory, as long as there is one. */
 bool memory_range(size_t i, uint64_t *at, uint64_t *bytes);
+/* Whether victims map some of it elsewhere than the driver. */
+bool memory_is_elsewhere(void);
+/* Whether a victim's address is of watched memory that the driver has at the same place. */
+bool memory_is_here(uint64_t at);
 
 #endif

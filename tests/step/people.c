@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 
-#include "memory.h"
+#include "name.h"
 
 enum { PERSON_MS = 8000 };
 
@@ -140,7 +140,7 @@ people_start(struct step_world *w, enum step_who who, step_fn *fn)
 		w->part[who].done = 1;
 		_exit(0);
 	}
-	memory_name(who, p.pid);
+	names_add(who, p.pid);
 	return p;
 }
 

@@ -83,10 +83,10 @@ report_summary(const struct tally *t)
 	if (getenv("STEP_QUIET"))
 		return;
 	printf("%s: %lu instructions, %lu kills, %lu states, %lu checks, %lu with a sleeper, "
-	       "%lu of recoveries, %lu stops, "
+	       "%lu of recoveries (%lu in earnest), %lu stops, "
 	       "slowest %.1f ms (%s), %lu drifts, %lu violations, %.1f s\n",
 	       t->of->name, t->instructions, t->kills, t->states, t->checks, t->sleeps,
-	       t->recoveries, t->stops, (double)t->slowest_ns / 1e6, t->slowest, t->drifts,
+	       t->recoveries, t->earnest, t->stops, (double)t->slowest_ns / 1e6, t->slowest, t->drifts,
 	       t->violations, (double)(step_now() - t->began) / 1e9);
 	fflush(stdout);
 }

@@ -6,7 +6,7 @@
 
 struct tally {
 	const struct step_case *of;
-	unsigned long instructions, kills, states, checks, sleeps, recoveries, stops;
+	unsigned long instructions, kills, states, checks, sleeps, recoveries, earnest, stops;
 	unsigned long violations, drifts, slow;
 	int64_t slowest_ns;
 	char slowest[64];

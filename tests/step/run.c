@@ -61,22 +61,38 @@ run_trace_act(struct run *r, const struct act *act, struct trace *t)
 	}
 }
 
-bool
-run_state(struct run *r, size_t n, struct state **out)
+static struct state *
+state_find(struct run *r, uint64_t hash)
 {
-	uint64_t hash = memory_hash();
 	for (size_t i = 0; i < r->state_count; i++) {
-		if (r->state[i].hash == hash) {
-			*out = &r->state[i];
-			return false;
-		}
+		if (r->state[i].hash == hash)
+			return &r->state[i];
 	}
+	return NULL;
+}
+
+bool
+run_state_add(struct run *r, const struct state *state)
+{
+	if (state_find(r, state->hash))
+		return false;
 	if (r->state_count == r->state_room) {
 		r->state_room = r->state_room ? r->state_room * 2 : 64;
 		r->state = realloc(r->state, r->state_room * sizeof *r->state);
 	}
-	*out = &r->state[r->state_count++];
-	**out = (struct state){ .hash = hash, .n = n, .image = memory_copy() };
+	r->state[r->state_count++] = *state;
+	return true;
+}
+
+bool
+run_state(struct run *r, size_t n, struct state **out)
+{
+	uint64_t hash = memory_hash();
+	*out = state_find(r, hash);
+	if (*out)
+		return false;
+	run_state_add(r, &(struct state){ .hash = hash, .n = n, .image = memory_copy() });
+	*out = &r->state[r->state_count - 1];
 	return true;
 }
 
@@ -233,6 +249,7 @@ static void
 run_phases(struct run *r)
 {
 	const char *only = getenv("STEP_PHASES");
+	r->gathers = only && !strchr(only, 'k');
 	if (!only || strchr(only, 'k') || strchr(only, 'r'))
 		phase_kill(r);
 	if (r->of->sleeper && (!only || strchr(only, 's')))
@@ -296,7 +313,8 @@ step_run(const struct step_case *c)
 		fflush(NULL);
 		_exit(violations > 99 ? 99 : (int)violations);
 	}
-	int rc = run_wait(driver, getenv("STEP_FULL") ? CASE_SECONDS_FULL : CASE_SECONDS);
+	bool much = getenv("STEP_FULL") || getenv("STEP_STATES");
+	int rc = run_wait(driver, much ? CASE_SECONDS_FULL : CASE_SECONDS);
 	if (c->end)
 		c->end(driver);
 	if (rc >= 200)

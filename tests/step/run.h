@@ -25,6 +25,7 @@ struct run {
 	struct state *state;
 	size_t state_count, state_room;
 	bool full;
+	bool gathers; /* the states that kills leave are wanted, and were checked by another run */
 	size_t stride;
 };
 
@@ -40,6 +41,8 @@ bool run_trace_good(const struct trace *t, const struct trace *last);
 void run_trace_act(struct run *r, const struct act *act, struct trace *t);
 /* The state that is there: true if it is new. */
 bool run_state(struct run *r, size_t n, struct state **out);
+/* The same of one that was there; a new one keeps the image. */
+bool run_state_add(struct run *r, const struct state *state);
 /* Whether an ordinary run takes point n of a phase that need not take all. */
 bool run_takes(const struct run *r, const struct trace *t, size_t n);
 

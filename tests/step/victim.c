@@ -14,6 +14,7 @@
 #include "cover.h"
 #include "cpu.h"
 #include "memory.h"
+#include "name.h"
 #include "people.h"
 #include "tracer.h"
 
@@ -241,7 +242,7 @@ victim_start(struct victim *v, struct step_world *w, const struct act *act)
 	w->part[act->who].inside = 1;
 	ptrace(PTRACE_SETOPTIONS, v->tid, NULL, (void *)(long)PTRACE_O_EXITKILL);
 	cpu_pass_trap(v->tid);
-	memory_name(act->who, v->tid);
+	names_add(act->who, v->tid);
 	size_t length = 0;
 	if (syscall(SYS_get_robust_list, v->tid, &v->robust, &length) != 0)
 		v->robust = NULL;
@@ -417,6 +418,8 @@ trace_add(struct trace *t, const struct victim *v, bool system_call)
 	p.nth = k->times++;
 	p.write = system_call || !last || last->hash != p.hash;
 	t->point[t->count++] = p;
+	if (v->look)
+		v->look(v, t, v->look_arg);
 	return &t->point[t->count - 1];
 }
 

@@ -17,6 +17,12 @@ struct act {
 	bool thread, started, stepped;
 };
 
+struct victim;
+struct trace;
+
+/* What the driver looks at in a victim that stands at the last point of a trace. */
+typedef void look_fn(const struct victim *v, const struct trace *t, void *arg);
+
 struct victim {
 	struct step_world *w;
 	const struct act *act;
@@ -28,6 +34,8 @@ struct victim {
 	int signal;  /* that killed it, or that it stopped with */
 	long slept;  /* its sleeps so far, when one was last told of */
 	void *robust; /* the head of its robust list, in its memory */
+	look_fn *look; /* called at each point of a trace that is recorded; NULL: nothing */
+	void *look_arg;
 };
 
 struct point {
