@@ -15,9 +15,10 @@
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "late.h"
 #include "name.h"
 
-enum { PERSON_MS = 8000 };
+enum { PERSON_MS = 1500 };
 
 enum step_who step_me;
 static pid_t driver_pid;
@@ -190,6 +191,7 @@ people_kill(struct person *p)
 {
 	if (p->pid <= 0)
 		return;
+	late_note(p->pid);
 	kill(p->pid, SIGKILL);
 	while (waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
 		;
@@ -221,6 +223,7 @@ people_end(struct step_world *w, struct person *p)
 		people_kill(p);
 		return false;
 	}
+	late_note(p->pid);
 	while (waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
 		;
 	p->pid = 0;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t WAKE_NS = 2000000000;
+static const int64_t WAKE_NS = 400000000;
 
 void
 queue_setup(struct step_world *w)
@@ -194,7 +194,7 @@ void
 queue_sleep_get(struct step_world *w)
 {
 	step_begin(w, "sleeping get");
-	ssize_t n = queue_receive(w, SHOAL_SEC(5));
+	ssize_t n = queue_receive(w, SHOAL_SEC(1));
 	step_mine(w)->inside = 0;
 	step_mine(w)->result = n;
 	STEP_REQUIRE(w, n >= 0 || n == -EPIPE, "the sleeping get: %zd", n);
@@ -204,7 +204,7 @@ void
 queue_sleep_put(struct step_world *w)
 {
 	step_begin(w, "sleeping put");
-	int rc = queue_send(w, SHOAL_SEC(5));
+	int rc = queue_send(w, SHOAL_SEC(1));
 	step_mine(w)->inside = 0;
 	step_mine(w)->result = rc;
 	STEP_REQUIRE(w, rc == 0, "the sleeping put: %d", rc);

@@ -15,7 +15,7 @@ struct queue_shape {
 	uint32_t sends;  /* how many messages the victim's call puts */
 };
 
-enum { TIMEOUT_MS = 2000, MANY = 3, QUEUE_BYTES_MAX = 2000 };
+enum { TIMEOUT_MS = 300, MANY = 3, QUEUE_BYTES_MAX = 2000 };
 
 /* `extra` of one who meets the dead: so many messages may it take, or send. */
 enum { MEET_GETS = 1, MEET_PUTS = 256 };

@@ -181,7 +181,7 @@ check_shown(struct show *s, struct place *at, const struct act *act, struct trac
 		know(before);
 		r->tally.recoveries++;
 		if (run_state_add(r, &shown->state))
-			run_check(r, at, shown->state.image, false);
+			run_check(r, at, shown->state.image, false, 0);
 		else
 			memory_drop(shown->state.image);
 	}

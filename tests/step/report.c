@@ -78,16 +78,27 @@ report_violation(struct tally *tally, const struct place *at, const char *text)
 }
 
 void
+report_unjudged(const struct tally *tally, const struct place *at, const char *text,
+                int64_t late_ns)
+{
+	if (tally->of->control)
+		return;
+	printf("%s: %s: at instruction %zu, not judged, the machine is %.0f ms late: %s\n",
+	       tally->of->name, at->phase, at->n, (double)late_ns / 1e6, text);
+	fflush(stdout);
+}
+
+void
 report_summary(const struct tally *t)
 {
 	if (getenv("STEP_QUIET"))
 		return;
 	printf("%s: %lu instructions, %lu kills, %lu states, %lu checks, %lu with a sleeper, "
 	       "%lu of recoveries (%lu in earnest), %lu stops, "
-	       "slowest %.1f ms (%s), %lu drifts, %lu violations, %.1f s\n",
+	       "slowest %.1f ms (%s), %lu drifts, %lu late, %lu not judged, %lu violations, %.1f s\n",
 	       t->of->name, t->instructions, t->kills, t->states, t->checks, t->sleeps,
 	       t->recoveries, t->earnest, t->stops, (double)t->slowest_ns / 1e6, t->slowest, t->drifts,
-	       t->violations, (double)(step_now() - t->began) / 1e9);
+	       t->slow, t->unjudged, t->violations, (double)(step_now() - t->began) / 1e9);
 	fflush(stdout);
 }
 

@@ -7,7 +7,7 @@
 struct tally {
 	const struct step_case *of;
 	unsigned long instructions, kills, states, checks, sleeps, recoveries, earnest, stops;
-	unsigned long violations, drifts, slow;
+	unsigned long violations, drifts, slow, unjudged;
 	int64_t slowest_ns;
 	char slowest[64];
 	/* by role: at how many instructions it is held up, the first and the last of them */
@@ -27,6 +27,9 @@ struct place {
 };
 
 void report_violation(struct tally *tally, const struct place *at, const char *text);
+/* What went wrong while the machine was late, and is tried again. */
+void report_unjudged(const struct tally *tally, const struct place *at, const char *text,
+                     int64_t late_ns);
 void report_summary(const struct tally *tally);
 /* function+offset, file:line of an address of this program. */
 void report_where(uint64_t pc, char *out, size_t room);

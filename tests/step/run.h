@@ -47,11 +47,20 @@ bool run_state_add(struct run *r, const struct state *state);
 bool run_takes(const struct run *r, const struct trace *t, size_t n);
 
 /*
- * check, then audit: what is wrong is reported, unless it was only late and is not late when tried
- * again.
+ * check, then audit, of what is there now, or, if there is one, of an image: what is wrong is
+ * reported. false: it cannot be judged, and what was there is gone.
  */
-void run_check(struct run *r, const struct place *at, const struct memory_image *image, bool crowd);
+bool run_check(struct run *r, const struct place *at, const struct memory_image *image, bool crowd,
+               unsigned attempt);
+/*
+ * Reports what is wrong. false: it was late, and may not be when it is tried again; or it rests on
+ * time, and the machine was late.
+ */
 bool run_verdict(struct run *r, const struct place *at, unsigned attempt);
+/* Whether the machine was late, and what came of it is worth another try. */
+bool run_late(const struct run *r, unsigned attempt);
+/* More tries than there ever are. */
+enum { RUN_TRIES = 40 };
 
 void phase_kill(struct run *r);
 void phase_sleeper(struct run *r);

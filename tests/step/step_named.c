@@ -15,7 +15,7 @@
 #include "arena_world.h"
 #include "harness.h"
 
-enum { THING = 600, PROCESSES = 3, TIMEOUT_MS = 2000 };
+enum { THING = 600, PROCESSES = 3, TIMEOUT_MS = 300 };
 
 /* `kept` is the file of `old` by another name, so that `old` can be had again once it is gone. */
 static char old[64], new[64], kept[64];

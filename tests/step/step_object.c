@@ -14,7 +14,7 @@
 #include <shoal/queue.h>
 #include <shoal/sync.h>
 
-enum { BYTES = 5000, TIMEOUT_MS = 2000 };
+enum { BYTES = 5000, TIMEOUT_MS = 300 };
 
 /* object[0]: one named "old" that setup made, of the case's kind. "new" is what a victim makes. */
 struct kind {

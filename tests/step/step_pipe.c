@@ -16,13 +16,13 @@ enum {
 	RING = 4096,
 	INLINE = 300,
 	BLOCK = 1500,
-	TIMEOUT_MS = 2000,
+	TIMEOUT_MS = 300,
 	MANY = 3,
 	ITEM = 40,
 	ROOM = 1600
 };
 
-static const int64_t WAKE_NS = 2000000000;
+static const int64_t WAKE_NS = 400000000;
 
 struct pipe_shape {
 	unsigned flags;
@@ -199,7 +199,7 @@ sleep_receiving(struct step_world *w)
 	ssize_t n = 0;
 	step_begin(w, "sleeping recv");
 	while (n >= 0)
-		n = receive_one(w, SHOAL_SEC(5));
+		n = receive_one(w, SHOAL_SEC(1));
 	step_mine(w)->inside = 0;
 	STEP_REQUIRE(w, n == -EPIPE, "the sleeping recv: %zd", n);
 }
@@ -208,7 +208,7 @@ static void
 sleep_receiving_one(struct step_world *w)
 {
 	step_begin(w, "sleeping recv");
-	ssize_t n = receive_one(w, SHOAL_SEC(5));
+	ssize_t n = receive_one(w, SHOAL_SEC(1));
 	step_mine(w)->inside = 0;
 	STEP_REQUIRE(w, n >= 0, "the sleeping recv: %zd", n);
 }
@@ -223,7 +223,7 @@ sleep_sending(struct step_world *w)
 	STEP_REQUIRE(w, rc == -EAGAIN, "filling the ring: %d", rc);
 	step_begin(w, "sleeping send");
 	while (rc == -EAGAIN || rc == 0)
-		rc = send_one(w, SHOAL_SEC(5));
+		rc = send_one(w, SHOAL_SEC(1));
 	step_mine(w)->inside = 0;
 	STEP_REQUIRE(w, rc == -EPIPE, "the sleeping send: %d", rc);
 }

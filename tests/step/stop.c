@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "late.h"
 #include "run.h"
 
 /*
@@ -23,6 +24,9 @@ enum { HUNG_TIMES = 6, HUNG_MS = 20 };
 
 /* Longer operations are not stopped at each instruction, even in a full run. */
 enum { LONG = 6000 };
+
+/* How often one that seems held up, while the machine is late, is tried again. */
+enum { HELD_TRIES = 4 };
 
 static const struct step_role *role_now;
 static int64_t try_now;
@@ -46,42 +50,50 @@ stop_at(struct run *r, struct victim *v, size_t n)
 	return false;
 }
 
-/*
- * One role, against a victim that stands at n. Then the victim goes on, and everything must be
- * there.
- */
+/* The victim goes on, and everything must be there. false: it cannot be judged. */
 static bool
-stop_try(struct run *r, struct place *at, const struct step_role *role, int64_t wait_ns)
+stop_over(struct run *r, const struct place *at, struct victim *v, unsigned attempt)
 {
 	struct step_world *w = r->w;
-	struct victim v;
-	if (!stop_at(r, &v, at->n)) {
-		/*
-		 * Reading the clock, or a thread's end, may go another way each time: such a point is left
-		 * out.
-		 */
-		if (at->n == 0)
-			report_violation(&r->tally, at, "the victim does not come there");
-		return false;
-	}
-	role_now = role;
-	try_now = wait_ns;
-	r->tally.stops++;
-	int hung_ms = (int)(wait_ns / 1000000) * HUNG_TIMES + HUNG_MS;
-	bool ended = people_try(w, STEP_LEFT, role_act, hung_ms);
-	bool held = !ended || w->held != 0;
-	if (!w->failed && r->trace.finished && !victim_finish(&v)) {
+	if (!w->failed && r->trace.finished && !victim_finish(v)) {
 		w->failed = 1;
 		snprintf(w->text, sizeof w->text, "it does not finish when it goes on");
 	}
-	victim_kill(&v);
+	victim_kill(v);
 	w->killed = r->trace.finished ? 0 : 1;
 	if (!w->failed && r->of->check)
 		people_run(w, STEP_CHECKER, r->of->check);
 	if (!w->failed && r->of->audit)
 		people_run(w, STEP_SETUP, r->of->audit);
 	w->slowest_ns = 0;
-	run_verdict(r, at, 0);
+	return run_verdict(r, at, attempt);
+}
+
+/* One role, against a victim that stands at n: whether it is held up. */
+static bool
+stop_try(struct run *r, struct place *at, const struct step_role *role, int64_t wait_ns)
+{
+	int hung_ms = (int)(wait_ns / 1000000) * HUNG_TIMES + HUNG_MS;
+	bool held = false, judged = false;
+	for (unsigned attempt = 0; !judged && attempt < RUN_TRIES; attempt++) {
+		struct victim v;
+		if (!stop_at(r, &v, at->n)) {
+			/*
+			 * Reading the clock, or a thread's end, may go another way each time: such a point is
+			 * left out.
+			 */
+			if (at->n == 0)
+				report_violation(&r->tally, at, "the victim does not come there");
+			return false;
+		}
+		role_now = role;
+		try_now = wait_ns;
+		r->tally.stops++;
+		late_begin();
+		held = !people_try(r->w, STEP_LEFT, role_act, hung_ms) || r->w->held != 0;
+		bool late = held && attempt < HELD_TRIES && run_late(r, attempt);
+		judged = stop_over(r, at, &v, attempt) && !late;
+	}
 	return held;
 }
 

@@ -39,7 +39,7 @@ struct sync_stage {
 	volatile uint32_t taken; /* of these, and who went on, by the same */
 };
 
-enum { SYNC_TIMEOUT_MS = 2000 };
+enum { SYNC_TIMEOUT_MS = 300 };
 
 static inline struct sync_page *
 sync_page(struct step_world *w)
