@@ -256,6 +256,9 @@ void *shoal_deref(const shoal_arena *arena, shoal_ref ref);
  * result comes back when it is negative.
  *   -EEXIST  the name is taken     -EINVAL  a bad name
  *   -ENOMEM, -ENOSPC, -EUSERS, -EPERM as for shoal_alloc
+ * Objects of all kinds get and lose their names one after another: one who is stopped while it
+ * creates or destroys may hold up those who create in this arena; and, while it takes its memory,
+ * those whom one inside shoal_alloc holds up. Who opens, uses and destroys is not held up.
  */
 int shoal_memory_create(shoal_arena *arena, const char *name, size_t bytes,
                         int (*init)(void *memory, void *arg), void *arg, void **out);

@@ -26,7 +26,8 @@
  *
  * A process that is stopped holds up the other end as long as it sends nothing, or makes no room.
  * With SHARED_ENDS, stopped inside a call, it holds up those who want to do the same at the same
- * end.
+ * end. While it takes a block, for a long message or a loan, it holds up others as one inside
+ * shoal_alloc does.
  *
  * Where only a slice of time notices: 5 ms until room in a full ring is noticed that its reader
  * made little of and then went away to do something else; until the death of an owner is noticed

@@ -16,7 +16,8 @@
  * PROGRESS. A put or get that need not wait makes no system call, but for wakes: one CAS claims a
  * place, one store publishes it. Getters wait for the earliest place that was claimed and not
  * published: a member STOPPED inside put holds up the getters at its place, one stopped inside get
- * holds up putters once the ring has come round to its place. Nobody else is held up.
+ * holds up putters once the ring has come round to its place. Nobody else is held up, but by one
+ * who is stopped while it takes a block, as inside shoal_alloc.
  * put_many and get_many of short items move 16 by one CAS where so many are asked for, on queues
  * without flags; a get of fewer first gives each its own place, and one STOPPED in that holds up
  * the getters.
@@ -58,8 +59,8 @@ enum {
 	 */
 	SHOAL_QUEUE_REDELIVER = 1,
 	/*
-	 * task_done and join. With REDELIVER a message stays its taker's until task_done: at most 32 a
-	 * thread (-EBUSY).
+	 * task_done and join. With REDELIVER a message stays its taker's until task_done, and keeps its
+	 * place: putters wait for it once the ring has come round. At most 32 a thread (-EBUSY).
 	 */
 	SHOAL_QUEUE_JOINABLE = 2,
 };
