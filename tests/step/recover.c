@@ -31,6 +31,7 @@ struct show {
 	struct run *r;
 	size_t n, count, room;
 	struct shown *shown;
+	uint64_t start; /* what was there when it began */
 	bool whole; /* no death but could be shown */
 };
 
@@ -127,6 +128,7 @@ recovery_trace(struct show *s, const struct act *act, struct trace *t, bool earn
 		started = recovery_start(s->r, act, s->n, &second);
 		if (!started)
 			break;
+		s->start = memory_hash();
 		second.look = look;
 		second.look_arg = s;
 		leap_follow(t, &second);
@@ -143,16 +145,18 @@ recovery_trace(struct show *s, const struct act *act, struct trace *t, bool earn
 
 /* ---- what was shown ---- */
 
+/* One that waited for a time may have slept or not: then what it left is another state. */
 static void
-be_in_earnest(struct run *r, struct place *at, const struct act *act, struct trace *t,
+be_in_earnest(struct show *s, struct place *at, const struct act *act, struct trace *t,
               const struct shown *shown)
 {
+	struct run *r = s->r;
 	struct victim second;
 	bool same = false;
 	for (int i = 0; i < 4 && !same; i++) {
 		if (!recovery_start(r, act, at->n, &second))
 			return;
-		same = leap_to(&second, t, shown->m);
+		same = memory_hash() == s->start && leap_to(&second, t, shown->m);
 		victim_kill(&second);
 		r->tally.earnest++;
 	}
@@ -173,7 +177,7 @@ check_shown(struct show *s, struct place *at, const struct act *act, struct trac
 		uint64_t before = t->point[shown->m].hash;
 		at->m = shown->m;
 		if (earnest && i % EARNEST_POINTS == at->n % EARNEST_POINTS)
-			be_in_earnest(r, at, act, t, shown);
+			be_in_earnest(s, at, act, t, shown);
 		if (is_known(before)) {
 			memory_drop(shown->state.image);
 			continue;

@@ -32,6 +32,7 @@ run_rewind(struct run *r, const struct memory_image *image)
 		r->of->clean(r->w);
 	memory_put(image);
 	r->w->killed = 1;
+	r->doubtful = false;
 	late_begin();
 }
 
@@ -148,7 +149,7 @@ failure_verdict(struct run *r, const struct place *at, unsigned attempt)
 {
 	char text[STEP_TEXT + 100];
 	snprintf(text, sizeof text, "%s", r->w->text);
-	if (late_wall_ns() > TIMED_NS && run_late(r, attempt)) {
+	if ((late_wall_ns() > TIMED_NS || r->doubtful) && run_late(r, attempt)) {
 		r->tally.unjudged++;
 		report_unjudged(&r->tally, at, text, late_ns());
 		return false;

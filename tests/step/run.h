@@ -26,6 +26,8 @@ struct run {
 	size_t state_count, state_room;
 	bool full;
 	bool gathers; /* the states that kills leave are wanted, and were checked by another run */
+	/* somebody was killed because he was late: what he had is his leak */
+	bool doubtful;
 	size_t stride;
 };
 

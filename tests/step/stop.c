@@ -90,7 +90,8 @@ stop_try(struct run *r, struct place *at, const struct step_role *role, int64_t 
 		try_now = wait_ns;
 		r->tally.stops++;
 		late_begin();
-		held = !people_try(r->w, STEP_LEFT, role_act, hung_ms) || r->w->held != 0;
+		r->doubtful = !people_try(r->w, STEP_LEFT, role_act, hung_ms);
+		held = r->doubtful || r->w->held != 0;
 		bool late = held && attempt < HELD_TRIES && run_late(r, attempt);
 		judged = stop_over(r, at, &v, attempt) && !late;
 	}
