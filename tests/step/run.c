@@ -69,7 +69,7 @@ run_trace_act(struct run *r, const struct act *act, struct trace *t)
 		trace_record(t, r->w, act);
 		bool good = run_trace_good(t, &last);
 		trace_drop(&last);
-		if (good || t->crashed || t->stuck)
+		if (good || ((t->crashed || t->stuck) && !run_late(r, (unsigned)i)))
 			return;
 	}
 }
@@ -223,11 +223,13 @@ run_base(struct run *r)
 {
 	struct place at = { .phase = "nobody killed" };
 	memory_base();
-	run_rewind(r, NULL);
-	if (r->of->check)
-		people_run(r->w, STEP_CHECKER, r->of->check);
-	if (!r->w->failed && r->of->audit)
-		people_run(r->w, STEP_SETUP, r->of->audit);
+	for (unsigned attempt = 0; !attempt || (r->w->failed && run_late(r, attempt)); attempt++) {
+		run_rewind(r, NULL);
+		if (r->of->check)
+			people_run(r->w, STEP_CHECKER, r->of->check);
+		if (!r->w->failed && r->of->audit)
+			people_run(r->w, STEP_SETUP, r->of->audit);
+	}
 	if (r->w->failed) {
 		report_violation(&r->tally, &at, r->w->text);
 		return false;

@@ -25,6 +25,7 @@ enum { KNOWN_MAX = 1 << 16 };
 /* Looks of a millisecond at one that sleeps again. */
 enum { AGAIN_LOOKS = 3 };
 static const int64_t STUCK_NS = 3000000000;
+static const int64_t LOST_NS = 20000000000;
 
 /* ---- in the victim ---- */
 
@@ -166,7 +167,9 @@ victim_wait(struct victim *v, enum tell tell)
 			v->slept = sleeps_of(v->tid);
 			return MOVED_ASLEEP;
 		}
-		if ((sleeps && v->w->part[v->act->who].done == 2) || step_now() - began > STUCK_NS)
+		/* One that gets no processor is not stuck; what does not sleep has longer. */
+		if ((sleeps && v->w->part[v->act->who].done == 2) ||
+		    step_now() - began > (sleeps ? STUCK_NS : LOST_NS))
 			return MOVED_STUCK;
 	}
 }
