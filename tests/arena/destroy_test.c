@@ -435,7 +435,7 @@ Test(destroy, a_late_wake_leaves_what_came_after_alone)
 	REQUIRE_EQ(shoal_semaphore_release(s->semaphore), 0);
 	REQUIRE_EQ(load_relaxed(&user[1]), GATE_ARMED);
 	REQUIRE_EQ(shoal_event_destroy(s->arena, s->event), 0);
-	user = user_in_its_place(s->arena, s->event, (uint32_t[]){ 1, GATE_ARMED, 1, 0 });
+	user = user_in_its_place(s->arena, s->event, (uint32_t[]){ 1, GATE_ARMED, 0, 1 });
 	REQUIRE_EQ(shoal_event_set(s->event), 0);
 	REQUIRE_EQ(load_relaxed(&user[1]), GATE_ARMED);
 	shoal_arena_close(s->arena);
