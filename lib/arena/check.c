@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAMES_COMPARED 4096u /* each with each */
@@ -70,7 +71,11 @@ check_ready(struct check *c, uint32_t i)
 	if (!has_body(c, i, o))
 		return;
 	const struct kind_ops *ops = kind_of(c->a, i);
-	int more = ops && ops->check ? ops->check(c->a, i, c->report) : 0;
+	uint64_t parts = c->parts && i < c->objects ? c->parts[i] : KIND_PARTS_UNKNOWN;
+	if (parts && c->parts && !(ops && ops->parts))
+		check_wrong(c, "object %u has %llu blocks beside its body, which its kind has not", i,
+		            (unsigned long long)parts);
+	int more = ops && ops->check ? ops->check(c->a, i, parts, c->report) : 0;
 	if (more > 0)
 		c->found = more < INT_MAX - c->found ? c->found + more : INT_MAX;
 }
@@ -114,11 +119,14 @@ check_objects(struct check *c)
 int
 shoal_arena_check(shoal_arena *a, FILE *report)
 {
-	struct check c = { .a = a, .report = report };
+	uint32_t objects = objects_high(a);
+	struct check c = { .a = a, .report = report, .objects = objects };
+	c.parts = calloc(objects, sizeof *c.parts);
 	check_header(&c);
 	check_blocks(&c);
 	check_slabs(&c);
 	check_members(&c);
 	check_objects(&c);
+	free(c.parts);
 	return c.found;
 }

@@ -82,6 +82,7 @@ static const uint32_t shape[] = {
 	SPACING, PAGE_BITS, NAME_BYTES, TAG_INDEX_BITS, MEMBER_STRIDE, HEADER_BYTES,
 	LOANS_MAX, SMALL_CLASSES, RUN_CLASSES, MAGAZINE_SLOTS,
 	BLOCK_FREE, BLOCK_MAGAZINE, BLOCK_HELD, BLOCK_USER, BLOCK_PLACE, BLOCK_OBJECT, BLOCK_SLAB,
+	BLOCK_PART,
 	sizeof(struct robust), FIELD(robust, word), FIELD(robust, prev), FIELD(robust, next),
 	sizeof(struct page), FIELD(page, word), FIELD(page, pages), FIELD(page, next),
 	sizeof(struct hand), FIELD(hand, block), FIELD(hand, pos), FIELD(hand, object),

@@ -21,12 +21,13 @@
  * it: there are no linked free lists that a death could cut. For small blocks the words stand at
  * the start of their page (slab.c), for runs of whole pages in the page table.
  *	bits 63..60  state: enum block_state
- *	bits 59..40  the object's index (BLOCK_PLACE, BLOCK_OBJECT), else 0
- *	bits 39..0   the member's tag (BLOCK_MAGAZINE, BLOCK_HELD) or the low bits of the place in the
- *	             object (BLOCK_PLACE)
+ *	bits 59..40  the object's index (BLOCK_PLACE, BLOCK_OBJECT, BLOCK_PART), else 0
+ *	bits 39..0   the member's tag (BLOCK_MAGAZINE, BLOCK_HELD), the low bits of the place in the
+ *	             object (BLOCK_PLACE), or the next block of a chain (BLOCK_PART)
  * State changes: FREE -> MAGAZINE(m) by CAS of the refiller; MAGAZINE(m) -> HELD(m) | USER | FREE
  * and back by stores of m (m dead: by the CAS of whoever recovers it); HELD(m) -> PLACE | OBJECT |
- * USER by m's store; PLACE -> HELD(m) by the taker's CAS.
+ * PART | USER by m's store; PLACE -> HELD(m) by the taker's CAS; PART -> HELD(m) by the store of
+ * one who has the object's lock.
  *
  * Hands. Before a block's word becomes HELD(m), or leaves it, m's record names the block in a hand,
  * so that recovery finds it.
@@ -79,6 +80,11 @@ enum block_state {
 	 * maker; never leaves
 	 */
 	BLOCK_SLAB,
+	/*
+	 * one of the blocks that an object has beside its body; the low bits mean something only while
+	 * it is on a chain of the object: the offset of the next one, 0 at the end
+	 */
+	BLOCK_PART,
 };
 
 static inline uint64_t

@@ -353,7 +353,7 @@ somebody_inside(const shoal_arena *a, uint32_t index)
  * they were done before.
  */
 static void
-bury(shoal_arena *a, uint32_t index, uint64_t word)
+bury(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, uint64_t word)
 {
 	struct object *o = arena_object(a, index);
 	const struct kind_ops *ops = kind_of(a, index);
@@ -361,19 +361,19 @@ bury(shoal_arena *a, uint32_t index, uint64_t word)
 	word64 *block = body ? block_word_at(a, body) : NULL;
 	bool whole = block && load_acquire(block) == block_word(BLOCK_OBJECT, index, 0);
 	if (whole && ops && ops->empty)
-		ops->empty(a, index);
+		ops->empty(a, t, me, index);
 	end(a, index, word);
 }
 
 /* Under the name lock. Its destroyer may have died before it told those who wait. */
 static void
-bury_if_left(shoal_arena *a, uint32_t index)
+bury_if_left(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
 {
 	uint64_t word = load_acquire(&arena_object(a, index)->word);
 	if (object_state(word) != OBJECT_DYING)
 		return;
 	if (!somebody_inside(a, index)) {
-		bury(a, index, word);
+		bury(a, t, me, index, word);
 		return;
 	}
 	const struct kind_ops *ops = kind_of(a, index);
@@ -385,13 +385,12 @@ void
 object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
 {
 	uint32_t high = objects_high(a);
-	(void)me;
 	for (uint32_t i = 1; i < high; i++) {
 		if (object_state(load_acquire(&arena_object(a, i)->word)) != OBJECT_DYING)
 			continue;
 		if (lock_names(a, t, clock_deadline(0)))
 			continue;
-		bury_if_left(a, i);
+		bury_if_left(a, t, me, i);
 		unlock_names(a, t);
 	}
 }

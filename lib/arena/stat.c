@@ -82,7 +82,8 @@ count_share(void *arg, const struct block_seen *b)
 {
 	struct share *s = arg;
 	enum block_state state = block_state(b->word);
-	if ((state == BLOCK_OBJECT || state == BLOCK_PLACE) && block_object(b->word) == s->object)
+	bool its = state == BLOCK_OBJECT || state == BLOCK_PLACE || state == BLOCK_PART;
+	if (its && block_object(b->word) == s->object)
 		s->bytes += b->bytes;
 }
 

@@ -374,8 +374,9 @@ shut(shoal_arena *a, uint32_t object)
  * by their threads.
  */
 static void
-empty(shoal_arena *a, uint32_t object)
+empty(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t object)
 {
+	(void)t, (void)me;
 	struct ring ring;
 	if (ring_of_object(a, object, &ring))
 		return;
@@ -452,10 +453,11 @@ check_slot(const shoal_arena *a, const struct ring *r, uint64_t i, FILE *report)
 }
 
 static int
-check(shoal_arena *a, uint32_t object, FILE *report)
+check(shoal_arena *a, uint32_t object, uint64_t parts, FILE *report)
 {
 	struct ring ring;
 	int n = 0;
+	(void)parts;
 	if (ring_of_object(a, object, &ring)) {
 		if (report)
 			fprintf(report, "queue %u: its header is damaged\n", object);
