@@ -1,5 +1,5 @@
 /*
- * The kinds of this floor and of the arena's, for the arena's recovery, destruction, listing and
+ * The kinds of this floor and of those below, for the arena's recovery, destruction, listing and
  * check.
  */
 #include "arena/kinds.h"
