@@ -1,5 +1,6 @@
 #ifndef SHOAL_SHOAL_H
 #define SHOAL_SHOAL_H
+#include <shoal/any.h>
 #include <shoal/arena.h>
 #include <shoal/pipe.h>
 #include <shoal/process.h>
