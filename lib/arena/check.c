@@ -85,23 +85,29 @@ check_object(struct check *c, uint32_t i)
 {
 	uint64_t word = load_acquire(&arena_object(c->a, i)->word);
 	enum object_state state = object_state(word);
-	if (state > OBJECT_DYING)
+	if (state > OBJECT_KEPT)
 		check_wrong(c, "object %u has state %u", i, state);
 	else if (state == OBJECT_MAKING && !check_bearer(c->a, (uint32_t)word & 0xffffff))
 		check_wrong(c, "object %u is being made by tag 0x%x, which is nobody's", i,
 		            (uint32_t)word & 0xffffff);
-	else if (state == OBJECT_READY)
+	else if (object_ready(c->a, i))
 		check_ready(c, i);
+}
+
+static bool
+is_named(const shoal_arena *a, uint32_t i)
+{
+	return object_state(load_acquire(&arena_object(a, i)->word)) == OBJECT_READY;
 }
 
 static void
 check_name(struct check *c, uint32_t i)
 {
 	const struct object *o = arena_object(c->a, i);
-	if (!o->name[0] || !object_ready(c->a, i))
+	if (!o->name[0] || !is_named(c->a, i))
 		return;
 	for (uint32_t j = 1; j < i; j++)
-		if (object_ready(c->a, j) &&
+		if (is_named(c->a, j) &&
 		    !strncmp(arena_object(c->a, j)->name, o->name, NAME_BYTES))
 			check_wrong(c, "objects %u and %u have one name, '%.63s'", j, i, o->name);
 }

@@ -44,10 +44,19 @@ int hold_change(shoal_arena *a, struct shoal_thread *t, struct member *me, uint3
  */
 void hold_settle(shoal_arena *a, struct shoal_thread *t);
 
+/* The same for recovery, which no other member's hold of the lock holds up. */
+void hold_recover(shoal_arena *a, struct shoal_thread *t, const struct member *dead);
+
 /*
  * The object that a reference in a value block names, whatever its state: while it is counted, its
  * entry is no other's. 0, or -ENOENT: it names nothing.
  */
 int hold_object(const shoal_arena *a, shoal_ref ref, uint32_t *index);
+
+/* ---- for one who would end objects ---- */
+
+/* 0: held, and no intent is open; -ETIMEDOUT, -EDEADLK. */
+int hold_lock(shoal_arena *a, struct shoal_thread *t, int64_t deadline);
+void hold_unlock(shoal_arena *a, struct shoal_thread *t);
 
 #endif

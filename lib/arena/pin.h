@@ -11,9 +11,9 @@
  * reader's pin visible (membarrier; where there is none, readers pay the fence), and then looks at
  * the pins: so one of the two sees the other.
  *
- * An entry, bit by bit: 31..20 how often (0: free), 19..0 the object. Its member's thread takes;
- * any thread of its process drops, so both by CAS. Two entries may name one object. A dead member's
- * are dropped by its recovery.
+ * An entry is an object's index, or 0. Its member's thread alone fills it; any thread of its
+ * process drops it, by CAS. Several entries may name one object. A dead member's are dropped by its
+ * recovery.
  *
  * Memory is put behind the area as it is used, and stays with the record: PINS_FIRST entries at the
  * first pin, up to PINS_MAX.
@@ -22,10 +22,6 @@
 #define ARENA_PIN_H
 
 #include "arena/member.h"
-
-#define PINS_FIRST 1024u
-#define PINS_MAX 16384u /* objects that a thread has in its hands at once */
-#define PIN_STRIDE (PINS_MAX * UINT64_C(4))
 
 /*
  * From here on, where the caller finds afterwards that the object was referred to, it stays.
@@ -46,7 +42,13 @@ void pin_undo(shoal_arena *a, struct member *me, uint32_t object);
 /* All of a member's, by itself at its end or by its recoverer. */
 void pin_drop_all(shoal_arena *a, struct member *m);
 
-/* Whether anybody has one: after a barrier. */
-bool pin_exists(const shoal_arena *a, uint32_t object);
+/* ---- for one who would end objects ---- */
+
+/* Every pin that its reader relies on is seen by looks after this. */
+void pin_barrier(const shoal_arena *a);
+
+/* Marks those of n objects, in rising order, that anybody has pinned. */
+#define PIN_FOUND (1u << 31)
+void pin_filter(const shoal_arena *a, uint32_t *objects, unsigned n);
 
 #endif

@@ -49,6 +49,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "words 
 #define exchange_acq_rel(p, v) atomic_exchange_explicit(&(p)->w, (v), memory_order_acq_rel)
 #define exchange_seq_cst(p, v) atomic_exchange_explicit(&(p)->w, (v), memory_order_seq_cst)
 #define fetch_or_seq_cst(p, v) atomic_fetch_or_explicit(&(p)->w, (v), memory_order_seq_cst)
+#define fetch_and_seq_cst(p, v) atomic_fetch_and_explicit(&(p)->w, (v), memory_order_seq_cst)
 #define fetch_or_relaxed(p, v) atomic_fetch_or_explicit(&(p)->w, (v), memory_order_relaxed)
 #define fetch_and_relaxed(p, v) atomic_fetch_and_explicit(&(p)->w, (v), memory_order_relaxed)
 /*
