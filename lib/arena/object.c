@@ -259,6 +259,14 @@ object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t 
 	return 0;
 }
 
+bool
+object_has_body(const shoal_arena *a, uint32_t index)
+{
+	uint64_t body = load_acquire(&arena_object(a, index)->body);
+	const word64 *word = body ? block_word_at(a, body) : NULL;
+	return word && load_acquire(word) == block_word(BLOCK_OBJECT, index, 0);
+}
+
 /* The body is looked up by its block, whose word names the object again: one of the two may lie. */
 void *
 object_body_at(const shoal_arena *a, uint32_t index)

@@ -109,6 +109,7 @@ object_ready(const shoal_arena *a, uint32_t index)
  * entry names none.
  */
 void *object_body_at(const shoal_arena *a, uint32_t index);
+bool object_has_body(const shoal_arena *a, uint32_t index);
 /* How many bytes its block has. */
 size_t object_body_bytes(const shoal_arena *a, const void *body);
 

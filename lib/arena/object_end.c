@@ -208,12 +208,8 @@ somebody_inside(const shoal_arena *a, uint32_t index)
 static void
 bury(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, uint64_t word)
 {
-	struct object *o = arena_object(a, index);
 	const struct kind_ops *ops = kind_of(a, index);
-	uint64_t body = load_acquire(&o->body);
-	word64 *block = body ? block_word_at(a, body) : NULL;
-	bool whole = block && load_acquire(block) == block_word(BLOCK_OBJECT, index, 0);
-	if (whole && ops && ops->empty)
+	if (ops && ops->empty && object_has_body(a, index))
 		ops->empty(a, t, me, index);
 	end(a, index, word);
 }
@@ -228,11 +224,13 @@ bury_if_left(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t
 	uint64_t word = load_acquire(&arena_object(a, index)->word);
 	if (object_state(word) != OBJECT_DYING)
 		return true;
-	if (!somebody_inside(a, index)) {
-		bury(a, t, me, index, word);
-		return true;
-	}
 	const struct kind_ops *ops = kind_of(a, index);
+	if (!somebody_inside(a, index)) {
+		bool busy = ops && ops->busy && object_has_body(a, index) && ops->busy(a, index);
+		if (!busy)
+			bury(a, t, me, index, word);
+		return !busy;
+	}
 	if (ops && ops->shut && member_state(a, object_tag(word)) != MEMBER_ALIVE)
 		ops->shut(a, index);
 	return false;

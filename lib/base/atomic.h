@@ -18,8 +18,12 @@
 
 typedef struct { _Atomic uint32_t w; } word32;
 typedef struct { _Atomic uint64_t w; } word64;
+/* Only for what users see as memory of these types: no state of ours is that small. */
+typedef struct { _Atomic uint8_t w; } word8;
+typedef struct { _Atomic uint16_t w; } word16;
 
 _Static_assert(sizeof(word32) == 4 && sizeof(word64) == 8, "shared words have no hidden lock");
+_Static_assert(sizeof(word8) == 1 && sizeof(word16) == 2, "nor have small ones");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "words are lock-free");
 
 /*
@@ -37,7 +41,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "words 
 
 #define container_of(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
-/* Works for word32 and word64 alike. */
+/* Works for words of all sizes alike. */
 #define load_relaxed(p) atomic_load_explicit(&(p)->w, memory_order_relaxed)
 #define load_acquire(p) atomic_load_explicit(&(p)->w, memory_order_acquire)
 #define load_seq_cst(p) atomic_load_explicit(&(p)->w, memory_order_seq_cst)
