@@ -67,11 +67,12 @@ shoal_type shoal_value_type(const shoal_value *value);
 
 /*
  * Each is one atomic step, without waiting, that all processes see in one order; what was written
- * before a set, add or exchange is seen by whoever reads its result. Since they have no way to fail,
- * what the cell cannot hold stops the process with a sentence, in every build: a number wide of its
- * type (SHOAL_U64: above INT64_MAX; SHOAL_BOOL: other than 0 and 1), the int calls but set on a
- * floating cell, the double calls but get on another one, a value that was destroyed. Floating
- * cells take infinities and NaN, and round (SHOAL_F32).
+ * before a set, add or exchange is seen by whoever reads its result. Since they have no way to
+ * fail, what the cell cannot hold stops the process with a sentence, in every build: a number wide
+ * of its type (SHOAL_U64: above INT64_MAX; SHOAL_BOOL: other than 0 and 1), the int calls but set
+ * on a floating cell, the double calls but get on another one, a value that was destroyed. Floating
+ * cells take infinities and NaN, and round (SHOAL_F32). On a read-only handle only get may be
+ * called.
  */
 int64_t shoal_value_get_int(const shoal_value *value);
 void shoal_value_set_int(shoal_value *value, int64_t to);

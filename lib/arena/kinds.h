@@ -39,7 +39,7 @@ struct kind_ops {
 	 * By one at a time, under the name lock.
 	 */
 	void (*empty)(shoal_arena *, struct shoal_thread *, struct member *me, uint32_t object);
-	/* What lies in its body must stay there for now, though nobody is inside: a lock that is held. */
+	/* What is in its body must stay for now, though nobody is inside: a lock that is held. */
 	bool (*busy)(const shoal_arena *, uint32_t object);
 	/* For shoal_arena_next: size as the user understands it. */
 	uint64_t (*size)(const shoal_arena *, uint32_t object);

@@ -41,8 +41,8 @@ void typed_store(uint32_t type, void *cell, union typed to);
 int typed_load(uint32_t type, const void *cell, shoal_any *out);
 
 /*
- * Copies cells of `each` bytes, between shared memory and memory of this thread's own: every cell is
- * read, or written, in one access.
+ * Copies cells of `each` bytes, between shared memory and memory of this thread's own: every cell
+ * is read, or written, in one access.
  */
 void typed_copy_out(void *own, const void *cells, size_t bytes, size_t each);
 void typed_copy_in(void *cells, const void *own, size_t bytes, size_t each);

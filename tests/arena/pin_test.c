@@ -167,8 +167,8 @@ Test(pin, thousands_in_any_order)
 /* ---- at once ---- */
 
 /*
- * A container of one place: writers put a new object there and let the old one go; readers take what
- * is there, by the rule of arena/pin.h, and must find it alive for as long as they have it.
+ * A container of one place: a writer puts a new object there and lets the old one go; readers take
+ * what is there, by the rule of arena/pin.h, and must find it alive for as long as they have it.
  */
 struct place {
 	shoal_arena *a;

@@ -140,7 +140,8 @@ Test(array, cells_of_each_type)
 Test(array, floating_and_bool_cells)
 {
 	shoal_arena *a = create(NULL, &small);
-	shoal_array *f = array(a, SHOAL_F32, 2), *d = array(a, SHOAL_F64, 2), *b = array(a, SHOAL_BOOL, 2);
+	shoal_array *f = array(a, SHOAL_F32, 2), *d = array(a, SHOAL_F64, 2);
+	shoal_array *b = array(a, SHOAL_BOOL, 2);
 	shoal_any v;
 	REQUIRE_EQ(shoal_array_set(f, 0, SHOAL_ANY(0.1)), 0);
 	REQUIRE_EQ(shoal_array_set(d, 1, SHOAL_ANY(3)), 0);

@@ -121,7 +121,7 @@ array_write_op(struct step_world *w)
 	step_mine(w)->result = shoal_array_write(w->object[2], 0, CELLS, cells);
 }
 
-/* Each cell is what it was, or what it was to be: from the first on, as far as the dead one came. */
+/* Each cell is as it was, or is to be: from the first on, as far as the dead one came. */
 static void
 check_write(struct step_world *w)
 {
