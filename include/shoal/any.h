@@ -124,6 +124,22 @@ int         shoal_any_copy(const shoal_any *, shoal_any *out);
 /* Frees what it owns; nil then. In any state, twice is fine. */
 void        shoal_any_clear(shoal_any *);
 
+/* ---- as text and as bytes ---- */
+
+/*
+ * As CBOR (RFC 8949) for files and wires: the shortest forms, maps in their own order. How long it
+ * is. -EMSGSIZE: longer than the buffer, shoal_needed() tells how long; -EINVAL: too deep, or an
+ * object, which only its arena's messages and containers can name; -EOVERFLOW.
+ */
+ssize_t     shoal_any_encode(const shoal_any *, void *buffer, size_t bytes);
+/*
+ * From one item of CBOR, of any origin; *out owns its memory. undefined is nil, tags are passed
+ * over. -EINVAL: not well-formed, or something behind it, nested more than 64 deep, a key twice or
+ * of a kind that is none, a simple value. -EOVERFLOW: an int that is no int64, a bignum. -ENOMEM.
+ * It never allocates more than 25 times the bytes that are there.
+ */
+int         shoal_any_decode(const void *cbor, size_t bytes, shoal_any *out);
+
 SHOAL_END_
 
 /* ---- views by name, up to eight items; more by an array and shoal_any_from_items ---- */

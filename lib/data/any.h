@@ -5,6 +5,7 @@
  *	bit  31      OWNED: what a call filled, and shoal_any_clear gives back: the block whose text or
  *	             items begin where `as` says, or the pin of an object
  *	bit  30      BEYOND: an int that is more than INT64_MAX; as.integer has its bits
+ *	bits 27..8   a pinned object: its index in the arena's table
  *	bits 7..0    OBJECT: SHOAL_KIND_…
  * Only the root bears OWNED: a copy of what lies within is a view.
  *
@@ -20,6 +21,7 @@
 #define ANY_OWNED (UINT32_C(1) << 31)
 #define ANY_BEYOND (UINT32_C(1) << 30)
 #define ANY_OBJECT_KIND UINT32_C(0xff)
+#define ANY_OBJECT_SHIFT 8
 #define ANY_DEPTH_MAX 64u
 /* Of a value, encoded, and of its text: what a message takes. */
 #define ANY_BYTES_MAX (UINT64_C(0x100000000) - 64)
@@ -76,6 +78,13 @@ static inline bool
 any_is_text(const shoal_any *v)
 {
 	return v->kind == SHOAL_ANY_STRING || v->kind == SHOAL_ANY_BYTES;
+}
+
+/* An owned one is a block of malloc. */
+static inline bool
+any_needs_block(const shoal_any *v)
+{
+	return any_is_text(v) || v->kind == SHOAL_ANY_LIST || v->kind == SHOAL_ANY_MAP;
 }
 
 #endif

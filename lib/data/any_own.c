@@ -1,6 +1,7 @@
 /* Anys that own what they refer to: measuring, copying, giving back. */
 #include "base/error.h"
 #include "data/any.h"
+#include "data/reference.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,10 +111,42 @@ copy_into(shoal_any *to, const shoal_any *from, struct room *room)
 		copy_into(&items[i], &from->as.items[i], room);
 }
 
-static bool
-needs_block(const shoal_any *v)
+static void
+unpin_nodes(const struct any_block *b, uint64_t n)
 {
-	return any_is_text(v) || v->kind == SHOAL_ANY_LIST || v->kind == SHOAL_ANY_MAP;
+	const shoal_any *nodes = any_nodes((struct any_block *)(uintptr_t)b);
+	for (uint64_t i = 0; i < n; i++)
+		if (nodes[i].kind == SHOAL_ANY_OBJECT)
+			reference_unpin(&nodes[i]);
+}
+
+static int
+pin_nodes(struct any_block *b, uint64_t objects)
+{
+	shoal_any *nodes = any_nodes(b);
+	for (uint64_t i = 0; objects && i < b->nodes; i++) {
+		int rc = nodes[i].kind == SHOAL_ANY_OBJECT ? reference_pin_again(&nodes[i]) : 0;
+		if (rc) {
+			unpin_nodes(b, i);
+			return rc;
+		}
+	}
+	b->objects = objects;
+	return 0;
+}
+
+static int
+copy_block(const shoal_any *v, const struct any_size *size, shoal_any *copy)
+{
+	struct any_block *b = any_block_make(size->nodes, size->text);
+	if (!b)
+		return -ENOMEM;
+	struct room room = { any_nodes(b), any_text(b) };
+	copy_into(copy, v, &room);
+	int rc = pin_nodes(b, size->objects);
+	if (rc)
+		free(b);
+	return rc;
 }
 
 int
@@ -122,18 +155,15 @@ shoal_any_copy(const shoal_any *v, shoal_any *out)
 	struct any_size size;
 	shoal_any copy = *v;
 	int rc = any_measure(v, &size);
+	copy.internal_ &= ~ANY_OWNED;
+	if (rc == 0 && any_needs_block(v))
+		rc = copy_block(v, &size, &copy);
+	else if (rc == 0 && v->kind == SHOAL_ANY_OBJECT)
+		rc = reference_pin_again(&copy);
 	if (rc)
 		return rc;
-	if (size.objects)
-		return fail(-EPERM, "a value with objects in it has no copy of its own");
-	if (needs_block(v)) {
-		struct any_block *b = any_block_make(size.nodes, size.text);
-		if (!b)
-			return -ENOMEM;
-		struct room room = { any_nodes(b), any_text(b) };
-		copy_into(&copy, v, &room);
+	if (any_needs_block(v) || v->kind == SHOAL_ANY_OBJECT)
 		copy.internal_ |= ANY_OWNED;
-	}
 	*out = copy;
 	return 0;
 }
@@ -143,8 +173,15 @@ shoal_any_copy(const shoal_any *v, shoal_any *out)
 void
 shoal_any_clear(shoal_any *v)
 {
-	if (v && v->internal_ & ANY_OWNED && needs_block(v))
-		free((struct any_block *)(uintptr_t)v->as.items - 1);
-	if (v)
-		*v = SHOAL_NIL;
+	if (!v)
+		return;
+	if (v->internal_ & ANY_OWNED && v->kind == SHOAL_ANY_OBJECT) {
+		reference_unpin(v);
+	} else if (v->internal_ & ANY_OWNED && any_needs_block(v)) {
+		struct any_block *b = (struct any_block *)(uintptr_t)v->as.items - 1;
+		if (b->objects)
+			unpin_nodes(b, b->nodes);
+		free(b);
+	}
+	*v = SHOAL_NIL;
 }
