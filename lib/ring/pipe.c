@@ -298,7 +298,7 @@ peek(struct pipe_handle *h, struct shoal_thread *t)
 	for (;;) {
 		int rc = look(h, t, &m);
 		if (rc > 0)
-			return (ssize_t)m.bytes;
+			return m.mark ? recv_refuse_marked() : (ssize_t)m.bytes;
 		if (rc == -EPIPE)
 			return fail_quiet(rc, "the other end of the pipe is closed, and nothing is left");
 		if (rc)
