@@ -127,6 +127,14 @@ void        shoal_any_clear(shoal_any *);
 /* ---- as text and as bytes ---- */
 
 /*
+ * As JSON, on one line, in UTF-8, whatever the locale: 0, -EINVAL (too deep), -EIO. A double reads
+ * back as itself; NaN is null, an infinity 1e999; bytes are {"$bytes": "base64"}, an object is
+ * {"$queue": "name"}, without a name the number of its reference; keys are strings; what is no
+ * UTF-8 is U+FFFD, byte by byte.
+ */
+int         shoal_any_print(const shoal_any *, FILE *);
+
+/*
  * As CBOR (RFC 8949) for files and wires: the shortest forms, maps in their own order. How long it
  * is. -EMSGSIZE: longer than the buffer, shoal_needed() tells how long; -EINVAL: too deep, or an
  * object, which only its arena's messages and containers can name; -EOVERFLOW.
