@@ -123,6 +123,13 @@ fence_seq_cst(void)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* What was stored before is seen by whoever sees what is stored after. */
+static inline void
+fence_release(void)
+{
+	atomic_thread_fence(memory_order_release);
+}
+
 static inline void
 fence_acquire(void)
 {

@@ -70,6 +70,7 @@ barrier() { spin_model barrier "$@"; }
 rwlock() { spin_model rwlock "$@"; }
 hold() { spin_model hold "$@"; }
 pin() { spin_model pin "$@"; }
+ledger() { spin_model ledger "$@"; }
 
 # ---- the ring ----
 ring holds -getters 2 -puts 3,0 -kills 2 -stops 1
@@ -226,6 +227,14 @@ pin fails -DKILLS=0 -DHOLD_FIRST
 pin fails -DKILLS=0 -DNO_NOTE
 pin fails -DKILLS=0 -DCLEAR_LAST
 pin fails -DKILLS=0 -DNO_LOCK -DAGAIN
+# ---- the containers' ledger ----
+ledger holds -DKILLS=2 -DREADS=0
+ledger holds -DKILLS=1
+ledger fails -DKILLS=1 -DFREE_FIRST
+ledger fails -DKILLS=1 -DNO_CHAIN
+ledger fails -DKILLS=1 -DNO_TAKING
+ledger fails -DKILLS=1 -DNO_OP
+ledger fails -DKILLS=1 -DOP_ALONE
 
 if [ -n "$full" ]; then
 	ring holds -putters 2 -getters 2 -puts 1,1 -kills 2
