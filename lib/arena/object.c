@@ -288,6 +288,16 @@ object_body_bytes(const shoal_arena *a, const void *body)
 }
 
 void
+object_own(shoal_arena *a, uint32_t index, unsigned flags)
+{
+	if (!(flags & SHOAL_WITH_OWNER))
+		return;
+	struct object *o = arena_object(a, index);
+	store_relaxed(&o->owner_generation, process_generation(a, a->process));
+	store_relaxed(&o->owner, a->process + 1);
+}
+
+void
 object_publish(shoal_arena *a, struct member *me, uint32_t index)
 {
 	struct object *o = arena_object(a, index);

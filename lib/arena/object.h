@@ -39,6 +39,8 @@ int object_make(shoal_arena *a, struct shoal_thread *t, struct member *me, const
 int object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
                 size_t bytes);
 
+/* SHOAL_WITH_OWNER in flags: it goes when this process does. Before it is published. */
+void object_own(shoal_arena *a, uint32_t index, unsigned flags);
 /* The object is whole: everybody sees it from now on. */
 void object_publish(shoal_arena *a, struct member *me, uint32_t index);
 /* It is not to be after all; gives its body back. */
