@@ -1,6 +1,7 @@
 #ifndef SHOAL_SHOAL_H
 #define SHOAL_SHOAL_H
 #include <shoal/any.h>
+#include <shoal/data.h>
 #include <shoal/arena.h>
 #include <shoal/data.h>
 #include <shoal/pipe.h>

@@ -57,7 +57,11 @@
 
 #include "arena/block.h"
 
-enum { LEDGER_IDLE, LEDGER_OPEN, LEDGER_COMMITTING };
+enum {
+	LEDGER_IDLE,
+	LEDGER_OPEN,
+	LEDGER_COMMITTING
+};
 
 struct ledger_store {
 	word64 at; /* offset of the word, or 0 */
@@ -97,7 +101,7 @@ struct ledger_hold {
 	struct ledger *ledger;
 	const struct ledger_kind *kind;
 	uint32_t object; /* the container's */
-	uint32_t index;  /* of the ledger among the container's */
+	uint32_t index; /* of the ledger among the container's */
 };
 
 static inline word32 *
