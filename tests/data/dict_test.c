@@ -371,6 +371,32 @@ Test(dict, a_cursor_may_be_left)
 	dict_world_end(&w);
 }
 
+/* ---- nested ---- */
+
+Test(dict, what_it_holds_lives_as_long_as_it_does)
+{
+	struct dict_world w = dict_world(0);
+	shoal_dict *inner;
+	shoal_any v;
+	for (int round = 0; round < 3; round++) {
+		REQUIRE_EQ(shoal_dict_create(w.arena, NULL, NULL, &inner), 0);
+		REQUIRE_EQ(shoal_dict_set(inner, SHOAL_ANY("k"), SHOAL_ANY(round)), 0);
+		REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("inner"), SHOAL_ANY(inner)), 0);
+		REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("both"), SHOAL_LIST(inner, 1, inner)), 0);
+		REQUIRE_EQ(shoal_dict_destroy(w.arena, inner), 0);
+		REQUIRE_EQ(shoal_dict_get(w.dict, SHOAL_ANY("inner"), &v), 0);
+		REQUIRE_EQ(int_of(shoal_any_to_dict(&v), SHOAL_ANY("k")), round);
+		REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+		REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY("inner"), NULL), 0);
+		REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY("both"), NULL), 0);
+		/* The pin has it still. */
+		REQUIRE_EQ(int_of(shoal_any_to_dict(&v), SHOAL_ANY("k")), round);
+		shoal_any_clear(&v);
+		REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	}
+	dict_world_end(&w);
+}
+
 /* ---- several processes ---- */
 
 enum {

@@ -19,7 +19,7 @@
 #include "harness.h"
 #include "step.h"
 
-enum { CASES_MAX = 200 };
+enum { CASES_MAX = 400 };
 
 static const struct step_case *cases[CASES_MAX];
 static size_t case_count;
@@ -27,8 +27,10 @@ static size_t case_count;
 void
 step_register(const struct step_case *c)
 {
-	if (case_count < CASES_MAX)
-		cases[case_count++] = c;
+	/* One that is left out would pass for one that holds. */
+	if (case_count == CASES_MAX)
+		abort();
+	cases[case_count++] = c;
 }
 
 /* A case by its whole name, or all whose names have this part. */

@@ -14,7 +14,10 @@
 
 #include <shoal/shoal.h>
 
-enum { ITEMS = 20, CROWD = 6 };
+enum {
+	ITEMS = 20,
+	CROWD = 6
+};
 
 struct shape {
 	bool by_key; /* each key by itself is as before or as after: update */
@@ -151,8 +154,7 @@ write_again(struct step_world *w, const shoal_any *now)
 {
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < now->count; i++)
-		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), now->as.items[2 * i],
-		                                          SHOAL_ANY("another value")));
+		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), now->as.items[2 * i], SHOAL_ANY("another value")));
 	for (int i = 2000; rc == 0 && i < 2040; i++)
 		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), SHOAL_ANY(i), text_of(i)));
 	for (int i = 2000; rc == 0 && i < 2040; i += 2)
@@ -190,10 +192,8 @@ crowd(struct step_world *w)
 	step_meet(w, 2);
 	for (int i = 0; rc == 0 && i < CROWD; i++) {
 		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), SHOAL_ANY(1000 + i), text_of(i)));
-		STEP_WITHIN(w, "add", if (rc == 0) rc = shoal_dict_add_int(dict_of(w), SHOAL_ANY(1100),
-		                                                           1, NULL));
-		STEP_WITHIN(w, "get", if (rc == 0) rc = shoal_dict_get(dict_of(w), SHOAL_ANY(1000 + i),
-		                                                       &v));
+		STEP_WITHIN(w, "add", if (rc == 0) rc = shoal_dict_add_int(dict_of(w), SHOAL_ANY(1100), 1, NULL));
+		STEP_WITHIN(w, "get", if (rc == 0) rc = shoal_dict_get(dict_of(w), SHOAL_ANY(1000 + i), &v));
 		STEP_REQUIRE(w, rc == 0 && v.count == text_of(i).count, "%d, %s", rc, shoal_error());
 		shoal_any_clear(&v);
 	}
