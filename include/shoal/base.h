@@ -113,7 +113,13 @@ typedef uint64_t shoal_ref;
 typedef struct shoal_arena shoal_arena;
 typedef struct shoal_queue shoal_queue;
 typedef struct shoal_pipe_end shoal_pipe_end;
+typedef struct shoal_value shoal_value;
+typedef struct shoal_array shoal_array;
+typedef struct shoal_list shoal_list;
+typedef struct shoal_dict shoal_dict;
+typedef struct shoal_namespace shoal_namespace;
 typedef struct shoal_process shoal_process;
+typedef struct shoal_any shoal_any;
 
 /*
  * Flags of every object's options. WITH_OWNER: destroyed when the process that made it dies.

@@ -39,7 +39,7 @@
  */
 #ifndef SHOAL_PIPE_H
 #define SHOAL_PIPE_H
-#include <shoal/base.h>
+#include <shoal/any.h>
 SHOAL_BEGIN_
 
 enum {
@@ -89,12 +89,21 @@ SHOAL_CHECK_ int shoal_pipe_send(shoal_pipe_end *, const void *message, size_t b
                                  shoal_time timeout);
 /*
  * The length. -EMSGSIZE: the buffer is too small, the message stays; shoal_needed() tells its
- * length. -EPIPE: there will be none.
+ * length. -EPROTO: it is a value of send_any, and stays. -EPIPE: there will be none.
  */
 SHOAL_CHECK_ ssize_t shoal_pipe_recv(shoal_pipe_end *, void *buffer, size_t buffer_bytes,
                                      shoal_time timeout);
-/* The length of the next message, without taking it. -EAGAIN, -EPIPE. */
+/* The length of the next message, without taking it. -EAGAIN, -EPIPE, -EPROTO. */
 ssize_t shoal_pipe_peek_bytes(shoal_pipe_end *);
+
+/*
+ * A value (shoal/any.h) as a message, as shoal_queue_put_any and shoal_queue_get_any have it:
+ * recv_any gives a message of send as bytes, every other call that receives gives -EPROTO for one
+ * of send_any, and it stays.
+ */
+SHOAL_CHECK_ int shoal_pipe_send_any(shoal_pipe_end *, shoal_any, shoal_time timeout);
+SHOAL_CHECK_ int shoal_pipe_recv_any(shoal_pipe_end *, shoal_any *out, shoal_time timeout);
+
 /*
  * 1: a message, or the end of them. 0: none in time. Takes nothing, and does not make the end this
  * process's.

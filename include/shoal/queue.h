@@ -48,7 +48,7 @@
 #ifndef SHOAL_QUEUE_H
 #define SHOAL_QUEUE_H
 
-#include <shoal/base.h>
+#include <shoal/any.h>
 
 SHOAL_BEGIN_
 
@@ -110,14 +110,27 @@ SHOAL_CHECK_ int shoal_queue_put(shoal_queue *, const void *message, size_t byte
                                  shoal_time timeout);
 /*
  * Copies the next message out and gives its length. -EMSGSIZE: longer than the buffer; it stays,
- * shoal_needed() tells its length. -EPIPE: closed, and nothing is left. -EAGAIN says that this call
- * would have to wait, perhaps for another member's unfinished put.
+ * shoal_needed() tells its length. -EPIPE: closed, and nothing is left. -EPROTO: it is a value of
+ * put_any; it stays. -EAGAIN says that this call would have to wait, perhaps for another member's
+ * unfinished put.
  */
 SHOAL_CHECK_ ssize_t shoal_queue_get(shoal_queue *, void *buffer, size_t buffer_bytes,
                                      shoal_time timeout);
 /* The same into memory from malloc, which is the caller's to free, for messages of any length. */
 ssize_t shoal_queue_get_new(shoal_queue *, void **data, shoal_time timeout);
-/* The length of the message that a get would take now; -EAGAIN, -EPIPE. */
+
+/*
+ * A value (shoal/any.h) as a message: encoded, copied in; and copied out, *out owning its memory. A
+ * message bears one bit that says which it is: get_any gives one of put as bytes; every other call
+ * that receives, or peeks, gives -EPROTO for one of put_any, and it stays. As put and get; also
+ * -EINVAL, -EOVERFLOW: no value that can be sent. get_any needs memory before it takes the message,
+ * which stays where there is none (-ENOMEM). Objects inside must live until the message is
+ * received: -ENOENT, and the message is gone, where one does not.
+ */
+SHOAL_CHECK_ int shoal_queue_put_any(shoal_queue *, shoal_any, shoal_time timeout);
+SHOAL_CHECK_ int shoal_queue_get_any(shoal_queue *, shoal_any *out, shoal_time timeout);
+
+/* The length of the message that a get would take now; -EAGAIN, -EPIPE, -EPROTO. */
 ssize_t shoal_queue_peek_bytes(shoal_queue *);
 
 /*

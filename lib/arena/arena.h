@@ -20,7 +20,7 @@ struct shoal_arena {
 	uint64_t pages_max;
 	uint32_t members_max;
 	uint32_t objects_max;
-	uint64_t members_at, objects_at, pages_at, processes_at, data_at;
+	uint64_t members_at, objects_at, pages_at, pins_at, processes_at, data_at;
 	uint64_t id;
 	uint32_t flags;     /* ARENA_… of the header */
 	int fd;             /* close-on-exec; kept to grow with */
@@ -73,6 +73,13 @@ static inline struct page *
 arena_page(const shoal_arena *a, uint64_t index)
 {
 	return (struct page *)arena_at(a, a->pages_at) + index;
+}
+
+/* The first of a record's PINS_MAX entries; those below its count have memory behind them. */
+static inline word32 *
+arena_pins(const shoal_arena *a, uint32_t index)
+{
+	return arena_at(a, a->pins_at + (index - 1) * PIN_STRIDE);
 }
 
 /* Page 0 begins at data_at. */

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAMES_COMPARED 4096u /* each with each */
@@ -70,7 +71,11 @@ check_ready(struct check *c, uint32_t i)
 	if (!has_body(c, i, o))
 		return;
 	const struct kind_ops *ops = kind_of(c->a, i);
-	int more = ops && ops->check ? ops->check(c->a, i, c->report) : 0;
+	uint64_t parts = c->parts && i < c->objects ? c->parts[i] : KIND_PARTS_UNKNOWN;
+	if (parts && c->parts && !(ops && ops->parts))
+		check_wrong(c, "object %u has %llu blocks beside its body, which its kind has not", i,
+		            (unsigned long long)parts);
+	int more = ops && ops->check ? ops->check(c->a, i, parts, c->report) : 0;
 	if (more > 0)
 		c->found = more < INT_MAX - c->found ? c->found + more : INT_MAX;
 }
@@ -80,23 +85,29 @@ check_object(struct check *c, uint32_t i)
 {
 	uint64_t word = load_acquire(&arena_object(c->a, i)->word);
 	enum object_state state = object_state(word);
-	if (state > OBJECT_DYING)
+	if (state > OBJECT_KEPT)
 		check_wrong(c, "object %u has state %u", i, state);
 	else if (state == OBJECT_MAKING && !check_bearer(c->a, (uint32_t)word & 0xffffff))
 		check_wrong(c, "object %u is being made by tag 0x%x, which is nobody's", i,
 		            (uint32_t)word & 0xffffff);
-	else if (state == OBJECT_READY)
+	else if (object_ready(c->a, i))
 		check_ready(c, i);
+}
+
+static bool
+is_named(const shoal_arena *a, uint32_t i)
+{
+	return object_state(load_acquire(&arena_object(a, i)->word)) == OBJECT_READY;
 }
 
 static void
 check_name(struct check *c, uint32_t i)
 {
 	const struct object *o = arena_object(c->a, i);
-	if (!o->name[0] || !object_ready(c->a, i))
+	if (!o->name[0] || !is_named(c->a, i))
 		return;
 	for (uint32_t j = 1; j < i; j++)
-		if (object_ready(c->a, j) &&
+		if (is_named(c->a, j) &&
 		    !strncmp(arena_object(c->a, j)->name, o->name, NAME_BYTES))
 			check_wrong(c, "objects %u and %u have one name, '%.63s'", j, i, o->name);
 }
@@ -114,11 +125,14 @@ check_objects(struct check *c)
 int
 shoal_arena_check(shoal_arena *a, FILE *report)
 {
-	struct check c = { .a = a, .report = report };
+	uint32_t objects = objects_high(a);
+	struct check c = { .a = a, .report = report, .objects = objects };
+	c.parts = calloc(objects, sizeof *c.parts);
 	check_header(&c);
 	check_blocks(&c);
 	check_slabs(&c);
 	check_members(&c);
 	check_objects(&c);
+	free(c.parts);
 	return c.found;
 }

@@ -21,6 +21,8 @@ struct check {
 	FILE *report; /* or NULL */
 	int found;
 	uint32_t slab_pages[SMALL_CLASSES]; /* met by the walk */
+	uint32_t *parts; /* of each object, below `objects`; NULL where there is no memory to count */
+	uint32_t objects;
 };
 
 void check_wrong(struct check *c, const char *format, ...) SHOAL_PRINTF_(2, 3);

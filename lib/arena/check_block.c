@@ -87,6 +87,15 @@ check_objects_block(struct check *c, const struct block_seen *b)
 		            (unsigned long long)load_acquire(&arena_object(c->a, i)->body));
 }
 
+static void
+check_part(struct check *c, const struct block_seen *b)
+{
+	uint32_t i = block_object(b->word);
+	check_objects_block(c, b);
+	if (c->parts && i < c->objects)
+		c->parts[i]++;
+}
+
 /* ---- the walk ---- */
 
 static void
@@ -118,6 +127,9 @@ check_block(void *arg, const struct block_seen *b)
 	case BLOCK_PLACE:
 	case BLOCK_OBJECT:
 		check_objects_block(c, b);
+		break;
+	case BLOCK_PART:
+		check_part(c, b);
 		break;
 	case BLOCK_SLAB:
 		check_slab_page(c, b);

@@ -54,7 +54,7 @@ map_and_fill(const struct making *m, shoal_arena **out)
 		.members_max = m->layout.members_max, .objects_max = m->layout.objects_max,
 		.processes_at = m->layout.processes_at, .members_at = m->layout.members_at,
 		.objects_at = m->layout.objects_at, .pages_at = m->layout.pages_at,
-		.data_at = m->layout.data_at, .flags = m->flags,
+		.pins_at = m->layout.pins_at, .data_at = m->layout.data_at, .flags = m->flags,
 	};
 	shoal_arena *a;
 	int rc = handle_map(&sizes, m->fd, m->map_flags, what(m), &a);

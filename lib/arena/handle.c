@@ -26,6 +26,7 @@ fill(shoal_arena *a, const struct arena_header *h)
 	a->members_at = h->members_at;
 	a->objects_at = h->objects_at;
 	a->pages_at = h->pages_at;
+	a->pins_at = h->pins_at;
 	a->data_at = h->data_at;
 	a->id = h->id;
 	a->flags = h->flags;

@@ -1,4 +1,5 @@
 #include "arena/header.h"
+#include "arena/slab.h"
 #include "base/error.h"
 #include "base/kernel.h"
 #include "base/shmfile.h"
@@ -28,7 +29,8 @@ layout_compute(uint64_t pages_max, uint32_t members_max, uint32_t objects_max, s
 		out->processes_at + members_max * sizeof(struct process_record), SMALL_PAGE);
 	out->objects_at = out->members_at + members_max * MEMBER_STRIDE;
 	out->pages_at = round_up(out->objects_at + objects_max * sizeof(struct object), SMALL_PAGE);
-	out->data_at = round_up(out->pages_at + pages_max * sizeof(struct page), PAGE_BYTES);
+	out->pins_at = round_up(out->pages_at + pages_max * sizeof(struct page), SMALL_PAGE);
+	out->data_at = round_up(out->pins_at + members_max * PIN_STRIDE, PAGE_BYTES);
 	out->bytes = out->data_at + (pages_max << PAGE_BITS);
 	return out->bytes <= LIMIT_MAX;
 }
@@ -51,6 +53,14 @@ check_options(const shoal_arena_options *o)
 	return 0;
 }
 
+/* As many as there can be bodies; entry 0 is none. */
+static uint32_t
+objects_for(uint64_t pages)
+{
+	uint64_t most = round_up((pages << PAGE_BITS) / SLAB_SPACED + 1, OBJECTS_FIRST);
+	return most < OBJECTS_MAX ? (uint32_t)most : OBJECTS_MAX;
+}
+
 int
 layout_choose(const shoal_arena_options *o, struct layout *out)
 {
@@ -62,7 +72,7 @@ layout_choose(const shoal_arena_options *o, struct layout *out)
 	if (pages && pages < PAGES_MIN)
 		pages = PAGES_MIN;
 	uint32_t members = o->members_max ? o->members_max : MEMBERS_DEFAULT;
-	if (!layout_compute(pages, members, OBJECTS_MAX, out))
+	if (!layout_compute(pages, members, objects_for(pages), out))
 		return fail(-EINVAL,
 		            "arena options: limit_bytes %llu with the tables of %u members is more "
 		            "than %llu bytes",
@@ -82,6 +92,7 @@ static const uint32_t shape[] = {
 	SPACING, PAGE_BITS, NAME_BYTES, TAG_INDEX_BITS, MEMBER_STRIDE, HEADER_BYTES,
 	LOANS_MAX, INSIDE_MAX, SMALL_CLASSES, RUN_CLASSES, MAGAZINE_SLOTS,
 	BLOCK_FREE, BLOCK_MAGAZINE, BLOCK_HELD, BLOCK_USER, BLOCK_PLACE, BLOCK_OBJECT, BLOCK_SLAB,
+	BLOCK_PART,
 	sizeof(struct robust), FIELD(robust, word), FIELD(robust, prev), FIELD(robust, next),
 	sizeof(struct page), FIELD(page, word), FIELD(page, pages), FIELD(page, next),
 	sizeof(struct hand), FIELD(hand, block), FIELD(hand, pos), FIELD(hand, object),
@@ -94,6 +105,7 @@ static const uint32_t shape[] = {
 	FIELD(counts, locks_autocleaned), FIELD(counts, dropped), FIELD(counts, redelivered),
 	sizeof(struct member), FIELD(member, life), FIELD(member, generation),
 	FIELD(member, process), FIELD(member, process_generation), FIELD(member, tid),
+	FIELD(member, pins), FIELD(member, pins_high), PINS_FIRST, PINS_MAX,
 	FIELD(member, recovering), FIELD(member, call), FIELD(member, hand),
 	FIELD(member, page_hand), FIELD(member, making), FIELD(member, inside),
 	FIELD(member, counts),
@@ -102,12 +114,16 @@ static const uint32_t shape[] = {
 	FIELD(process_record, start_time), FIELD(process_record, died),
 	sizeof(struct object), FIELD(object, word), FIELD(object, body), FIELD(object, kind),
 	FIELD(object, owner), FIELD(object, owner_generation),
-	FIELD(object, bytes), FIELD(object, name),
+	FIELD(object, bytes), FIELD(object, holds), FIELD(object, referred), FIELD(object, name),
+	sizeof(struct hold_intent), FIELD(hold_intent, progress_at), FIELD(hold_intent, progress),
+	FIELD(hold_intent, object), FIELD(hold_intent, holds), FIELD(hold_intent, open),
 	sizeof(struct arena_header), FIELD(arena_header, state), FIELD(arena_header, members_high),
 	FIELD(arena_header, objects_high), FIELD(arena_header, names_gate),
 	FIELD(arena_header, pages_high),
 	FIELD(arena_header, page_lock), FIELD(arena_header, rover), FIELD(arena_header, name_lock),
 	FIELD(arena_header, slab_head), FIELD(arena_header, slab_pages),
+	FIELD(arena_header, hold_lock), FIELD(arena_header, intent), FIELD(arena_header, dying),
+	FIELD(arena_header, object_rover),
 };
 
 /* FNV-1a over the numbers. */
@@ -142,6 +158,7 @@ header_fill(struct arena_header *h, const struct layout *l, uint32_t flags, unsi
 	h->members_at = l->members_at;
 	h->objects_at = l->objects_at;
 	h->pages_at = l->pages_at;
+	h->pins_at = l->pins_at;
 	h->data_at = l->data_at;
 	h->flags = flags;
 	h->mode = mode;
@@ -203,6 +220,7 @@ validate_layout(const struct arena_header *h, uint64_t file_bytes, const char *w
 		{ "members_at", h->members_at, l.members_at },
 		{ "objects_at", h->objects_at, l.objects_at },
 		{ "pages_at", h->pages_at, l.pages_at },
+		{ "pins_at", h->pins_at, l.pins_at },
 		{ "data_at", h->data_at, l.data_at },
 	};
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)

@@ -1,6 +1,6 @@
 /*
  * What the arena asks of the kinds of objects that the floors below build in it.
- * The table is filled in ring/kinds.c, at link time; a kind without work to do has NULL entries.
+ * The table is filled in data/kinds.c, at link time; a kind without work to do has NULL entries.
  *
  * Every function may run again after a death inside it, and beside another one that does the same.
  */
@@ -10,8 +10,16 @@
 #include "arena/member.h"
 
 #define KIND_COUNT 16
+#define KIND_PARTS_UNKNOWN UINT64_MAX
 
 struct kind_ops {
+	/*
+	 * It lives on, without a name, after its maker has destroyed it, as long as a container or a
+	 * message refers to it, or a call's result (arena/object.h). Such a kind has no shut.
+	 */
+	bool lasts;
+	/* It has blocks beside its body: BLOCK_PART. */
+	bool parts;
 	/* The dead member was in a call on the object, at call.pos. */
 	void (*recover_call)(shoal_arena *, struct shoal_thread *, struct member *me,
 	                     struct member *dead, uint32_t object);
@@ -33,15 +41,19 @@ struct kind_ops {
 	 * another's meanwhile.
 	 */
 	bool (*kept)(shoal_arena *, uint32_t object);
-	/* Nobody is inside a call on it any more: gives back the blocks of its messages. */
-	void (*empty)(shoal_arena *, uint32_t object);
+	/*
+	 * Nobody is inside a call on it any more: gives back the blocks of its messages, or its parts.
+	 * By one at a time, under the name lock.
+	 */
+	void (*empty)(shoal_arena *, struct shoal_thread *, struct member *me, uint32_t object);
 	/* For shoal_arena_next: size as the user understands it. */
 	uint64_t (*size)(const shoal_arena *, uint32_t object);
 	/*
 	 * For shoal_arena_check: how many invariants are violated; each is a line to report if not
-	 * NULL.
+	 * NULL. So many blocks say that they are parts of it: the kind must reach them all, and no
+	 * other. KIND_PARTS_UNKNOWN: not counted.
 	 */
-	int (*check)(shoal_arena *, uint32_t object, FILE *report);
+	int (*check)(shoal_arena *, uint32_t object, uint64_t parts, FILE *report);
 };
 
 extern const struct kind_ops *const kind_table[KIND_COUNT];

@@ -3,12 +3,12 @@
  *
  * One mapping, offsets from its start:
  *
- *	header | process records | member records | object table | page table | pages of 64 KiB …
+ *	header | process records | member records | object table | page table | pins | pages of 64 KiB …
  *
  * The file has its full length (limit_bytes) from the start and is sparse; memory is put behind a
  * part with fallocate before anybody touches it (records up to members_high, objects up to
- * objects_high, pages up to pages_high), so a full tmpfs is an error of the call that grows, never
- * a SIGBUS.
+ * objects_high, each record's pins up to its own count, pages up to pages_high), so a full tmpfs is
+ * an error of the call that grows, never a SIGBUS.
  *
  * Owners. A member is a thread that uses the arena. Its tag, 24 bits, is never 0:
  *	bits 11..0   index of its record, from 1
@@ -21,12 +21,13 @@
  * it: there are no linked free lists that a death could cut. For small blocks the words stand at
  * the start of their page (slab.c), for runs of whole pages in the page table.
  *	bits 63..60  state: enum block_state
- *	bits 59..40  the object's index (BLOCK_PLACE, BLOCK_OBJECT), else 0
- *	bits 39..0   the member's tag (BLOCK_MAGAZINE, BLOCK_HELD) or the low bits of the place in the
- *	             object (BLOCK_PLACE)
+ *	bits 59..40  the object's index (BLOCK_PLACE, BLOCK_OBJECT, BLOCK_PART), else 0
+ *	bits 39..0   the member's tag (BLOCK_MAGAZINE, BLOCK_HELD), the low bits of the place in the
+ *	             object (BLOCK_PLACE), or the next block of a chain (BLOCK_PART)
  * State changes: FREE -> MAGAZINE(m) by CAS of the refiller; MAGAZINE(m) -> HELD(m) | USER | FREE
  * and back by stores of m (m dead: by the CAS of whoever recovers it); HELD(m) -> PLACE | OBJECT |
- * USER by m's store; PLACE -> HELD(m) by the taker's CAS.
+ * PART | USER by m's store; PLACE -> HELD(m) by the taker's CAS; PART -> HELD(m) by the store of
+ * one who has the object's lock.
  *
  * Hands. Before a block's word becomes HELD(m), or leaves it, m's record names the block in a hand,
  * so that recovery finds it.
@@ -47,7 +48,7 @@
 #define LIMIT_MAX (UINT64_C(1) << 40)
 #define MEMBERS_DEFAULT 256u
 #define MEMBERS_MAX 4000u
-#define OBJECTS_MAX 65536u
+#define OBJECTS_MAX (1u << 20) /* as block words have bits for */
 #define NAME_BYTES 64
 
 /* ---- tags and block words ---- */
@@ -79,6 +80,11 @@ enum block_state {
 	 * maker; never leaves
 	 */
 	BLOCK_SLAB,
+	/*
+	 * one of the blocks that an object has beside its body; the low bits mean something only while
+	 * it is on a chain of the object: the offset of the next one, 0 at the end
+	 */
+	BLOCK_PART,
 };
 
 static inline uint64_t
@@ -202,6 +208,8 @@ struct member {
 	word32 making;         /* the object that it is creating or destroying, by index; 0 none */
 	word32 tag;            /* its own, for itself; others reckon it from the generation */
 	word32 inside[INSIDE_MAX]; /* locks and the like, by index, on which it is in a call; 0 none */
+	/* arena/pin.h: entries with memory behind them (never falls), used ones, where to look */
+	word32 pins, pins_high, pin_rover;
 	/* lines 5 … */
 	_Alignas(SPACING) struct counts counts;
 	_Alignas(SPACING) struct loan_entry loans[LOANS_MAX];
@@ -225,14 +233,26 @@ struct process_record {
 };
 _Static_assert(sizeof(struct process_record) == 64, "one line");
 
+/* ---- what members have in their hands of containers' objects: arena/pin.h ---- */
+
+#define PINS_FIRST 1024u
+#define PINS_MAX 16384u /* objects that a thread has in its hands at once, at least */
+#define PIN_STRIDE (PINS_MAX * UINT64_C(4))
+
 /* ---- objects ---- */
 
-enum object_state { OBJECT_NONE, OBJECT_MAKING, OBJECT_READY, OBJECT_DYING };
+/*
+ * OBJECT_KEPT: its maker has destroyed it, so it has no name; it lives while something refers to
+ * it.
+ */
+enum object_state { OBJECT_NONE, OBJECT_MAKING, OBJECT_READY, OBJECT_DYING, OBJECT_KEPT };
 
 /*
  * One named or unnamed object. Type-stable: an entry is only ever used as an entry.
  *	word  bits 63..32 generation, raised when the entry becomes NONE; 31..28 enum object_state;
  *	      27..24 unused; 23..0 the tag of the member that makes or destroys it (MAKING, DYING)
+ *	holds  under the hold lock; `referred` is set before they are first raised, and stays for the
+ *	      entry's generation: while it is 0, nobody can have a pin
  */
 struct object {
 	word64 word;
@@ -241,10 +261,21 @@ struct object {
 	word32 owner;     /* SHOAL_WITH_OWNER: index of the process record plus 1 */
 	word64 owner_generation; /* of that record */
 	word64 bytes;     /* SHOAL_KIND_MEMORY: as its maker asked */
-	uint64_t unused[3];
+	word32 holds;     /* references from value blocks: arena/hold.h */
+	word32 referred;
+	uint64_t unused[2];
 	char name[NAME_BYTES]; /* written before the entry leaves MAKING; empty: none */
 };
 _Static_assert(sizeof(struct object) == 128, "two lines");
+
+/* What is to be done under the hold lock, in absolute values: arena/hold.h. */
+struct hold_intent {
+	word64 progress_at; /* offset of the word */
+	word32 progress;    /* its new value */
+	word32 object;
+	word32 holds;       /* its new ones */
+	word32 open;        /* 1: the rest is valid, and may be half done */
+};
 
 /* ---- the header ---- */
 
@@ -262,7 +293,7 @@ struct arena_header {
 	uint64_t pages_max;
 	uint32_t members_max;
 	uint32_t objects_max;
-	uint64_t processes_at, members_at, objects_at, pages_at, data_at;
+	uint64_t processes_at, members_at, objects_at, pages_at, pins_at, data_at;
 	uint32_t flags;
 	uint32_t mode;
 	uint64_t pid_namespace;
@@ -281,6 +312,14 @@ struct arena_header {
 	_Alignas(SPACING) struct robust name_lock;
 	_Alignas(SPACING) word32 slab_head[SMALL_CLASSES]; /* newest page of the class, 0 none */
 	word32 slab_pages[SMALL_CLASSES];                 /* how many, as a hint */
+	_Alignas(SPACING) struct robust hold_lock;
+	struct hold_intent intent; /* under the hold lock */
+	/*
+	 * bit i % 64: among the entries of that remainder may be one to bury. Set before there is;
+	 * cleared before one looks; a member's recovery sets all
+	 */
+	_Alignas(SPACING) word64 dying;
+	word32 object_rover; /* entries below it are in use, as a hint; under the name lock */
 };
 
 #define HEADER_BYTES UINT64_C(4096)

@@ -2,8 +2,6 @@
 #include "arena/block.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/kernel.h"
-#include "sync/bell.h"
 #include "sync/gate.h"
 #include <string.h>
 
@@ -14,18 +12,6 @@ objects_high(const shoal_arena *a)
 {
 	uint32_t high = load_acquire(&a->header->objects_high);
 	return high < a->objects_max ? high : a->objects_max;
-}
-
-static uint64_t
-word_make(uint64_t old, enum object_state state, uint32_t tag)
-{
-	return (old & ~UINT64_C(0xffffffff)) | (uint64_t)state << 28 | tag;
-}
-
-static uint32_t
-word_tag(uint64_t word)
-{
-	return (uint32_t)word & 0xffffff;
 }
 
 int
@@ -42,8 +28,8 @@ object_name_check(const char *name)
 	return 0;
 }
 
-static int
-lock_names(shoal_arena *a, struct shoal_thread *t, int64_t deadline)
+int
+object_lock_names(shoal_arena *a, struct shoal_thread *t, int64_t deadline)
 {
 	struct robust *lock = &a->header->name_lock;
 	int rc = robust_take(t, lock, deadline);
@@ -55,8 +41,8 @@ lock_names(shoal_arena *a, struct shoal_thread *t, int64_t deadline)
 	return rc;
 }
 
-static void
-unlock_names(shoal_arena *a, struct shoal_thread *t)
+void
+object_unlock_names(shoal_arena *a, struct shoal_thread *t)
 {
 	robust_release(t, &a->header->name_lock);
 }
@@ -95,7 +81,7 @@ look_up(const shoal_arena *a, const char *name, uint64_t *word)
 		if (!read_named(arena_object(a, i), name, word))
 			continue;
 		if (object_state(*word) == OBJECT_READY ||
-		    member_state(a, word_tag(*word)) == MEMBER_ALIVE)
+		    member_state(a, object_tag(*word)) == MEMBER_ALIVE)
 			return i;
 	}
 	return high;
@@ -115,22 +101,50 @@ grow(shoal_arena *a)
 	return rc;
 }
 
-/* Under the name lock, so the entry stays NONE until its word is set. Entry 0 is never used. */
-static int
-reserve(shoal_arena *a, struct member *me, const char *name, uint32_t kind, uint32_t *index)
+static uint32_t
+find_none(const shoal_arena *a, uint32_t from, uint32_t high)
 {
-	uint32_t i = 1, high = objects_high(a);
-	while (i < high && object_state(load_acquire(&arena_object(a, i)->word)) != OBJECT_NONE)
-		i++;
+	while (from < high && object_state(load_acquire(&arena_object(a, from)->word)) != OBJECT_NONE)
+		from++;
+	return from;
+}
+
+/*
+ * Under the name lock, so the entry stays NONE until its word is set. Entry 0 is never used. What
+ * ends meanwhile lowers the rover, which then must not be raised. Where it is wrong, by a death,
+ * entries wait until the table has reached its end.
+ */
+static int
+find_entry(shoal_arena *a, uint32_t *index)
+{
+	word32 *rover = &a->header->object_rover;
+	uint32_t high = objects_high(a), from = load_acquire(rover);
+	uint32_t i = find_none(a, from && from <= high ? from : 1, high);
+	if (i >= high && high == a->objects_max)
+		i = find_none(a, 1, high);
 	if (i >= high) {
 		int rc = grow(a);
 		if (rc)
 			return rc;
 	}
+	cas32_acq_rel(rover, from, i + 1);
+	*index = i;
+	return 0;
+}
+
+static int
+reserve(shoal_arena *a, struct member *me, const char *name, uint32_t kind, uint32_t *index)
+{
+	uint32_t i;
+	int rc = find_entry(a, &i);
+	if (rc)
+		return rc;
 	struct object *o = arena_object(a, i);
 	store_relaxed(&o->body, 0);
 	store_relaxed(&o->kind, kind);
 	store_relaxed(&o->owner, 0);
+	store_relaxed(&o->holds, 0);
+	store_relaxed(&o->referred, 0);
 	memset(o->name, 0, NAME_BYTES);
 	if (name)
 		memcpy(o->name, name, strlen(name));
@@ -140,7 +154,7 @@ reserve(shoal_arena *a, struct member *me, const char *name, uint32_t kind, uint
 	 */
 	store_relaxed(&me->making, i);
 	fence_crash();
-	store_release(&o->word, word_make(load_relaxed(&o->word), OBJECT_MAKING, member_tag(a, me)));
+	store_release(&o->word, object_word(load_relaxed(&o->word), OBJECT_MAKING, member_tag(a, me)));
 	*index = i;
 	return 0;
 }
@@ -164,7 +178,7 @@ static int
 make(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name, uint32_t kind,
      unsigned flags, int64_t deadline, struct object_made *out, uint64_t *seen)
 {
-	int rc = lock_names(a, t, deadline);
+	int rc = object_lock_names(a, t, deadline);
 	if (rc)
 		return fail(rc, "the name lock of arena '%s' is held by another member", a->name);
 	uint64_t word = 0;
@@ -175,7 +189,7 @@ make(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name
 		*out = (struct object_made){ 0, false };
 		rc = reserve(a, me, name, kind, &out->index);
 	}
-	unlock_names(a, t);
+	object_unlock_names(a, t);
 	*seen = word;
 	return rc;
 }
@@ -189,11 +203,11 @@ wait_for_maker(shoal_arena *a, struct shoal_thread *t, uint32_t index, uint64_t 
                int64_t deadline)
 {
 	struct object *o = arena_object(a, index);
-	struct member *maker = member_of_tag(a, word_tag(seen));
+	struct member *maker = member_of_tag(a, object_tag(seen));
 	while (maker) {
 		uint32_t life = load_acquire(&maker->life.word);
 		gate_arm(&a->header->names_gate, a->flags & ARENA_MEMBARRIER);
-		if (load_acquire(&o->word) != seen || member_state(a, word_tag(seen)) != MEMBER_ALIVE)
+		if (load_acquire(&o->word) != seen || member_state(a, object_tag(seen)) != MEMBER_ALIVE)
 			return 0;
 		struct futex_watch watch[] = { { &a->header->names_gate, GATE_ARMED },
 			                       { &maker->life.word, life } };
@@ -245,6 +259,14 @@ object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t 
 	return 0;
 }
 
+bool
+object_has_body(const shoal_arena *a, uint32_t index)
+{
+	uint64_t body = load_acquire(&arena_object(a, index)->body);
+	const word64 *word = body ? block_word_at(a, body) : NULL;
+	return word && load_acquire(word) == block_word(BLOCK_OBJECT, index, 0);
+}
+
 /* The body is looked up by its block, whose word names the object again: one of the two may lie. */
 void *
 object_body_at(const shoal_arena *a, uint32_t index)
@@ -266,31 +288,20 @@ object_body_bytes(const shoal_arena *a, const void *body)
 }
 
 void
-object_publish(shoal_arena *a, struct member *me, uint32_t index)
+object_own(shoal_arena *a, uint32_t index, unsigned flags)
 {
+	if (!(flags & SHOAL_WITH_OWNER))
+		return;
 	struct object *o = arena_object(a, index);
-	store_release(&o->word, word_make(load_relaxed(&o->word), OBJECT_READY, 0));
-	store_relaxed(&me->making, 0);
-	gate_open_all(&a->header->names_gate);
-}
-
-/* Under no lock: its maker is alone with it, or dead. From exactly the word seen. */
-static void
-end(shoal_arena *a, uint32_t index, uint64_t word)
-{
-	struct object *o = arena_object(a, index);
-	uint64_t body = load_acquire(&o->body);
-	if (body)
-		block_reclaim(a, body, block_word(BLOCK_OBJECT, index, 0));
-	store_relaxed(&o->body, 0);
-	fence_crash();
-	cas64_acq_rel(&o->word, word, ((word >> 32) + 1) << 32);
+	store_relaxed(&o->owner_generation, process_generation(a, a->process));
+	store_relaxed(&o->owner, a->process + 1);
 }
 
 void
-object_abandon(shoal_arena *a, struct member *me, uint32_t index)
+object_publish(shoal_arena *a, struct member *me, uint32_t index)
 {
-	end(a, index, load_relaxed(&arena_object(a, index)->word));
+	struct object *o = arena_object(a, index);
+	store_release(&o->word, object_word(load_relaxed(&o->word), OBJECT_READY, 0));
 	store_relaxed(&me->making, 0);
 	gate_open_all(&a->header->names_gate);
 }
@@ -331,139 +342,6 @@ object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t k
 		if (rc == -ECANCELED)
 			return fail(rc, "interrupted while waiting for '%s'", name);
 	}
-}
-
-static bool
-is_inside(const struct member *m, uint32_t index)
-{
-	for (unsigned i = 0; i < INSIDE_MAX; i++)
-		if (load_acquire(&m->inside[i]) == index)
-			return true;
-	return load_acquire(&m->call.object) == index || load_acquire(&m->making) == index;
-}
-
-/*
- * Whether any member is in a call on the object, this one too, when it recovers another one inside
- * its own call; or destroys it and has not told those who wait yet.
- */
-static bool
-somebody_inside(const shoal_arena *a, uint32_t index)
-{
-	/* Orders the look at the object's word before: sync/stay.h, Y1. */
-	fence_seq_cst();
-	uint32_t high = load_acquire(&a->header->members_high);
-	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
-		const struct member *m = arena_member(a, i);
-		if (load_acquire(&m->life.word) && is_inside(m, index))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Under the name lock. Crash points: the messages' blocks go while the body is still the object's;
- * then the body; then the entry. One that finds the body's word changed leaves the messages alone:
- * they were done before.
- */
-static void
-bury(shoal_arena *a, uint32_t index, uint64_t word)
-{
-	struct object *o = arena_object(a, index);
-	const struct kind_ops *ops = kind_of(a, index);
-	uint64_t body = load_acquire(&o->body);
-	word64 *block = body ? block_word_at(a, body) : NULL;
-	bool whole = block && load_acquire(block) == block_word(BLOCK_OBJECT, index, 0);
-	if (whole && ops && ops->empty)
-		ops->empty(a, index);
-	end(a, index, word);
-}
-
-/*
- * Asked without the name lock, since it takes system calls. Who is inside comes first: one of them
- * may yet take a lock, and leave with it, but nobody else. So once it is false it stays so.
- */
-static bool
-is_in_use(shoal_arena *a, uint32_t index)
-{
-	const struct kind_ops *ops = kind_of(a, index);
-	return somebody_inside(a, index) || (ops && ops->kept && ops->kept(a, index));
-}
-
-/* Under the name lock. Its destroyer may have died before it told those who wait. */
-static void
-bury_if_left(shoal_arena *a, uint32_t index, uint64_t seen, bool in_use)
-{
-	uint64_t word = load_acquire(&arena_object(a, index)->word);
-	if (word != seen)
-		return;
-	if (!in_use && !somebody_inside(a, index)) {
-		bury(a, index, word);
-		return;
-	}
-	const struct kind_ops *ops = kind_of(a, index);
-	if (ops && ops->shut && member_state(a, word_tag(word)) != MEMBER_ALIVE)
-		ops->shut(a, index);
-}
-
-void
-object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
-{
-	uint32_t high = objects_high(a);
-	(void)me;
-	for (uint32_t i = 1; i < high; i++) {
-		uint64_t word = load_acquire(&arena_object(a, i)->word);
-		if (object_state(word) != OBJECT_DYING)
-			continue;
-		bool in_use = is_in_use(a, i);
-		if (in_use && member_state(a, word_tag(word)) == MEMBER_ALIVE)
-			continue;
-		if (lock_names(a, t, clock_deadline(0)))
-			continue;
-		bury_if_left(a, i, word, in_use);
-		unlock_names(a, t);
-	}
-}
-
-/*
- * Crash points: from DYING on nobody opens it. Those who sleep on it learn of a death before they
- * are all told by the bell, and shut it themselves.
- */
-static bool
-shut(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
-{
-	struct object *o = arena_object(a, index);
-	const struct kind_ops *ops = kind_of(a, index);
-	uint64_t word = load_seq_cst(&o->word);
-	if (object_state(word) != OBJECT_READY)
-		return false;
-	struct robust *bell = ops && ops->bell ? ops->bell(a, index) : NULL;
-	bool held = bell && bell_take(t, bell);
-	bool mine = cas64_seq_cst(&o->word, word, word_make(word, OBJECT_DYING, member_tag(a, me)));
-	if (mine && ops && ops->shut)
-		ops->shut(a, index);
-	if (held)
-		bell_give(t, bell);
-	return mine;
-}
-
-int
-object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
-{
-	/*
-	 * Named before it is looked at: however long this one stands still, nobody buries what it
-	 * still touches.
-	 */
-	store_release(&me->making, index);
-	fence_seq_cst();
-	bool mine = shut(a, t, me, index);
-	store_release(&me->making, 0);
-	if (!mine)
-		return fail(-ENOENT, "the object is destroyed already");
-	/* Orders the calls that began before against the look whether anybody is inside. */
-	if (a->flags & ARENA_MEMBARRIER)
-		kernel_barrier();
-	object_sweep(a, t, me);
-	return 0;
 }
 
 int
@@ -514,36 +392,3 @@ object_at(const shoal_arena *a, shoal_ref ref, uint32_t kind, uint32_t *index)
 	return 0;
 }
 
-/*
- * Several, when an init function made objects too. The block may still be in the dead one's hand
- * (HELD): then the hand gives it back.
- */
-void
-object_recover_making(shoal_arena *a, struct member *dead)
-{
-	uint32_t high = objects_high(a), tag = member_tag(a, dead);
-	bool any = load_acquire(&dead->making) != 0;
-	for (uint32_t i = 1; i < high; i++) {
-		uint64_t word = load_acquire(&arena_object(a, i)->word);
-		if (object_state(word) != OBJECT_MAKING || word_tag(word) != tag)
-			continue;
-		end(a, i, word);
-		any = true;
-	}
-	store_relaxed(&dead->making, 0);
-	if (any)
-		gate_open_all(&a->header->names_gate);
-}
-
-void
-object_recover_owned(shoal_arena *a, struct shoal_thread *t, struct member *me)
-{
-	uint32_t high = objects_high(a);
-	for (uint32_t i = 1; i < high; i++) {
-		struct object *o = arena_object(a, i);
-		uint32_t owner = load_acquire(&o->owner);
-		if (owner && object_ready(a, i) &&
-		    process_gone(a, owner - 1, (uint32_t)load_relaxed(&o->owner_generation)))
-			(void)object_destroy(a, t, me, i);
-	}
-}

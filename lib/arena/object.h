@@ -5,7 +5,9 @@
  * are taken and named under the name lock, so that two creators of one name meet; READY is one
  * store, so nobody sees an object half-made. What a creator that died left MAKING counts as absent.
  * A DYING object's memory is given back when no member is inside a call on it, by whoever looks
- * next (object_sweep): a stopped member inside a call delays that, and nothing else.
+ * next (object_sweep): a stopped member inside a call delays that, and nothing else. An object of a
+ * kind that lasts is KEPT between READY and DYING, without a name, while references to it lie in
+ * containers or messages (arena/hold.h), or somebody has it from one of them (arena/pin.h).
  *
  * A stopped member that holds the name lock holds up creating, destroying and sweeping; not
  * opening.
@@ -37,6 +39,8 @@ int object_make(shoal_arena *a, struct shoal_thread *t, struct member *me, const
 int object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
                 size_t bytes);
 
+/* SHOAL_WITH_OWNER in flags: it goes when this process does. Before it is published. */
+void object_own(shoal_arena *a, uint32_t index, unsigned flags);
 /* The object is whole: everybody sees it from now on. */
 void object_publish(shoal_arena *a, struct member *me, uint32_t index);
 /* It is not to be after all; gives its body back. */
@@ -50,11 +54,22 @@ int object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32
                 int64_t deadline, uint32_t *index);
 
 /*
- * Takes the name away, ends waits, and gives the memory back as soon as nobody is inside. 0 or
- * -ENOENT.
+ * Takes the name away, ends waits, and gives the memory back as soon as nobody is inside, and, of a
+ * kind that lasts, nothing refers to it. 0 or -ENOENT.
  */
 int object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index);
+
+/*
+ * Gives back what is due. One load when nothing is. Under no lock: it takes those of objects that
+ * it buries.
+ */
 void object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me);
+
+/* The object may be due; with _unpinned: if it is. object_sweep follows, by anybody. */
+void object_note_end(shoal_arena *a, uint32_t index);
+void object_note_unpinned(shoal_arena *a, uint32_t index);
+/* One who died may not have noted what it made due. */
+void object_note_all(shoal_arena *a);
 
 /*
  * The object whose body begins at the address. 0, or -EPROTO: there is none of that kind.
@@ -74,16 +89,29 @@ object_generation(uint64_t word)
 {
 	return (word >> 32) % 0xffff + 1;
 }
+static inline uint64_t
+object_word(uint64_t old, enum object_state state, uint32_t tag)
+{
+	return (old & ~UINT64_C(0xffffffff)) | (uint64_t)state << 28 | tag;
+}
+static inline uint32_t
+object_tag(uint64_t word)
+{
+	return (uint32_t)word & 0xffffff;
+}
+/* It is whole, under a name or without one. */
 static inline bool
 object_ready(const shoal_arena *a, uint32_t index)
 {
-	return object_state(load_acquire(&arena_object(a, index)->word)) == OBJECT_READY;
+	enum object_state state = object_state(load_acquire(&arena_object(a, index)->word));
+	return state == OBJECT_READY || state == OBJECT_KEPT;
 }
 /*
  * Its body, in a block of its own of at least SLAB_SPACED bytes; NULL, with a sentence, where the
  * entry names none.
  */
 void *object_body_at(const shoal_arena *a, uint32_t index);
+bool object_has_body(const shoal_arena *a, uint32_t index);
 /* How many bytes its block has. */
 size_t object_body_bytes(const shoal_arena *a, const void *body);
 
@@ -93,6 +121,10 @@ size_t object_body_bytes(const shoal_arena *a, const void *body);
  */
 shoal_ref object_ref(const shoal_arena *a, uint32_t index);
 int object_at(const shoal_arena *a, shoal_ref ref, uint32_t kind, uint32_t *index);
+
+/* Entries are taken and named, and objects buried, under it. 0, -ETIMEDOUT, -EDEADLK. */
+int object_lock_names(shoal_arena *a, struct shoal_thread *t, int64_t deadline);
+void object_unlock_names(shoal_arena *a, struct shoal_thread *t);
 
 /* ---- for recovery ---- */
 void object_recover_making(shoal_arena *a, struct member *dead);

@@ -1,7 +1,9 @@
 #include "arena/recover.h"
 #include "arena/block.h"
 #include "arena/kinds.h"
+#include "arena/hold.h"
 #include "arena/object.h"
+#include "arena/pin.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -76,18 +78,20 @@ resolve_objects(shoal_arena *a, struct shoal_thread *t, struct member *me, struc
 	(void)t;
 }
 
+/* All but its magazines: what is buried meanwhile may come to lie in there, when me is dead. */
 static void
 resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
 {
 	uint32_t tag = member_tag(a, dead);
 	for (unsigned i = 0; i < INSIDE_MAX; i++)
 		store_release(&dead->inside[i], 0);
+	hold_recover(a, t, dead);
 	resolve_call(a, t, me, dead);
 	resolve_loans(a, t, me, dead);
 	resolve_hand(a, dead, &dead->hand, tag);
 	resolve_hand(a, dead, &dead->page_hand, tag);
 	resolve_objects(a, t, me, dead);
-	block_empty_magazines(a, dead, tag);
+	pin_drop_all(a, dead);
 }
 
 /* From here on the tag names nobody. */
@@ -133,7 +137,9 @@ reap(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *d
 	note_process(a, dead);
 	resolve(a, t, me, dead);
 	resolve_process(a, t, me, process, generation);
+	object_note_all(a);
 	object_sweep(a, t, me);
+	block_empty_magazines(a, dead, member_tag(a, dead));
 	add(&me->counts.deaths, 1);
 	add(&me->counts.recoveries, 1);
 	/* Last, since me may be the dead one's record: from here on it is another's. */
@@ -193,6 +199,8 @@ recover_self(shoal_arena *a, struct shoal_thread *t, struct member *me)
 	if (rc == -EOWNERDEAD)
 		robust_mend(&me->recovering);
 	resolve(a, t, me, me);
+	object_sweep(a, t, me);
+	block_empty_magazines(a, me, member_tag(a, me));
 	retire(me);
 	/* A word that says that this thread had it before is damage: then it was not taken. */
 	if (rc == 0 || rc == -EOWNERDEAD)

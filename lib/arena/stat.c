@@ -82,7 +82,8 @@ count_share(void *arg, const struct block_seen *b)
 {
 	struct share *s = arg;
 	enum block_state state = block_state(b->word);
-	if ((state == BLOCK_OBJECT || state == BLOCK_PLACE) && block_object(b->word) == s->object)
+	bool its = state == BLOCK_OBJECT || state == BLOCK_PLACE || state == BLOCK_PART;
+	if (its && block_object(b->word) == s->object)
 		s->bytes += b->bytes;
 }
 
@@ -101,10 +102,11 @@ describe(const shoal_arena *a, uint32_t index, shoal_object_info *out)
 {
 	struct object *o = arena_object(a, index);
 	uint64_t word = load_acquire(&o->word);
-	if (object_state(word) != OBJECT_READY || !has_body(a, index))
+	if (!object_ready(a, index) || !has_body(a, index))
 		return false;
 	memset(out, 0, sizeof *out);
-	memcpy(out->name, o->name, sizeof out->name - 1);
+	if (object_state(word) == OBJECT_READY)
+		memcpy(out->name, o->name, sizeof out->name - 1);
 	out->kind = load_relaxed(&o->kind);
 	uint32_t owner = load_relaxed(&o->owner);
 	if (owner && owner <= a->members_max)

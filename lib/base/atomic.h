@@ -18,8 +18,12 @@
 
 typedef struct { _Atomic uint32_t w; } word32;
 typedef struct { _Atomic uint64_t w; } word64;
+/* Only for what users see as memory of these types: no state of ours is that small. */
+typedef struct { _Atomic uint8_t w; } word8;
+typedef struct { _Atomic uint16_t w; } word16;
 
 _Static_assert(sizeof(word32) == 4 && sizeof(word64) == 8, "shared words have no hidden lock");
+_Static_assert(sizeof(word8) == 1 && sizeof(word16) == 2, "nor have small ones");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "words are lock-free");
 
 /*
@@ -37,7 +41,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "words 
 
 #define container_of(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
-/* Works for word32 and word64 alike. */
+/* Works for words of all sizes alike. */
 #define load_relaxed(p) atomic_load_explicit(&(p)->w, memory_order_relaxed)
 #define load_acquire(p) atomic_load_explicit(&(p)->w, memory_order_acquire)
 #define load_seq_cst(p) atomic_load_explicit(&(p)->w, memory_order_seq_cst)
@@ -49,6 +53,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "words 
 #define exchange_acq_rel(p, v) atomic_exchange_explicit(&(p)->w, (v), memory_order_acq_rel)
 #define exchange_seq_cst(p, v) atomic_exchange_explicit(&(p)->w, (v), memory_order_seq_cst)
 #define fetch_or_seq_cst(p, v) atomic_fetch_or_explicit(&(p)->w, (v), memory_order_seq_cst)
+#define fetch_and_seq_cst(p, v) atomic_fetch_and_explicit(&(p)->w, (v), memory_order_seq_cst)
 #define fetch_or_relaxed(p, v) atomic_fetch_or_explicit(&(p)->w, (v), memory_order_relaxed)
 #define fetch_and_relaxed(p, v) atomic_fetch_and_explicit(&(p)->w, (v), memory_order_relaxed)
 /*
@@ -116,6 +121,13 @@ static inline void
 fence_seq_cst(void)
 {
 	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* What was stored before is seen by whoever sees what is stored after. */
+static inline void
+fence_release(void)
+{
+	atomic_thread_fence(memory_order_release);
 }
 
 static inline void

@@ -15,7 +15,6 @@
 #include "ring/copy.h"
 #include "ring/group.h"
 #include "ring/loan.h"
-#include <stdlib.h>
 
 /* JOINABLE: the row says from which count this take began, before the claim. */
 static inline bool
@@ -113,19 +112,37 @@ fits(size_t bytes, size_t room, size_t exact)
 	return bytes <= room && (exact == SIZE_MAX || bytes == exact);
 }
 
+/* Whether this call may take the message: 0, -EMSGSIZE, -EPROTO. */
+static int
+fit(size_t bytes, uint32_t mark, size_t room, size_t exact, struct marked *marked)
+{
+	if (marked)
+		return marked_fits(marked, bytes, mark) ? 0 : -EMSGSIZE;
+	if (mark)
+		return fail_quiet(-EPROTO, "the next message is a value, not bytes: "
+		                           "shoal_queue_get_any takes it; it stays in the queue");
+	return fits(bytes, room, exact) ? 0 : too_small(bytes, room, exact);
+}
+
 /*
- * Claims the message that `word` says is at the place. The length is read before the claim: a CAS
- * from the exact word proves that it was this message's. 0, -EMSGSIZE, -EAGAIN: another one was
- * faster.
+ * Claims the message that `word` says is at the place. Its length and mark are read before the
+ * claim: a CAS from the exact word proves that they were this message's. 0, -EMSGSIZE, -EPROTO,
+ * -EAGAIN: another one was faster.
  */
 static inline int
 claim_message(struct cursor *c, uint64_t place, uint64_t word, uint32_t tries, size_t room,
-              size_t exact, struct taken *out)
+              size_t exact, struct marked *marked, struct taken *out)
 {
 	struct slot *s = cursor_slot_at(c, place);
 	size_t bytes = load_relaxed(&s->bytes);
-	if (unlikely(!fits(bytes, room, exact)))
-		return load_acquire(&s->turn) == word ? too_small(bytes, room, exact) : -EAGAIN;
+	uint32_t flags = load_relaxed(&s->flags);
+	if (unlikely(!fits(bytes, room, exact) || flags > SLOT_BLOCK || marked)) {
+		if (load_acquire(&s->turn) != word)
+			return -EAGAIN;
+		int rc = fit(bytes, flags >> SLOT_MARK_SHIFT, room, exact, marked);
+		if (rc)
+			return rc;
+	}
 	uint64_t mine = slot_word(READING, slot_lap(word), c->tag, tries);
 	if (unlikely(!claim(c, place, word, mine)))
 		return -EAGAIN;
@@ -166,7 +183,7 @@ pass_group(struct cursor *c, uint64_t place, uint64_t word)
  */
 static int
 take_group(struct cursor *c, struct shoal_thread *t, uint64_t word, size_t room, size_t exact,
-           size_t most, struct taken *out)
+           size_t most, struct marked *marked, struct taken *out)
 {
 	struct slot *s = cursor_slot_at(c, c->get);
 	size_t bytes = load_relaxed(&s->bytes);
@@ -175,7 +192,7 @@ take_group(struct cursor *c, struct shoal_thread *t, uint64_t word, size_t room,
 		return -EAGAIN;
 	}
 	if (!fits(bytes, room, exact))
-		return load_acquire(&s->turn) == word ? too_small(bytes, room, exact) : -EAGAIN;
+		return load_acquire(&s->turn) == word ? fit(bytes, 0, room, exact, marked) : -EAGAIN;
 	if (most >= GROUP_PLACES && bytes == exact && group_is(word, GROUP_FULL)) {
 		int rc = claim_group(c, c->get, word, exact, out);
 		if (rc == 0)
@@ -202,7 +219,8 @@ static void
 drop_worn(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word)
 {
 	struct taken m;
-	if (claim_message(c, place, word, TRIES_MAX, SIZE_MAX, SIZE_MAX, &m))
+	struct marked all = { .room = SIZE_MAX, .most = UINT32_MAX, .plain = true };
+	if (claim_message(c, place, word, TRIES_MAX, SIZE_MAX, SIZE_MAX, &all, &m))
 		return;
 	struct queue_row *row = queue_row(c->ring.queue, c->tag);
 	store_relaxed(&row->dropped, load_relaxed(&row->dropped) + 1);
@@ -236,7 +254,8 @@ mend_reader(struct cursor *c, struct shoal_thread *t, uint64_t i, uint64_t word)
  * between clearing and looking again.)
  */
 static int
-take_back(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, struct taken *out)
+take_back(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact,
+          struct marked *marked, struct taken *out)
 {
 	shoal_queue *q = c->ring.queue;
 	uint32_t seen = load_seq_cst(&q->backs);
@@ -253,7 +272,7 @@ take_back(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 			drop_worn(c, t, place, word);
 			continue;
 		}
-		int rc = claim_message(c, place, word, slot_tries(word) + 1, room, exact, out);
+		int rc = claim_message(c, place, word, slot_tries(word) + 1, room, exact, marked, out);
 		if (rc != -EAGAIN)
 			return rc;
 	}
@@ -324,7 +343,7 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 		uint64_t word;
 		int rc = -EAGAIN;
 		if (unlikely(load_relaxed(&q->backs) != c->backs_seen))
-			rc = take_back(c, t, room, exact, out);
+			rc = take_back(c, t, room, exact, s->marked, out);
 		if (rc != -EAGAIN)
 			return rc;
 		enum walk_end end = walk_get(&c->ring, &c->get, &word);
@@ -336,13 +355,13 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 			continue;
 		}
 		if (end == WALK_READY && slot_state(word) == GROUP) {
-			rc = take_group(c, t, word, room, exact, most, out);
+			rc = take_group(c, t, word, room, exact, most, s->marked, out);
 			if (rc == -EAGAIN)
 				continue;
 			return rc;
 		}
 		if (end == WALK_READY) {
-			rc = claim_message(c, place, word, 0, room, exact, out);
+			rc = claim_message(c, place, word, 0, room, exact, s->marked, out);
 			if (rc == -EAGAIN)
 				continue;
 			if (rc == 0)
@@ -401,7 +420,7 @@ get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, si
 			advance_group(c, place);
 	} else if (likely(word == (cursor_word(c, place) | FULL) &&
 	                  load_relaxed(&q->backs) == c->backs_seen)) {
-		rc = claim_message(c, place, word, 0, room, exact, out);
+		rc = claim_message(c, place, word, 0, room, exact, s->marked, out);
 		if (likely(rc == 0))
 			advance(c, place);
 	}
@@ -409,7 +428,7 @@ get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, si
 		rc = take_slow(c, t, room, exact, most, s, out);
 		if (rc == 0 && (s->slept || s->armed))
 			pass_on(c, t, s);
-		else if (s->slept && (rc == -EMSGSIZE || rc == -EPIPE))
+		else if (s->slept && (rc == -EMSGSIZE || rc == -EPROTO || rc == -EPIPE))
 			/* What woke this one is left to the others. */
 			queue_wake_getters(q);
 	}
@@ -440,8 +459,8 @@ get_peek(struct cursor *c, struct shoal_thread *t)
 #define KEEPS (SHOAL_QUEUE_REDELIVER | SHOAL_QUEUE_JOINABLE)
 
 /* Under both flags the message stays in the member's record until task_done. */
-static ssize_t
-get_one(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room, struct sleeper *s)
+ssize_t
+get_next(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room, struct sleeper *s)
 {
 	struct taken m;
 	struct loan_entry *entry = NULL;
@@ -465,7 +484,7 @@ get_slow(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
 		return rc;
 	void *old = robust_pending_set(t, &q->put.wait);
 	struct sleeper s = { .gate = &q->get.wait, .timeout = timeout };
-	ssize_t n = get_one(c, t, buffer, buffer_bytes, &s);
+	ssize_t n = get_next(c, t, buffer, buffer_bytes, &s);
 	wake_putters(q);
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
@@ -544,44 +563,4 @@ shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time ti
 	             load_relaxed(&s->flags) != SLOT_INLINE))
 		return get_longer(t, c, q, buffer, buffer_bytes, timeout);
 	return get_quickly(t, c, q, s, buffer, buffer_bytes, bytes, timeout, true);
-}
-
-/* malloc comes before the place is given back, so that a failure leaves the message where it is. */
-static ssize_t
-get_new(struct cursor *c, struct shoal_thread *t, void **data, shoal_time timeout)
-{
-	struct sleeper s = { .gate = &c->ring.queue->get.wait, .timeout = timeout };
-	size_t room = 0;
-	void *buffer = malloc(1);
-	for (;;) {
-		if (!buffer)
-			return fail(-ENOMEM, "no memory for a message of %zu bytes; it stays in the queue",
-			            room);
-		ssize_t n = get_one(c, t, buffer, room, &s);
-		if (n >= 0) {
-			*data = buffer;
-			return n;
-		}
-		free(buffer);
-		if (n != -EMSGSIZE)
-			return n;
-		room = shoal_needed();
-		buffer = malloc(room);
-	}
-}
-
-ssize_t
-shoal_queue_get_new(shoal_queue *q, void **data, shoal_time timeout)
-{
-	struct shoal_thread *t;
-	struct cursor *c;
-	int rc = queue_enter(q, &t, &c);
-	if (unlikely(rc))
-		return rc;
-	void *old = robust_pending_set(t, &q->put.wait);
-	ssize_t n = get_new(c, t, data, timeout);
-	wake_putters(q);
-	robust_pending_restore(t, old);
-	queue_leave(t, c);
-	return n;
 }

@@ -32,7 +32,7 @@ int
 get_taken_data(struct cursor *c, struct taken *m)
 {
 	m->block = 0;
-	bool inside = load_relaxed(&m->slot->flags) == SLOT_INLINE;
+	bool inside = !slot_has_block(m->slot);
 	if (likely(inside && m->bytes <= ring_inside(&c->ring)))
 		return 0;
 	uint64_t block;

@@ -64,16 +64,6 @@ fill(shoal_arena *a, uint32_t index, const struct shape *shape)
 	}
 }
 
-static void
-own(shoal_arena *a, uint32_t index, unsigned flags)
-{
-	if (!(flags & SHOAL_WITH_OWNER))
-		return;
-	struct object *o = arena_object(a, index);
-	store_relaxed(&o->owner_generation, process_generation(a, a->process));
-	store_relaxed(&o->owner, a->process + 1);
-}
-
 int
 shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *options,
                   shoal_pipe_end **left, shoal_pipe_end **right)
@@ -96,7 +86,7 @@ shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *op
 			return rc;
 		}
 		fill(a, made.index, &shape);
-		own(a, made.index, flags);
+		object_own(a, made.index, flags);
 		object_publish(a, me, made.index);
 	}
 	struct pipe *p = object_body_at(a, made.index);
@@ -298,7 +288,7 @@ peek(struct pipe_handle *h, struct shoal_thread *t)
 	for (;;) {
 		int rc = look(h, t, &m);
 		if (rc > 0)
-			return (ssize_t)m.bytes;
+			return m.mark ? recv_refuse_marked() : (ssize_t)m.bytes;
 		if (rc == -EPIPE)
 			return fail_quiet(rc, "the other end of the pipe is closed, and nothing is left");
 		if (rc)

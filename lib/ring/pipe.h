@@ -9,6 +9,7 @@
  * record begins at a multiple of 8:
  *
  *	bits 63..32  length of the message in bytes
+ *	bits 31..6   its mark (mark.h)
  *	bits  5..3   gap between the header and the payload, in units of 8 bytes
  *	bits  2..1   enum record_type
  *	bit   0      1: a record is here
@@ -42,6 +43,7 @@
 #include "arena/block.h"
 #include "arena/object.h"
 #include "ring/copy.h"
+#include "ring/mark.h"
 #include "sync/bell.h"
 #include "sync/gate.h"
 #include <shoal/pipe.h>
@@ -63,6 +65,15 @@ static inline uint64_t
 record_word(enum record_type type, uint64_t gap, uint64_t bytes)
 {
 	return bytes << 32 | gap | (uint64_t)type << 1 | 1;
+}
+
+#define RECORD_MARK_SHIFT 6
+#define RECORD_MARKED ((uint64_t)MARK_MAX << RECORD_MARK_SHIFT)
+
+static inline uint32_t
+record_mark(uint64_t word)
+{
+	return (uint32_t)(word >> RECORD_MARK_SHIFT) & MARK_MAX;
 }
 
 static inline enum record_type
@@ -358,6 +369,7 @@ struct pipe_message {
 	uint64_t bytes;
 	uint64_t block; /* offset, 0: inline */
 	char *data;     /* inline */
+	uint32_t mark;
 };
 
 /*
@@ -418,7 +430,7 @@ int send_room(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w
               uint64_t *pos, uint64_t *gap);
 /* A block, HELD(me) and named by my hand, as a message. When it fails the block is still mine. */
 int send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64_t bytes,
-               shoal_time timeout);
+               uint32_t mark, shoal_time timeout);
 /* SHARED_ENDS. 0 with the end's lock, mended if need be; -ETIMEDOUT. */
 int send_lock(struct pipe_handle *h, struct shoal_thread *t, int64_t deadline);
 int recv_lock(struct pipe_handle *h, struct shoal_thread *t, int64_t deadline);
@@ -435,6 +447,8 @@ void recv_pass(struct pipe_handle *h, const struct pipe_message *m);
  */
 void recv_give_back(struct pipe_handle *h, struct shoal_thread *t);
 int recv_too_small(const struct pipe_message *m, size_t room);
+/* It bears a mark, and this call receives bytes: -EPROTO. */
+int recv_refuse_marked(void);
 
 /* ---- pipe_loan.c: for loan.c ---- */
 int pipe_loan_commit(shoal_loan *loan, shoal_time timeout);

@@ -110,7 +110,7 @@ commit(struct pipe_handle *h, struct shoal_thread *t, struct loan_entry *l, uint
 	if (bytes > block_bytes(h->arena, block))
 		return fail(-EMSGSIZE, "%zu bytes are more than were reserved", bytes);
 	hand_fill(hand, HAND_TAKE, 0, 0, block);
-	int rc = send_block(h, t, block, bytes, timeout);
+	int rc = send_block(h, t, block, bytes, 0, timeout);
 	if (rc == 0)
 		loan_clear(l);
 	else
@@ -191,7 +191,7 @@ shoal_pipe_borrow(shoal_pipe_end *end, shoal_time timeout, shoal_loan *out)
 	struct loan_entry *l = loan_free_entry(me);
 	rc = l ? recv_next(h, t, &w, &m) : too_many();
 	if (rc == 0) {
-		rc = lend(h, me, &m, l, out);
+		rc = m.mark ? recv_refuse_marked() : lend(h, me, &m, l, out);
 		recv_give_back(h, t);
 	}
 	robust_pending_restore(t, old);

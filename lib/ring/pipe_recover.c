@@ -152,8 +152,9 @@ pipe_shut(shoal_arena *a, uint32_t object)
 }
 
 static void
-empty(shoal_arena *a, uint32_t object)
+empty(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t object)
 {
+	(void)t, (void)me;
 	uint32_t ring;
 	struct pipe *p = body(a, object, &ring);
 	for (unsigned side = 0; p && side < 2; side++)
@@ -218,9 +219,10 @@ check_way(shoal_arena *a, struct pipe *p, uint32_t ring, unsigned side, uint32_t
 }
 
 static int
-check(shoal_arena *a, uint32_t object, FILE *report)
+check(shoal_arena *a, uint32_t object, uint64_t parts, FILE *report)
 {
 	uint32_t ring;
+	(void)parts;
 	struct pipe *p = body(a, object, &ring);
 	if (!p)
 		return complain(report, object, 0, 0, "the body is damaged");

@@ -235,6 +235,13 @@ recv_too_small(const struct pipe_message *m, size_t room)
 	                  (unsigned long long)m->bytes, room);
 }
 
+int
+recv_refuse_marked(void)
+{
+	return fail_quiet(-EPROTO, "the next message is a value, not bytes: "
+	                           "shoal_pipe_recv_any takes it; it stays in the pipe");
+}
+
 void
 recv_pass(struct pipe_handle *h, const struct pipe_message *m)
 {
@@ -274,6 +281,22 @@ recv_long(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_messa
 	return (ssize_t)m->bytes;
 }
 
+/* The message that recv_next found; with SHARED_ENDS the end's lock goes back. */
+static ssize_t
+recv_found(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_message *m,
+           void *buffer)
+{
+	if (m->block)
+		return recv_long(h, t, m, buffer);
+	if (h->shared)
+		store_relaxed(&h->rx->taken, m->next);
+	fence_crash();
+	copy_bytes(buffer, m->data, m->bytes);
+	recv_pass(h, m);
+	recv_give_back(h, t);
+	return (ssize_t)m->bytes;
+}
+
 /* `exact`: only a message of exactly `room` bytes. */
 static __attribute__((noinline)) ssize_t
 recv_slow(struct pipe_handle *h, struct shoal_thread *t, void *buffer, size_t room, bool exact,
@@ -284,19 +307,47 @@ recv_slow(struct pipe_handle *h, struct shoal_thread *t, void *buffer, size_t ro
 	int rc = recv_next(h, t, &w, &m);
 	if (rc)
 		return rc;
-	if (m.bytes > room || (exact && m.bytes != room)) {
+	if (m.mark || m.bytes > room || (exact && m.bytes != room)) {
 		recv_give_back(h, t);
-		return recv_too_small(&m, room);
+		return m.mark ? recv_refuse_marked() : recv_too_small(&m, room);
 	}
-	if (m.block)
-		return recv_long(h, t, &m, buffer);
-	if (h->shared)
-		store_relaxed(&h->rx->taken, m.next);
-	fence_crash();
-	copy_bytes(buffer, m.data, m.bytes);
-	recv_pass(h, &m);
-	recv_give_back(h, t);
-	return (ssize_t)m.bytes;
+	return recv_found(h, t, &m, buffer);
+}
+
+/* Nobody else receives meanwhile, so what there is room for is what is taken. */
+static int
+recv_marked(struct pipe_handle *h, struct shoal_thread *t, struct marked *marked,
+            shoal_time timeout)
+{
+	struct pipe_wait w = { .timeout = timeout };
+	struct pipe_message m;
+	int rc = recv_next(h, t, &w, &m);
+	if (rc)
+		return rc;
+	while (rc == 0 && !marked_fits(marked, m.bytes, m.mark))
+		rc = marked->make_room(marked);
+	if (rc)
+		recv_give_back(h, t);
+	else
+		rc = (int)(recv_found(h, t, &m, marked->buffer) < 0 ? -EPROTO : 0);
+	return rc;
+}
+
+int
+pipe_recv_marked(shoal_pipe_end *end, struct marked *m, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
+	if (unlikely(rc))
+		return rc;
+	void *old = t->robust->pending;
+	if (likely(h->rx))
+		robust_pending_set(t, &h->rx->room.wait);
+	rc = recv_marked(h, t, m, timeout);
+	robust_pending_restore(t, old);
+	pipe_leave(t, h);
+	return rc;
 }
 
 /* A message of any length that is there whole in the ring, and fits; else -1. */
@@ -310,7 +361,7 @@ recv_medium(struct pipe_handle *h, void *buffer, size_t room)
 	uint64_t word = load_acquire((word64 *)(void *)(h->rx_ring + at));
 	uint64_t bytes = record_bytes(word), start = at + 8 + record_gap(word);
 	uint64_t end = start + round_up_8(bytes);
-	if ((word & 7) != 1 || bytes > room || end > h->mask + 1)
+	if ((word & (7 | RECORD_MARKED)) != 1 || bytes > room || end > h->mask + 1)
 		return -1;
 	keep_distance(h, pos);
 	copy_bytes(buffer, h->rx_ring + start, bytes);

@@ -246,7 +246,7 @@ give_back(struct pipe_handle *h, struct shoal_thread *t)
 
 static int
 send_inline(struct pipe_handle *h, struct shoal_thread *t, const void *message, uint64_t bytes,
-            shoal_time timeout)
+            uint32_t mark, shoal_time timeout)
 {
 	struct pipe_wait w = { .timeout = timeout };
 	uint64_t pos, gap;
@@ -254,14 +254,15 @@ send_inline(struct pipe_handle *h, struct shoal_thread *t, const void *message, 
 	if (rc)
 		return rc;
 	copy_bytes(h->tx_ring + (pos & h->mask) + 8 + gap, message, bytes);
-	finish_record(h, pos, record_size(gap, bytes), record_word(RECORD_INLINE, gap, bytes));
+	uint64_t marked = (uint64_t)mark << RECORD_MARK_SHIFT;
+	finish_record(h, pos, record_size(gap, bytes), record_word(RECORD_INLINE, gap, bytes) | marked);
 	give_back(h, t);
 	return 0;
 }
 
 int
 send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64_t bytes,
-           shoal_time timeout)
+           uint32_t mark, shoal_time timeout)
 {
 	struct pipe_wait w = { .timeout = timeout };
 	struct hand *hand = &pipe_me(h, t)->hand;
@@ -279,7 +280,8 @@ send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64
 	memcpy(h->tx_ring + (pos & h->mask) + 8, &block, sizeof block);
 	fence_crash();
 	store_release(word, pipe_place(h->object, h->side, pos));
-	finish_record(h, pos, 16, record_word(RECORD_BLOCK, 0, bytes));
+	uint64_t marked = (uint64_t)mark << RECORD_MARK_SHIFT;
+	finish_record(h, pos, 16, record_word(RECORD_BLOCK, 0, bytes) | marked);
 	hand_clear(hand);
 	give_back(h, t);
 	return 0;
@@ -288,7 +290,7 @@ send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64
 /* The block is filled before a place is taken, so that nobody waits for a long copy. */
 static int
 send_long(struct pipe_handle *h, struct shoal_thread *t, const void *message, size_t bytes,
-          shoal_time timeout)
+          uint32_t mark, shoal_time timeout)
 {
 	if (bytes > PIPE_MESSAGE_MAX)
 		return fail(-EMSGSIZE, "a message of %zu bytes: the most is %llu", bytes,
@@ -299,7 +301,7 @@ send_long(struct pipe_handle *h, struct shoal_thread *t, const void *message, si
 	if (rc)
 		return rc;
 	memcpy(arena_at(h->arena, block), message, bytes);
-	rc = send_block(h, t, block, bytes, timeout);
+	rc = send_block(h, t, block, bytes, mark, timeout);
 	if (rc)
 		block_give(h->arena, me, block);
 	return rc;
@@ -307,11 +309,29 @@ send_long(struct pipe_handle *h, struct shoal_thread *t, const void *message, si
 
 static __attribute__((noinline)) int
 send_slow(struct pipe_handle *h, struct shoal_thread *t, const void *message, size_t bytes,
-          shoal_time timeout)
+          uint32_t mark, shoal_time timeout)
 {
 	if (bytes >= h->long_limit && h->tx && !pipe_end_closed(h) && !pipe_peer_closed(h))
-		return send_long(h, t, message, bytes, timeout);
-	return send_inline(h, t, message, bytes, timeout);
+		return send_long(h, t, message, bytes, mark, timeout);
+	return send_inline(h, t, message, bytes, mark, timeout);
+}
+
+int
+pipe_send_marked(shoal_pipe_end *end, const void *message, size_t bytes, uint32_t mark,
+                 shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct pipe_handle *h;
+	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
+	if (unlikely(rc))
+		return rc;
+	void *old = t->robust->pending;
+	if (likely(h->tx))
+		robust_pending_set(t, &h->tx->data.wait);
+	rc = send_slow(h, t, message, bytes, mark, timeout);
+	robust_pending_restore(t, old);
+	pipe_leave(t, h);
+	return rc;
 }
 
 /* A message of any length that goes in the ring, where one knows that there is room; else false. */
@@ -346,7 +366,7 @@ send_entered(struct shoal_thread *t, struct pipe_handle *h, const void *message,
 	if (likely(h->tx))
 		robust_pending_set(t, &h->tx->data.wait);
 	if (!send_medium(h, message, bytes))
-		rc = send_slow(h, t, message, bytes, timeout);
+		rc = send_slow(h, t, message, bytes, 0, timeout);
 	robust_pending_restore(t, old);
 	pipe_leave(t, h);
 	return rc;
@@ -483,7 +503,7 @@ send_items(struct pipe_handle *h, struct shoal_thread *t, const char *items, siz
 			continue;
 		bool limited = timeout > 0 && timeout != SHOAL_FOREVER;
 		shoal_time left = limited ? deadline - clock_now() : timeout;
-		int rc = send_slow(h, t, items + n * item_bytes, item_bytes, left);
+		int rc = send_slow(h, t, items + n * item_bytes, item_bytes, 0, left);
 		if (rc && n)
 			return (ssize_t)n;
 		if (rc)

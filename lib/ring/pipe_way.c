@@ -26,6 +26,7 @@ way_look(char *ring, uint64_t mask, uint64_t pos, struct pipe_message *out)
 	if (!(word & 1) || record_type(word) > RECORD_BLOCK || end > mask + 1)
 		return -EPROTO;
 	out->next = (pos & ~mask) + end;
+	out->mark = record_mark(word);
 	out->data = ring + start;
 	if (record_type(word) == RECORD_BLOCK)
 		memcpy(&out->block, out->data, sizeof out->block);

@@ -132,19 +132,20 @@ claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t 
 }
 
 static ALWAYS_INLINE void
-publish_inline(struct cursor *c, uint64_t place, const void *message, size_t bytes)
+publish_inline(struct cursor *c, uint64_t place, const void *message, size_t bytes,
+               uint32_t mark)
 {
 	struct slot *s = cursor_slot_at(c, place);
 	cursor_prefetch(c, place, true);
 	store_relaxed(&s->bytes, (uint32_t)bytes);
-	store_relaxed(&s->flags, SLOT_INLINE);
+	store_relaxed(&s->flags, mark << SLOT_MARK_SHIFT | SLOT_INLINE);
 	copy_bytes(s->payload, message, bytes);
 	queue_publish(c, s, cursor_word(c, place) | FULL);
 }
 
 int
 put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
-           shoal_time timeout)
+           uint32_t mark, shoal_time timeout)
 {
 	shoal_queue *q = c->ring.queue;
 	if (unlikely(load_relaxed(&q->closing)))
@@ -154,7 +155,7 @@ put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t
 	uint64_t place;
 	int rc = claim_any(c, t, &s, &place);
 	if (likely(rc == 0)) {
-		publish_inline(c, place, message, bytes);
+		publish_inline(c, place, message, bytes, mark);
 		advance(c, place);
 		wake_getters(q);
 	}
@@ -172,7 +173,7 @@ put_each(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const char
 		*rc = claim_any(c, t, s, &place);
 		if (unlikely(*rc))
 			break;
-		publish_inline(c, place, items + n * bytes, bytes);
+		publish_inline(c, place, items + n * bytes, bytes, 0);
 		advance(c, place);
 		s->spins = 0;
 		if (unlikely((n + 1) % PUT_TELL_EVERY == 0))
@@ -183,7 +184,7 @@ put_each(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const char
 
 int
 put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes,
-          shoal_time timeout)
+          uint32_t mark, shoal_time timeout)
 {
 	shoal_queue *q = c->ring.queue;
 	if (unlikely(load_relaxed(&q->closing)))
@@ -198,7 +199,7 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 	if (rc == 0) {
 		struct slot *slot = cursor_slot_at(c, place);
 		store_relaxed(&slot->bytes, (uint32_t)bytes);
-		store_relaxed(&slot->flags, SLOT_BLOCK);
+		store_relaxed(&slot->flags, mark << SLOT_MARK_SHIFT | SLOT_BLOCK);
 		memcpy(slot->payload, &block, sizeof block);
 		/*
 		 * The hand says which place before the block does: once freed, the block may go to any
@@ -220,7 +221,7 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 /* The block is filled before a place is claimed, so that nobody waits for a long copy. */
 int
 put_long(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
-         shoal_time timeout)
+         uint32_t mark, shoal_time timeout)
 {
 	if (bytes > MESSAGE_MAX)
 		return fail(-EMSGSIZE, "a message of %zu bytes: the most is %llu", bytes,
@@ -233,24 +234,31 @@ put_long(struct cursor *c, struct shoal_thread *t, const void *message, size_t b
 	store_relaxed(&c->me->hand.pos, UINT64_MAX);
 	store_relaxed(&c->me->hand.object, c->ring.object);
 	store_release(&c->me->hand.kind, HAND_PUT);
-	rc = put_block(c, t, block, bytes, timeout);
+	rc = put_block(c, t, block, bytes, mark, timeout);
 	if (rc)
 		block_give(c->arena, c->me, block);
 	return rc;
 }
 
-__attribute__((noinline)) static int
-put_slow(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
+int
+queue_put_marked(shoal_queue *q, const void *message, size_t bytes, uint32_t mark,
+                 shoal_time timeout)
 {
 	struct shoal_thread *t;
 	struct cursor *c;
 	int rc = queue_enter(q, &t, &c);
 	if (unlikely(rc))
 		return rc;
-	rc = bytes <= ring_inside(&c->ring) ? put_inline(c, t, message, bytes, timeout)
-	                            : put_long(c, t, message, bytes, timeout);
+	rc = bytes <= ring_inside(&c->ring) ? put_inline(c, t, message, bytes, mark, timeout)
+	                            : put_long(c, t, message, bytes, mark, timeout);
 	queue_leave(t, c);
 	return rc;
+}
+
+__attribute__((noinline)) static int
+put_slow(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
+{
+	return queue_put_marked(q, message, bytes, 0, timeout);
 }
 
 /* What some puts have to do after the message is there. */

@@ -177,7 +177,7 @@ put_long_items(struct cursor *c, struct shoal_thread *t, const char *items, size
 	for (size_t n = 0; n < count; n++) {
 		shoal_time left = end == CLOCK_NEVER ? SHOAL_FOREVER : end ? shoal_left(end)
 		                                                           : 0;
-		int rc = put_long(c, t, items + n * item_bytes, item_bytes, left);
+		int rc = put_long(c, t, items + n * item_bytes, item_bytes, 0, left);
 		if (rc)
 			return n ? (ssize_t)n : rc == -EAGAIN && timeout > 0 ? -ETIMEDOUT
 			                                                     : rc;

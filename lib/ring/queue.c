@@ -85,16 +85,6 @@ fill(shoal_arena *a, uint32_t index, const struct shape *shape)
 	q->keep_every = q->keep ? q->keep / 2 - 1 : UINT32_MAX;
 }
 
-static void
-own(shoal_arena *a, uint32_t index, unsigned flags)
-{
-	if (!(flags & SHOAL_WITH_OWNER))
-		return;
-	struct object *o = arena_object(a, index);
-	store_relaxed(&o->owner_generation, process_generation(a, a->process));
-	store_relaxed(&o->owner, a->process + 1);
-}
-
 int
 shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *options,
                    shoal_queue **out)
@@ -117,7 +107,7 @@ shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *
 			return rc;
 		}
 		fill(a, made.index, &shape);
-		own(a, made.index, flags);
+		object_own(a, made.index, flags);
 		object_publish(a, me, made.index);
 	}
 	*out = object_body_at(a, made.index);

@@ -14,6 +14,7 @@
 
 #include "arena/block.h"
 #include "arena/object.h"
+#include "ring/mark.h"
 #include "ring/ring.h"
 #include "sync/bell.h"
 #include "sync/gate.h"
@@ -299,6 +300,7 @@ struct sleeper {
 	uint32_t spins;
 	uint32_t bell; /* as it was when the gate was armed */
 	bool armed, slept;
+	struct marked *marked; /* a getter of marked messages */
 };
 int queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t place,
                uint64_t word);
@@ -323,12 +325,12 @@ queue_publish(struct cursor *c, struct slot *s, uint64_t word)
  * still mine.
  */
 int put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes,
-              shoal_time timeout);
+              uint32_t mark, shoal_time timeout);
 int put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
-               shoal_time timeout);
+               uint32_t mark, shoal_time timeout);
 
 int put_long(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
-             shoal_time timeout);
+             uint32_t mark, shoal_time timeout);
 /* One CAS an item, each published by itself: how many there was room for, and *rc why no more. */
 size_t put_each(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const char *items,
                 size_t bytes, size_t count, int *rc);
@@ -370,6 +372,9 @@ int get_taken_data(struct cursor *c, struct taken *m);
 /* Finds, copies out and gives back. 0 or -EPROTO. */
 int get_copy(struct cursor *c, struct taken *m, void *to);
 ssize_t get_peek(struct cursor *c, struct shoal_thread *t);
+/* Takes the next message and copies it out; under JOINABLE | REDELIVER it stays this thread's. */
+ssize_t get_next(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room,
+                struct sleeper *s);
 /* The holes that come next: join counts them, also where nobody gets any more. */
 void get_pass_holes(struct cursor *c);
 

@@ -109,7 +109,7 @@ commit(struct cursor *c, struct shoal_thread *t, struct loan_entry *l, uint64_t 
        size_t bytes, shoal_time timeout)
 {
 	if (bytes <= ring_inside(&c->ring)) {
-		int rc = put_inline(c, t, arena_at(c->arena, block), bytes, timeout);
+		int rc = put_inline(c, t, arena_at(c->arena, block), bytes, 0, timeout);
 		if (rc == 0) {
 			(void)block_give(c->arena, c->me, block);
 			loan_clear(l);
@@ -117,7 +117,7 @@ commit(struct cursor *c, struct shoal_thread *t, struct loan_entry *l, uint64_t 
 		return rc;
 	}
 	hand_fill(&c->me->hand, HAND_PUT, c->ring.object, UINT64_MAX, block);
-	int rc = put_block(c, t, block, bytes, timeout);
+	int rc = put_block(c, t, block, bytes, 0, timeout);
 	if (rc == 0)
 		loan_clear(l);
 	else

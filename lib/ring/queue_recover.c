@@ -60,7 +60,7 @@ mendable_by_anybody(const struct ring *r, const struct slot *s, uint64_t word)
 		return true;
 	if (r->flags & SHOAL_QUEUE_JOINABLE)
 		return false;
-	return slot_is_hole(word) || load_relaxed(&s->flags) == SLOT_INLINE;
+	return slot_is_hole(word) || !slot_has_block(s);
 }
 
 static uint64_t
@@ -173,7 +173,7 @@ static void
 settle_block(const struct settling *g, struct slot *s, uint64_t place, uint64_t word)
 {
 	uint64_t block;
-	if (slot_is_hole(word) || load_relaxed(&s->flags) != SLOT_BLOCK)
+	if (slot_is_hole(word) || !slot_has_block(s))
 		return;
 	memcpy(&block, s->payload, sizeof block);
 	uint64_t at_place = block_word(BLOCK_PLACE, g->ring.object, place);
@@ -263,7 +263,7 @@ queue_settle_block(shoal_arena *a, const struct ring *r, uint64_t place, uint64_
 	memcpy(&its, s->payload, sizeof its);
 	word64 *b = block_word_at(a, block);
 	if (!b || its != block || slot_lap(word) != ring_lap(r, place) || slot_is_hole(word) ||
-	    load_relaxed(&s->flags) != SLOT_BLOCK)
+	    !slot_has_block(s))
 		return false;
 	uint64_t to = block_word(BLOCK_PLACE, r->object, place);
 	if (slot_state(word) == READING)
@@ -381,8 +381,9 @@ shut(shoal_arena *a, uint32_t object)
  * by their threads.
  */
 static void
-empty(shoal_arena *a, uint32_t object)
+empty(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t object)
 {
+	(void)t, (void)me;
 	struct ring ring;
 	if (ring_of_object(a, object, &ring))
 		return;
@@ -390,7 +391,7 @@ empty(shoal_arena *a, uint32_t object)
 		struct slot *s = ring_slot(&ring, i);
 		uint64_t word = load_acquire(&s->turn), block;
 		if (slot_state(word) == EMPTY || slot_state(word) == GROUP || slot_is_hole(word) ||
-		    load_relaxed(&s->flags) != SLOT_BLOCK)
+		    !slot_has_block(s))
 			continue;
 		memcpy(&block, s->payload, sizeof block);
 		word64 *b = block_word_at(a, block);
@@ -447,7 +448,7 @@ check_slot(const shoal_arena *a, const struct ring *r, uint64_t i, FILE *report)
 	if (owned && member_state(a, slot_owner(word)) == MEMBER_GONE &&
 	    load_acquire(&s->turn) == word)
 		return complain(report, r, i, word, "its owner was recovered without it");
-	if (slot_state(word) != FULL || slot_is_hole(word) || load_relaxed(&s->flags) != SLOT_BLOCK)
+	if (slot_state(word) != FULL || slot_is_hole(word) || !slot_has_block(s))
 		return 0;
 	memcpy(&block, s->payload, sizeof block);
 	word64 *b = block_word_at(a, block);
@@ -459,10 +460,11 @@ check_slot(const shoal_arena *a, const struct ring *r, uint64_t i, FILE *report)
 }
 
 static int
-check(shoal_arena *a, uint32_t object, FILE *report)
+check(shoal_arena *a, uint32_t object, uint64_t parts, FILE *report)
 {
 	struct ring ring;
 	int n = 0;
+	(void)parts;
 	if (ring_of_object(a, object, &ring)) {
 		if (report)
 			fprintf(report, "queue %u: its header is damaged\n", object);

@@ -37,7 +37,9 @@ enum slot_state { EMPTY, WRITING, FULL, READING, BACK, CLOSED, GROUP };
 #define TRIES_HOLE 31u
 #define TRIES_MAX 30u
 
+/* Of flags: bit 0 SLOT_BLOCK; the others are the message's mark (mark.h). */
 enum { SLOT_INLINE, SLOT_BLOCK };
+#define SLOT_MARK_SHIFT 1
 
 struct slot {
 	word64 turn;
@@ -81,6 +83,12 @@ static inline bool
 slot_is_hole(uint64_t word)
 {
 	return slot_tries(word) == TRIES_HOLE;
+}
+
+static inline bool
+slot_has_block(const struct slot *s)
+{
+	return load_relaxed(&s->flags) & SLOT_BLOCK;
 }
 
 /* What a futex can watch of it. */

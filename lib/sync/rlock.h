@@ -18,4 +18,12 @@ rlock_of(shoal_rlock *lock)
 	return (struct rlock *)(void *)lock;
 }
 
+/* By whomever: its memory must stay what it is. */
+static inline bool
+rlock_held(const shoal_rlock *lock)
+{
+	const struct rlock *r = (const struct rlock *)(const void *)lock;
+	return (load_acquire(&r->lock.node.word) & FUTEX_TID) != 0;
+}
+
 #endif

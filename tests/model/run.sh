@@ -68,6 +68,9 @@ event() { spin_model event "$@"; }
 condition() { spin_model condition "$@"; }
 barrier() { spin_model barrier "$@"; }
 rwlock() { spin_model rwlock "$@"; }
+hold() { spin_model hold "$@"; }
+pin() { spin_model pin "$@"; }
+ledger() { spin_model ledger "$@"; }
 
 # ---- the ring ----
 ring holds -getters 2 -puts 3,0 -kills 2 -stops 1
@@ -207,6 +210,31 @@ rwlock holds -DKILLS=1 -DREADERS=1 -DWRITERS=2 -DROUNDS=2
 rwlock fails -DKILLS=0 -DLOOK_FIRST
 rwlock fails -DNO_ASKING
 rwlock fails -DGATE_ALONE
+
+# ---- references and pins ----
+hold holds -DKILLS=1
+hold holds -DKILLS=2 -DREFS=1
+hold fails -DKILLS=1 -DNO_INTENT
+hold fails -DKILLS=1 -DRELATIVE
+hold fails -DKILLS=1 -DOPEN_FIRST
+hold fails -DKILLS=1 -DNO_SETTLE
+pin holds -DKILLS=1
+pin holds -DKILLS=1 -DAGAIN
+pin fails -DKILLS=0 -DNO_BARRIER
+pin fails -DKILLS=0 -DBARRIER_LAST
+pin fails -DKILLS=0 -DONE_LOOK
+pin fails -DKILLS=0 -DHOLD_FIRST
+pin fails -DKILLS=0 -DNO_NOTE
+pin fails -DKILLS=0 -DCLEAR_LAST
+pin fails -DKILLS=0 -DNO_LOCK -DAGAIN
+# ---- the containers' ledger ----
+ledger holds -DKILLS=2 -DREADS=0
+ledger holds -DKILLS=1
+ledger fails -DKILLS=1 -DFREE_FIRST
+ledger fails -DKILLS=1 -DNO_CHAIN
+ledger fails -DKILLS=1 -DNO_TAKING
+ledger fails -DKILLS=1 -DNO_OP
+ledger fails -DKILLS=1 -DOP_ALONE
 
 if [ -n "$full" ]; then
 	ring holds -putters 2 -getters 2 -puts 1,1 -kills 2

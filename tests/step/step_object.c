@@ -1,6 +1,6 @@
 /*
  * Named objects made, opened and destroyed, killed and stopped at each instruction: memory, queues,
- * pipes, locks and what else threads wait on.
+ * pipes, locks and what else threads wait on, values, arrays.
  */
 #include <errno.h>
 #include <poll.h>
@@ -10,6 +10,7 @@
 #include "arena_world.h"
 #include "harness.h"
 
+#include <shoal/data.h>
 #include <shoal/pipe.h>
 #include <shoal/queue.h>
 #include <shoal/sync.h>
@@ -247,6 +248,53 @@ static const struct kind semaphore_kind = { semaphore_create, semaphore_open, se
 static const struct kind condition_kind = { condition_create, condition_open, condition_destroy,
 	                                    NULL };
 static const struct kind event_kind = { event_create, event_open, event_destroy, NULL };
+
+static int
+value_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_value_create(w->arena, name, SHOAL_I32, SHOAL_ANY(42), (shoal_value **)out);
+}
+
+/* Nobody finds one that is not what its maker said. */
+static int
+value_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	int rc = shoal_value_open(w->arena, name, timeout, (shoal_value **)out);
+	STEP_REQUIRE(w, rc || shoal_value_get_int(*out) == 42, "a value that is not made");
+	return rc;
+}
+
+static int
+value_destroy(struct step_world *w, void *object)
+{
+	return shoal_value_destroy(w->arena, object);
+}
+
+static int
+array_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_array_create(w->arena, name, SHOAL_U16, 700, (shoal_array **)out);
+}
+
+static int
+array_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	shoal_any last;
+	int rc = shoal_array_open(w->arena, name, timeout, (shoal_array **)out);
+	STEP_REQUIRE(w, rc || (shoal_array_count(*out) == 700 &&
+	             shoal_array_get(*out, -1, &last) == 0 && shoal_any_int(&last, 1) == 0),
+	             "an array that is not made");
+	return rc;
+}
+
+static int
+array_destroy(struct step_world *w, void *object)
+{
+	return shoal_array_destroy(w->arena, object);
+}
+
+static const struct kind value_kind = { value_create, value_open, value_destroy, NULL };
+static const struct kind array_kind = { array_create, array_open, array_destroy, NULL };
 static const struct kind lock_kind = { lock_create, lock_open, lock_destroy, NULL };
 static const struct kind memory_kind = { memory_create, memory_open, memory_destroy, NULL };
 static const struct kind queue_kind = { queue_create, queue_open, queue_destroy, queue_fill };
@@ -546,6 +594,8 @@ SYNC_CASES(event)
 STEP_CASE(event, fd, .shape = &event_fd_kind, .setup = setup, .prepare = fd_prepare, .op = fd_op,
           .after = fd_after, .check = check_fd, .audit = arena_audit, .sleeper = poll_set,
           .rouse = rouse_poll, .role = { { "event", try_event } }, .stepped = true)
+KIND_CASES(value)
+KIND_CASES(array)
 STEP_CASE(memory, open_late, .shape = &memory_kind, SURVIVORS(check_open), .op = open_late_op)
 STEP_CASE(queue, open_asleep, .shape = &queue_kind, SURVIVORS(check_open_new), .op = open_new_op,
           .waker = wake_create)

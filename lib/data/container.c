@@ -1,0 +1,165 @@
+#include "data/container.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/kernel.h"
+
+#define KNOWN 8u /* a power of two */
+
+/* What a thread knows of a container that it used. */
+struct known {
+	const void *body;
+	shoal_arena *arena;
+	struct member *me;
+	uint32_t object;
+	uint32_t kind;
+	uint32_t epoch;
+	bool fenced;
+};
+
+static __thread struct known known[KNOWN] __attribute__((tls_model("initial-exec")));
+
+static struct known *
+place_of(const void *body)
+{
+	return &known[(uintptr_t)body / 4096 % KNOWN];
+}
+
+static __attribute__((noinline)) int
+find(const void *body, uint32_t kind, struct known *out)
+{
+	struct shoal_thread *t;
+	shoal_arena *a = arena_of(body);
+	if (!a)
+		stop("%p is in no mapped arena, or was destroyed", body);
+	int rc = member_here(a, &t, &out->me);
+	if (rc)
+		return rc;
+	out->body = body;
+	out->arena = a;
+	out->object = object_of_body(a, body, kind);
+	out->kind = kind;
+	out->fenced = !(a->flags & ARENA_MEMBARRIER);
+	out->epoch = load_relaxed(thread_epoch);
+	return 0;
+}
+
+static __attribute__((noinline)) void
+gone(struct container *c, const void *body)
+{
+	container_leave(c);
+	stop("%p is no container of arena '%s' any more: it was destroyed", body, c->arena->name);
+}
+
+static ALWAYS_INLINE bool
+stands(const shoal_arena *a, uint32_t object, const void *body)
+{
+	return object_ready(a, object) &&
+	       load_relaxed(&arena_object(a, object)->body) == arena_offset(a, body);
+}
+
+int
+container_enter(const void *body, uint32_t kind, struct container *out)
+{
+	struct shoal_thread *t = thread_self();
+	struct known *k = place_of(body);
+	if (unlikely(!t))
+		return fail(-ENOMEM, "no memory for this thread's record");
+	/* A forked child inherits what its parent's thread knew, but has no seat yet. */
+	if (unlikely(k->body != body || k->epoch != load_relaxed(thread_epoch) || k->kind != kind ||
+	             k->me != member_seat(k->arena, t))) {
+		k->body = NULL;
+		int rc = find(body, kind, k);
+		if (rc)
+			return rc;
+	}
+	if (unlikely(t->busy))
+		return fail(-EDEADLK, "a container was called by a signal handler inside another call");
+	t->busy = 1;
+	*out = (struct container){ k->arena, t, k->me, k->object };
+	/* Pairs with the destroyer's barrier: it sees this, or `stands` sees what it did. */
+	store_relaxed(&k->me->call.object, k->object);
+	if (unlikely(k->fenced))
+		fence_seq_cst();
+	else
+		fence_compiler();
+	if (unlikely(!stands(k->arena, k->object, body))) {
+		k->body = NULL;
+		gone(out, body);
+	}
+	return 0;
+}
+
+void
+container_leave(struct container *c)
+{
+	/* What was read or written inside is done before the destroyer goes on. */
+	store_release(&c->me->call.object, 0);
+	c->thread->busy = 0;
+}
+
+/* ---- containers as objects ---- */
+
+static int
+options_check(const shoal_container_options *o)
+{
+	if (!o)
+		return 0;
+	if (o->flags & ~(unsigned)(SHOAL_OR_OPEN | SHOAL_WITH_OWNER))
+		return fail(-EINVAL, "container options have unknown flags %#x", o->flags);
+	for (size_t i = 0; i < sizeof o->reserved_ / sizeof *o->reserved_; i++)
+		if (o->reserved_[i])
+			return fail(-EINVAL, "reserved_[%zu] of container options is not 0", i);
+	return 0;
+}
+
+int
+container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
+                 const shoal_container_options *options,
+                 void (*fill)(void *body, const shoal_container_options *options), void **out)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	struct object_made made;
+	unsigned flags = options ? options->flags : 0;
+	*out = NULL;
+	int rc = options_check(options);
+	if (rc == 0)
+		rc = member_here(a, &t, &me);
+	if (rc == 0)
+		rc = object_make(a, t, me, name, kind, flags, CLOCK_NEVER, &made);
+	if (rc)
+		return rc;
+	if (!made.existed) {
+		rc = object_body(a, t, me, made.index, bytes);
+		if (rc) {
+			object_abandon(a, me, made.index);
+			return rc;
+		}
+		if (fill)
+			fill(object_body_at(a, made.index), options);
+		object_own(a, made.index, flags);
+		object_publish(a, me, made.index);
+	}
+	*out = object_body_at(a, made.index);
+	return *out ? 0 : -EPROTO;
+}
+
+int
+container_open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out)
+{
+	uint32_t index;
+	int rc = object_find(a, thread_self(), name, kind, clock_deadline(timeout), &index);
+	*out = rc ? NULL : object_body_at(a, index);
+	return rc || *out ? rc : -EPROTO;
+}
+
+int
+container_destroy(shoal_arena *a, void *body, uint32_t kind)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	if (!body)
+		return 0;
+	int rc = member_here(a, &t, &me);
+	return rc ? rc : object_destroy(a, t, me, object_of_body(a, body, kind));
+}

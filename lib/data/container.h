@@ -1,0 +1,46 @@
+/*
+ * Being inside a call on a container, as a reader or a writer.
+ *
+ * The member's record names the container (call.object) from before the first look at it until
+ * after the last, so that its memory stays while a call is inside, and so that recovery finds the
+ * ledgers that a dead one may have left. Whoever destroys it looks at the records after a barrier
+ * (or this one makes a fence, where the arena has no membarrier): so either it sees this call, or
+ * this call sees that the object is gone.
+ *
+ * The way from a container's address to its arena and index is kept in a few entries for each
+ * thread, which hold while thread_epoch stands still.
+ */
+#ifndef DATA_CONTAINER_H
+#define DATA_CONTAINER_H
+
+#include "arena/object.h"
+#include <shoal/data.h>
+
+struct container {
+	shoal_arena *arena;
+	struct shoal_thread *thread;
+	struct member *me;
+	uint32_t object;
+};
+
+/*
+ * 0; -EDEADLK: in a signal handler that interrupted another call; -EPERM and others as
+ * member_join. Stops with a sentence where `body` is no container of that kind, or was destroyed.
+ */
+int container_enter(const void *body, uint32_t kind, struct container *out);
+void container_leave(struct container *c);
+
+/* ---- containers as objects ---- */
+
+/*
+ * One of that kind, or under SHOAL_OR_OPEN the one that there is; `fill`, which may be NULL, makes
+ * the zeroed body ready before anybody sees it. 0; -EINVAL: unknown flags, reserved_ not zero; the
+ * codes of object_make.
+ */
+int container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
+                     const shoal_container_options *options,
+                     void (*fill)(void *body, const shoal_container_options *options), void **out);
+int container_open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out);
+int container_destroy(shoal_arena *a, void *body, uint32_t kind);
+
+#endif

@@ -1,0 +1,187 @@
+/* Items as anys: set, get, pop, has. */
+#include "base/error.h"
+#include "data/dict.h"
+#include <string.h>
+
+static int
+no_such_key(int rc)
+{
+	return rc == -ENOENT ? fail_quiet(rc, "the dict has no such key") : rc;
+}
+
+/* ---- get ---- */
+
+/* The value is an any before the second look, since what it refers to is pinned by then. */
+static int
+read_value(struct dict_call *c, const struct dict_place *p, uint64_t offset,
+           const struct dict_entry *head, void *arg)
+{
+	shoal_any *out = arg;
+	struct dict_copy copy;
+	int rc = dict_copy_entry(c, offset, head, &copy);
+	if (rc || !dict_still(c, p)) {
+		dict_copy_clear(&copy);
+		return dict_still(c, p) ? rc : -EAGAIN;
+	}
+	rc = dict_copy_value(c, &copy, out);
+	dict_copy_clear(&copy);
+	if (head->value_refs == 0 || dict_still(c, p))
+		return rc;
+	if (rc == 0)
+		shoal_any_clear(out);
+	return -EAGAIN;
+}
+
+int
+dict_get_any(const void *body, uint32_t kind, const shoal_any *key, shoal_any *value)
+{
+	struct dict_call c;
+	struct dict_key k;
+	*value = SHOAL_NIL;
+	int rc = dict_enter(body, kind, &c);
+	if (rc)
+		return rc;
+	rc = dict_key_of(&c, key, &k);
+	if (rc == 0)
+		rc = dict_read(&c, &k, read_value, value);
+	dict_leave(&c);
+	return no_such_key(rc);
+}
+
+int
+shoal_dict_get(shoal_dict *d, shoal_any key, shoal_any *value)
+{
+	return dict_get_any(d, SHOAL_KIND_DICT, &key, value);
+}
+
+static int
+read_nothing(struct dict_call *c, const struct dict_place *p, uint64_t offset,
+             const struct dict_entry *head, void *arg)
+{
+	(void)offset, (void)head, (void)arg;
+	return dict_still(c, p) ? 0 : -EAGAIN;
+}
+
+bool
+shoal_dict_has(shoal_dict *d, shoal_any key)
+{
+	struct dict_call c;
+	struct dict_key k;
+	if (dict_enter(d, SHOAL_KIND_DICT, &c))
+		return false;
+	int rc = dict_key_of(&c, &key, &k);
+	if (rc == 0)
+		rc = dict_read(&c, &k, read_nothing, NULL);
+	dict_leave(&c);
+	return rc == 0;
+}
+
+/* ---- set ---- */
+
+int
+dict_set_any(void *body, uint32_t kind, const shoal_any *key, const shoal_any *value)
+{
+	struct dict_call c;
+	struct dict_key k;
+	struct dict_value v = { .any = value };
+	int rc = dict_enter(body, kind, &c);
+	if (rc)
+		return rc;
+	rc = dict_key_of(&c, key, &k);
+	if (rc == 0)
+		rc = cell_of(c.in.arena, value, &v.cell);
+	if (rc == 0)
+		rc = dict_set(&c, &k, &v);
+	dict_leave_changed(&c);
+	return rc;
+}
+
+int
+shoal_dict_set(shoal_dict *d, shoal_any key, shoal_any value)
+{
+	return dict_set_any(d, SHOAL_KIND_DICT, &key, &value);
+}
+
+/* Each pair is a write of its own; but a map in which one cannot be set changes nothing. */
+int
+shoal_dict_update(shoal_dict *d, shoal_any map)
+{
+	struct dict_call c;
+	struct cell cell;
+	if (map.kind != SHOAL_ANY_MAP)
+		return fail(-EINVAL, "a dict is updated from a map, not from an any of kind %u",
+		            map.kind);
+	int rc = dict_enter(d, SHOAL_KIND_DICT, &c);
+	if (rc)
+		return rc;
+	rc = cell_of(c.in.arena, &map, &cell);
+	for (size_t i = 0; rc == 0 && i < map.count; i++) {
+		struct dict_key k;
+		struct dict_value v = { .any = &map.as.items[2 * i + 1] };
+		rc = dict_key_of(&c, &map.as.items[2 * i], &k);
+		if (rc == 0)
+			rc = cell_of(c.in.arena, v.any, &v.cell);
+		if (rc == 0)
+			rc = dict_set(&c, &k, &v);
+	}
+	dict_leave_changed(&c);
+	return rc;
+}
+
+/* ---- pop ---- */
+
+/* Of a place under the lock. */
+int
+dict_take_value(struct dict_call *c, const struct dict_place *p, shoal_any *out)
+{
+	struct dict_copy copy;
+	int rc = dict_copy_entry(c, p->offset, &p->head, &copy);
+	if (rc == 0)
+		rc = dict_copy_value(c, &copy, out);
+	dict_copy_clear(&copy);
+	return rc;
+}
+
+static int
+pop(struct dict_call *c, const struct dict_key *k, shoal_any *value)
+{
+	struct dict_place p;
+	int rc = dict_lock(c, k->hash);
+	if (rc)
+		return rc;
+	rc = dict_locate(c, k, &p);
+	if (rc == 0 && !p.slot)
+		rc = -ENOENT;
+	if (rc == 0 && value)
+		rc = dict_take_value(c, &p, value);
+	if (rc == 0)
+		rc = dict_remove(c, &p);
+	dict_unlock(c);
+	return rc;
+}
+
+int
+dict_pop_any(void *body, uint32_t kind, const shoal_any *key, shoal_any *value)
+{
+	struct dict_call c;
+	struct dict_key k;
+	shoal_any popped = SHOAL_NIL;
+	int rc = dict_enter(body, kind, &c);
+	if (rc)
+		return rc;
+	rc = dict_key_of(&c, key, &k);
+	if (rc == 0)
+		rc = pop(&c, &k, value ? &popped : NULL);
+	dict_leave_changed(&c);
+	if (rc)
+		shoal_any_clear(&popped);
+	if (value)
+		*value = popped;
+	return no_such_key(rc);
+}
+
+int
+shoal_dict_pop(shoal_dict *d, shoal_any key, shoal_any *value)
+{
+	return dict_pop_any(d, SHOAL_KIND_DICT, &key, value);
+}

@@ -1,0 +1,128 @@
+/* Going into a call on a dict, out of it, and to its locks. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/error.h"
+#include "data/dict.h"
+
+int
+dict_enter(const void *body, uint32_t kind, struct dict_call *c)
+{
+	c->dict = (struct shoal_dict *)(uintptr_t)body;
+	return container_enter(body, kind, &c->in);
+}
+
+void
+dict_leave(struct dict_call *c)
+{
+	container_leave(&c->in);
+}
+
+void
+dict_leave_changed(struct dict_call *c)
+{
+	container_leave(&c->in);
+	object_sweep(c->in.arena, c->in.thread, c->in.me);
+}
+
+/* ---- keys ---- */
+
+/* The kind is part of the key: 1, true and "\1\0\0\0\0\0\0\0" are three. */
+static void
+hash_key(const struct dict_call *c, struct dict_key *key)
+{
+	uint64_t seed = c->dict->seed + key->cell.kind * UINT64_C(0x9e3779b97f4a7c15);
+	key->hash = XXH3_64bits_withSeed(key->bytes, key->cell.bytes, seed);
+}
+
+int
+dict_key_of(struct dict_call *c, const shoal_any *key, struct dict_key *out)
+{
+	int rc = key_of(key, &out->cell);
+	if (rc)
+		return rc;
+	if (kind_is_scalar(out->cell.kind)) {
+		cell_write(key, &out->cell, &out->scalar);
+		out->bytes = &out->scalar;
+	} else {
+		out->bytes = key->as.bytes;
+	}
+	hash_key(c, out);
+	return 0;
+}
+
+void
+dict_key_of_bytes(struct dict_call *c, const void *key, size_t bytes, struct dict_key *out)
+{
+	out->cell = (struct cell){ .kind = SHOAL_ANY_BYTES, .bytes = (uint32_t)bytes };
+	out->bytes = key;
+	hash_key(c, out);
+}
+
+/* ---- locks ---- */
+
+struct ledger_hold
+dict_hold(const struct dict_call *c, uint32_t index)
+{
+	return (struct ledger_hold){
+		.arena = c->in.arena,
+		.thread = c->in.thread,
+		.me = c->in.me,
+		.ledger = &c->dict->ledger[index],
+		.kind = &dict_ledger,
+		.object = c->in.object,
+		.index = index,
+	};
+}
+
+int
+dict_lock(struct dict_call *c, uint64_t hash)
+{
+	c->hold = dict_hold(c, hash & (STRIPES - 1));
+	int rc = ledger_lock(&c->hold);
+	if (rc)
+		return rc;
+	if (likely(dict_look(c)))
+		return 0;
+	ledger_unlock(&c->hold);
+	return dict_damaged(c);
+}
+
+void
+dict_unlock(struct dict_call *c)
+{
+	ledger_unlock(&c->hold);
+}
+
+static void
+unlock_below(struct dict_call *c, uint32_t end)
+{
+	while (end--) {
+		struct ledger_hold h = dict_hold(c, end);
+		ledger_unlock(&h);
+	}
+}
+
+/* In order, so that two who do so never wait for each other. */
+int
+dict_lock_all(struct dict_call *c)
+{
+	for (uint32_t i = 0; i <= SHARED_LEDGER; i++) {
+		struct ledger_hold h = dict_hold(c, i);
+		int rc = ledger_lock(&h);
+		if (rc) {
+			unlock_below(c, i);
+			return rc;
+		}
+	}
+	if (dict_look(c))
+		return 0;
+	dict_unlock_all(c);
+	return dict_damaged(c);
+}
+
+void
+dict_unlock_all(struct dict_call *c)
+{
+	unlock_below(c, SHARED_LEDGER + 1);
+}

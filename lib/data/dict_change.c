@@ -1,0 +1,229 @@
+/* Changes that depend on what is there: setdefault, add_int, compare_exchange, popitem. */
+#include "base/error.h"
+#include "data/dict.h"
+#include <string.h>
+
+/* One of them, from its entry to its end: what it is given, and what is given back. */
+struct change {
+	struct dict_call call;
+	struct dict_key key;
+	struct dict_value value;
+	struct dict_place place;
+	shoal_any there; /* what was there, cleared when no lock is held any more */
+};
+
+static int
+begin(shoal_dict *d, const shoal_any *key, struct change *x)
+{
+	x->there = SHOAL_NIL;
+	int rc = dict_enter(d, SHOAL_KIND_DICT, &x->call);
+	if (rc)
+		return rc;
+	rc = dict_key_of(&x->call, key, &x->key);
+	if (rc)
+		dict_leave(&x->call);
+	return rc;
+}
+
+/* The lock, and the place. What is there is made an any where `wanted`. */
+static int
+lock(struct change *x, bool wanted)
+{
+	int rc = dict_lock(&x->call, x->key.hash);
+	if (rc)
+		return rc;
+	rc = dict_locate(&x->call, &x->key, &x->place);
+	if (rc == 0 && x->place.slot && wanted)
+		rc = dict_take_value(&x->call, &x->place, &x->there);
+	if (rc)
+		dict_unlock(&x->call);
+	return rc;
+}
+
+static int
+put(struct change *x)
+{
+	return dict_set_here(&x->call, &x->key, &x->place, &x->value);
+}
+
+int
+shoal_dict_setdefault(shoal_dict *d, shoal_any key, shoal_any value, shoal_any *out)
+{
+	struct change x = { .value = { .any = &value } };
+	if (out)
+		*out = SHOAL_NIL;
+	int rc = begin(d, &key, &x);
+	if (rc)
+		return rc;
+	rc = cell_of(x.call.in.arena, &value, &x.value.cell);
+	if (rc == 0)
+		rc = lock(&x, out != NULL);
+	if (rc == 0) {
+		if (!x.place.slot) {
+			if (out)
+				rc = shoal_any_copy(&value, &x.there);
+			if (rc == 0)
+				rc = put(&x);
+		}
+		dict_unlock(&x.call);
+	}
+	dict_leave_changed(&x.call);
+	if (out && rc == 0)
+		*out = x.there;
+	else
+		shoal_any_clear(&x.there);
+	return rc;
+}
+
+/* ---- add_int ---- */
+
+static int
+add(struct change *x, int64_t delta, int64_t *sum)
+{
+	int64_t old = 0;
+	if (x->place.slot) {
+		const struct dict_entry *e = &x->place.head;
+		word64 *at = dict_at(&x->call, x->place.offset + entry_value_at(e->key_bytes), 8);
+		if (e->value_kind != SHOAL_ANY_INT)
+			return fail(-EINVAL, "the key's value is no int, but an any of kind %u",
+			            e->value_kind);
+		if (!at)
+			return dict_damaged(&x->call);
+		old = (int64_t)load_relaxed(at);
+	}
+	if (__builtin_add_overflow(old, delta, sum))
+		return fail(-EOVERFLOW, "%lld and %lld are more than an int holds", (long long)old,
+		            (long long)delta);
+	shoal_any v = shoal_any_from_int(*sum);
+	x->value.any = &v;
+	int rc = cell_of(x->call.in.arena, &v, &x->value.cell);
+	return rc ? rc : put(x);
+}
+
+int
+shoal_dict_add_int(shoal_dict *d, shoal_any key, int64_t delta, int64_t *sum)
+{
+	struct change x = { 0 };
+	int64_t result = 0;
+	int rc = begin(d, &key, &x);
+	if (rc)
+		return rc;
+	rc = lock(&x, false);
+	if (rc == 0) {
+		rc = add(&x, delta, &result);
+		dict_unlock(&x.call);
+	}
+	dict_leave(&x.call);
+	if (rc == 0 && sum)
+		*sum = result;
+	return rc;
+}
+
+/* ---- compare_exchange ---- */
+
+static int
+exchange(struct change *x, const shoal_any *expected, const shoal_any *desired)
+{
+	bool there = x->place.slot;
+	if (there != (expected != NULL) || (there && !shoal_any_equal(&x->there, expected)))
+		return fail_quiet(-ECANCELED, "the key's value is not the one that was expected");
+	if (desired)
+		return put(x);
+	return there ? dict_remove(&x->call, &x->place) : 0;
+}
+
+int
+shoal_dict_compare_exchange(shoal_dict *d, shoal_any key, const shoal_any *expected,
+                            const shoal_any *desired)
+{
+	struct change x = { .value = { .any = desired } };
+	int rc = begin(d, &key, &x);
+	if (rc)
+		return rc;
+	if (desired)
+		rc = cell_of(x.call.in.arena, desired, &x.value.cell);
+	if (rc == 0)
+		rc = lock(&x, expected != NULL);
+	if (rc == 0) {
+		rc = exchange(&x, expected, desired);
+		dict_unlock(&x.call);
+	}
+	dict_leave_changed(&x.call);
+	shoal_any_clear(&x.there);
+	return rc;
+}
+
+/* ---- popitem ---- */
+
+struct newest {
+	uint64_t offset;
+	uint64_t order;
+	uint64_t hash;
+};
+
+static bool
+look_at(void *arg, uint64_t block, const struct dict_entry *e)
+{
+	struct newest *n = arg;
+	if (e && (!n->offset || e->order > n->order))
+		*n = (struct newest){ block, e->order, e->hash };
+	return true;
+}
+
+/* The key of the newest, for the place of it. */
+static int
+pop_newest(struct dict_call *c, shoal_any *key, shoal_any *value)
+{
+	struct newest n = { 0 };
+	struct dict_copy copy;
+	struct dict_place p;
+	struct dict_key k;
+	if (!dict_walk(c, look_at, &n))
+		return dict_damaged(c);
+	if (!n.offset)
+		return fail_quiet(-ENOENT, "the dict is empty");
+	const struct dict_entry *e = dict_at(c, n.offset, sizeof *e);
+	int rc = dict_copy_entry(c, n.offset, e, &copy);
+	k = (struct dict_key){
+		.cell = { .kind = copy.head.key_kind, .bytes = copy.head.key_bytes },
+		.bytes = copy.bytes,
+		.hash = copy.head.hash,
+	};
+	c->hold = dict_hold(c, k.hash & (STRIPES - 1));
+	if (rc == 0)
+		rc = dict_locate(c, &k, &p);
+	if (rc == 0 && p.offset != n.offset)
+		rc = dict_damaged(c);
+	if (rc == 0)
+		rc = dict_copy_key(c, &copy, key);
+	if (rc == 0)
+		rc = dict_copy_value(c, &copy, value);
+	if (rc == 0)
+		rc = dict_remove(c, &p);
+	dict_copy_clear(&copy);
+	return rc;
+}
+
+int
+shoal_dict_popitem(shoal_dict *d, shoal_any *key, shoal_any *value)
+{
+	struct dict_call c;
+	shoal_any popped[2] = { SHOAL_NIL, SHOAL_NIL };
+	int rc = dict_enter(d, SHOAL_KIND_DICT, &c);
+	if (rc)
+		return rc;
+	rc = dict_lock_all(&c);
+	if (rc == 0) {
+		rc = pop_newest(&c, &popped[0], &popped[1]);
+		dict_unlock_all(&c);
+	}
+	dict_leave_changed(&c);
+	shoal_any *out[2] = { key, value };
+	for (int i = 0; i < 2; i++) {
+		if (rc || !out[i])
+			shoal_any_clear(&popped[i]);
+		if (out[i])
+			*out[i] = popped[i];
+	}
+	return rc;
+}

@@ -1,0 +1,168 @@
+/* All items as they were at one moment, in the order of their insertion. */
+#include "base/error.h"
+#include "data/dict.h"
+#include <stdlib.h>
+
+#define MOMENT_TRIES 3u
+
+struct item {
+	uint64_t order;
+	shoal_any key, value;
+};
+
+struct items {
+	struct dict_call *call;
+	struct item *item;
+	size_t count, room;
+	int rc;
+};
+
+static int
+room_for_one(struct items *s)
+{
+	if (s->count < s->room)
+		return 0;
+	size_t room = s->room ? 2 * s->room : 64;
+	struct item *item = realloc(s->item, room * sizeof *item);
+	if (!item)
+		return fail(-ENOMEM, "no memory for a snapshot of %zu items", room);
+	s->item = item;
+	s->room = room;
+	return 0;
+}
+
+/* Under the walk, which may be of a table that changes: what is found then is not believed. */
+static bool
+gather(void *arg, uint64_t block, const struct dict_entry *e)
+{
+	struct items *s = arg;
+	struct dict_copy copy;
+	struct dict_entry head;
+	if (!e)
+		return true;
+	racy_read(&head, e, sizeof head);
+	s->rc = room_for_one(s);
+	if (s->rc)
+		return false;
+	struct item *i = &s->item[s->count];
+	*i = (struct item){ .order = head.order };
+	s->rc = dict_copy_entry(s->call, block, &head, &copy);
+	if (s->rc == 0)
+		s->rc = dict_copy_key(s->call, &copy, &i->key);
+	if (s->rc == 0)
+		s->rc = dict_copy_value(s->call, &copy, &i->value);
+	dict_copy_clear(&copy);
+	s->count++;
+	return s->rc == 0;
+}
+
+static void
+forget(struct items *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		shoal_any_clear(&s->item[i].key);
+		shoal_any_clear(&s->item[i].value);
+	}
+	s->count = 0;
+	s->rc = 0;
+}
+
+static bool
+all_quiet(const struct dict_call *c, uint64_t *writes)
+{
+	for (unsigned i = 0; i <= SHARED_LEDGER; i++) {
+		writes[i] = load_acquire(&c->dict->ledger[i].writes);
+		if (writes[i] & 1)
+			return false;
+	}
+	return true;
+}
+
+static bool
+all_still(const struct dict_call *c, const uint64_t *writes)
+{
+	fence_acquire();
+	for (unsigned i = 0; i <= SHARED_LEDGER; i++)
+		if (load_relaxed(&c->dict->ledger[i].writes) != writes[i])
+			return false;
+	return true;
+}
+
+static int
+gather_all(struct items *s)
+{
+	forget(s);
+	if (dict_look(s->call) && dict_walk(s->call, gather, s))
+		return 0;
+	return s->rc ? s->rc : dict_damaged(s->call);
+}
+
+/* While nobody writes, or else while nobody may. */
+static int
+gather_moment(struct items *s)
+{
+	uint64_t writes[SHARED_LEDGER + 1];
+	for (unsigned tries = 0; tries < MOMENT_TRIES; tries++) {
+		if (!all_quiet(s->call, writes))
+			continue;
+		int rc = gather_all(s);
+		if (all_still(s->call, writes))
+			return rc;
+	}
+	forget(s);
+	int rc = dict_lock_all(s->call);
+	if (rc)
+		return rc;
+	rc = gather_all(s);
+	dict_unlock_all(s->call);
+	return rc;
+}
+
+static int
+by_order(const void *a, const void *b)
+{
+	uint64_t x = ((const struct item *)a)->order, y = ((const struct item *)b)->order;
+	return x < y ? -1 : x > y;
+}
+
+/* One owned map of them all. */
+static int
+to_map(struct items *s, shoal_any *out)
+{
+	qsort(s->item, s->count, sizeof *s->item, by_order);
+	shoal_any *pair = malloc((2 * s->count + 1) * sizeof *pair);
+	if (!pair)
+		return fail(-ENOMEM, "no memory for a snapshot of %zu items", s->count);
+	for (size_t i = 0; i < s->count; i++) {
+		pair[2 * i] = s->item[i].key;
+		pair[2 * i + 1] = s->item[i].value;
+	}
+	shoal_any map = shoal_any_from_pairs(pair, s->count);
+	int rc = shoal_any_copy(&map, out);
+	free(pair);
+	return rc;
+}
+
+int
+dict_snapshot(const void *body, uint32_t kind, shoal_any *out)
+{
+	struct dict_call c;
+	struct items s = { .call = &c };
+	*out = SHOAL_NIL;
+	int rc = dict_enter(body, kind, &c);
+	if (rc)
+		return rc;
+	rc = gather_moment(&s);
+	dict_leave(&c);
+	if (rc == 0)
+		rc = to_map(&s, out);
+	forget(&s);
+	free(s.item);
+	return rc;
+}
+
+int
+shoal_dict_snapshot(shoal_dict *d, shoal_any *out)
+{
+	return dict_snapshot(d, SHOAL_KIND_DICT, out);
+}

@@ -1,0 +1,268 @@
+/* Where a dict's buckets lie, and which is a hash's. */
+#include "base/error.h"
+#include "data/dict.h"
+
+#define FIND_TRIES 64u
+
+bool
+dict_look(struct dict_call *c)
+{
+	c->epoch = load_acquire(&c->dict->epoch);
+	/* The epoch first: with an old one, what the new root leads to is never taken for it. */
+	c->table = dict_at(c, load_acquire(&c->dict->root), sizeof(struct dict_table));
+	return c->table != NULL;
+}
+
+static struct bucket *
+bucket_in(const struct dict_call *c, uint64_t block, uint64_t index)
+{
+	return block ? dict_at(c, block + index * LINE, LINE) : NULL;
+}
+
+/* Of a level that has a directory. */
+static struct bucket *
+bucket_in_chunk(const struct dict_call *c, uint64_t directory, uint64_t index)
+{
+	const word64 *chunk =
+		directory ? dict_at(c, directory + (index >> CHUNK_BITS) * 8, sizeof *chunk) : NULL;
+	return chunk ? bucket_in(c, load_acquire(chunk), index & (CHUNK - 1)) : NULL;
+}
+
+static inline unsigned
+level_of(uint64_t index)
+{
+	return index < FIRST ? 0 : 64 - FIRST_BITS - (unsigned)__builtin_clzll(index);
+}
+
+static inline uint64_t
+level_first(unsigned level)
+{
+	return level ? FIRST << (level - 1) : 0;
+}
+
+struct bucket *
+dict_bucket(const struct dict_call *c, uint64_t index)
+{
+	unsigned level = level_of(index);
+	if (unlikely(level > LEVELS))
+		return NULL;
+	uint64_t at = load_acquire(&c->table->at[level]);
+	if (level <= LEVEL_WHOLE)
+		return bucket_in(c, at, index - level_first(level));
+	return bucket_in_chunk(c, at, index - level_first(level));
+}
+
+/* From the highest level down to the first bucket that is born. */
+static ALWAYS_INLINE bool
+look_down(struct dict_call *c, uint64_t hash, struct dict_place *out)
+{
+	uint64_t level = load_acquire(&c->table->level);
+	if (unlikely(level > LEVELS))
+		return false;
+	uint64_t index = hash & ((FIRST << level) - 1);
+	for (;;) {
+		out->bucket = dict_bucket(c, index);
+		out->state = out->bucket ? load_acquire(&out->bucket->state) : 0;
+		if (likely(out->state))
+			break;
+		if (index < FIRST)
+			return false;
+		index -= UINT64_C(1) << (63 - __builtin_clzll(index));
+	}
+	out->index = index;
+	return bucket_fits(index, state_depth(out->state), hash);
+}
+
+/*
+ * One that was split between the look at the child and the look at it does not fit: then the child
+ * is born by now.
+ */
+bool
+dict_find_bucket(struct dict_call *c, uint64_t hash, struct dict_place *out)
+{
+	for (unsigned tries = 0; tries < FIND_TRIES; tries++)
+		if (likely(look_down(c, hash, out)))
+			return true;
+	return false;
+}
+
+struct bucket *
+dict_more(const struct dict_call *c, const struct bucket *line)
+{
+	uint64_t more = load_acquire(&line->more);
+	return more ? dict_at(c, more, LINE) : NULL;
+}
+
+/* ---- making ---- */
+
+static void
+zero_words(void *at, uint64_t bytes)
+{
+	word64 *word = at;
+	for (uint64_t i = 0; i < bytes / 8; i++)
+		store_relaxed(&word[i], 0);
+}
+
+static int
+take_zeroed(struct ledger_hold *h, uint64_t bytes, uint64_t *block)
+{
+	int rc = ledger_take(h, bytes, block);
+	if (rc == 0)
+		zero_words(arena_at(h->arena, *block), bytes);
+	return rc;
+}
+
+int
+dict_new_table(struct ledger_hold *h, uint64_t *table)
+{
+	uint64_t buckets;
+	int rc = take_zeroed(h, sizeof(struct dict_table), table);
+	if (rc == 0)
+		rc = take_zeroed(h, FIRST * LINE, &buckets);
+	if (rc)
+		return rc;
+	struct dict_table *t = arena_at(h->arena, *table);
+	struct bucket *b = arena_at(h->arena, buckets);
+	for (uint64_t i = 0; i < FIRST; i++)
+		store_relaxed(&b[i].state, state_make(FIRST_BITS, 1));
+	store_relaxed(&t->at[0], buckets);
+	return 0;
+}
+
+/* Its words lead to chunks, or its buckets are in it. */
+static uint64_t
+level_bytes(unsigned level)
+{
+	uint64_t buckets = FIRST << (level ? level - 1 : 0);
+	return level <= LEVEL_WHOLE ? buckets * LINE : (buckets >> CHUNK_BITS) * 8;
+}
+
+int
+dict_new_level(struct dict_call *c, struct ledger_hold *h, unsigned level)
+{
+	uint64_t block;
+	if (level > LEVELS)
+		return fail(-ENOMEM, "a dict has at most %u levels", LEVELS);
+	ledger_open(h, 0);
+	int rc = take_zeroed(h, level_bytes(level), &block);
+	if (rc) {
+		ledger_give_up(h);
+		return rc;
+	}
+	ledger_then(h, 0, &c->table->level, level);
+	ledger_commit(h, &c->table->at[level], block);
+	return 0;
+}
+
+int
+dict_new_chunk(struct dict_call *c, struct ledger_hold *h, uint64_t index)
+{
+	unsigned level = level_of(index);
+	uint64_t at = load_relaxed(&c->table->at[level]), block;
+	word64 *word = dict_at(c, at + ((index - level_first(level)) >> CHUNK_BITS) * 8, 8);
+	if (level <= LEVEL_WHOLE || !at || !word)
+		return -EPROTO;
+	if (load_relaxed(word))
+		return 0;
+	ledger_open(h, 0);
+	int rc = take_zeroed(h, CHUNK * LINE, &block);
+	if (rc) {
+		ledger_give_up(h);
+		return rc;
+	}
+	ledger_commit(h, word, block);
+	return 0;
+}
+
+/* ---- walking ---- */
+
+struct walk {
+	struct dict_call *call;
+	dict_visit *visit;
+	void *arg;
+};
+
+static bool
+walk_line(const struct walk *w, const struct bucket *line, uint64_t index, unsigned depth)
+{
+	for (unsigned i = 0; i < SLOTS; i++) {
+		uint64_t slot = load_acquire(&line->slot[i]);
+		uint64_t offset = slot & SLOT_OFFSET;
+		const struct dict_entry *e = slot ? dict_at(w->call, offset, sizeof *e) : NULL;
+		if (slot && (!e || !bucket_fits(index, depth, e->hash) ||
+		             slot_make(e->hash, offset) != slot))
+			return false;
+		if (e && !w->visit(w->arg, offset, e))
+			return false;
+	}
+	return true;
+}
+
+static bool
+walk_bucket(const struct walk *w, const struct bucket *b, uint64_t index)
+{
+	uint64_t state = load_acquire(&b->state);
+	unsigned lines = 0;
+	if (!state)
+		return true;
+	for (const struct bucket *line = b; line; line = dict_more(w->call, line)) {
+		/* The link is read before the visitor may take the line away. */
+		uint64_t at = arena_offset(w->call->in.arena, line);
+		if (++lines > LINES_MAX || !walk_line(w, line, index, state_depth(state)))
+			return false;
+		if (line != b && !w->visit(w->arg, at, NULL))
+			return false;
+	}
+	return true;
+}
+
+/* The first table is no block of its own. */
+static bool
+visit_part(const struct walk *w, uint64_t block)
+{
+	uint64_t body = arena_offset(w->call->in.arena, w->call->dict);
+	return block - body < sizeof *w->call->dict || w->visit(w->arg, block, NULL);
+}
+
+static bool
+walk_buckets(const struct walk *w, uint64_t block, uint64_t count, uint64_t first)
+{
+	const struct bucket *b = dict_at(w->call, block, count * LINE);
+	if (!b)
+		return false;
+	for (uint64_t i = 0; i < count; i++)
+		if (!walk_bucket(w, &b[i], first + i))
+			return false;
+	return visit_part(w, block);
+}
+
+static bool
+walk_level(const struct walk *w, unsigned level)
+{
+	uint64_t at = load_acquire(&w->call->table->at[level]);
+	uint64_t first = level_first(level), count = level ? first : FIRST;
+	if (level <= LEVEL_WHOLE)
+		return walk_buckets(w, at, count, first);
+	const word64 *chunk = dict_at(w->call, at, level_bytes(level));
+	if (!chunk)
+		return false;
+	for (uint64_t i = 0; i < count >> CHUNK_BITS; i++) {
+		uint64_t block = load_acquire(&chunk[i]);
+		if (block && !walk_buckets(w, block, CHUNK, first + (i << CHUNK_BITS)))
+			return false;
+	}
+	return w->visit(w->arg, at, NULL);
+}
+
+bool
+dict_walk(struct dict_call *c, dict_visit *visit, void *arg)
+{
+	struct walk w = { c, visit, arg };
+	uint64_t level = load_acquire(&c->table->level);
+	if (level > LEVELS)
+		return false;
+	for (unsigned i = 0; i <= level; i++)
+		if (!walk_level(&w, i))
+			return false;
+	return visit_part(&w, arena_offset(c->in.arena, c->table));
+}

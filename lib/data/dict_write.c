@@ -1,0 +1,253 @@
+/* One key's entry put in, put in the place of another, or taken out: under the stripe's lock. */
+#include "arena/hold.h"
+#include "base/error.h"
+#include "data/dict.h"
+
+#define REFS_AT_ONCE 64u
+
+static int
+write_cell(const struct dict_value *v, void *to)
+{
+	if (v->any)
+		cell_write(v->any, &v->cell, to);
+	else
+		racy_write(to, v->bytes, v->cell.bytes);
+	return 0;
+}
+
+int
+dict_make_entry(struct dict_call *c, const struct dict_key *key, const struct dict_value *value,
+                uint64_t *entry)
+{
+	size_t at = entry_value_at(key->cell.bytes), bytes = at + value->cell.bytes;
+	struct dict_entry head = {
+		.hash = key->hash,
+		.key_bytes = key->cell.bytes,
+		.value_bytes = value->cell.bytes,
+		.value_refs = value->cell.refs,
+		.value_nodes = value->cell.nodes,
+		.key_kind = (uint8_t)key->cell.kind,
+		.value_kind = (uint8_t)value->cell.kind,
+	};
+	if (bytes < LEDGER_BLOCK_MIN)
+		bytes = LEDGER_BLOCK_MIN;
+	int rc = block_take(c->in.arena, c->in.thread, c->in.me, bytes, entry);
+	if (rc)
+		return rc;
+	char *e = arena_at(c->in.arena, *entry);
+	racy_write(e, &head, sizeof head);
+	racy_write(e + sizeof head, key->bytes, key->cell.bytes);
+	return write_cell(value, e + at);
+}
+
+/* ---- references ---- */
+
+static struct cell
+cell_of_entry(const struct dict_entry *e)
+{
+	return (struct cell){
+		.kind = e->value_kind,
+		.bytes = e->value_bytes,
+		.refs = e->value_refs,
+		.nodes = e->value_nodes,
+	};
+}
+
+/* The entry is fresh on the ledger: what is counted is dropped again, if the change is given up. */
+static int
+count_refs(struct dict_call *c, uint64_t entry)
+{
+	struct ledger_hold *h = &c->hold;
+	struct dict_entry *e = arena_at(h->arena, entry);
+	struct cell cell = cell_of_entry(e);
+	const char *value = (const char *)e + entry_value_at(e->key_bytes);
+	shoal_ref ref[REFS_AT_ONCE];
+	int rc = ledger_bears(h, entry);
+	for (uint32_t i = 0; rc == 0 && i < cell.refs; i++) {
+		uint32_t object;
+		if (i % REFS_AT_ONCE == 0 &&
+		    cell_refs(&cell, value, ref, REFS_AT_ONCE, i) == 0)
+			return dict_damaged(c);
+		rc = hold_object(h->arena, ref[i % REFS_AT_ONCE], &object);
+		if (rc == 0)
+			rc = hold_change(h->arena, h->thread, h->me, object, 1, &e->counted, i + 1);
+	}
+	return rc;
+}
+
+/*
+ * From the last to the first that was counted. One that is gone, or counts that contradict each
+ * other, end it: the block is freed in any case.
+ */
+static void
+drop_refs(struct ledger_hold *h, uint64_t entry)
+{
+	struct dict_entry *e = arena_at(h->arena, entry);
+	struct cell cell = cell_of_entry(e);
+	uint64_t bytes = block_bytes(h->arena, entry);
+	if (bytes < entry_value_at(e->key_bytes) ||
+	    bytes - entry_value_at(e->key_bytes) < cell.bytes)
+		return;
+	const char *value = (const char *)e + entry_value_at(e->key_bytes);
+	uint32_t counted;
+	hold_settle(h->arena, h->thread);
+	while ((counted = load_relaxed(&e->counted))) {
+		shoal_ref ref;
+		uint32_t object;
+		if (cell_refs(&cell, value, &ref, 1, counted - 1) != 1 ||
+		    hold_object(h->arena, ref, &object))
+			return;
+		int rc = hold_change(h->arena, h->thread, h->me, object, -1, &e->counted, counted - 1);
+		if (rc && rc != -EAGAIN)
+			return;
+	}
+}
+
+static void
+finish(struct ledger_hold *h, uint32_t what)
+{
+	if (what == DICT_SPLIT)
+		dict_finish_split(h);
+}
+
+const struct ledger_kind dict_ledger = { .finish = finish, .drop = drop_refs };
+
+/* ---- the changes ---- */
+
+static struct dict_table *
+table_of(const struct dict_call *c)
+{
+	return c->table;
+}
+
+static void
+then_count(struct dict_call *c, int delta)
+{
+	word64 *count = &table_of(c)->stripe[c->hold.index].count;
+	ledger_then(&c->hold, 1, count, load_relaxed(count) + (uint64_t)(int64_t)delta);
+}
+
+static int
+replace(struct dict_call *c, const struct dict_key *key, const struct dict_place *p,
+        uint64_t entry)
+{
+	int rc = ledger_retire(&c->hold, p->offset, p->head.value_refs);
+	if (rc == 0)
+		ledger_commit(&c->hold, p->slot, slot_make(key->hash, entry));
+	return rc;
+}
+
+/* Into an empty slot, or into a line that has none but it. */
+static int
+insert(struct dict_call *c, const struct dict_key *key, const struct dict_place *p, uint64_t entry)
+{
+	uint64_t slot = slot_make(key->hash, entry), more;
+	then_count(c, 1);
+	if (p->room) {
+		ledger_commit(&c->hold, p->room, slot);
+		return 0;
+	}
+	int rc = ledger_take(&c->hold, sizeof(struct bucket), &more);
+	if (rc)
+		return rc;
+	struct bucket *line = arena_at(c->in.arena, more);
+	for (unsigned i = 1; i < SLOTS; i++)
+		store_relaxed(&line->slot[i], 0);
+	store_relaxed(&line->slot[0], slot);
+	store_relaxed(&line->more, 0);
+	ledger_commit(&c->hold, p->end, more);
+	return 0;
+}
+
+int
+dict_put(struct dict_call *c, const struct dict_key *key, const struct dict_place *p,
+         uint64_t entry)
+{
+	struct dict_entry *e = arena_at(c->in.arena, entry);
+	uint64_t order = p->slot ? p->head.order : fetch_add_relaxed(&c->dict->order, 1);
+	racy_write(&e->order, &order, sizeof order);
+	ledger_open(&c->hold, 0);
+	int rc = ledger_adopt(&c->hold, entry);
+	if (rc == 0 && e->value_refs)
+		rc = count_refs(c, entry);
+	ledger_then(&c->hold, 0, &p->bucket->state, state_next(p->state));
+	if (rc == 0)
+		rc = p->slot ? replace(c, key, p, entry) : insert(c, key, p, entry);
+	if (rc)
+		ledger_give_up(&c->hold);
+	else if (!p->slot)
+		dict_grow(c, p);
+	return rc;
+}
+
+/* Nothing comes in and nothing goes out: the old value and the new one may be the same. */
+void
+dict_put_scalar(struct dict_call *c, const struct dict_place *p, uint64_t value)
+{
+	char *at = (char *)p->entry + entry_value_at(p->head.key_bytes);
+	ledger_open(&c->hold, 0);
+	ledger_commit(&c->hold, (word64 *)(void *)at, value);
+}
+
+int
+dict_remove(struct dict_call *c, const struct dict_place *p)
+{
+	ledger_open(&c->hold, 0);
+	int rc = ledger_retire(&c->hold, p->offset, p->head.value_refs);
+	if (rc) {
+		ledger_give_up(&c->hold);
+		return rc;
+	}
+	ledger_then(&c->hold, 0, &p->bucket->state, state_next(p->state));
+	then_count(c, -1);
+	ledger_commit(&c->hold, p->slot, 0);
+	return 0;
+}
+
+static bool
+fits_in_place(const struct dict_call *c, const struct dict_place *p, const struct dict_value *v)
+{
+	return p->slot && v->any && kind_is_scalar(v->cell.kind) &&
+	       p->head.value_kind == v->cell.kind && p->head.value_bytes == 8 &&
+	       dict_at(c, p->offset + entry_value_at(p->head.key_bytes), 8);
+}
+
+/* Under the lock. A short value is written after the look, since it may fit where the old one is. */
+int
+dict_set_here(struct dict_call *c, const struct dict_key *key, const struct dict_place *p,
+              const struct dict_value *value)
+{
+	uint64_t entry, scalar;
+	if (fits_in_place(c, p, value)) {
+		(void)write_cell(value, &scalar);
+		dict_put_scalar(c, p, scalar);
+		return 0;
+	}
+	int rc = dict_make_entry(c, key, value, &entry);
+	return rc ? rc : dict_put(c, key, p, entry);
+}
+
+/* A long one before the lock is taken: others write meanwhile. */
+int
+dict_set(struct dict_call *c, const struct dict_key *key, const struct dict_value *value)
+{
+	struct dict_place p;
+	uint64_t entry = 0;
+	bool scalar = value->any && kind_is_scalar(value->cell.kind);
+	int rc = scalar ? 0 : dict_make_entry(c, key, value, &entry);
+	if (rc)
+		return rc;
+	rc = dict_lock(c, key->hash);
+	if (rc) {
+		if (entry)
+			(void)block_give(c->in.arena, c->in.me, entry);
+		return rc;
+	}
+	rc = dict_locate(c, key, &p);
+	if (rc == 0)
+		rc = entry ? dict_put(c, key, &p, entry) : dict_set_here(c, key, &p, value);
+	else if (entry)
+		(void)block_give(c->in.arena, c->in.me, entry);
+	dict_unlock(c);
+	return rc;
+}

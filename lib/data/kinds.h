@@ -1,0 +1,11 @@
+/* The kinds of this floor, for the arena (arena/kinds.h). */
+#ifndef DATA_KINDS_H
+#define DATA_KINDS_H
+
+#include "arena/kinds.h"
+
+extern const struct kind_ops value_kind;
+extern const struct kind_ops array_kind;
+extern const struct kind_ops dict_kind; /* namespaces too */
+
+#endif

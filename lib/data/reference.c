@@ -1,0 +1,144 @@
+#include "data/reference.h"
+#include "arena/hold.h"
+#include "arena/pin.h"
+#include "base/error.h"
+#include "data/any.h"
+#include "ring/pipe.h"
+
+/* The kinds that values refer to. */
+static bool
+is_kind(uint32_t kind)
+{
+	switch (kind) {
+	case SHOAL_KIND_QUEUE:
+	case SHOAL_KIND_PIPE:
+	case SHOAL_KIND_DICT:
+	case SHOAL_KIND_LIST:
+	case SHOAL_KIND_VALUE:
+	case SHOAL_KIND_ARRAY:
+	case SHOAL_KIND_NAMESPACE: return true;
+	default: return false;
+	}
+}
+
+/* Its index, and which end of a pipe it is: 0, or -EPROTO: it is no object of that kind. */
+static int
+find(const shoal_arena *a, const shoal_any *object, uint32_t *index, unsigned *side)
+{
+	uint32_t kind = object->internal_ & ANY_OBJECT_KIND;
+	const void *body = object->as.object;
+	struct pipe *p;
+	*side = 0;
+	if (kind == SHOAL_KIND_PIPE) {
+		int rc = pipe_find(a, body, &p, side);
+		if (rc)
+			return rc;
+		body = p;
+	}
+	return object_find_body(a, body, kind, index);
+}
+
+int
+reference_check(const shoal_arena *a, const shoal_any *object)
+{
+	uint32_t index;
+	unsigned side;
+	if (!a || !arena_holds(a, object->as.object))
+		return fail(-EINVAL, "the object at %p is not of arena '%s': nothing there can refer to it",
+		            object->as.object, a ? a->name : "");
+	if (find(a, object, &index, &side) || !object_ready(a, index))
+		return fail(-EINVAL, "%p is no object of its kind in arena '%s' any more",
+		            object->as.object, a->name);
+	return 0;
+}
+
+shoal_ref
+reference_of(const shoal_any *object)
+{
+	uint32_t index;
+	unsigned side;
+	const shoal_arena *a = arena_of(object->as.object);
+	if (!a || find(a, object, &index, &side))
+		return 0;
+	return object_ref(a, index) | (side ? REFERENCE_RIGHT : 0);
+}
+
+/* ---- pins ---- */
+
+static void
+fill(shoal_any *out, uint32_t index, uint32_t kind, void *object)
+{
+	*out = (shoal_any){ .kind = SHOAL_ANY_OBJECT, .internal_ = index << ANY_OBJECT_SHIFT | kind };
+	out->as.object = object;
+}
+
+static uint32_t
+pinned_index(const shoal_any *object)
+{
+	return (object->internal_ & ~(ANY_OWNED | ANY_BEYOND)) >> ANY_OBJECT_SHIFT;
+}
+
+/* The pin first, then the look that finds the object alive: from then on it stays. */
+static int
+pin(shoal_arena *a, uint32_t index, uint32_t kind, shoal_ref ref, void **body)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	int rc = member_here(a, &t, &me);
+	if (rc == 0)
+		rc = pin_take(a, me, index);
+	if (rc)
+		return rc;
+	uint32_t again;
+	rc = object_at(a, ref, kind, &again);
+	*body = rc ? NULL : object_body_at(a, index);
+	if (rc == 0 && *body && again == index)
+		return 0;
+	pin_undo(a, me, index);
+	return rc ? rc : fail(-ENOENT, "what reference %#llx named is gone", (unsigned long long)ref);
+}
+
+int
+reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out)
+{
+	uint32_t index;
+	void *body;
+	int rc = hold_object(a, reference_object(ref), &index);
+	if (rc)
+		return rc;
+	uint32_t kind = load_relaxed(&arena_object(a, index)->kind);
+	bool right = ref & REFERENCE_RIGHT;
+	if (!is_kind(kind) || (right && kind != SHOAL_KIND_PIPE))
+		return fail(-EINVAL, "reference %#llx names no object that a value has",
+		            (unsigned long long)ref);
+	rc = pin(a, index, kind, reference_object(ref), &body);
+	if (rc == 0)
+		fill(out, index, kind, right ? &((struct pipe *)body)->end[SHOAL_RIGHT] : body);
+	return rc;
+}
+
+int
+reference_pin_again(shoal_any *object)
+{
+	uint32_t index, kind = object->internal_ & ANY_OBJECT_KIND;
+	unsigned side;
+	void *body;
+	shoal_arena *a = arena_of(object->as.object);
+	if (!a || find(a, object, &index, &side))
+		return fail(-EINVAL, "%p is no object of a mapped arena", object->as.object);
+	int rc = pin(a, index, kind, object_ref(a, index), &body);
+	if (rc == 0)
+		fill(object, index, kind, object->as.object);
+	return rc;
+}
+
+void
+reference_unpin(const shoal_any *object)
+{
+	shoal_arena *a = arena_of(object->as.object);
+	struct shoal_thread *t;
+	struct member *me;
+	/* An arena that is closed has let go of this process's pins. */
+	if (a && member_here(a, &t, &me) == 0)
+		pin_drop(a, t, me, pinned_index(object));
+}

@@ -1,0 +1,34 @@
+/*
+ * References to objects of an arena, as cells and messages have them: object_ref of the object, and
+ * in bit 0, which an offset never has, whether it is the right end of a pipe.
+ */
+#ifndef DATA_REFERENCE_H
+#define DATA_REFERENCE_H
+
+#include "arena/arena.h"
+#include <shoal/any.h>
+
+#define REFERENCE_RIGHT UINT64_C(1)
+
+/* Whether it is an object of this arena, whole and of its kind: 0 or -EINVAL. */
+int reference_check(const shoal_arena *a, const shoal_any *object);
+/* Of one that was checked; 0 where it has gone since. */
+shoal_ref reference_of(const shoal_any *object);
+/*
+ * The object that it names, pinned in this thread's record: 0; -ENOENT: gone; -EINVAL: none of this
+ * arena, or of a kind that no value refers to; -EPERM: the arena is read-only; or no memory for the
+ * pin.
+ */
+int reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out);
+/* Of one that reference_pin, or reference_pin_again, filled. */
+void reference_unpin(const shoal_any *object);
+/* Pins the object of a view. 0, or -EINVAL: it is none of a mapped arena. */
+int reference_pin_again(shoal_any *object);
+
+static inline shoal_ref
+reference_object(shoal_ref ref)
+{
+	return ref & ~REFERENCE_RIGHT;
+}
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * Gets that make room for the message when they know what it is. Room comes before the message is
+ * taken, so that where there is none it stays where it is.
+ */
+#include "base/error.h"
+#include "ring/queue.h"
+#include <stdlib.h>
+
+static inline void
+wake_putters(shoal_queue *q)
+{
+	fence_compiler();
+	if (unlikely(load_relaxed(&q->put_any)))
+		queue_wake_putters(q);
+}
+
+static ssize_t
+get_new(struct cursor *c, struct shoal_thread *t, void **data, shoal_time timeout)
+{
+	struct sleeper s = { .gate = &c->ring.queue->get.wait, .timeout = timeout };
+	size_t room = 0;
+	void *buffer = malloc(1);
+	for (;;) {
+		if (!buffer)
+			return fail(-ENOMEM, "no memory for a message of %zu bytes; it stays in the queue",
+			            room);
+		ssize_t n = get_next(c, t, buffer, room, &s);
+		if (n >= 0) {
+			*data = buffer;
+			return n;
+		}
+		free(buffer);
+		if (n != -EMSGSIZE)
+			return n;
+		room = shoal_needed();
+		buffer = malloc(room);
+	}
+}
+
+ssize_t
+shoal_queue_get_new(shoal_queue *q, void **data, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	int rc = queue_enter(q, &t, &c);
+	if (unlikely(rc))
+		return rc;
+	void *old = robust_pending_set(t, &q->put.wait);
+	ssize_t n = get_new(c, t, data, timeout);
+	wake_putters(q);
+	robust_pending_restore(t, old);
+	queue_leave(t, c);
+	return n;
+}
+
+static ssize_t
+get_marked(struct cursor *c, struct shoal_thread *t, struct marked *m, struct sleeper *s)
+{
+	for (;;) {
+		ssize_t n = get_next(c, t, m->buffer, m->room, s);
+		int rc = n == -EMSGSIZE ? m->make_room(m) : 0;
+		if (n != -EMSGSIZE || rc)
+			return rc ? rc : n;
+	}
+}
+
+int
+queue_get_marked(shoal_queue *q, struct marked *m, shoal_time timeout)
+{
+	struct shoal_thread *t;
+	struct cursor *c;
+	int rc = queue_enter(q, &t, &c);
+	if (unlikely(rc))
+		return rc;
+	struct sleeper s = { .gate = &q->get.wait, .timeout = timeout, .marked = m };
+	void *old = robust_pending_set(t, &q->put.wait);
+	ssize_t n = get_marked(c, t, m, &s);
+	wake_putters(q);
+	robust_pending_restore(t, old);
+	queue_leave(t, c);
+	return n < 0 ? (int)n : 0;
+}

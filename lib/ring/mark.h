@@ -1,0 +1,42 @@
+/*
+ * Marks: a message may bear a number, to which the floor above gives its meaning (data/message.c:
+ * it is a value). 0 is none: bytes, as put and send give them. Who receives bytes refuses marked
+ * ones with -EPROTO, and they stay; who receives marked ones says beforehand what it has room for.
+ */
+#ifndef RING_MARK_H
+#define RING_MARK_H
+
+#include <shoal/base.h>
+
+#define MARK_MAX ((UINT32_C(1) << 26) - 1)
+
+struct marked {
+	/* Room for messages of so many bytes and of marks up to this; for those without one too. */
+	void *buffer;
+	size_t room;
+	uint32_t most;
+	bool plain;
+	/* What the message has that was taken, or that is next and has no room. */
+	uint32_t mark;
+	size_t bytes;
+	/* Makes room for that one. 0, or -ENOMEM: it stays where it is. */
+	int (*make_room)(struct marked *);
+};
+
+static inline bool
+marked_fits(struct marked *m, size_t bytes, uint32_t mark)
+{
+	m->bytes = bytes;
+	m->mark = mark;
+	return bytes <= m->room && mark <= m->most && (mark || m->plain);
+}
+
+/* 0, or as put and get, send and recv give. */
+int queue_put_marked(shoal_queue *q, const void *message, size_t bytes, uint32_t mark,
+                     shoal_time timeout);
+int queue_get_marked(shoal_queue *q, struct marked *m, shoal_time timeout);
+int pipe_send_marked(shoal_pipe_end *end, const void *message, size_t bytes, uint32_t mark,
+                     shoal_time timeout);
+int pipe_recv_marked(shoal_pipe_end *end, struct marked *m, shoal_time timeout);
+
+#endif

@@ -1,0 +1,528 @@
+/* One process, and readers beside writers; what dies in them is in dict_storm and tests/step. */
+#include "dict_common.h"
+
+Test(dict, holds_what_it_was_given)
+{
+	struct dict_world w = dict_world(0);
+	shoal_any v;
+	REQUIRE_EQ(shoal_dict_size(w.dict), 0);
+	REQUIRE_EQ(shoal_dict_get(w.dict, SHOAL_ANY("a"), &v), -ENOENT);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("a"), SHOAL_ANY(1)), 0);
+	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY("a")), 1);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("a"), SHOAL_ANY("text")), 0);
+	REQUIRE_EQ(shoal_dict_get(w.dict, SHOAL_ANY("a"), &v), 0);
+	REQUIRE_STR_EQ(shoal_any_string(&v, ""), "text");
+	shoal_any_clear(&v);
+	REQUIRE_EQ(shoal_dict_size(w.dict), 1);
+	REQUIRE(shoal_dict_has(w.dict, SHOAL_ANY("a")));
+	REQUIRE(!shoal_dict_has(w.dict, SHOAL_ANY("b")));
+	REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY("a"), &v), 0);
+	REQUIRE_STR_EQ(shoal_any_string(&v, ""), "text");
+	shoal_any_clear(&v);
+	REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY("a"), &v), -ENOENT);
+	REQUIRE_EQ(shoal_dict_size(w.dict), 0);
+	dict_world_end(&w);
+}
+
+Test(dict, values_of_every_kind_come_back_equal)
+{
+	struct dict_world w = dict_world(0);
+	char big[100000];
+	memset(big, 'x', sizeof big);
+	shoal_any value[] = { SHOAL_NIL,
+		              SHOAL_ANY((bool)true),
+		              SHOAL_ANY(-5),
+		              SHOAL_ANY(2.5),
+		              SHOAL_ANY(""),
+		              SHOAL_ANY("text"),
+		              shoal_any_from_bytes(big, sizeof big),
+		              SHOAL_LIST(1, "two", SHOAL_NIL),
+		              SHOAL_MAP("a", 1, "b", 2.5) };
+	for (int round = 0; round < 3; round++)
+		for (unsigned i = 0; i < sizeof value / sizeof *value; i++) {
+			shoal_any v;
+			/* Every kind follows every other one under the key -1. */
+			REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY((int)i), value[i]), 0);
+			REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(-1), value[(i * (round + 1)) % 9]), 0);
+			REQUIRE_EQ(shoal_dict_get(w.dict, SHOAL_ANY((int)i), &v), 0);
+			REQUIRE(shoal_any_equal(&v, &value[i]));
+			shoal_any_clear(&v);
+		}
+	REQUIRE_EQ(shoal_dict_size(w.dict), 10);
+	dict_world_end(&w);
+}
+
+Test(dict, keys_are_the_same_where_kind_and_bytes_are)
+{
+	struct dict_world w = dict_world(0);
+	int64_t one = 1;
+	shoal_any key[] = { SHOAL_ANY(1), SHOAL_ANY((bool)true), SHOAL_ANY("1"),
+		            shoal_any_from_bytes("1", 1), shoal_any_from_bytes(&one, 8),
+		            SHOAL_ANY(""), shoal_any_from_bytes("", 0) };
+	int n = sizeof key / sizeof *key;
+	char value[8];
+	for (int i = 0; i < n; i++)
+		REQUIRE_EQ(shoal_dict_set(w.dict, key[i], SHOAL_ANY(i)), 0);
+	REQUIRE_EQ(shoal_dict_size(w.dict), n);
+	for (int i = 0; i < n; i++)
+		REQUIRE_EQ(int_of(w.dict, key[i]), i);
+	REQUIRE_EQ(shoal_dict_set_bytes(w.dict, "1", 1, "one", 3), 0);
+	REQUIRE_EQ(shoal_dict_size(w.dict), n);
+	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "1", 1, value, sizeof value), 3);
+	dict_world_end(&w);
+}
+
+Test(dict, bad_input_changes_nothing)
+{
+	struct dict_world w = dict_world(0);
+	shoal_any v = SHOAL_ANY(1), odd = { .kind = 77 };
+	char buffer[4];
+	uint64_t version = shoal_dict_version(w.dict);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_NIL, v), -EINVAL);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(1.5), v), -EINVAL);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_LIST(1), v), -EINVAL);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(1), odd), -EINVAL);
+	REQUIRE_EQ(shoal_dict_get(w.dict, SHOAL_ANY(1.5), &v), -EINVAL);
+	REQUIRE_EQ(shoal_dict_update(w.dict, SHOAL_ANY(1)), -EINVAL);
+	REQUIRE_EQ(shoal_dict_popitem(w.dict, NULL, NULL), -ENOENT);
+	REQUIRE_EQ(shoal_dict_size(w.dict), 0);
+	REQUIRE_EQ(shoal_dict_version(w.dict), version);
+	REQUIRE_EQ(shoal_dict_set_bytes(w.dict, "k", 1, "long value", 10), 0);
+	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "k", 1, buffer, sizeof buffer), -EMSGSIZE);
+	REQUIRE_EQ(shoal_needed(), 10);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("int"), SHOAL_ANY(1)), 0);
+	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "int", 3, buffer, sizeof buffer), -ENOENT);
+	REQUIRE_EQ(shoal_dict_set(w.dict, shoal_any_from_bytes("int", 3), SHOAL_ANY(1)), 0);
+	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "int", 3, buffer, sizeof buffer), -EPROTO);
+	shoal_container_options bad = { .flags = 0x1000 }, worse = { .reserved_ = { 0, 1 } };
+	shoal_dict *d;
+	REQUIRE_EQ(shoal_dict_create(w.arena, "e", &bad, &d), -EINVAL);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "e", &worse, &d), -EINVAL);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "d", NULL, &d), -EEXIST);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "a/b", NULL, &d), -EINVAL);
+	REQUIRE_EQ(shoal_dict_open(w.arena, "e", 0, &d), -ENOENT);
+	REQUIRE_EQ(shoal_dict_destroy(w.arena, NULL), 0);
+	dict_world_end(&w);
+}
+
+/* A map with a key that cannot be kept, behind one that can. */
+Test(dict, update_sets_each_pair_or_none)
+{
+	struct dict_world w = dict_world(0);
+	REQUIRE_EQ(shoal_dict_update(w.dict, SHOAL_MAP("a", 1, 2.5, 2)), -EINVAL);
+	REQUIRE_EQ(shoal_dict_size(w.dict), 0);
+	REQUIRE_EQ(shoal_dict_update(w.dict, SHOAL_MAP("a", 1, "b", 2, 3, "three")), 0);
+	REQUIRE_EQ(shoal_dict_size(w.dict), 3);
+	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY("b")), 2);
+	dict_world_end(&w);
+}
+
+/* ---- many ---- */
+
+static void
+fill(shoal_dict *d, int64_t from, int64_t to)
+{
+	for (int64_t i = from; i < to; i++)
+		REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY(i), SHOAL_ANY(i * 3)), 0);
+}
+
+static void
+sized(int64_t n, uint32_t reserve)
+{
+	struct dict_world w = dict_world(reserve);
+	fill(w.dict, 0, n);
+	REQUIRE_EQ(shoal_dict_size(w.dict), n);
+	for (int64_t i = 0; i < n; i++)
+		REQUIRE_EQ(int_of(w.dict, SHOAL_ANY(i)), i * 3);
+	REQUIRE(!shoal_dict_has(w.dict, SHOAL_ANY(n)));
+	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	for (int64_t i = 0; i < n; i += 2)
+		REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY(i), NULL), 0);
+	REQUIRE_EQ(shoal_dict_size(w.dict), n / 2);
+	for (int64_t i = 0; i < n; i++)
+		REQUIRE_EQ(shoal_dict_has(w.dict, SHOAL_ANY(i)), i % 2);
+	if (n >= 1000)
+		REQUIRE_EQ(shoal_dict_clear(w.dict), 0);
+	fill(w.dict, 0, n / 2);
+	dict_world_end(&w);
+}
+
+Test(dict, of_many_sizes)
+{
+	int64_t size[] = { 0, 1, 2, 6, 7, 50, 57, 100, 1000, 4000, 30000 };
+	for (unsigned i = 0; i < sizeof size / sizeof *size; i++) {
+		sized(size[i], 0);
+		sized(size[i], (uint32_t)size[i]);
+	}
+}
+
+Test(dict, of_a_million, .timeout = 60 * HARNESS_SLOW)
+{
+	struct dict_world w = dict_world(0);
+	for (uint32_t i = 0; i < 1000000; i++)
+		REQUIRE_EQ(shoal_dict_set_bytes(w.dict, &i, sizeof i, &i, sizeof i), 0);
+	REQUIRE_EQ(shoal_dict_size(w.dict), 1000000);
+	for (uint32_t i = 0; i < 1000000; i++) {
+		uint32_t v = 0;
+		REQUIRE_EQ(shoal_dict_get_bytes(w.dict, &i, sizeof i, &v, sizeof v), 4);
+		REQUIRE_EQ(v, i);
+	}
+	dict_world_end(&w);
+}
+
+/* A full arena refuses, with all that was there in its place. */
+Test(dict, a_full_arena_refuses)
+{
+	shoal_arena_options small = { .limit_bytes = 4 << 20, .members_max = 8 };
+	struct dict_world w;
+	char value[3000] = "v";
+	int n = 0, rc;
+	REQUIRE_EQ(shoal_arena_create(NULL, &small, &w.arena), 0);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "d", NULL, &w.dict), 0);
+	while ((rc = shoal_dict_set_bytes(w.dict, &n, sizeof n, value, sizeof value)) == 0)
+		n++;
+	REQUIRE_EQ(rc, -ENOMEM);
+	REQUIRE_EQ(shoal_dict_size(w.dict), n);
+	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	for (int i = 0; i < n; i++)
+		REQUIRE_EQ(shoal_dict_get_bytes(w.dict, &i, sizeof i, value, sizeof value), 3000);
+	for (int i = 0; i < n; i++)
+		REQUIRE_EQ(shoal_dict_pop_bytes(w.dict, &i, sizeof i), 0);
+	for (int i = 0; i < n; i++)
+		REQUIRE_EQ(shoal_dict_set_bytes(w.dict, &i, sizeof i, value, sizeof value), 0);
+	dict_world_end(&w);
+}
+
+/* ---- order ---- */
+
+Test(dict, popitem_takes_the_newest)
+{
+	struct dict_world w = dict_world(0);
+	fill(w.dict, 0, 50);
+	/* A new value keeps its key's place; a key that comes again is new. */
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(10), SHOAL_ANY("text")), 0);
+	REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY(20), NULL), 0);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(20), SHOAL_ANY(0)), 0);
+	int64_t expected[50] = { 20 };
+	for (int i = 49, at = 1; i >= 0; i--)
+		if (i != 20)
+			expected[at++] = i;
+	for (int i = 0; i < 50; i++) {
+		shoal_any key, value;
+		REQUIRE_EQ(shoal_dict_popitem(w.dict, &key, &value), 0);
+		REQUIRE_EQ(key.as.integer, expected[i]);
+		shoal_any_clear(&value);
+	}
+	REQUIRE_EQ(shoal_dict_popitem(w.dict, NULL, NULL), -ENOENT);
+	dict_world_end(&w);
+}
+
+Test(dict, a_snapshot_is_in_the_order_of_insertion)
+{
+	struct dict_world w = dict_world(0);
+	shoal_any map;
+	fill(w.dict, 0, 1000);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(0), SHOAL_ANY("text")), 0);
+	REQUIRE_EQ(shoal_dict_snapshot(w.dict, &map), 0);
+	REQUIRE_EQ(map.kind, SHOAL_ANY_MAP);
+	REQUIRE_EQ(map.count, 1000);
+	for (int i = 0; i < 1000; i++)
+		REQUIRE_EQ(map.as.items[2 * i].as.integer, i);
+	shoal_any_clear(&map);
+	REQUIRE_EQ(shoal_dict_clear(w.dict), 0);
+	REQUIRE_EQ(shoal_dict_snapshot(w.dict, &map), 0);
+	REQUIRE_EQ(map.count, 0);
+	shoal_any_clear(&map);
+	dict_world_end(&w);
+}
+
+/* ---- changes that look first ---- */
+
+Test(dict, setdefault_gives_what_is_there)
+{
+	struct dict_world w = dict_world(0);
+	shoal_any v;
+	REQUIRE_EQ(shoal_dict_setdefault(w.dict, SHOAL_ANY("k"), SHOAL_ANY("first"), &v), 0);
+	REQUIRE_STR_EQ(shoal_any_string(&v, ""), "first");
+	shoal_any_clear(&v);
+	REQUIRE_EQ(shoal_dict_setdefault(w.dict, SHOAL_ANY("k"), SHOAL_ANY("second"), &v), 0);
+	REQUIRE_STR_EQ(shoal_any_string(&v, ""), "first");
+	shoal_any_clear(&v);
+	REQUIRE_EQ(shoal_dict_setdefault(w.dict, SHOAL_ANY("l"), SHOAL_ANY(2), NULL), 0);
+	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY("l")), 2);
+	dict_world_end(&w);
+}
+
+Test(dict, add_int_counts_from_zero)
+{
+	struct dict_world w = dict_world(0);
+	int64_t sum = 7;
+	REQUIRE_EQ(shoal_dict_add_int(w.dict, SHOAL_ANY("n"), 5, &sum), 0);
+	REQUIRE_EQ(sum, 5);
+	REQUIRE_EQ(shoal_dict_add_int(w.dict, SHOAL_ANY("n"), -7, NULL), 0);
+	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY("n")), -2);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("n"), SHOAL_ANY(INT64_MAX)), 0);
+	REQUIRE_EQ(shoal_dict_add_int(w.dict, SHOAL_ANY("n"), 1, &sum), -EOVERFLOW);
+	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY("n")), INT64_MAX);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("n"), SHOAL_ANY("text")), 0);
+	REQUIRE_EQ(shoal_dict_add_int(w.dict, SHOAL_ANY("n"), 1, &sum), -EINVAL);
+	dict_world_end(&w);
+}
+
+Test(dict, compare_exchange_takes_absence_for_a_value)
+{
+	struct dict_world w = dict_world(0);
+	shoal_any one = SHOAL_ANY(1), text = SHOAL_ANY("text"), list = SHOAL_LIST(1, 2);
+	shoal_any k = SHOAL_ANY("k");
+	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, &one, &text), -ECANCELED);
+	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, NULL, NULL), 0);
+	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, NULL, &one), 0);
+	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, NULL, &one), -ECANCELED);
+	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, &one, &list), 0);
+	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, &text, &one), -ECANCELED);
+	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, &list, &text), 0);
+	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, &text, NULL), 0);
+	REQUIRE(!shoal_dict_has(w.dict, k));
+	dict_world_end(&w);
+}
+
+Test(dict, the_version_rises_with_each_write_alone)
+{
+	struct dict_world w = dict_world(0);
+	uint64_t before = shoal_dict_version(w.dict);
+	shoal_any v;
+	for (int i = 0; i < 200; i++) {
+		REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(i % 100), SHOAL_ANY(i)), 0);
+		REQUIRE(shoal_dict_version(w.dict) > before);
+		before = shoal_dict_version(w.dict);
+		REQUIRE_EQ(shoal_dict_get(w.dict, SHOAL_ANY(i % 100), &v), 0);
+		REQUIRE_EQ(shoal_dict_version(w.dict), before);
+	}
+	REQUIRE_EQ(shoal_dict_clear(w.dict), 0);
+	REQUIRE(shoal_dict_version(w.dict) > before);
+	dict_world_end(&w);
+}
+
+/* ---- cursors ---- */
+
+Test(dict, a_cursor_sees_each_item_once)
+{
+	struct dict_world w = dict_world(0);
+	int64_t size[] = { 0, 1, 100, 5000 }, have = 0;
+	static char seen[5000];
+	for (unsigned s = 0; s < 4; s++) {
+		shoal_cursor cursor = { 0 };
+		const shoal_any *key, *value;
+		int rc, n = 0;
+		fill(w.dict, have, size[s]);
+		have = size[s];
+		memset(seen, 0, sizeof seen);
+		while ((rc = shoal_dict_next(w.dict, &cursor, &key, &value)) == 1) {
+			REQUIRE_EQ(value->as.integer, 3 * key->as.integer);
+			REQUIRE_EQ(seen[key->as.integer]++, 0);
+			n++;
+		}
+		REQUIRE_EQ(rc, 0);
+		REQUIRE_EQ(n, have);
+	}
+	dict_world_end(&w);
+}
+
+/* Even keys stay; odd ones come and go, and the table grows, between any two steps. */
+Test(dict, a_cursor_sees_what_stays_while_others_come_and_go)
+{
+	struct dict_world w = dict_world(0);
+	static char seen[1000];
+	int64_t odd = 1;
+	for (int round = 0; round < 30; round++) {
+		shoal_cursor cursor = { 0 };
+		const shoal_any *key;
+		shoal_dict_clear(w.dict);
+		for (int64_t i = 0; i < 1000; i += 2)
+			REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(i), SHOAL_ANY("value")), 0);
+		memset(seen, 0, sizeof seen);
+		while (shoal_dict_next(w.dict, &cursor, &key, NULL) == 1) {
+			int64_t k = key->as.integer;
+			if (k < 1000 && k % 2 == 0)
+				REQUIRE_EQ(seen[k]++, 0);
+			for (int i = 0; i < round % 3; i++, odd += 2)
+				REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(odd), SHOAL_ANY("o")), 0);
+			if (odd > 100)
+				(void)shoal_dict_pop(w.dict, SHOAL_ANY(odd - 40), NULL);
+		}
+		for (int i = 0; i < 1000; i += 2)
+			REQUIRE_EQ(seen[i], 1);
+	}
+	dict_world_end(&w);
+}
+
+Test(dict, a_cursor_may_be_left)
+{
+	struct dict_world w = dict_world(0);
+	shoal_cursor cursor = { 0 };
+	const shoal_any *key, *value;
+	for (int i = 0; i < 100; i++)
+		REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(i), SHOAL_LIST("one", "two")), 0);
+	REQUIRE_EQ(shoal_dict_next(w.dict, &cursor, &key, &value), 1);
+	shoal_cursor_clear(&cursor);
+	shoal_cursor_clear(&cursor);
+	REQUIRE_EQ(shoal_dict_next(w.dict, &cursor, NULL, NULL), 1);
+	shoal_cursor_clear(&cursor);
+	dict_world_end(&w);
+}
+
+/* ---- nested ---- */
+
+Test(dict, what_it_holds_lives_as_long_as_it_does)
+{
+	struct dict_world w = dict_world(0);
+	shoal_dict *inner;
+	shoal_any v;
+	for (int round = 0; round < 3; round++) {
+		REQUIRE_EQ(shoal_dict_create(w.arena, NULL, NULL, &inner), 0);
+		REQUIRE_EQ(shoal_dict_set(inner, SHOAL_ANY("k"), SHOAL_ANY(round)), 0);
+		REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("inner"), SHOAL_ANY(inner)), 0);
+		REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("both"), SHOAL_LIST(inner, 1, inner)), 0);
+		REQUIRE_EQ(shoal_dict_destroy(w.arena, inner), 0);
+		REQUIRE_EQ(shoal_dict_get(w.dict, SHOAL_ANY("inner"), &v), 0);
+		REQUIRE_EQ(int_of(shoal_any_to_dict(&v), SHOAL_ANY("k")), round);
+		REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+		REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY("inner"), NULL), 0);
+		REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY("both"), NULL), 0);
+		/* The pin has it still. */
+		REQUIRE_EQ(int_of(shoal_any_to_dict(&v), SHOAL_ANY("k")), round);
+		shoal_any_clear(&v);
+		REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	}
+	dict_world_end(&w);
+}
+
+/* ---- several processes ---- */
+
+enum {
+	KEYS = 2000,
+	WRITERS = 2,
+	READERS = 2
+};
+
+struct crowd {
+	struct dict_world w;
+	volatile int stop;
+	volatile uint64_t reads;
+};
+
+/* Both halves of a value are the same: one that is torn is seen. */
+static int
+writes(void *arg)
+{
+	struct crowd *c = arg;
+	uint64_t n = 0, x = (uint64_t)now_ns();
+	while (!c->stop) {
+		uint64_t value[12];
+		x = x * UINT64_C(6364136223846793005) + 1;
+		uint32_t key = (uint32_t)(x >> 33) % KEYS;
+		for (int i = 0; i < 12; i++)
+			value[i] = (uint64_t)key << 32 | (n & 0xffffffff);
+		size_t bytes = (1 + (x >> 20) % 12) * 8;
+		if ((x >> 50) % 4)
+			REQUIRE_EQ(shoal_dict_set_bytes(c->w.dict, &key, sizeof key, value, bytes), 0);
+		else
+			(void)shoal_dict_pop_bytes(c->w.dict, &key, sizeof key);
+		n++;
+	}
+	return 0;
+}
+
+static int
+reads(void *arg)
+{
+	struct crowd *c = arg;
+	uint64_t x = (uint64_t)now_ns(), n = 0;
+	while (!c->stop) {
+		uint64_t value[12];
+		x = x * UINT64_C(6364136223846793005) + 1;
+		uint32_t key = (uint32_t)(x >> 33) % KEYS;
+		ssize_t got = shoal_dict_get_bytes(c->w.dict, &key, sizeof key, value, sizeof value);
+		REQUIRE(got == -ENOENT || (got > 0 && got % 8 == 0));
+		for (ssize_t i = 0; i < got / 8; i++)
+			REQUIRE(value[i] == value[0] && value[i] >> 32 == key);
+		n++;
+	}
+	__atomic_fetch_add(&c->reads, n, __ATOMIC_RELAXED);
+	return 0;
+}
+
+Test(dict, readers_never_see_a_torn_value)
+{
+	struct crowd *c = shared(sizeof *c);
+	pid_t pid[WRITERS + READERS];
+	c->w = dict_world(0);
+	for (int i = 0; i < WRITERS + READERS; i++)
+		pid[i] = child(i < WRITERS ? writes : reads, c);
+	sleep_ms(1500);
+	c->stop = 1;
+	for (int i = 0; i < WRITERS + READERS; i++)
+		expect_child(pid[i], 0, 5000);
+	REQUIRE(c->reads > 1000);
+	dict_world_end(&c->w);
+}
+
+/* Each one adds; nothing is lost. */
+static int
+adds(void *arg)
+{
+	struct crowd *c = arg;
+	for (int i = 0; i < 20000; i++)
+		REQUIRE_EQ(shoal_dict_add_int(c->w.dict, SHOAL_ANY(i % 7), 1, NULL), 0);
+	return 0;
+}
+
+Test(dict, additions_of_several_processes_add_up)
+{
+	struct crowd *c = shared(sizeof *c);
+	pid_t pid[4];
+	int64_t sum = 0;
+	c->w = dict_world(0);
+	for (int i = 0; i < 4; i++)
+		pid[i] = child(adds, c);
+	for (int i = 0; i < 4; i++)
+		expect_child(pid[i], 0, 15000);
+	for (int i = 0; i < 7; i++)
+		sum += int_of(c->w.dict, SHOAL_ANY(i));
+	REQUIRE_EQ(sum, 4 * 20000);
+	dict_world_end(&c->w);
+}
+
+/* Two keys always change together, by update's one write each; a snapshot is of one moment. */
+static int
+moves(void *arg)
+{
+	struct crowd *c = arg;
+	for (int64_t i = 0; !c->stop; i++) {
+		REQUIRE_EQ(shoal_dict_set(c->w.dict, SHOAL_ANY("first"), SHOAL_ANY(i)), 0);
+		REQUIRE_EQ(shoal_dict_set(c->w.dict, SHOAL_ANY("second"), SHOAL_ANY(i)), 0);
+	}
+	return 0;
+}
+
+Test(dict, a_snapshot_is_of_one_moment)
+{
+	struct crowd *c = shared(sizeof *c);
+	c->w = dict_world(0);
+	REQUIRE_EQ(shoal_dict_update(c->w.dict, SHOAL_MAP("first", 0, "second", 0)), 0);
+	for (int i = 0; i < 500; i++)
+		REQUIRE_EQ(shoal_dict_set(c->w.dict, SHOAL_ANY(i), SHOAL_ANY(i)), 0);
+	pid_t pid = child(moves, c);
+	for (int i = 0; i < 500; i++) {
+		shoal_any map;
+		REQUIRE_EQ(shoal_dict_snapshot(c->w.dict, &map), 0);
+		REQUIRE_EQ(map.count, 502);
+		int64_t first = shoal_any_int(shoal_any_find(&map, "first"), -1);
+		int64_t second = shoal_any_int(shoal_any_find(&map, "second"), -1);
+		REQUIRE(first == second || first == second + 1);
+		shoal_any_clear(&map);
+	}
+	c->stop = 1;
+	expect_child(pid, 0, 5000);
+	dict_world_end(&c->w);
+}

@@ -1,0 +1,192 @@
+#include "data/reference.h"
+#include "arena/object.h"
+#include "arena/pin.h"
+#include "data/cell.h"
+#include "harness.h"
+#include <shoal/shoal.h>
+#include <string.h>
+
+static shoal_arena *arena;
+static shoal_queue *queue;
+static shoal_pipe_end *left, *right;
+
+static void
+set_up(void)
+{
+	shoal_arena_options options = { .limit_bytes = 16 << 20, .members_max = 16 };
+	REQUIRE_EQ(shoal_arena_create(NULL, &options, &arena), 0);
+	REQUIRE_EQ(shoal_queue_create(arena, "jobs", NULL, &queue), 0);
+	REQUIRE_EQ(shoal_pipe_create(arena, NULL, NULL, &left, &right), 0);
+}
+
+static void
+tear_down(void)
+{
+	REQUIRE_EQ(shoal_arena_check(arena, stderr), 0);
+	shoal_arena_close(arena);
+}
+
+static uint32_t
+index_of(const void *body, uint32_t kind)
+{
+	return object_of_body(arena, body, kind);
+}
+
+static bool
+is_pinned(uint32_t object)
+{
+	pin_barrier(arena);
+	pin_filter(arena, &object, 1);
+	return object & PIN_FOUND;
+}
+
+static int
+through(shoal_any v, struct cell *c, shoal_any *out)
+{
+	_Alignas(8) char bytes[256];
+	int rc = cell_of(arena, &v, c);
+	if (rc)
+		return rc;
+	REQUIRE(c->bytes <= sizeof bytes);
+	cell_write(&v, c, bytes);
+	return cell_read(arena, c, bytes, out);
+}
+
+Test(reference, an_object_goes_into_a_cell_and_comes_out_pinned)
+{
+	struct cell c;
+	shoal_any out;
+	set_up();
+	uint32_t index = index_of(queue, SHOAL_KIND_QUEUE);
+	REQUIRE(!is_pinned(index));
+	REQUIRE_EQ(through(SHOAL_ANY(queue), &c, &out), 0);
+	REQUIRE_EQ(c.bytes, 8);
+	REQUIRE_EQ(c.refs, 1);
+	REQUIRE(shoal_any_to_queue(&out) == queue);
+	REQUIRE(is_pinned(index));
+	shoal_any_clear(&out);
+	REQUIRE(!is_pinned(index));
+	shoal_any_clear(&out);
+	tear_down();
+}
+
+Test(reference, both_ends_of_a_pipe_are_told_apart)
+{
+	struct cell c;
+	shoal_any out;
+	set_up();
+	REQUIRE_EQ(through(SHOAL_LIST(left, right, right), &c, &out), 0);
+	REQUIRE_EQ(c.refs, 3);
+	REQUIRE(out.as.items[0].as.object == left);
+	REQUIRE(out.as.items[1].as.object == right);
+	REQUIRE(shoal_any_equal(&out.as.items[1], &out.as.items[2]));
+	REQUIRE(!shoal_any_equal(&out.as.items[0], &out.as.items[1]));
+	REQUIRE(is_pinned(index_of(left, SHOAL_KIND_PIPE)));
+	shoal_any_clear(&out);
+	REQUIRE(!is_pinned(index_of(left, SHOAL_KIND_PIPE)));
+	tear_down();
+}
+
+Test(reference, a_copy_pins_for_itself)
+{
+	shoal_any v, copy, again;
+	set_up();
+	uint32_t index = index_of(queue, SHOAL_KIND_QUEUE);
+	v = SHOAL_MAP("q", queue, "more", SHOAL_LIST(queue));
+	REQUIRE_EQ(shoal_any_copy(&v, &copy), 0);
+	REQUIRE_EQ(shoal_any_copy(shoal_any_find(&copy, "q"), &again), 0);
+	shoal_any_clear(&copy);
+	REQUIRE(is_pinned(index));
+	REQUIRE(shoal_any_to_queue(&again) == queue);
+	shoal_any_clear(&again);
+	REQUIRE(!is_pinned(index));
+	tear_down();
+}
+
+Test(reference, those_inside_are_found_in_their_order)
+{
+	_Alignas(8) char bytes[256];
+	struct cell c;
+	shoal_ref refs[4] = { 0 };
+	set_up();
+	shoal_ref q = shoal_ref_of(arena, queue), p = shoal_ref_of(arena, left);
+	shoal_any v = SHOAL_MAP("a", queue, "b", SHOAL_LIST(1, right, SHOAL_LIST(queue)));
+	REQUIRE_EQ(cell_of(arena, &v, &c), 0);
+	cell_write(&v, &c, bytes);
+	REQUIRE_EQ(cell_refs(&c, bytes, refs, 4, 0), 3);
+	REQUIRE(refs[0] == q && refs[1] == p && refs[2] == q);
+	REQUIRE_EQ(cell_refs(&c, bytes, refs, 1, 1), 1);
+	REQUIRE(refs[0] == p);
+	REQUIRE_EQ(cell_refs(&c, bytes, refs, 4, 3), 0);
+	v = SHOAL_ANY(right);
+	REQUIRE_EQ(cell_of(arena, &v, &c), 0);
+	cell_write(&v, &c, bytes);
+	REQUIRE_EQ(cell_refs(&c, bytes, refs, 4, 0), 1);
+	REQUIRE(refs[0] == p);
+	REQUIRE_EQ(cell_refs(&c, bytes, refs, 4, 1), 0);
+	tear_down();
+}
+
+Test(reference, objects_of_another_arena_are_refused)
+{
+	shoal_arena *other;
+	struct cell c;
+	set_up();
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &other), 0);
+	shoal_any v = SHOAL_LIST(1, queue);
+	REQUIRE_EQ(cell_of(other, &v, &c), -EINVAL);
+	REQUIRE(strstr(shoal_error(), "not of arena"));
+	REQUIRE_EQ(cell_of(NULL, &v, &c), -EINVAL);
+	v = SHOAL_ANY((shoal_list *)(void *)queue);
+	REQUIRE_EQ(cell_of(arena, &v, &c), -EINVAL);
+	char bytes[64];
+	v = SHOAL_LIST(queue);
+	REQUIRE_EQ(shoal_any_encode(&v, bytes, sizeof bytes), -EINVAL);
+	shoal_arena_close(other);
+	tear_down();
+}
+
+Test(reference, what_was_destroyed_is_gone)
+{
+	_Alignas(8) char bytes[64];
+	struct cell c;
+	shoal_any out = SHOAL_ANY(77), v;
+	set_up();
+	uint32_t index = index_of(queue, SHOAL_KIND_QUEUE);
+	v = SHOAL_LIST(left, queue, right);
+	REQUIRE_EQ(cell_of(arena, &v, &c), 0);
+	cell_write(&v, &c, bytes);
+	REQUIRE_EQ(shoal_queue_destroy(arena, queue), 0);
+	REQUIRE_EQ(cell_of(arena, &v, &c), -EINVAL);
+	c = (struct cell){ .kind = SHOAL_ANY_LIST, .bytes = 43, .refs = 3, .nodes = 3 };
+	REQUIRE_EQ(cell_read(arena, &c, bytes, &out), -ENOENT);
+	REQUIRE_EQ(out.as.integer, 77);
+	REQUIRE(!is_pinned(index));
+	REQUIRE(!is_pinned(index_of(left, SHOAL_KIND_PIPE)));
+	tear_down();
+}
+
+/* Each byte in each way: an error or some value, and no pin stays. */
+Test(reference, damaged_ones_leave_no_pin)
+{
+	_Alignas(8) char bytes[64];
+	struct cell c;
+	shoal_any v, out;
+	set_up();
+	v = SHOAL_LIST(queue, SHOAL_LIST(queue, 1));
+	REQUIRE_EQ(cell_of(arena, &v, &c), 0);
+	cell_write(&v, &c, bytes);
+	for (uint32_t i = 0; i < c.bytes; i++)
+		for (unsigned x = 1; x < 256; x++) {
+			bytes[i] ^= (char)x;
+			if (cell_read(arena, &c, bytes, &out) == 0)
+				shoal_any_clear(&out);
+			bytes[i] ^= (char)x;
+			REQUIRE(!is_pinned(index_of(queue, SHOAL_KIND_QUEUE)));
+		}
+	/* Too few nodes: what was pinned before that is seen goes too. */
+	c.nodes--;
+	REQUIRE_EQ(cell_read(arena, &c, bytes, &out), -EPROTO);
+	REQUIRE(!is_pinned(index_of(queue, SHOAL_KIND_QUEUE)));
+	tear_down();
+}

@@ -1,0 +1,347 @@
+/*
+ * Dicts, killed and stopped at each instruction: what the call was to do has happened to every key,
+ * or to none.
+ *
+ * setup makes two dicts of the same items and runs the operation on the second: so it is known what
+ * the first one has afterwards. Survivors demand that it has what it had before, or what it is to
+ * have; then they write to it, and empty it, so that the auditor sees what leaked.
+ */
+#include <string.h>
+
+#include "arena_world.h"
+#include "data/dict.h"
+#include "harness.h"
+
+#include <shoal/shoal.h>
+
+enum {
+	ITEMS = 20,
+	CROWD = 6
+};
+
+struct shape {
+	bool by_key; /* each key by itself is as before or as after: update */
+	uint32_t items;
+};
+
+static const struct shape whole = { false, ITEMS }, each = { true, ITEMS }, few = { false, 3 };
+
+/* In the driver, before anybody is forked. */
+static shoal_any before, after;
+
+static shoal_dict *
+dict_of(struct step_world *w)
+{
+	return w->object[0];
+}
+
+static shoal_any
+text_of(int64_t i)
+{
+	static char text[400];
+	memset(text, 'a' + (int)(i % 26), sizeof text);
+	return shoal_any_from_bytes(text, 8 + (size_t)i * 13 % 380);
+}
+
+static void
+make(struct step_world *w, const char *name)
+{
+	const struct shape *s = w->of->shape;
+	int rc = shoal_dict_create(w->arena, name, NULL, (shoal_dict **)&w->object[0]);
+	/* What shares a bucket is the same in every run. */
+	if (rc == 0)
+		dict_of(w)->seed = 1;
+	for (uint32_t i = 0; rc == 0 && i < s->items; i++)
+		rc = shoal_dict_set(dict_of(w), SHOAL_ANY((int)i), text_of(i));
+	if (rc == 0)
+		rc = shoal_dict_set(dict_of(w), SHOAL_ANY("count"), SHOAL_ANY(5));
+	STEP_REQUIRE(w, rc == 0, "setup: %d, %s", rc, shoal_error());
+}
+
+static void
+setup(struct step_world *w)
+{
+	arena_world(w);
+	make(w, "second");
+	w->of->op(w);
+	STEP_REQUIRE(w, shoal_dict_snapshot(dict_of(w), &after) == 0, "%s", shoal_error());
+	STEP_REQUIRE(w, shoal_dict_destroy(w->arena, dict_of(w)) == 0, "%s", shoal_error());
+	make(w, "first");
+	STEP_REQUIRE(w, shoal_dict_snapshot(dict_of(w), &before) == 0, "%s", shoal_error());
+	memset(step_mine(w), 0, sizeof *step_mine(w));
+}
+
+/* ---- what survivors demand ---- */
+
+static const shoal_any *
+find(const shoal_any *map, const shoal_any *key)
+{
+	for (size_t i = 0; i < map->count; i++)
+		if (shoal_any_equal(&map->as.items[2 * i], key))
+			return &map->as.items[2 * i + 1];
+	return NULL;
+}
+
+static bool
+same_at(const shoal_any *map, const shoal_any *key, const shoal_any *value)
+{
+	const shoal_any *other = find(map, key);
+	return value ? other && shoal_any_equal(other, value) : !other;
+}
+
+/* Keys that survivors set. */
+static bool
+is_ours(const shoal_any *key)
+{
+	return key->kind == SHOAL_ANY_INT && key->as.integer >= 1000;
+}
+
+/* Whether the dict has, for each key of either, what `map` has. */
+static bool
+is_as(const shoal_any *now, const shoal_any *map, const shoal_any *other)
+{
+	const shoal_any *keys[] = { now, map, other };
+	for (int m = 0; m < 3; m++)
+		for (size_t i = 0; i < keys[m]->count; i++) {
+			const shoal_any *key = &keys[m]->as.items[2 * i];
+			if (!is_ours(key) && !same_at(map, key, find(now, key)))
+				return false;
+		}
+	return true;
+}
+
+static void
+demand_keys(struct step_world *w, const shoal_any *now)
+{
+	const shoal_any *keys[] = { now, &before, &after };
+	for (int m = 0; m < 3; m++)
+		for (size_t i = 0; i < keys[m]->count; i++) {
+			const shoal_any *key = &keys[m]->as.items[2 * i], *value = find(now, key);
+			STEP_REQUIRE(w,
+			             is_ours(key) || same_at(&before, key, value) ||
+			                     same_at(&after, key, value),
+			             "a key has neither what it had nor what it was to have");
+		}
+}
+
+/* The same items by get, by size and by a cursor. */
+static void
+demand_whole(struct step_world *w, const shoal_any *now)
+{
+	shoal_cursor cursor = { 0 };
+	const shoal_any *key, *value;
+	size_t seen = 0;
+	for (size_t i = 0; i < now->count; i++) {
+		shoal_any v;
+		int rc;
+		STEP_WITHIN(w, "get", rc = shoal_dict_get(dict_of(w), now->as.items[2 * i], &v));
+		STEP_REQUIRE(w, rc == 0 && shoal_any_equal(&v, &now->as.items[2 * i + 1]),
+		             "get: %d, and another value than the snapshot's", rc);
+		shoal_any_clear(&v);
+	}
+	STEP_REQUIRE(w, shoal_dict_size(dict_of(w)) == now->count, "size %zu, not %zu",
+	             shoal_dict_size(dict_of(w)), now->count);
+	while (shoal_dict_next(dict_of(w), &cursor, &key, &value) == 1) {
+		STEP_REQUIRE(w, same_at(now, key, value), "a cursor sees what is not there");
+		seen++;
+	}
+	STEP_REQUIRE(w, seen == now->count, "a cursor sees %zu of %zu", seen, now->count);
+}
+
+/* Whatever stripe the dead one had: each of them is written to. */
+static void
+write_again(struct step_world *w, const shoal_any *now)
+{
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < now->count; i++)
+		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), now->as.items[2 * i], SHOAL_ANY("another value")));
+	for (int i = 2000; rc == 0 && i < 2040; i++)
+		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), SHOAL_ANY(i), text_of(i)));
+	for (int i = 2000; rc == 0 && i < 2040; i += 2)
+		STEP_WITHIN(w, "pop", rc = shoal_dict_pop(dict_of(w), SHOAL_ANY(i), NULL));
+	STEP_REQUIRE(w, rc == 0, "%d, %s", rc, shoal_error());
+	STEP_WITHIN(w, "clear", rc = shoal_dict_clear(dict_of(w)));
+	STEP_REQUIRE(w, rc == 0 && shoal_dict_size(dict_of(w)) == 0, "clear: %d", rc);
+}
+
+static void
+check(struct step_world *w)
+{
+	const struct shape *s = w->of->shape;
+	const struct step_part *part = &w->part[STEP_VICTIM];
+	shoal_any now;
+	int rc;
+	STEP_WITHIN(w, "snapshot", rc = shoal_dict_snapshot(dict_of(w), &now));
+	STEP_REQUIRE(w, rc == 0, "snapshot: %d, %s", rc, shoal_error());
+	demand_keys(w, &now);
+	bool is_after = is_as(&now, &after, &before), is_before = is_as(&now, &before, &after);
+	STEP_REQUIRE(w, s->by_key || is_after || is_before, "half of it has happened");
+	STEP_REQUIRE(w, !part->done || is_after, "what returned has not happened: %lld",
+	             (long long)part->result);
+	demand_whole(w, &now);
+	write_again(w, &now);
+	shoal_any_clear(&now);
+}
+
+static void
+crowd(struct step_world *w)
+{
+	shoal_any v;
+	int rc = 0;
+	arena_join(w);
+	step_meet(w, 2);
+	for (int i = 0; rc == 0 && i < CROWD; i++) {
+		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), SHOAL_ANY(1000 + i), text_of(i)));
+		STEP_WITHIN(w, "add", if (rc == 0) rc = shoal_dict_add_int(dict_of(w), SHOAL_ANY(1100), 1, NULL));
+		STEP_WITHIN(w, "get", if (rc == 0) rc = shoal_dict_get(dict_of(w), SHOAL_ANY(1000 + i), &v));
+		STEP_REQUIRE(w, rc == 0 && v.count == text_of(i).count, "%d, %s", rc, shoal_error());
+		shoal_any_clear(&v);
+	}
+}
+
+/* ---- who comes upon it, and who is held up ---- */
+
+static void
+meet_write(struct step_world *w)
+{
+	for (int i = 0; i < 8; i++)
+		step_mine(w)->result = shoal_dict_set(dict_of(w), SHOAL_ANY(1200 + i), SHOAL_ANY(i));
+}
+
+static bool
+try_read(struct step_world *w, int64_t ns)
+{
+	int64_t began = step_now();
+	shoal_any v;
+	for (int i = 0; i < 3; i++)
+		if (shoal_dict_get(dict_of(w), SHOAL_ANY(i), &v) == 0)
+			shoal_any_clear(&v);
+	(void)shoal_dict_size(dict_of(w));
+	return step_now() - began > ns;
+}
+
+static bool
+try_write(struct step_world *w, int64_t ns)
+{
+	int64_t began = step_now();
+	/* Into every stripe, whichever it is that stands still. */
+	for (int i = 0; i < 30; i++)
+		(void)shoal_dict_add_int(dict_of(w), SHOAL_ANY(1300 + i), 1, NULL);
+	return step_now() - began > ns;
+}
+
+/* ---- the operations ---- */
+
+#define OP(name_, call_) \
+	static void op_##name_(struct step_world *w) \
+	{ \
+		step_mine(w)->result = call_; \
+	}
+
+static shoal_any five, six;
+
+OP(set_new, shoal_dict_set(dict_of(w), SHOAL_ANY("new"), text_of(3)))
+OP(set_again, shoal_dict_set(dict_of(w), SHOAL_ANY(1), text_of(7)))
+OP(set_int, shoal_dict_set(dict_of(w), SHOAL_ANY("count"), SHOAL_ANY(6)))
+OP(set_map, shoal_dict_set(dict_of(w), SHOAL_ANY(1), SHOAL_MAP("a", 1, "b", SHOAL_LIST(1, 2))))
+OP(pop, shoal_dict_pop(dict_of(w), SHOAL_ANY(1), NULL))
+OP(popitem, shoal_dict_popitem(dict_of(w), NULL, NULL))
+OP(clear, shoal_dict_clear(dict_of(w)))
+OP(setdefault, shoal_dict_setdefault(dict_of(w), SHOAL_ANY("new"), text_of(3), NULL))
+OP(add_int, shoal_dict_add_int(dict_of(w), SHOAL_ANY("count"), 3, NULL))
+OP(add_int_new, shoal_dict_add_int(dict_of(w), SHOAL_ANY("new"), 3, NULL))
+OP(set_bytes, shoal_dict_set_bytes(dict_of(w), "new", 3, "value", 5))
+OP(pop_bytes, shoal_dict_pop_bytes(dict_of(w), "new", 3))
+OP(has, shoal_dict_has(dict_of(w), SHOAL_ANY(1)))
+OP(size, (int64_t)shoal_dict_size(dict_of(w)))
+OP(version, (int64_t)shoal_dict_version(dict_of(w)))
+
+static void
+op_compare_exchange(struct step_world *w)
+{
+	five = SHOAL_ANY(5);
+	six = SHOAL_ANY("six");
+	step_mine(w)->result =
+		shoal_dict_compare_exchange(dict_of(w), SHOAL_ANY("count"), &five, &six);
+}
+
+/* So many that every stripe grows: levels are begun, buckets are split. */
+static void
+op_update(struct step_world *w)
+{
+	shoal_any pair[2 * 24];
+	for (int i = 0; i < 24; i++) {
+		pair[2 * i] = SHOAL_ANY(500 + i);
+		pair[2 * i + 1] = SHOAL_ANY(i);
+	}
+	step_mine(w)->result = shoal_dict_update(dict_of(w), shoal_any_from_pairs(pair, 24));
+}
+
+/* A long value, in a run of pages. */
+static void
+op_set_long(struct step_world *w)
+{
+	static char text[100000];
+	step_mine(w)->result =
+		shoal_dict_set(dict_of(w), SHOAL_ANY(1), shoal_any_from_bytes(text, sizeof text));
+}
+
+static void
+op_get(struct step_world *w)
+{
+	shoal_any v;
+	step_mine(w)->result = shoal_dict_get(dict_of(w), SHOAL_ANY(1), &v);
+	shoal_any_clear(&v);
+}
+
+static void
+op_get_bytes(struct step_world *w)
+{
+	char buffer[10];
+	step_mine(w)->result = shoal_dict_get_bytes(dict_of(w), "k", 1, buffer, sizeof buffer);
+}
+
+static void
+op_snapshot(struct step_world *w)
+{
+	shoal_any v;
+	step_mine(w)->result = shoal_dict_snapshot(dict_of(w), &v);
+	shoal_any_clear(&v);
+}
+
+static void
+op_next(struct step_world *w)
+{
+	shoal_cursor cursor = { 0 };
+	while (shoal_dict_next(dict_of(w), &cursor, NULL, NULL) == 1)
+		;
+}
+
+#define DICT_CASE(name_, shape_) \
+	STEP_CASE(dict, name_, .shape = &(shape_), .setup = setup, .prepare = arena_join, \
+	          .op = op_##name_, .check = check, .crowd = crowd, .audit = arena_audit, \
+	          .meet_prepare = arena_join, .meet = { meet_recover, meet_write }, \
+	          .role = { { "others", try_others }, { "reader", try_read }, { "writer", try_write } })
+
+DICT_CASE(set_new, whole)
+DICT_CASE(set_again, whole)
+DICT_CASE(set_int, whole)
+DICT_CASE(set_map, whole)
+DICT_CASE(set_long, few)
+DICT_CASE(pop, whole)
+DICT_CASE(popitem, few)
+DICT_CASE(clear, few)
+DICT_CASE(setdefault, whole)
+DICT_CASE(add_int, whole)
+DICT_CASE(add_int_new, whole)
+DICT_CASE(compare_exchange, whole)
+DICT_CASE(update, each)
+DICT_CASE(set_bytes, whole)
+DICT_CASE(pop_bytes, whole)
+DICT_CASE(get, few)
+DICT_CASE(get_bytes, few)
+DICT_CASE(has, few)
+DICT_CASE(size, few)
+DICT_CASE(version, few)
+DICT_CASE(next, few)
+DICT_CASE(snapshot, few)
