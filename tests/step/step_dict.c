@@ -22,9 +22,11 @@ enum {
 struct shape {
 	bool by_key; /* each key by itself is as before or as after: update */
 	uint32_t items;
+	uint32_t dense; /* of one stripe: the next one begins a level and splits a bucket */
 };
 
-static const struct shape whole = { false, ITEMS }, each = { true, ITEMS }, few = { false, 3 };
+static const struct shape whole = { false, ITEMS, 0 }, each = { true, ITEMS, 0 };
+static const struct shape few = { false, 3, 0 }, full = { false, 0, 7 };
 
 /* In the driver, before anybody is forked. */
 static shoal_any before, after;
@@ -43,6 +45,23 @@ text_of(int64_t i)
 	return shoal_any_from_bytes(text, 8 + (size_t)i * 13 % 380);
 }
 
+/* Keys of stripe 0, from the first on: -1, -2, … where their hashes say so. */
+static shoal_any
+dense_key(struct step_world *w, uint32_t n)
+{
+	struct dict_call c;
+	struct dict_key key;
+	shoal_any k = SHOAL_ANY(0);
+	STEP_REQUIRE(w, dict_enter(dict_of(w), SHOAL_KIND_DICT, &c) == 0, "%s", shoal_error());
+	for (uint32_t found = 0; found <= n;) {
+		k.as.integer--;
+		(void)dict_key_of(&c, &k, &key);
+		found += key.hash % STRIPES == 0;
+	}
+	dict_leave(&c);
+	return k;
+}
+
 static void
 make(struct step_world *w, const char *name)
 {
@@ -53,6 +72,8 @@ make(struct step_world *w, const char *name)
 		dict_of(w)->seed = 1;
 	for (uint32_t i = 0; rc == 0 && i < s->items; i++)
 		rc = shoal_dict_set(dict_of(w), SHOAL_ANY((int)i), text_of(i));
+	for (uint32_t i = 0; rc == 0 && i < s->dense; i++)
+		rc = shoal_dict_set(dict_of(w), dense_key(w, i), text_of(i));
 	if (rc == 0)
 		rc = shoal_dict_set(dict_of(w), SHOAL_ANY("count"), SHOAL_ANY(5));
 	STEP_REQUIRE(w, rc == 0, "setup: %d, %s", rc, shoal_error());
@@ -152,9 +173,10 @@ demand_whole(struct step_world *w, const shoal_any *now)
 static void
 write_again(struct step_world *w, const shoal_any *now)
 {
+	shoal_any other = SHOAL_ANY("another value");
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < now->count; i++)
-		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), now->as.items[2 * i], SHOAL_ANY("another value")));
+		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), now->as.items[2 * i], other));
 	for (int i = 2000; rc == 0 && i < 2040; i++)
 		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), SHOAL_ANY(i), text_of(i)));
 	for (int i = 2000; rc == 0 && i < 2040; i += 2)
@@ -191,9 +213,12 @@ crowd(struct step_world *w)
 	arena_join(w);
 	step_meet(w, 2);
 	for (int i = 0; rc == 0 && i < CROWD; i++) {
-		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), SHOAL_ANY(1000 + i), text_of(i)));
-		STEP_WITHIN(w, "add", if (rc == 0) rc = shoal_dict_add_int(dict_of(w), SHOAL_ANY(1100), 1, NULL));
-		STEP_WITHIN(w, "get", if (rc == 0) rc = shoal_dict_get(dict_of(w), SHOAL_ANY(1000 + i), &v));
+		shoal_any key = SHOAL_ANY(1000 + i);
+		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), key, text_of(i)));
+		STEP_REQUIRE(w, rc == 0, "set: %d, %s", rc, shoal_error());
+		STEP_WITHIN(w, "add", rc = shoal_dict_add_int(dict_of(w), SHOAL_ANY(1100), 1, NULL));
+		STEP_REQUIRE(w, rc == 0, "add_int: %d, %s", rc, shoal_error());
+		STEP_WITHIN(w, "get", rc = shoal_dict_get(dict_of(w), key, &v));
 		STEP_REQUIRE(w, rc == 0 && v.count == text_of(i).count, "%d, %s", rc, shoal_error());
 		shoal_any_clear(&v);
 	}
@@ -265,16 +290,29 @@ op_compare_exchange(struct step_world *w)
 		shoal_dict_compare_exchange(dict_of(w), SHOAL_ANY("count"), &five, &six);
 }
 
-/* So many that every stripe grows: levels are begun, buckets are split. */
+/* A level is begun, and what is split moves keys. */
+static shoal_any new_key;
+
+static void
+prepare_grow(struct step_world *w)
+{
+	arena_join(w);
+	new_key = dense_key(w, full.dense);
+}
+
+static void
+op_grow(struct step_world *w)
+{
+	if (step_me == STEP_SETUP)
+		new_key = dense_key(w, full.dense);
+	step_mine(w)->result = shoal_dict_set(dict_of(w), new_key, text_of(3));
+}
+
 static void
 op_update(struct step_world *w)
 {
-	shoal_any pair[2 * 24];
-	for (int i = 0; i < 24; i++) {
-		pair[2 * i] = SHOAL_ANY(500 + i);
-		pair[2 * i + 1] = SHOAL_ANY(i);
-	}
-	step_mine(w)->result = shoal_dict_update(dict_of(w), shoal_any_from_pairs(pair, 24));
+	step_mine(w)->result =
+		shoal_dict_update(dict_of(w), SHOAL_MAP("new", 1, "count", "text", "newer", 2));
 }
 
 /* A long value, in a run of pages. */
@@ -317,8 +355,9 @@ op_next(struct step_world *w)
 		;
 }
 
-#define DICT_CASE(name_, shape_) \
-	STEP_CASE(dict, name_, .shape = &(shape_), .setup = setup, .prepare = arena_join, \
+#define DICT_CASE(name_, shape_) DICT_CASE_PREPARED(name_, shape_, arena_join)
+#define DICT_CASE_PREPARED(name_, shape_, prepare_) \
+	STEP_CASE(dict, name_, .shape = &(shape_), .setup = setup, .prepare = prepare_, \
 	          .op = op_##name_, .check = check, .crowd = crowd, .audit = arena_audit, \
 	          .meet_prepare = arena_join, .meet = { meet_recover, meet_write }, \
 	          .role = { { "others", try_others }, { "reader", try_read }, { "writer", try_write } })
@@ -336,6 +375,7 @@ DICT_CASE(add_int, whole)
 DICT_CASE(add_int_new, whole)
 DICT_CASE(compare_exchange, whole)
 DICT_CASE(update, each)
+DICT_CASE_PREPARED(grow, full, prepare_grow)
 DICT_CASE(set_bytes, whole)
 DICT_CASE(pop_bytes, whole)
 DICT_CASE(get, few)
