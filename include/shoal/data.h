@@ -158,6 +158,64 @@ typedef struct {
 	uint64_t reserved_[4];
 } shoal_container_options;
 
+/* ---- lists ---- */
+
+/*
+ * Python's list: the same meaning and complexity, or better. Indices count from 0, negative ones from
+ * the end; outside is -ENOENT, but insert and slice take what is outside for the end, as Python does.
+ * get, size and index arithmetic are O(log n) at most; append and pop at the end O(1) amortized;
+ * insert and remove O(log n); the calls on all items O(n), sort O(n log n).
+ *
+ * Values are copied in and out; an out-parameter owns its memory (shoal_any_clear). Failures of all
+ * calls: -EINVAL (no list; a value that cannot be kept, see any.h), -EPROTO (shared memory was
+ * overwritten), -ENOMEM, -ENOSPC, and those of joining the arena (arena.h).
+ */
+/* Less than 0, 0, more than 0. It may be called on any two items, in any order. */
+typedef int shoal_any_order(const shoal_any *, const shoal_any *, void *arg);
+
+/* name NULL: none. 0, -EEXIST (without SHOAL_OR_OPEN), -EPROTO: another kind has the name. */
+int shoal_list_create(shoal_arena *, const char *name, const shoal_container_options *,
+                      shoal_list **out);
+/* Waits for its creator up to the timeout: -ENOENT when there is none by then. */
+int shoal_list_open(shoal_arena *, const char *name, shoal_time timeout, shoal_list **out);
+/* Its name goes at once, the list when nothing refers to it any more. NULL is 0. */
+int shoal_list_destroy(shoal_arena *, shoal_list *);
+/* From a reference (shoal_ref_of): -ENOENT gone, -EPROTO another kind. */
+int shoal_list_at(shoal_arena *, shoal_ref, shoal_list **out);
+/* All items as they were at one moment. */
+int shoal_list_snapshot(shoal_list *, shoal_any *out);
+int shoal_list_append(shoal_list *, shoal_any);
+int shoal_list_insert(shoal_list *, ptrdiff_t index, shoal_any);
+/* By the items of a list, be it a value or a list of an arena; all of them or none. */
+int shoal_list_extend(shoal_list *, shoal_any list);
+/* The item goes out and to *out, which may be NULL. -ENOENT. */
+int shoal_list_pop(shoal_list *, ptrdiff_t index, shoal_any *out);
+int shoal_list_get(shoal_list *, ptrdiff_t index, shoal_any *out);
+int shoal_list_set(shoal_list *, ptrdiff_t index, shoal_any);
+int shoal_list_remove_at(shoal_list *, ptrdiff_t index);
+/* The first item that is equal (shoal_any_equal). -ENOENT. */
+int shoal_list_remove(shoal_list *, shoal_any);
+/* Its index, or -ENOENT; how many there are. */
+ssize_t shoal_list_index(shoal_list *, shoal_any);
+ssize_t shoal_list_count(shoal_list *, shoal_any);
+/* list[first:end], as they were at one moment. */
+int shoal_list_slice(shoal_list *, ptrdiff_t first, ptrdiff_t end, shoal_any *out);
+/*
+ * Stable. order NULL: by value, numbers with numbers, strings with strings, bytes with bytes, lists
+ * with lists item by item; -EINVAL for others, and nothing has changed. Where others keep changing the
+ * list, its writers are kept out in the end while the order is called: calls on containers from it
+ * give -EDEADLK then. The list may not be destroyed meanwhile.
+ */
+int shoal_list_sort(shoal_list *, shoal_any_order *, void *arg);
+int shoal_list_reverse(shoal_list *);
+int shoal_list_clear(shoal_list *);
+/* 0 where the list cannot be looked at. */
+size_t shoal_list_size(const shoal_list *);
+/* An int, or a bool, becomes that much more: *sum, which may be NULL. -EINVAL, -EOVERFLOW, -ENOENT. */
+int shoal_list_add_int(shoal_list *, ptrdiff_t index, int64_t delta, int64_t *sum);
+/* As JSON, as it was at one moment. */
+int shoal_list_print(shoal_list *, FILE *);
+
 /* ---- dicts ---- */
 
 /*
