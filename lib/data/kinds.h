@@ -6,10 +6,7 @@
 
 extern const struct kind_ops value_kind;
 extern const struct kind_ops array_kind;
+extern const struct kind_ops list_kind;
 extern const struct kind_ops dict_kind; /* namespaces too */
-extern const struct kind_ops value_kind; /* data/value.c */
-extern const struct kind_ops array_kind; /* data/array.c */
-extern const struct kind_ops list_kind;  /* data/list_kind.c */
-extern const struct kind_ops dict_kind;  /* data/dict_kind.c; namespaces too */
 
 #endif
