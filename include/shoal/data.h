@@ -16,24 +16,33 @@
  * object, -ECANCELED). Pointers are valid in this process and its forked children; a reference
  * (shoal_ref_of) reaches the others.
  *
+ * LIFETIME. An object lives while its maker has not destroyed it, and while a container or a
+ * message holds it, or an any that a call filled. When its maker destroys it the name goes at once.
+ * Nothing may use a pointer to it afterwards but through one of those.
+ *
  * ERRORS. 0 or a negative errno, with a sentence in shoal_error(); calls that fail leave everything
  * as it was, and *out NULL or nil. -EPERM: a call that writes, on a read-only handle.
  *
- * LIFETIME. A container lives until its maker's side has called its destroy, and after that as long
- * as another container or a queued message refers to it, or a call has returned it to somebody who
- * has not cleared that any yet. Cycles are not collected: take one reference out of a cycle.
+ * DEATHS. A process that dies inside a call has done all of it or nothing, but where it says so.
+ *
+ * LIFETIME. A container lives until its maker's side has called its destroy, and after that as
+ * long as another container or a queued message refers to it, or a call has returned it to
+ * somebody who has not cleared that any yet. Cycles are not collected: take one reference out of a
+ * cycle.
  *
  * READERS take no lock, wait for nobody and leave no trace: obstruction-free; after some tries in
  * vain (writers all the time) they take the writers' lock.
  *
- * DEATH. A process may be killed at any instruction of any call: what the call was to do has happened
- * or it has not, the container is whole, no block is lost, and the next writer goes on at once.
+ * DEATH. A process may be killed at any instruction of any call: what the call was to do has
+ * happened or it has not, the container is whole, no block is lost, and the next writer goes on at
+ * once.
  *
  * STOPPED. A process that is stopped inside a call that changes a container holds up other changes
  * of that list, or of that part of a dict; nobody who reads.
  *
  * The designs: readers copy and validate as in MemC3 (Fan, Andersen, Kaminsky, NSDI 2013), writers
- * publish by one store and write down what they do (recovery as in CXL-SHM, Zhang et al., SOSP 2023).
+ * publish by one store and write down what they do (recovery as in CXL-SHM, Zhang et al., SOSP
+ * 2023).
  */
 #ifndef SHOAL_DATA_H
 #define SHOAL_DATA_H
@@ -77,11 +86,12 @@ shoal_type shoal_value_type(const shoal_value *value);
 
 /*
  * Each is one atomic step, without waiting, that all processes see in one order; what was written
- * before a set, add or exchange is seen by whoever reads its result. Since they have no way to fail,
- * what the cell cannot hold stops the process with a sentence, in every build: a number wide of its
- * type (SHOAL_U64: above INT64_MAX; SHOAL_BOOL: other than 0 and 1), the int calls but set on a
- * floating cell, the double calls but get on another one, a value that was destroyed. Floating
- * cells take infinities and NaN, and round (SHOAL_F32).
+ * before a set, add or exchange is seen by whoever reads its result. Since they have no way to
+ * fail, what the cell cannot hold stops the process with a sentence, in every build: a number wide
+ * of its type (SHOAL_U64: above INT64_MAX; SHOAL_BOOL: other than 0 and 1), the int calls but set
+ * on a floating cell, the double calls but get on another one, a value that was destroyed. Floating
+ * cells take infinities and NaN, and round (SHOAL_F32). On a read-only handle only get may be
+ * called.
  */
 int64_t shoal_value_get_int(const shoal_value *value);
 void shoal_value_set_int(shoal_value *value, int64_t to);
@@ -139,12 +149,72 @@ int shoal_array_write(shoal_array *array, size_t first, size_t count, const void
 
 shoal_rlock *shoal_array_lock(shoal_array *array);
 
+/* ---- containers ---- */
+
 /* flags: SHOAL_OR_OPEN, SHOAL_WITH_OWNER. reserve: items to make room for now, as a hint. */
 typedef struct {
 	unsigned flags;
 	uint32_t reserve;
 	uint64_t reserved_[4];
 } shoal_container_options;
+
+/* ---- lists ---- */
+
+/*
+ * Python's list: the same meaning and complexity, or better. Indices count from 0, negative ones from
+ * the end; outside is -ENOENT, but insert and slice take what is outside for the end, as Python does.
+ * get, size and index arithmetic are O(log n) at most; append and pop at the end O(1) amortized;
+ * insert and remove O(log n); the calls on all items O(n), sort O(n log n).
+ *
+ * Values are copied in and out; an out-parameter owns its memory (shoal_any_clear). Failures of all
+ * calls: -EINVAL (no list; a value that cannot be kept, see any.h), -EPROTO (shared memory was
+ * overwritten), -ENOMEM, -ENOSPC, and those of joining the arena (arena.h).
+ */
+/* Less than 0, 0, more than 0. It may be called on any two items, in any order. */
+typedef int shoal_any_order(const shoal_any *, const shoal_any *, void *arg);
+
+/* name NULL: none. 0, -EEXIST (without SHOAL_OR_OPEN), -EPROTO: another kind has the name. */
+int shoal_list_create(shoal_arena *, const char *name, const shoal_container_options *,
+                      shoal_list **out);
+/* Waits for its creator up to the timeout: -ENOENT when there is none by then. */
+int shoal_list_open(shoal_arena *, const char *name, shoal_time timeout, shoal_list **out);
+/* Its name goes at once, the list when nothing refers to it any more. NULL is 0. */
+int shoal_list_destroy(shoal_arena *, shoal_list *);
+/* From a reference (shoal_ref_of): -ENOENT gone, -EPROTO another kind. */
+int shoal_list_at(shoal_arena *, shoal_ref, shoal_list **out);
+/* All items as they were at one moment. */
+int shoal_list_snapshot(shoal_list *, shoal_any *out);
+int shoal_list_append(shoal_list *, shoal_any);
+int shoal_list_insert(shoal_list *, ptrdiff_t index, shoal_any);
+/* By the items of a list, be it a value or a list of an arena; all of them or none. */
+int shoal_list_extend(shoal_list *, shoal_any list);
+/* The item goes out and to *out, which may be NULL. -ENOENT. */
+int shoal_list_pop(shoal_list *, ptrdiff_t index, shoal_any *out);
+int shoal_list_get(shoal_list *, ptrdiff_t index, shoal_any *out);
+int shoal_list_set(shoal_list *, ptrdiff_t index, shoal_any);
+int shoal_list_remove_at(shoal_list *, ptrdiff_t index);
+/* The first item that is equal (shoal_any_equal). -ENOENT. */
+int shoal_list_remove(shoal_list *, shoal_any);
+/* Its index, or -ENOENT; how many there are. */
+ssize_t shoal_list_index(shoal_list *, shoal_any);
+ssize_t shoal_list_count(shoal_list *, shoal_any);
+/* list[first:end], as they were at one moment. */
+int shoal_list_slice(shoal_list *, ptrdiff_t first, ptrdiff_t end, shoal_any *out);
+/*
+ * Stable. order NULL: by value, numbers with numbers, strings with strings, bytes with bytes, lists
+ * with lists item by item; -EINVAL for others, and nothing has changed. Where others keep changing the
+ * list, its writers are kept out in the end while the order is called: calls on containers from it
+ * give -EDEADLK then. The list may not be destroyed meanwhile.
+ */
+int shoal_list_sort(shoal_list *, shoal_any_order *, void *arg);
+int shoal_list_reverse(shoal_list *);
+int shoal_list_clear(shoal_list *);
+/* 0 where the list cannot be looked at. */
+size_t shoal_list_size(const shoal_list *);
+/* An int, or a bool, becomes that much more: *sum, which may be NULL. -EINVAL, -EOVERFLOW, -ENOENT. */
+int shoal_list_add_int(shoal_list *, ptrdiff_t index, int64_t delta, int64_t *sum);
+/* As JSON, as it was at one moment. */
+int shoal_list_print(shoal_list *, FILE *);
 
 /* ---- dicts ---- */
 
@@ -162,22 +232,22 @@ typedef struct {
  * order; so have all calls on the dict but next, which looks at one bucket after the other, and
  * update, which is a write for each pair.
  *
- * READERS (get, get_bytes, has, next, size, snapshot, print) take no lock, write nothing that others
- * read, and never wait, unless writers changed what they read a hundred times over: then they take
- * the lock of a writer.
+ * READERS (get, get_bytes, has, next, size, snapshot, print) take no lock, write nothing that
+ * others read, and never wait, unless writers changed what they read a hundred times over: then
+ * they take the lock of a writer.
  *
- * WRITERS of keys of different stripes (an eighth of the hashes each) do not meet. A member STOPPED
- * inside a write holds up other writes of its stripe, popitem and clear, and nobody else; stopped
- * inside clear or popitem, all writes. Growth is a bounded step of each insertion: no call moves
- * the whole table. The dict never shrinks but by clear.
+ * WRITERS of keys of different stripes (an eighth of the hashes each) do not meet. A member
+ * STOPPED inside a write holds up other writes of its stripe, popitem and clear, and nobody else;
+ * stopped inside clear or popitem, all writes. Growth is a bounded step of each insertion: no call
+ * moves the whole table. The dict never shrinks but by clear.
  *
  * WHEN A PROCESS IS KILLED inside a write, that write has happened or not; the next writer of the
  * stripe, or whoever recovers the dead one, finishes or undoes it, and nothing leaks.
  *
- * RESULTS of all calls: -ENOENT no such key; -EINVAL a key or value that cannot be kept; -ENOMEM and
- * -ENOSPC no memory, and nothing has changed; -EPROTO the dict's memory was overwritten; -EDEADLK in
- * a signal handler that interrupted another call; -EPERM the arena is attached read-only. A dict
- * that was destroyed stops the process.
+ * RESULTS of all calls: -ENOENT no such key; -EINVAL a key or value that cannot be kept; -ENOMEM
+ * and -ENOSPC no memory, and nothing has changed; -EPROTO the dict's memory was overwritten;
+ * -EDEADLK in a signal handler that interrupted another call; -EPERM the arena is attached read-
+ * only. A dict that was destroyed stops the process.
  *
  * The design: split-ordered levels (Shalev and Shavit, JACM 2006) of one-line buckets, read under
  * versions; lib/data/dict.h.
@@ -187,51 +257,55 @@ typedef struct {
  * flags: SHOAL_OR_OPEN, SHOAL_WITH_OWNER. `reserve`: room for so many items now, as far as there is
  * memory. 0; -EEXIST, -EINVAL, -ENOMEM, -ENOSPC, -EPROTO (the name is of another kind).
  */
-int      shoal_dict_create(shoal_arena *, const char *name, const shoal_container_options *, shoal_dict **out);
+int shoal_dict_create(shoal_arena *, const char *name, const shoal_container_options *,
+                      shoal_dict **out);
 /* Waits for its creator up to the timeout: -ENOENT. */
-int      shoal_dict_open(shoal_arena *, const char *name, shoal_time timeout, shoal_dict **out);
+int shoal_dict_open(shoal_arena *, const char *name, shoal_time timeout, shoal_dict **out);
 /* The name goes at once; the dict, when nothing refers to it and nobody is inside. NULL is 0. */
-int      shoal_dict_destroy(shoal_arena *, shoal_dict *);
+int shoal_dict_destroy(shoal_arena *, shoal_dict *);
 /* From a reference: -ENOENT it is gone, -EPROTO it names another kind. */
-int      shoal_dict_at(shoal_arena *, shoal_ref, shoal_dict **out);
+int shoal_dict_at(shoal_arena *, shoal_ref, shoal_dict **out);
 
-int      shoal_dict_set(shoal_dict *, shoal_any key, shoal_any value);
-int      shoal_dict_get(shoal_dict *, shoal_any key, shoal_any *value);
+int shoal_dict_set(shoal_dict *, shoal_any key, shoal_any value);
+int shoal_dict_get(shoal_dict *, shoal_any key, shoal_any *value);
 /* Takes the item out. `value` may be NULL. */
-int      shoal_dict_pop(shoal_dict *, shoal_any key, shoal_any *value);
+int shoal_dict_pop(shoal_dict *, shoal_any key, shoal_any *value);
 /*
- * Takes out the item whose key was inserted last. Either may be NULL. -ENOENT: the dict is empty. It
- * looks at every item.
+ * Takes out the item whose key was inserted last. Either may be NULL. -ENOENT: the dict is empty.
+ * It looks at every item.
  */
-int      shoal_dict_popitem(shoal_dict *, shoal_any *key, shoal_any *value);
-bool     shoal_dict_has(shoal_dict *, shoal_any key);
+int shoal_dict_popitem(shoal_dict *, shoal_any *key, shoal_any *value);
+bool shoal_dict_has(shoal_dict *, shoal_any key);
 /* Exact when nothing moved while it was counted. */
-size_t   shoal_dict_size(const shoal_dict *);
+size_t shoal_dict_size(const shoal_dict *);
 /* In one step; takes as long as giving all items back takes, and writers wait so long. */
-int      shoal_dict_clear(shoal_dict *);
+int shoal_dict_clear(shoal_dict *);
 /* What the key has, or `value`, which it has from now on. `out` may be NULL. */
-int      shoal_dict_setdefault(shoal_dict *, shoal_any key, shoal_any value, shoal_any *out);
+int shoal_dict_setdefault(shoal_dict *, shoal_any key, shoal_any value, shoal_any *out);
 /* Each pair is a write of its own; a map with a pair that cannot be kept changes nothing. */
-int      shoal_dict_update(shoal_dict *, shoal_any map);
+int shoal_dict_update(shoal_dict *, shoal_any map);
 /*
  * If the key's value equals *expected (NULL: if there is none), it becomes *desired (NULL: the item
  * goes). -ECANCELED: it was another one.
  */
-int      shoal_dict_compare_exchange(shoal_dict *, shoal_any key, const shoal_any *expected, const shoal_any *desired);
+int shoal_dict_compare_exchange(shoal_dict *, shoal_any key, const shoal_any *expected,
+                                const shoal_any *desired);
 /*
  * The key's int becomes that much more; a missing one counts as 0. `sum`, the new value, may be
  * NULL. -EINVAL: it is no int. -EOVERFLOW.
  */
-int      shoal_dict_add_int(shoal_dict *, shoal_any key, int64_t delta, int64_t *sum);
+int shoal_dict_add_int(shoal_dict *, shoal_any key, int64_t delta, int64_t *sum);
 
 /* The same items, without anys: key and value are bytes. The quickest way. */
-int      shoal_dict_set_bytes(shoal_dict *, const void *key, size_t key_bytes, const void *value, size_t value_bytes);
+int shoal_dict_set_bytes(shoal_dict *, const void *key, size_t key_bytes, const void *value,
+                         size_t value_bytes);
 /*
- * The value's length. -EMSGSIZE: the buffer is too small (shoal_needed). -EPROTO: it is neither bytes
- * nor a string. The buffer may have been written to in any case.
+ * The value's length. -EMSGSIZE: the buffer is too small (shoal_needed). -EPROTO: it is neither
+ * bytes nor a string. The buffer may have been written to in any case.
  */
-ssize_t  shoal_dict_get_bytes(shoal_dict *, const void *key, size_t key_bytes, void *buffer, size_t buffer_bytes);
-int      shoal_dict_pop_bytes(shoal_dict *, const void *key, size_t key_bytes);
+ssize_t shoal_dict_get_bytes(shoal_dict *, const void *key, size_t key_bytes, void *buffer,
+                             size_t buffer_bytes);
+int shoal_dict_pop_bytes(shoal_dict *, const void *key, size_t key_bytes);
 
 /* All zero is a cursor before the first item. It is one thread's. */
 typedef struct {
@@ -239,28 +313,36 @@ typedef struct {
 	void *internal_[3];
 } shoal_cursor;
 /*
- * 1 and the next item, valid until the next call with this cursor; 0: that was all, and the cursor is
- * at the start again. An item whose key is there from the first call to the last is seen exactly once; one that comes or
- * goes meanwhile at most once for each time that it was inserted. In no order.
+ * 1 and the next item, valid until the next call with this cursor; 0: that was all, and the cursor
+ * is at the start again. An item whose key is there from the first call to the last is seen
+ * exactly once; one that comes or goes meanwhile at most once for each time that it was inserted.
+ * In no order.
  */
-int      shoal_dict_next(shoal_dict *, shoal_cursor *, const shoal_any **key, const shoal_any **value);
+int shoal_dict_next(shoal_dict *, shoal_cursor *, const shoal_any **key, const shoal_any **value);
 /* For a cursor that is left before the end. Twice is fine. */
-void     shoal_cursor_clear(shoal_cursor *);
+void shoal_cursor_clear(shoal_cursor *);
 /* A map of all items as they were at one moment, in the order of their insertion. */
-int      shoal_dict_snapshot(shoal_dict *, shoal_any *out);
+int shoal_dict_snapshot(shoal_dict *, shoal_any *out);
 /* Another number after every write. */
 uint64_t shoal_dict_version(const shoal_dict *);
+
+/* A snapshot as JSON. */
+int shoal_dict_print(shoal_dict *, FILE *);
 
 /* ---- namespaces ---- */
 
 /* Attributes of any value under names, as Python's Namespace: a dict with strings for keys. */
-int      shoal_namespace_create(shoal_arena *, const char *name, const shoal_container_options *, shoal_namespace **out);
-int      shoal_namespace_open(shoal_arena *, const char *name, shoal_time timeout, shoal_namespace **out);
-int      shoal_namespace_destroy(shoal_arena *, shoal_namespace *);
-int      shoal_namespace_set(shoal_namespace *, const char *attribute, shoal_any);
+int shoal_namespace_create(shoal_arena *, const char *name, const shoal_container_options *,
+                           shoal_namespace **out);
+int shoal_namespace_open(shoal_arena *, const char *name, shoal_time timeout,
+                         shoal_namespace **out);
+int shoal_namespace_destroy(shoal_arena *, shoal_namespace *);
+int shoal_namespace_set(shoal_namespace *, const char *attribute, shoal_any);
 /* -ENOENT: there is no such attribute; so del. */
-int      shoal_namespace_get(shoal_namespace *, const char *attribute, shoal_any *);
-int      shoal_namespace_del(shoal_namespace *, const char *attribute);
+int shoal_namespace_get(shoal_namespace *, const char *attribute, shoal_any *);
+int shoal_namespace_del(shoal_namespace *, const char *attribute);
+int shoal_namespace_print(shoal_namespace *, FILE *);
 
 SHOAL_END_
+
 #endif

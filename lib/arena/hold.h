@@ -18,8 +18,9 @@
  * must whoever reads the progress that a dead one left (hold_settle).
  *
  * A stopped member that holds the hold lock holds up those who put references into containers or
- * messages, or take them out; nobody else. The hold lock comes after ledgers' locks and the name
- * lock: no other lock is taken under it.
+ * messages, or take them out; and, once one of these buries a container and waits for it under the
+ * name lock, those who create and destroy objects. The hold lock comes after ledgers' locks and the
+ * name lock: no other lock is taken under it.
  */
 #ifndef ARENA_HOLD_H
 #define ARENA_HOLD_H

@@ -85,55 +85,6 @@ object_abandon(shoal_arena *a, struct member *me, uint32_t index)
 	gate_open_all(&a->header->names_gate);
 }
 
-/* ---- destroy ---- */
-
-/*
- * Crash points: from DYING, or KEPT, on nobody opens it. Those who sleep on it learn of a death
- * before they are all told by the bell, and shut it themselves.
- */
-static bool
-shut(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
-{
-	struct object *o = arena_object(a, index);
-	const struct kind_ops *ops = kind_of(a, index);
-	uint64_t word = load_seq_cst(&o->word);
-	uint64_t to = object_word(word, OBJECT_DYING, member_tag(a, me));
-	if (ops && ops->lasts)
-		to = object_word(word, OBJECT_KEPT, TAG_NONE);
-	if (object_state(word) != OBJECT_READY)
-		return false;
-	struct robust *bell = ops && ops->bell ? ops->bell(a, index) : NULL;
-	bool held = bell && bell_take(t, bell);
-	bool mine = cas64_seq_cst(&o->word, word, to);
-	if (mine && ops && ops->shut)
-		ops->shut(a, index);
-	if (held)
-		bell_give(t, bell);
-	return mine;
-}
-
-int
-object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
-{
-	/*
-	 * Named before it is looked at: however long this one stands still, nobody buries what it
-	 * still touches.
-	 */
-	store_release(&me->making, index);
-	fence_seq_cst();
-	bool mine = shut(a, t, me, index);
-	store_release(&me->making, 0);
-	if (!mine)
-		return fail(-ENOENT, "the object is destroyed already");
-	/* Should this one die before, its recovery notes all. */
-	object_note_end(a, index);
-	/* Orders the calls that began before against the look whether anybody is inside. */
-	if (a->flags & ARENA_MEMBARRIER)
-		kernel_barrier();
-	object_sweep(a, t, me);
-	return 0;
-}
-
 /* ---- nothing refers to it ---- */
 
 /* What may be let go: it has no holds, but may be pinned. */
@@ -275,11 +226,14 @@ bury_if_left(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t
 	return false;
 }
 
+/* False: it is still to be buried. */
 static bool
-try_to_bury(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
-            uint64_t word)
+try_to_bury(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
 {
+	uint64_t word = load_acquire(&arena_object(a, index)->word);
 	bool in_use = is_in_use(a, index);
+	if (object_state(word) != OBJECT_DYING)
+		return true;
 	if (in_use && member_state(a, object_tag(word)) == MEMBER_ALIVE)
 		return false;
 	if (object_lock_names(a, t, clock_deadline(0)))
@@ -289,6 +243,14 @@ try_to_bury(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t 
 	return done;
 }
 
+/* What is still referred to is noted when it is let go. */
+static bool
+to_bury(const shoal_arena *a, uint32_t index)
+{
+	const struct object *o = arena_object(a, index);
+	return object_state(load_acquire(&o->word)) == OBJECT_DYING && !load_relaxed(&o->referred);
+}
+
 /* All of one remainder. False: some are left to bury. */
 static bool
 bury_all(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t remainder,
@@ -296,12 +258,9 @@ bury_all(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t rem
 {
 	bool all = true;
 	for (uint32_t i = remainder; i < objects_high(a); i += 64) {
-		const struct object *o = arena_object(a, i);
-		uint64_t word = load_acquire(&o->word);
-		/* One that is still referred to is noted again when it is let go. */
-		if (object_state(word) != OBJECT_DYING || load_relaxed(&o->referred))
+		if (!to_bury(a, i))
 			continue;
-		bool done = try_to_bury(a, t, me, i, word);
+		bool done = try_to_bury(a, t, me, i);
 		*any |= done;
 		all &= done;
 	}
@@ -328,6 +287,70 @@ object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
 	}
 	if (left)
 		fetch_or_seq_cst(&a->header->dying, left);
+}
+
+/* ---- destroy ---- */
+
+/* The one whose index is known, without a look at others. False: it is to be noted. */
+static bool
+end_one(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
+{
+	uint32_t list[] = { index };
+	if (unheld(a, index)) {
+		if (hold_lock(a, t, clock_deadline(HOLD_LOCK_NS)))
+			return false;
+		let_go(a, me, list, 1);
+		hold_unlock(a, t);
+	}
+	return !to_bury(a, index) || try_to_bury(a, t, me, index);
+}
+
+/*
+ * Crash points: from DYING, or KEPT, on nobody opens it. Those who sleep on it learn of a death
+ * before they are all told by the bell, and shut it themselves.
+ */
+static bool
+shut(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
+{
+	struct object *o = arena_object(a, index);
+	const struct kind_ops *ops = kind_of(a, index);
+	uint64_t word = load_seq_cst(&o->word);
+	uint64_t to = object_word(word, OBJECT_DYING, member_tag(a, me));
+	if (ops && ops->lasts)
+		to = object_word(word, OBJECT_KEPT, TAG_NONE);
+	if (object_state(word) != OBJECT_READY)
+		return false;
+	struct robust *bell = ops && ops->bell ? ops->bell(a, index) : NULL;
+	bool held = bell && bell_take(t, bell);
+	bool mine = cas64_seq_cst(&o->word, word, to);
+	if (mine && ops && ops->shut)
+		ops->shut(a, index);
+	if (held)
+		bell_give(t, bell);
+	return mine;
+}
+
+int
+object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
+{
+	/*
+	 * Named before it is looked at: however long this one stands still, nobody buries what it
+	 * still touches.
+	 */
+	store_release(&me->making, index);
+	fence_seq_cst();
+	bool mine = shut(a, t, me, index);
+	store_release(&me->making, 0);
+	if (!mine)
+		return fail(-ENOENT, "the object is destroyed already");
+	/* Orders the calls that began before against the look whether anybody is inside. */
+	if (a->flags & ARENA_MEMBARRIER)
+		kernel_barrier();
+	/* Should this one die before it is noted, its recovery notes all. */
+	if (!end_one(a, t, me, index))
+		object_note_end(a, index);
+	object_sweep(a, t, me);
+	return 0;
 }
 
 /* ---- for recovery ---- */

@@ -31,9 +31,9 @@
  *
  * ---- who changes what ----
  *
- * A stripe's buckets, entries and count: its ledger (index 0 to 7). Levels and chunks: the ledger of
- * what they share (8), taken after a stripe's, and only tried, so growth waits for nobody. The root:
- * all of them, in order.
+ * A stripe's buckets, entries and count: its ledger (index 0 to 7). Levels and chunks: the ledger
+ * of what they share (8), taken after a stripe's, and only tried, so growth waits for nobody. The
+ * root: all of them, in order.
  *
  * A reader takes nothing: epoch, root, the bucket's state, the slots, a copy of the entry; then
  * state and epoch again. If neither has changed, nothing that it read had been freed. Offsets are

@@ -1,9 +1,9 @@
 /*
  * Growth, in bounded steps, by those who insert.
  *
- * A bucket that has more than CROWDED keys is split, when its level is there; and each insertion
- * splits one more of its stripe that is due, so that a level is complete long before the next one is
- * wanted. A level is begun when the stripe has more than LOAD keys for each bucket. What the
+ * A bucket that has CROWDED keys or more is split, when its level is there; and each insertion
+ * splits one more of its stripe that is due, so that a level is complete long before the next one
+ * is wanted. A level is begun when the stripe has more than LOAD keys for each bucket. What the
  * stripes share is only tried: who does not get it leaves the step to the next insertion. So is
  * what fails for want of memory.
  */

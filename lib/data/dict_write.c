@@ -212,7 +212,7 @@ fits_in_place(const struct dict_call *c, const struct dict_place *p, const struc
 	       dict_at(c, p->offset + entry_value_at(p->head.key_bytes), 8);
 }
 
-/* Under the lock. A short value is written after the look, since it may fit where the old one is. */
+/* A value of 8 bytes may go where the old one is. */
 int
 dict_set_here(struct dict_call *c, const struct dict_key *key, const struct dict_place *p,
               const struct dict_value *value)

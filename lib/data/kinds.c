@@ -12,6 +12,7 @@ const struct kind_ops *const kind_table[KIND_COUNT] = {
 	[SHOAL_KIND_PIPE] = &pipe_kind,
 	[SHOAL_KIND_VALUE] = &value_kind,
 	[SHOAL_KIND_ARRAY] = &array_kind,
+	[SHOAL_KIND_LIST] = &list_kind,
 	[SHOAL_KIND_DICT] = &dict_kind,
 	[SHOAL_KIND_NAMESPACE] = &dict_kind,
 	[SHOAL_KIND_LOCK] = &plain_kind,

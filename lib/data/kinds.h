@@ -6,6 +6,7 @@
 
 extern const struct kind_ops value_kind;
 extern const struct kind_ops array_kind;
+extern const struct kind_ops list_kind;
 extern const struct kind_ops dict_kind; /* namespaces too */
 
 #endif

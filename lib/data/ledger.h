@@ -18,15 +18,17 @@
  *	        meaningless. LEDGER_OPEN: blocks are being put on the chains; nothing has happened.
  *	        LEDGER_COMMITTING: commit_at and commit_to are valid. The change has happened if and
  *	        only if the word at commit_at is commit_to. It has another value before, and changes
- *	        under this ledger alone; where the two may be equal, nothing is fresh and nothing stale.
+ *	        under this ledger alone; where the two may be equal, nothing is fresh or stale.
  *	what    (own[1]) for the container: what else is to be done after the commit
- *	then    up to two words that get new values after the commit: the version that readers compare,
- *	        first, and a count. Absolute values, so storing them again does no harm. at 0: none
+ *	then    up to two words that get new values after the commit: the version that readers
+ *	        compare, first, and a count. Absolute values, so storing them again does no harm. at
+ *	        0: none
  *	fresh   the blocks that the change brings in, a chain through their words
  *	taking  the block that is to be the head of fresh
  *	stale   the blocks that it takes out, a chain through their words
  *	next    while the head of a chain is freed: the one behind it
- *	writes  odd while a change is under way: readers of many items compare it, all ledgers' at once
+ *	writes  odd while a change is under way: readers of many items compare it, all ledgers'
+ *	        at once
  *
  * The word of a block on a chain is BLOCK_PART of the container, and its low 40 bits are
  *	39..6  the next block of the chain (bits 39..6 of its offset; such blocks are of 64 bytes and
@@ -34,8 +36,8 @@
  *	5..2   the index of the ledger
  *	1      BEARS: the block has references to objects, which are dropped before it is freed
  *	0      STALE: it is on the stale chain of that ledger, or was when its change was given up
- * The index makes it certain whose the block is: one that left the chain, was freed and came back to
- * the container in another ledger's change bears another index; and this ledger changes nothing
+ * The index makes it certain whose the block is: one that left the chain, was freed and came back
+ * to the container in another ledger's change bears another index; and this ledger changes nothing
  * until it is repaired. So no repair depends on the dead one's record, nor on the order in which
  * things are recovered.
  *

@@ -217,7 +217,9 @@ Test(dict_storm, what_the_killed_and_the_living_saw_has_one_order, .timeout = 60
 static struct history_op
 op(enum history_kind kind, int64_t begin, int64_t end, int64_t arg, int64_t result)
 {
-	return (struct history_op){ .begin = begin, .end = end, .arg = arg, .result = result, .kind = kind };
+	struct history_op o = { .begin = begin, .end = end, .arg = arg, .result = result };
+	o.kind = kind;
+	return o;
 }
 
 Test(dict_storm, a_history_without_an_order_is_found_out)

@@ -236,6 +236,22 @@ Test(dict, a_snapshot_is_in_the_order_of_insertion)
 	dict_world_end(&w);
 }
 
+Test(dict, prints_as_json_in_order)
+{
+	struct dict_world w = dict_world(0);
+	char *text;
+	size_t bytes;
+	FILE *f = open_memstream(&text, &bytes);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("b"), SHOAL_ANY(1)), 0);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("a"), SHOAL_LIST(1, "two")), 0);
+	REQUIRE_EQ(shoal_dict_print(w.dict, f), 0);
+	fclose(f);
+	const char *b = strstr(text, "\"b\""), *a = strstr(text, "\"a\"");
+	REQUIRE(text[0] == '{' && b && a && b < a && strstr(a, "\"two\""));
+	free(text);
+	dict_world_end(&w);
+}
+
 /* ---- changes that look first ---- */
 
 Test(dict, setdefault_gives_what_is_there)

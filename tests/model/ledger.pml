@@ -15,7 +15,7 @@
  * and found under one version is whole and of its part; and when nothing can happen any more, every
  * block is free or in a part. Memory is sequentially consistent.
  *
- *	-DWRITERS= -DROUNDS= -DBLOCKS= -DREADS= -DKILLS=
+ *	-DWRITERS= -DROUNDS= -DBLOCKS= -DREADS= -DKILLS=; -DROUNDS_0= for those who write to part 0
  *	-DEMPTYING    a writer may also leave its part empty
  * Wrong ones, which must fail:
  *	-DFREE_FIRST  the old block is freed before the version is raised
@@ -31,6 +31,9 @@
 #endif
 #ifndef ROUNDS
 #define ROUNDS 1
+#endif
+#ifndef ROUNDS_0
+#define ROUNDS_0 ROUNDS
 #endif
 #ifndef BLOCKS
 #define BLOCKS 4
@@ -173,6 +176,8 @@ inline take_any(m)
 	hand[m] = b
 }
 
+#define limit(p) (p -> ROUNDS : ROUNDS_0)
+
 proctype Writer(byte me, p)
 {
 	byte b = 0, w = 0, new = 0, rounds = 0;
@@ -221,8 +226,8 @@ call:
 		close(p);
 		atomic { holder[p] = NOBODY; new = 0; rounds++ };
 		if
-		:: atomic { rounds < ROUNDS -> goto call }
-		:: atomic { rounds == ROUNDS -> rounds = 0; over[me] = 1 }
+		:: atomic { rounds < limit(p) -> goto call }
+		:: atomic { rounds == limit(p) -> rounds = 0; over[me] = 1 }
 		fi
 	} unless {
 		doomed[me] -> die(me)

@@ -235,6 +235,7 @@ ledger fails -DKILLS=1 -DNO_CHAIN
 ledger fails -DKILLS=1 -DNO_TAKING
 ledger fails -DKILLS=1 -DNO_OP
 ledger fails -DKILLS=1 -DOP_ALONE
+ledger fails -DKILLS=1 -DREADS=0 -DWRITERS=3 -DROUNDS=2 -DROUNDS_0=1 -DNO_INDEX
 
 if [ -n "$full" ]; then
 	ring holds -putters 2 -getters 2 -puts 1,1 -kills 2
@@ -251,6 +252,8 @@ if [ -n "$full" ]; then
 	pack holds -getters 2 -puts 6,0 -group 3 -kills 1 -stops 1
 	pack holds -putters 2 -puts 3,3 -group 3 -kills 1 -stops 1
 	pack holds -putters 2 -puts 3,2 -groups 2 -kills 1 -stops 1
+	ledger holds -DKILLS=1 -DREADS=0 -DWRITERS=3 -DROUNDS=2 -DROUNDS_0=1
+	ledger holds -DKILLS=1 -DEMPTYING
 	gate holds -DKILLS=2
 	gate holds -DKILLS=2 -DSENDERS=1 -DPUTS=2 -DREDELIVER
 	gate fails -DKILLS=2 -DNESTED

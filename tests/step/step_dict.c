@@ -22,9 +22,11 @@ enum {
 struct shape {
 	bool by_key; /* each key by itself is as before or as after: update */
 	uint32_t items;
+	uint32_t dense; /* of one stripe: the next one begins a level and splits a bucket */
 };
 
-static const struct shape whole = { false, ITEMS }, each = { true, ITEMS }, few = { false, 3 };
+static const struct shape whole = { false, ITEMS, 0 }, each = { true, ITEMS, 0 };
+static const struct shape few = { false, 3, 0 }, full = { false, 0, 6 };
 
 /* In the driver, before anybody is forked. */
 static shoal_any before, after;
@@ -43,6 +45,26 @@ text_of(int64_t i)
 	return shoal_any_from_bytes(text, 8 + (size_t)i * 13 % 380);
 }
 
+/* The n-th key of the stripe, of those from `first` downwards. */
+static shoal_any
+key_in(struct step_world *w, uint64_t stripe, int first, uint32_t n)
+{
+	struct dict_call c;
+	struct dict_key key;
+	shoal_any k = SHOAL_ANY(first);
+	STEP_REQUIRE(w, dict_enter(dict_of(w), SHOAL_KIND_DICT, &c) == 0, "%s", shoal_error());
+	for (uint32_t found = 0; found <= n;) {
+		k.as.integer--;
+		(void)dict_key_of(&c, &k, &key);
+		found += key.hash % STRIPES == stripe;
+	}
+	dict_leave(&c);
+	return k;
+}
+
+/* One of each stripe, which survivors may change at any time. */
+static shoal_any role_key[STRIPES];
+
 static void
 make(struct step_world *w, const char *name)
 {
@@ -51,8 +73,14 @@ make(struct step_world *w, const char *name)
 	/* What shares a bucket is the same in every run. */
 	if (rc == 0)
 		dict_of(w)->seed = 1;
+	for (uint32_t i = 0; rc == 0 && i < STRIPES; i++) {
+		role_key[i] = key_in(w, i, 1900, 0);
+		rc = shoal_dict_set(dict_of(w), role_key[i], SHOAL_ANY(0));
+	}
 	for (uint32_t i = 0; rc == 0 && i < s->items; i++)
 		rc = shoal_dict_set(dict_of(w), SHOAL_ANY((int)i), text_of(i));
+	for (uint32_t i = 0; rc == 0 && i < s->dense; i++)
+		rc = shoal_dict_set(dict_of(w), key_in(w, 0, 0, i), text_of(i));
 	if (rc == 0)
 		rc = shoal_dict_set(dict_of(w), SHOAL_ANY("count"), SHOAL_ANY(5));
 	STEP_REQUIRE(w, rc == 0, "setup: %d, %s", rc, shoal_error());
@@ -152,12 +180,13 @@ demand_whole(struct step_world *w, const shoal_any *now)
 static void
 write_again(struct step_world *w, const shoal_any *now)
 {
+	shoal_any other = SHOAL_ANY("another value");
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < now->count; i++)
-		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), now->as.items[2 * i], SHOAL_ANY("another value")));
-	for (int i = 2000; rc == 0 && i < 2040; i++)
+		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), now->as.items[2 * i], other));
+	for (int i = 2000; rc == 0 && i < 2024; i++)
 		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), SHOAL_ANY(i), text_of(i)));
-	for (int i = 2000; rc == 0 && i < 2040; i += 2)
+	for (int i = 2000; rc == 0 && i < 2024; i += 2)
 		STEP_WITHIN(w, "pop", rc = shoal_dict_pop(dict_of(w), SHOAL_ANY(i), NULL));
 	STEP_REQUIRE(w, rc == 0, "%d, %s", rc, shoal_error());
 	STEP_WITHIN(w, "clear", rc = shoal_dict_clear(dict_of(w)));
@@ -191,9 +220,12 @@ crowd(struct step_world *w)
 	arena_join(w);
 	step_meet(w, 2);
 	for (int i = 0; rc == 0 && i < CROWD; i++) {
-		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), SHOAL_ANY(1000 + i), text_of(i)));
-		STEP_WITHIN(w, "add", if (rc == 0) rc = shoal_dict_add_int(dict_of(w), SHOAL_ANY(1100), 1, NULL));
-		STEP_WITHIN(w, "get", if (rc == 0) rc = shoal_dict_get(dict_of(w), SHOAL_ANY(1000 + i), &v));
+		shoal_any key = SHOAL_ANY(1000 + i);
+		STEP_WITHIN(w, "set", rc = shoal_dict_set(dict_of(w), key, text_of(i)));
+		STEP_REQUIRE(w, rc == 0, "set: %d, %s", rc, shoal_error());
+		STEP_WITHIN(w, "add", rc = shoal_dict_add_int(dict_of(w), SHOAL_ANY(1100), 1, NULL));
+		STEP_REQUIRE(w, rc == 0, "add_int: %d, %s", rc, shoal_error());
+		STEP_WITHIN(w, "get", rc = shoal_dict_get(dict_of(w), key, &v));
 		STEP_REQUIRE(w, rc == 0 && v.count == text_of(i).count, "%d, %s", rc, shoal_error());
 		shoal_any_clear(&v);
 	}
@@ -201,11 +233,11 @@ crowd(struct step_world *w)
 
 /* ---- who comes upon it, and who is held up ---- */
 
+/* The same again: of the same stripe, and harmless where it has happened. */
 static void
-meet_write(struct step_world *w)
+meet_again(struct step_world *w)
 {
-	for (int i = 0; i < 8; i++)
-		step_mine(w)->result = shoal_dict_set(dict_of(w), SHOAL_ANY(1200 + i), SHOAL_ANY(i));
+	w->of->op(w);
 }
 
 static bool
@@ -225,8 +257,8 @@ try_write(struct step_world *w, int64_t ns)
 {
 	int64_t began = step_now();
 	/* Into every stripe, whichever it is that stands still. */
-	for (int i = 0; i < 30; i++)
-		(void)shoal_dict_add_int(dict_of(w), SHOAL_ANY(1300 + i), 1, NULL);
+	for (unsigned i = 0; i < STRIPES; i++)
+		(void)shoal_dict_add_int(dict_of(w), role_key[i], 1, NULL);
 	return step_now() - began > ns;
 }
 
@@ -265,16 +297,22 @@ op_compare_exchange(struct step_world *w)
 		shoal_dict_compare_exchange(dict_of(w), SHOAL_ANY("count"), &five, &six);
 }
 
-/* So many that every stripe grows: levels are begun, buckets are split. */
+/* A level is begun, and what is split moves keys. The key is as setup found it in every process. */
+static shoal_any new_key;
+
+static void
+op_grow(struct step_world *w)
+{
+	if (step_me == STEP_SETUP)
+		new_key = key_in(w, 0, 0, full.dense);
+	step_mine(w)->result = shoal_dict_set(dict_of(w), new_key, text_of(3));
+}
+
 static void
 op_update(struct step_world *w)
 {
-	shoal_any pair[2 * 24];
-	for (int i = 0; i < 24; i++) {
-		pair[2 * i] = SHOAL_ANY(500 + i);
-		pair[2 * i + 1] = SHOAL_ANY(i);
-	}
-	step_mine(w)->result = shoal_dict_update(dict_of(w), shoal_any_from_pairs(pair, 24));
+	step_mine(w)->result =
+		shoal_dict_update(dict_of(w), SHOAL_MAP("new", 1, "count", "text", "newer", 2));
 }
 
 /* A long value, in a run of pages. */
@@ -317,31 +355,32 @@ op_next(struct step_world *w)
 		;
 }
 
-#define DICT_CASE(name_, shape_) \
+#define DICT_CASE(name_, shape_, meet_) \
 	STEP_CASE(dict, name_, .shape = &(shape_), .setup = setup, .prepare = arena_join, \
 	          .op = op_##name_, .check = check, .crowd = crowd, .audit = arena_audit, \
-	          .meet_prepare = arena_join, .meet = { meet_recover, meet_write }, \
+	          .meet_prepare = arena_join, .meet = { meet_recover, meet_ }, \
 	          .role = { { "others", try_others }, { "reader", try_read }, { "writer", try_write } })
 
-DICT_CASE(set_new, whole)
-DICT_CASE(set_again, whole)
-DICT_CASE(set_int, whole)
-DICT_CASE(set_map, whole)
-DICT_CASE(set_long, few)
-DICT_CASE(pop, whole)
-DICT_CASE(popitem, few)
-DICT_CASE(clear, few)
-DICT_CASE(setdefault, whole)
-DICT_CASE(add_int, whole)
-DICT_CASE(add_int_new, whole)
-DICT_CASE(compare_exchange, whole)
-DICT_CASE(update, each)
-DICT_CASE(set_bytes, whole)
-DICT_CASE(pop_bytes, whole)
-DICT_CASE(get, few)
-DICT_CASE(get_bytes, few)
-DICT_CASE(has, few)
-DICT_CASE(size, few)
-DICT_CASE(version, few)
-DICT_CASE(next, few)
-DICT_CASE(snapshot, few)
+DICT_CASE(set_new, whole, meet_again)
+DICT_CASE(set_again, whole, meet_again)
+DICT_CASE(set_int, whole, meet_again)
+DICT_CASE(set_map, whole, NULL)
+DICT_CASE(set_long, few, NULL)
+DICT_CASE(pop, whole, meet_again)
+DICT_CASE(popitem, few, NULL)
+DICT_CASE(clear, few, meet_again)
+DICT_CASE(setdefault, whole, NULL)
+DICT_CASE(add_int, whole, NULL)
+DICT_CASE(add_int_new, whole, NULL)
+DICT_CASE(compare_exchange, whole, meet_again)
+DICT_CASE(update, each, NULL)
+DICT_CASE(grow, full, meet_again)
+DICT_CASE(set_bytes, whole, NULL)
+DICT_CASE(pop_bytes, whole, NULL)
+DICT_CASE(get, few, NULL)
+DICT_CASE(get_bytes, few, NULL)
+DICT_CASE(has, few, NULL)
+DICT_CASE(size, few, NULL)
+DICT_CASE(version, few, NULL)
+DICT_CASE(next, few, NULL)
+DICT_CASE(snapshot, few, NULL)
