@@ -39,13 +39,25 @@ nanoseconds(struct timeval t)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
 }
 
-uint64_t
-clock_cpu_ns(void)
+static uint64_t
+cpu_ns_of(int whose)
 {
 	struct rusage usage;
 
-	getrusage(RUSAGE_SELF, &usage);
+	getrusage(whose, &usage);
 	return nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
+}
+
+uint64_t
+clock_cpu_ns(void)
+{
+	return cpu_ns_of(RUSAGE_SELF);
+}
+
+uint64_t
+clock_thread_cpu_ns(void)
+{
+	return cpu_ns_of(RUSAGE_THREAD);
 }
 
 void

@@ -12,6 +12,7 @@ void clock_nap(uint64_t ns);
 
 /* Processor time of this process so far. */
 uint64_t clock_cpu_ns(void);
+uint64_t clock_thread_cpu_ns(void);
 
 /* The n-th of the processors that this process was given, counted round. */
 void pin_to(unsigned n);

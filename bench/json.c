@@ -40,7 +40,7 @@ print_sample(const struct sample *s, FILE *out)
 	        s->ok ? "true" : "false", s->rate, s->cpu_ns);
 	fprintf(out, "\"p50_us\": %.6g, \"p99_us\": %.6g, \"p999_us\": %.6g, ", s->p50, s->p99,
 	        s->p999);
-	fprintf(out, "\"share\": %.6g, ", s->share);
+	fprintf(out, "\"share\": %.6g, \"pause_us\": %.6g, ", s->share, s->pause_us);
 	fprintf(out, "\"messages\": %llu", (unsigned long long)s->messages);
 	if (!s->ok) {
 		fputs(", \"error\": ", out);
@@ -56,8 +56,9 @@ print_series(const struct session *s, const struct series *one, FILE *out)
 	print_text(one->plan.subject->name, out);
 	fputs(", \"measure\": ", out);
 	print_text(measure_name(one->plan.measure), out);
-	fprintf(out, ", \"pairs\": %u, \"bytes\": %zu, \"inside_ns\": %u, \"samples\": [",
-	        one->plan.pairs, one->plan.bytes, one->plan.inside_ns);
+	fprintf(out, ", \"pairs\": %u, \"bytes\": %zu, \"inside_ns\": %u, \"keys\": %u, ",
+	        one->plan.pairs, one->plan.bytes, one->plan.inside_ns, one->plan.keys);
+	fputs("\"samples\": [", out);
 	for (unsigned rep = 0; rep < s->reps; rep++) {
 		fputs(rep ? ",\n      " : "\n      ", out);
 		print_sample(&one->sample[rep], out);

@@ -14,6 +14,8 @@ in_selection(const struct options *o, const struct plan *p)
 		return true;
 	if (p->measure == ONE_WAY_TOUCHED)
 		return p->pairs == 1 && p->bytes == 64 * KIBI;
+	if (measure_is_map(p->measure))
+		return p->pairs == 1 && p->keys < 1000000 && p->measure == MAP_READING;
 	return p->pairs == 1 || p->bytes == 8 || p->bytes == KIBI || measure_is_lock(p->measure);
 }
 
@@ -74,6 +76,25 @@ add_locks(struct session *s, const struct options *o)
 		add_cell(s, o, cells[i]);
 }
 
+/* The million is what no cache holds. */
+static void
+add_maps(struct session *s, const struct options *o)
+{
+	static const enum measure measures[] = { MAP_READING_ALONE, MAP_HALF_ALONE, MAP_READING,
+		                                 MAP_HALF };
+
+	for (uint32_t keys = 100000; keys <= 1000000; keys *= 10) {
+		for (size_t i = 0; i < sizeof measures / sizeof *measures; i++) {
+			struct plan cell = { .measure = measures[i], .bytes = 64, .keys = keys };
+			unsigned shapes = measure_is_alone(measures[i]) ? 1 : 2;
+
+			for (cell.pairs = 1; cell.pairs <= shapes; cell.pairs++)
+				add_cell(s, o, cell);
+		}
+	}
+	add_cell(s, o, (struct plan){ .measure = MAP_GROWTH, .pairs = 1, .bytes = 64, .keys = 1000000 });
+}
+
 static void
 add_all(struct session *s, const struct options *o)
 {
@@ -87,6 +108,7 @@ add_all(struct session *s, const struct options *o)
 	add_cell(s, o, asleep);
 	add_cell(s, o, allocation);
 	add_locks(s, o);
+	add_maps(s, o);
 }
 
 static void

@@ -6,6 +6,7 @@
 #include "progress.h"
 
 #include "clock.h"
+#include "stage.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -33,6 +34,10 @@ cell_text(const struct plan *p, char text[128])
 	if (p->measure == LOCK_CONTENDED)
 		snprintf(text, 128, "%s, %u processes, %u ns inside", measure_name(p->measure),
 		         2 * p->pairs, p->inside_ns);
+	else if (measure_is_map(p->measure))
+		snprintf(text, 128, "%s, %u process%s, %u keys, values of %s",
+		         measure_name(p->measure), workers_of(p), workers_of(p) > 1 ? "es" : "",
+		         p->keys, size_text(p->bytes, size));
 	else if (measure_is_lock(p->measure))
 		snprintf(text, 128, "%s", measure_name(p->measure));
 	else

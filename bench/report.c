@@ -51,6 +51,8 @@ beside_rate(const struct session *s, const struct series *one, double rate)
 		return rate > 0 ? 1e3 / rate : 0;
 	if (one->plan.measure == LOCK_CONTENDED)
 		return spread_over(s, one, SHARE).median;
+	if (one->plan.measure == MAP_GROWTH)
+		return spread_over(s, one, PAUSE).median / 1e3;
 	return rate * (double)one->plan.bytes / 1e3;
 }
 
@@ -59,6 +61,8 @@ beside_rate_name(enum measure m)
 {
 	if (m == LOCK_ALONE)
 		return "ns each";
+	if (m == MAP_GROWTH)
+		return "pause ms";
 	return m == LOCK_CONTENDED ? "fairness" : "GB/s";
 }
 

@@ -10,8 +10,10 @@
 
 #include "clock.h"
 #include "contend.h"
+#include "map.h"
 #include "stats.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,8 +33,17 @@ enum {
 
 typedef bool worker_fn(struct work *);
 
+/* One worker of a crew: a process, or a thread where the subject knows no others. */
+struct hand {
+	pid_t pid;
+	pthread_t thread;
+	worker_fn *worker;
+	struct work work;
+	unsigned processor;
+};
+
 struct crew {
-	pid_t pid[2 * PAIRS_MAX];
+	struct hand hand[2 * PAIRS_MAX];
 	unsigned count;
 };
 
@@ -47,6 +58,11 @@ static const char *const measure_names[MEASURES] = {
 	[LOCK_RELAY] = "lock, handed over and back",
 	[LOCK_ASLEEP] = "lock, handed over to a sleeper",
 	[LOCK_DEATH] = "lock, holder killed, sleeper has it",
+	[MAP_READING_ALONE] = "map, 95 % reads, alone",
+	[MAP_HALF_ALONE] = "map, 50 % reads, alone",
+	[MAP_READING] = "map, 95 % reads",
+	[MAP_HALF] = "map, 50 % reads",
+	[MAP_GROWTH] = "map, growing from empty",
 };
 
 const char *
@@ -58,13 +74,26 @@ measure_name(enum measure m)
 bool
 measure_is_trip(enum measure m)
 {
-	return m == ROUND_SPINNING || m == ROUND_ASLEEP || m >= LOCK_RELAY;
+	return m == ROUND_SPINNING || m == ROUND_ASLEEP || (m >= LOCK_RELAY && m <= LOCK_DEATH);
 }
 
 bool
 measure_is_lock(enum measure m)
 {
-	return m >= LOCK_ALONE;
+	return m >= LOCK_ALONE && m <= LOCK_DEATH;
+}
+
+bool
+measure_is_map(enum measure m)
+{
+	return m >= MAP_READING_ALONE && m <= MAP_GROWTH;
+}
+
+bool
+measure_is_alone(enum measure m)
+{
+	return m == ALLOCATION || m == LOCK_ALONE || m == MAP_READING_ALONE || m == MAP_HALF_ALONE ||
+	       m == MAP_GROWTH;
 }
 
 bool
@@ -76,6 +105,8 @@ plan_possible(const struct plan *p)
 		return false;
 	if (p->measure == LOCK_DEATH && !(traits & SUBJECT_SURVIVES))
 		return false;
+	if (measure_is_map(p->measure) || traits & SUBJECT_MAPS)
+		return measure_is_map(p->measure) && traits & SUBJECT_MAPS && map_possible(p);
 	if (measure_is_lock(p->measure) || traits & SUBJECT_LOCKS)
 		return measure_is_lock(p->measure) && traits & SUBJECT_LOCKS;
 	if (p->bytes < sizeof(uint64_t) || p->bytes > p->subject->bytes_max || p->bytes % 8)
@@ -114,6 +145,8 @@ worker_for(enum measure m, bool producer)
 {
 	if (m == ALLOCATION)
 		return allocate;
+	if (measure_is_map(m))
+		return m == MAP_GROWTH ? map_grow : map_use;
 	if (m == LOCK_DEATH)
 		return producer ? inherit : bequeath;
 	if (measure_is_lock(m))
@@ -123,18 +156,31 @@ worker_for(enum measure m, bool producer)
 	return producer ? produce : consume;
 }
 
+static void *
+hand_thread(void *arg)
+{
+	struct hand *h = arg;
+
+	pin_to(h->processor);
+	return h->worker(&h->work) ? h : NULL;
+}
+
 static bool
 crew_add(struct crew *crew, struct work *w, worker_fn *worker, unsigned processor)
 {
-	pid_t pid = fork_bound();
+	struct hand *h = &crew->hand[crew->count];
 
-	if (pid < 0)
+	*h = (struct hand){ .worker = worker, .work = *w, .processor = processor };
+	if (w->plan->subject->traits & SUBJECT_THREADS)
+		return pthread_create(&h->thread, NULL, hand_thread, h) == 0 && ++crew->count;
+	h->pid = fork_bound();
+	if (h->pid < 0)
 		return false;
-	if (pid == 0) {
+	if (h->pid == 0) {
 		pin_to(processor);
 		_exit(worker(w) ? 0 : 1);
 	}
-	crew->pid[crew->count++] = pid;
+	crew->count++;
 	return true;
 }
 
@@ -160,11 +206,11 @@ static void
 crew_kill(struct crew *crew)
 {
 	for (unsigned i = 0; i < crew->count; i++)
-		if (crew->pid[i] > 0)
-			kill(crew->pid[i], SIGKILL);
+		if (crew->hand[i].pid > 0)
+			kill(crew->hand[i].pid, SIGKILL);
 	for (unsigned i = 0; i < crew->count; i++)
-		if (crew->pid[i] > 0)
-			waitpid(crew->pid[i], NULL, 0);
+		if (crew->hand[i].pid > 0)
+			waitpid(crew->hand[i].pid, NULL, 0);
 }
 
 /* A worker that failed leaves others waiting: its own words say more than that they are stuck. */
@@ -177,6 +223,23 @@ reject_stuck(struct crew *crew, struct stage *stage, struct sample *out)
 	reject(out, "stuck: a worker was not done %d s after the window", 5);
 }
 
+/* Whether it has ended by the deadline; a thread that failed looks like a process that exited 1. */
+static bool
+hand_ended(struct hand *h, uint64_t deadline_ns, int *status)
+{
+	void *good = NULL;
+
+	if (h->pid)
+		return wait_until(h->pid, deadline_ns, status);
+	while (pthread_tryjoin_np(h->thread, &good)) {
+		if (clock_ns() >= deadline_ns)
+			return false;
+		clock_nap(100000);
+	}
+	*status = good ? 0 : 1 << 8;
+	return true;
+}
+
 static void
 crew_finish(struct crew *crew, struct stage *stage, struct sample *out)
 {
@@ -185,12 +248,12 @@ crew_finish(struct crew *crew, struct stage *stage, struct sample *out)
 	for (unsigned i = 0; i < crew->count; i++) {
 		int status = 0;
 
-		if (!wait_until(crew->pid[i], deadline, &status)) {
+		if (!hand_ended(&crew->hand[i], deadline, &status)) {
 			reject_stuck(crew, stage, out);
 			crew_kill(crew);
 			return;
 		}
-		crew->pid[i] = 0;
+		crew->hand[i].pid = 0;
 		if (WIFSIGNALED(status))
 			reject(out, "worker %u died: %s", i, strsignal(WTERMSIG(status)));
 		else if (WEXITSTATUS(status))
@@ -204,7 +267,8 @@ crew_finish(struct crew *crew, struct stage *stage, struct sample *out)
 static uint64_t
 received(const struct plan *p, struct stage *stage, uint64_t counts[2 * PAIRS_MAX])
 {
-	bool all = measure_is_lock(p->measure) || p->measure == ALLOCATION;
+	bool all = measure_is_lock(p->measure) || measure_is_map(p->measure) ||
+	           p->measure == ALLOCATION;
 	unsigned first = all || measure_is_trip(p->measure) ? 0 : p->pairs;
 	unsigned last = measure_is_trip(p->measure) ? 1 : workers_of(p);
 	uint64_t sum = 0;
@@ -296,6 +360,21 @@ excluded(const struct plan *p, struct stage *stage, struct sample *out)
 		       (unsigned long long)out->messages, (unsigned long long)stage->guarded);
 }
 
+static void
+mapped(const struct plan *p, struct stage *stage, struct sample *out)
+{
+	for (unsigned i = 0; i < workers_of(p); i++) {
+		out->messages += stage->row[i].messages;
+		if (stage->row[i].bad)
+			reject(out, "%llu values torn, missing or another key's",
+			       (unsigned long long)stage->row[i].bad);
+	}
+	if (p->measure != MAP_GROWTH)
+		return;
+	out->pause_us = (double)stage->row[0].pause_ns / 1e3;
+	out->rate = (double)p->keys * 1e3 / (double)stage->row[0].took_ns;
+}
+
 /* Two one-way times that follow each other make a round trip. */
 static uint32_t
 add_ways(struct stage *stage)
@@ -338,6 +417,8 @@ judge(const struct plan *p, struct stage *stage, struct sample *out)
 		trips_count(p, stage, out);
 	if (measure_is_lock(p->measure))
 		excluded(p, stage, out);
+	else if (measure_is_map(p->measure))
+		mapped(p, stage, out);
 	else if (p->measure == ALLOCATION)
 		out->messages = stage->row[0].messages;
 	else if (!measure_is_trip(p->measure))
@@ -355,7 +436,8 @@ manage(const struct plan *p, const struct timing *timing, struct stage *stage)
 {
 	struct sample *out = &stage->sample;
 	struct opening opening = {
-		.bytes = p->bytes, .pairs = p->pairs, .duplex = measure_is_trip(p->measure)
+		.bytes = p->bytes, .pairs = p->pairs, .duplex = measure_is_trip(p->measure),
+		.keys = p->keys
 	};
 	struct work work = { .plan = p, .opening = &opening, .stage = stage };
 	struct crew crew = { .count = 0 };
@@ -363,6 +445,10 @@ manage(const struct plan *p, const struct timing *timing, struct stage *stage)
 
 	if (rc < 0) {
 		reject(out, "open failed: %s", strerror(-rc));
+		return;
+	}
+	if (measure_is_map(p->measure) && !map_fill(&work)) {
+		reject(out, "%s", stage->row[0].error);
 		return;
 	}
 	if (!crew_start(&crew, &work)) {

@@ -21,6 +21,11 @@ enum measure {
 	LOCK_RELAY, /* handed over and back, two processes in strict alternation */
 	LOCK_ASLEEP, /* handed over to one that sleeps */
 	LOCK_DEATH, /* the same by the holder's death */
+	MAP_READING_ALONE, /* 95 gets and 5 sets in a hundred, one process */
+	MAP_HALF_ALONE, /* a set for each get, one process */
+	MAP_READING, /* the same by two processes a pair */
+	MAP_HALF,
+	MAP_GROWTH, /* new keys only, from empty on, one process */
 	MEASURES,
 };
 
@@ -28,8 +33,9 @@ struct plan {
 	const struct subject *subject;
 	enum measure measure;
 	unsigned pairs;
-	size_t bytes; /* a message or a block; 0 for locks */
+	size_t bytes; /* a message, a block or a map's value; 0 for locks */
 	unsigned inside_ns; /* how long a lock is held, each time */
+	uint32_t keys; /* of a map; MAP_GROWTH: how many it gets */
 };
 
 struct timing {
@@ -42,6 +48,7 @@ struct sample {
 	double cpu_ns; /* processor time of all workers for one of them */
 	double p50, p99, p999; /* microseconds a round trip */
 	double share; /* acquisitions of whoever got fewest, of what would be fair */
+	double pause_us; /* MAP_GROWTH: the longest call */
 	uint64_t messages;
 	char error[160];
 };
@@ -53,6 +60,10 @@ const char *measure_name(enum measure);
 /* Made of times, p50 and so on, and not a rate. */
 bool measure_is_trip(enum measure);
 bool measure_is_lock(enum measure);
+bool measure_is_map(enum measure);
+
+/* One worker, however many pairs. */
+bool measure_is_alone(enum measure);
 
 void run_once(const struct plan *, const struct timing *, struct sample *out);
 

@@ -10,7 +10,7 @@ bool
 same_cell(const struct plan *a, const struct plan *b)
 {
 	return a->measure == b->measure && a->pairs == b->pairs && a->bytes == b->bytes &&
-	       a->inside_ns == b->inside_ns;
+	       a->inside_ns == b->inside_ns && a->keys == b->keys;
 }
 
 static void *
@@ -98,6 +98,8 @@ sample_value(const struct sample *sample, enum value value)
 		return sample->p999;
 	case SHARE:
 		return sample->share;
+	case PAUSE:
+		return sample->pause_us;
 	}
 	return 0;
 }

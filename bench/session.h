@@ -39,6 +39,7 @@ enum value {
 	P99,
 	P999,
 	SHARE,
+	PAUSE,
 };
 double sample_value(const struct sample *, enum value);
 size_t series_values(const struct session *, const struct series *, enum value, double *out);

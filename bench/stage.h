@@ -24,6 +24,7 @@ struct row {
 	uint64_t sum, squares, bad;
 	uint64_t cpu_ns;
 	uint32_t trips;
+	uint64_t pause_ns, took_ns; /* the longest call, and all of them */
 	char error[128];
 };
 

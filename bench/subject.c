@@ -30,6 +30,13 @@ const struct subject *const subjects[] = {
 	&subject_lock_sem,
 	&subject_lock_ck,
 	&subject_lock_boost,
+	&subject_dict,
+	&subject_map_boost,
+	&subject_map_lmdb,
+	&subject_map_redis,
+	&subject_map_memcached,
+	&subject_map_lfht,
+	&subject_map_private,
 };
 const size_t subject_count = sizeof subjects / sizeof *subjects;
 

@@ -1,5 +1,5 @@
 /*
- * subject.h - one way to carry messages from process to process, one heap, or one kind of lock
+ * subject.h - one way to carry messages from process to process, one heap, one lock, or one map
  *
  * Every subject, ours or a peer, is driven through this table by the same loops, so each pays the
  * same indirect call, learns the length only at run time and cannot be inlined into its caller.
@@ -19,6 +19,9 @@ enum {
 	SUBJECT_LOCKS = 16, /* carries nothing: a lock */
 	SUBJECT_SPINS = 32, /* whoever waits for a lock whose holder runs does not sleep */
 	SUBJECT_SURVIVES = 64, /* the lock of a dead holder is the next one's */
+	SUBJECT_MAPS = 128, /* carries nothing: keys of 8 bytes and their values */
+	SUBJECT_THREADS = 256, /* its workers are threads of one process: it cannot do more */
+	SUBJECT_PRIVATE = 512, /* each worker has a map of its own: what sharing may cost */
 };
 
 enum {
@@ -34,6 +37,7 @@ struct opening {
 	size_t bytes;
 	unsigned pairs;
 	bool duplex;
+	uint32_t keys; /* of a map */
 	void *way[WAYS_MAX];
 	void *arena;
 };
@@ -63,6 +67,14 @@ struct subject {
 	/* Both 0 or a negative errno; -EOWNERDEAD: held, its last holder died, and it is mended. */
 	int (*lock)(void *it);
 	int (*unlock)(void *it);
+
+	/* Each worker joins the map by itself; NULL is a failure. get returns the value's bytes. */
+	void *(*join)(const struct opening *);
+	int (*set)(void *map, uint64_t key, const void *value, size_t bytes);
+	long (*get)(void *map, uint64_t key, void *value, size_t bytes);
+
+	/* As set, but the answers are waited for only when value is NULL. May be NULL. */
+	int (*fill)(void *map, uint64_t key, const void *value, size_t bytes);
 };
 
 extern const struct subject subject_queue, subject_queue_batch, subject_queue_loan;
@@ -72,6 +84,10 @@ extern const struct subject subject_mutex, subject_vyukov;
 extern const struct subject subject_alloc, subject_malloc;
 extern const struct subject subject_lock, subject_lock_normal, subject_lock_robust, subject_lock_pi;
 extern const struct subject subject_lock_sem, subject_lock_ck, subject_lock_boost;
+
+extern const struct subject subject_dict, subject_map_boost, subject_map_lmdb;
+extern const struct subject subject_map_redis, subject_map_memcached;
+extern const struct subject subject_map_lfht, subject_map_private;
 
 extern const struct subject *const subjects[];
 extern const size_t subject_count;

@@ -37,7 +37,7 @@ work_failed(struct work *w, const char *call, long rc)
 unsigned
 workers_of(const struct plan *p)
 {
-	return p->measure == ALLOCATION || p->measure == LOCK_ALONE ? 1 : 2 * p->pairs;
+	return measure_is_alone(p->measure) ? 1 : 2 * p->pairs;
 }
 
 void
