@@ -28,7 +28,7 @@ fail()
 : >"$work/shown"
 killed=0
 for round in 1 2 3 4 5; do
-	"$inventory" put apple 2000 &
+	"$inventory" put apple 10000000 &
 	putter=$!
 	"$inventory" put pear 2000 &
 	other=$!
