@@ -32,16 +32,34 @@ is_key(const struct dict_call *c, uint64_t offset, const struct dict_key *key,
 	return bytes && racy_equal(bytes, key->bytes, head->key_bytes);
 }
 
+/*
+ * The entry's second line comes while the first one is compared; and, for one who will take the
+ * entry out, the word of its block.
+ */
+static ALWAYS_INLINE void
+fetch_entry(const struct dict_call *c, uint64_t offset, bool change)
+{
+	const char *e = dict_at(c, offset, 2 * LINE);
+	if (unlikely(!e))
+		return;
+	prefetch_read(e + LINE);
+	if (change)
+		prefetch_write(block_word_at(c->in.arena, offset));
+}
+
 /* What the slot led to is what is looked at: the slot is read once. */
 static ALWAYS_INLINE bool
 find_in_line(const struct dict_call *c, struct bucket *line, const struct dict_key *key,
-             struct found *out)
+             bool change, struct found *out)
 {
 	uint64_t tag = key->hash >> SLOT_TAG;
 	for (unsigned i = 0; i < SLOTS; i++) {
 		uint64_t slot = load_acquire(&line->slot[i]);
+		if (likely(slot >> SLOT_TAG != tag || !slot))
+			continue;
 		out->offset = slot & SLOT_OFFSET;
-		if (slot >> SLOT_TAG == tag && slot && is_key(c, out->offset, key, &out->head)) {
+		fetch_entry(c, out->offset, change);
+		if (is_key(c, out->offset, key, &out->head)) {
 			out->slot = &line->slot[i];
 			return true;
 		}
@@ -51,11 +69,11 @@ find_in_line(const struct dict_call *c, struct bucket *line, const struct dict_k
 
 static ALWAYS_INLINE bool
 find_in_bucket(const struct dict_call *c, struct bucket *b, const struct dict_key *key,
-               struct found *out)
+               bool change, struct found *out)
 {
 	struct bucket *line = b;
 	for (unsigned lines = 0; line && lines < LINES_MAX; lines++) {
-		if (find_in_line(c, line, key, out))
+		if (find_in_line(c, line, key, change, out))
 			return true;
 		line = dict_more(c, line);
 	}
@@ -69,7 +87,7 @@ read_once(struct dict_call *c, const struct dict_key *key, dict_reader *reader, 
 	struct found found;
 	if (unlikely(!dict_look(c) || !dict_find_bucket(c, key->hash, &p)))
 		return -EAGAIN;
-	if (!find_in_bucket(c, p.bucket, key, &found))
+	if (!find_in_bucket(c, p.bucket, key, false, &found))
 		return dict_still(c, &p) ? -ENOENT : -EAGAIN;
 	return reader(c, &p, found.offset, &found.head, arg);
 }
@@ -113,7 +131,7 @@ dict_locate(struct dict_call *c, const struct dict_key *key, struct dict_place *
 	*out = (struct dict_place){ 0 };
 	if (!dict_find_bucket(c, key->hash, out))
 		return dict_damaged(c);
-	if (find_in_bucket(c, out->bucket, key, &found)) {
+	if (find_in_bucket(c, out->bucket, key, true, &found)) {
 		out->slot = found.slot;
 		out->offset = found.offset;
 		out->head = found.head;

@@ -60,6 +60,9 @@ look_down(struct dict_call *c, uint64_t hash, struct dict_place *out)
 	if (unlikely(level > LEVELS))
 		return false;
 	uint64_t index = hash & ((FIRST << level) - 1);
+	/* It may be unborn: the one that it is split from comes at the same time. */
+	if (level)
+		prefetch_read(dict_bucket(c, hash & ((FIRST << (level - 1)) - 1)));
 	for (;;) {
 		out->bucket = dict_bucket(c, index);
 		out->state = out->bucket ? load_acquire(&out->bucket->state) : 0;
