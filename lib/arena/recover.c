@@ -85,7 +85,6 @@ resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member
 	uint32_t tag = member_tag(a, dead);
 	for (unsigned i = 0; i < INSIDE_MAX; i++)
 		store_release(&dead->inside[i], 0);
-	hold_recover(a, t, dead);
 	resolve_call(a, t, me, dead);
 	resolve_loans(a, t, me, dead);
 	resolve_hand(a, dead, &dead->hand, tag);
@@ -135,6 +134,7 @@ reap(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *d
 	uint32_t process = load_acquire(&dead->process);
 	uint32_t generation = load_relaxed(&dead->process_generation);
 	note_process(a, dead);
+	hold_recover(a, t, dead);
 	resolve(a, t, me, dead);
 	resolve_process(a, t, me, process, generation);
 	object_note_all(a);

@@ -262,6 +262,7 @@ find_robust(void)
 	shoal_arena *a = live.arena;
 	add_robust(&a->header->page_lock);
 	add_robust(&a->header->name_lock);
+	add_robust(&a->header->hold_lock);
 	for (uint32_t i = 1; i <= a->members_max; i++)
 		add_robust(&arena_member(a, i)->recovering);
 	for (int i = 0; i < LIVE_PIPES; i++)

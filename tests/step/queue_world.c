@@ -1,4 +1,5 @@
 #include "queue_world.h"
+#include "value.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@ queue_setup(struct step_world *w)
 	const struct queue_shape *s = queue_shape(w);
 	shoal_queue_options options = { .capacity = s->capacity,
 		                        .slot_bytes = s->slot_bytes,
-		                        .flags = s->flags };
+		                        .flags = s->flags & ~STEP_VALUES };
 	shoal_queue *q = NULL;
 	arena_world(w);
 	int rc = shoal_queue_create(w->arena, "q", &options, &q);
@@ -23,12 +24,31 @@ queue_setup(struct step_world *w)
 }
 
 int
+queue_put(struct step_world *w, const void *message, shoal_time timeout)
+{
+	const struct queue_shape *s = queue_shape(w);
+	if (s->flags & STEP_VALUES)
+		return shoal_queue_put_any(queue_of(w), shoal_any_from_bytes(message, s->bytes), timeout);
+	return shoal_queue_put(queue_of(w), message, s->bytes, timeout);
+}
+
+ssize_t
+queue_get(struct step_world *w, void *buffer, shoal_time timeout)
+{
+	shoal_any v;
+	if (!(queue_shape(w)->flags & STEP_VALUES))
+		return shoal_queue_get(queue_of(w), buffer, QUEUE_BYTES_MAX, timeout);
+	int rc = shoal_queue_get_any(queue_of(w), &v, timeout);
+	return value_to_bytes(rc, &v, buffer, QUEUE_BYTES_MAX);
+}
+
+int
 queue_send(struct step_world *w, shoal_time timeout)
 {
 	unsigned char bytes[QUEUE_BYTES_MAX];
 	const struct queue_shape *s = queue_shape(w);
 	step_fill(bytes, s->bytes, step_id(step_me, w->log[step_me].sent));
-	int rc = shoal_queue_put(queue_of(w), bytes, s->bytes, timeout);
+	int rc = queue_put(w, bytes, timeout);
 	if (rc == 0)
 		step_sent(w);
 	return rc;
@@ -39,7 +59,7 @@ queue_receive(struct step_world *w, shoal_time timeout)
 {
 	unsigned char bytes[QUEUE_BYTES_MAX];
 	const struct queue_shape *s = queue_shape(w);
-	ssize_t n = shoal_queue_get(queue_of(w), bytes, sizeof bytes, timeout);
+	ssize_t n = queue_get(w, bytes, timeout);
 	if (n < 0)
 		return n;
 	STEP_REQUIRE(w, n == (ssize_t)s->bytes, "a message of %zd bytes, not %u", n, s->bytes);
@@ -263,7 +283,7 @@ meet_get(struct step_world *w)
 {
 	struct step_part *mine = step_mine(w);
 	mine->extra = MEET_GETS;
-	mine->result = shoal_queue_get(queue_of(w), mine->buffer, sizeof mine->buffer, SHOAL_NOWAIT);
+	mine->result = queue_get(w, mine->buffer, SHOAL_NOWAIT);
 }
 
 void
@@ -271,7 +291,7 @@ meet_put(struct step_world *w)
 {
 	struct step_part *mine = step_mine(w);
 	mine->extra = MEET_PUTS;
-	mine->result = shoal_queue_put(queue_of(w), mine->buffer, queue_shape(w)->bytes, SHOAL_NOWAIT);
+	mine->result = queue_put(w, mine->buffer, SHOAL_NOWAIT);
 }
 
 /* ---- those whom a stopped one may hold up ---- */

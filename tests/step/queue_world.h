@@ -8,7 +8,7 @@
 
 struct queue_shape {
 	uint32_t capacity, slot_bytes;
-	unsigned flags;
+	unsigned flags;  /* of the queue; STEP_VALUES */
 	uint32_t bytes;  /* of each message */
 	uint32_t before; /* how many setup puts */
 	uint32_t lost;   /* how many the victim may take with it */
@@ -33,6 +33,10 @@ queue_of(struct step_world *w)
 }
 
 void queue_setup(struct step_world *w);
+
+/* A message as this case's messages are: put or put_any, get or get_any. */
+int queue_put(struct step_world *w, const void *message, shoal_time timeout);
+ssize_t queue_get(struct step_world *w, void *buffer, shoal_time timeout);
 
 /* One message of this process's; 0, or what put says. */
 int queue_send(struct step_world *w, shoal_time timeout);

@@ -9,6 +9,7 @@
 
 #include "arena_world.h"
 #include "harness.h"
+#include "value.h"
 
 #include <shoal/pipe.h>
 
@@ -53,11 +54,30 @@ right_of(struct step_world *w)
 /* ---- what everybody does ---- */
 
 static int
+send_message(struct step_world *w, const void *message, shoal_time timeout)
+{
+	uint32_t bytes = shape_of(w)->bytes;
+	if (shape_of(w)->flags & STEP_VALUES)
+		return shoal_pipe_send_any(left_of(w), shoal_any_from_bytes(message, bytes), timeout);
+	return shoal_pipe_send(left_of(w), message, bytes, timeout);
+}
+
+static ssize_t
+recv_message(struct step_world *w, void *buffer, shoal_time timeout)
+{
+	shoal_any v;
+	if (!(shape_of(w)->flags & STEP_VALUES))
+		return shoal_pipe_recv(right_of(w), buffer, ROOM, timeout);
+	int rc = shoal_pipe_recv_any(right_of(w), &v, timeout);
+	return value_to_bytes(rc, &v, buffer, ROOM);
+}
+
+static int
 send_one(struct step_world *w, shoal_time timeout)
 {
 	unsigned char bytes[ROOM];
 	step_fill(bytes, shape_of(w)->bytes, step_id(step_me, w->log[step_me].sent));
-	int rc = shoal_pipe_send(left_of(w), bytes, shape_of(w)->bytes, timeout);
+	int rc = send_message(w, bytes, timeout);
 	if (rc == 0)
 		step_sent(w);
 	return rc;
@@ -67,7 +87,7 @@ static ssize_t
 receive_one(struct step_world *w, shoal_time timeout)
 {
 	unsigned char bytes[ROOM];
-	ssize_t n = shoal_pipe_recv(right_of(w), bytes, sizeof bytes, timeout);
+	ssize_t n = recv_message(w, bytes, timeout);
 	if (n < 0)
 		return n;
 	STEP_REQUIRE(w, n == (ssize_t)shape_of(w)->bytes, "a message of %zd bytes, not %u", n,
@@ -80,7 +100,7 @@ static void
 setup(struct step_world *w)
 {
 	const struct pipe_shape *s = shape_of(w);
-	shoal_pipe_options options = { .ring_bytes = RING, .flags = s->flags };
+	shoal_pipe_options options = { .ring_bytes = RING, .flags = s->flags & ~STEP_VALUES };
 	shoal_pipe_end *left = NULL, *right = NULL;
 	arena_world(w);
 	int rc = shoal_pipe_create(w->arena, "p", &options, &left, &right);
@@ -317,6 +337,15 @@ recv_op(struct step_world *w)
 }
 
 static void
+value_op(struct step_world *w)
+{
+	struct step_part *mine = step_mine(w);
+	bool sends = shape_of(w)->sends;
+	mine->result = sends ? send_message(w, mine->buffer, SHOAL_SEC(1))
+	                     : recv_message(w, mine->buffer, SHOAL_SEC(1));
+}
+
+static void
 send_many_op(struct step_world *w)
 {
 	struct step_part *mine = step_mine(w);
@@ -432,7 +461,7 @@ meet_recv(struct step_world *w)
 {
 	struct step_part *mine = step_mine(w);
 	mine->extra = 1;
-	mine->result = shoal_pipe_recv(right_of(w), mine->buffer, sizeof mine->buffer, SHOAL_NOWAIT);
+	mine->result = recv_message(w, mine->buffer, SHOAL_NOWAIT);
 }
 
 static void
@@ -440,7 +469,7 @@ meet_send(struct step_world *w)
 {
 	struct step_part *mine = step_mine(w);
 	mine->extra = 2;
-	mine->result = shoal_pipe_send(left_of(w), mine->buffer, shape_of(w)->bytes, SHOAL_NOWAIT);
+	mine->result = send_message(w, mine->buffer, SHOAL_NOWAIT);
 }
 
 /* An end that this process took for the try goes to the next one, lest its exit close it. */
@@ -518,6 +547,27 @@ STEP_CASE(pipe, close_to_sleeper, .shape = SHAPE(0, INLINE, 0, 0, 0, 1), .setup 
           .rouse = rouse_by_death)
 STEP_CASE(pipe, give, .shape = SHAPE(0, INLINE, 0, 0, 0, 1), ALONE(check_given),
           .prepare = send_prepare, .op = give_op)
+
+/* send_any, recv_any */
+#define VALUES(bytes_, ...) SHAPE(STEP_VALUES, bytes_, __VA_ARGS__)
+#define SHARED_VALUES(name_, bytes_, before_, lost_, sends_, ...) \
+	STEP_CASE(shared_pipe, name_, \
+	          .shape = SHAPE(SHOAL_PIPE_SHARED_ENDS | STEP_VALUES, bytes_, 0, before_, lost_, \
+	                         sends_), \
+	          .setup = setup, .check = check_shared, .crowd = crowd_shared, \
+	          .audit = arena_audit, .meet_prepare = meet_prepare, \
+	          .meet = { meet_recover, meet_recv, meet_send }, __VA_ARGS__)
+STEP_CASE(pipe, send_any, .shape = VALUES(INLINE, 0, 0, 0, 2), ALONE(check_receiver),
+          SEND(value_op))
+STEP_CASE(pipe, send_any_block, .shape = VALUES(BLOCK, 0, 0, 0, 2), ALONE(check_receiver),
+          SEND(value_op))
+STEP_CASE(pipe, recv_any, .shape = VALUES(INLINE, 0, 4, 1, 0), ALONE(check_sender), RECV(value_op))
+STEP_CASE(pipe, recv_any_block, .shape = VALUES(BLOCK, 0, 3, 1, 0), ALONE(check_sender),
+          RECV(value_op))
+SHARED_VALUES(send_any, INLINE, 1, 0, 1, SEND(value_op))
+SHARED_VALUES(send_any_block, BLOCK, 1, 0, 1, SEND(value_op))
+SHARED_VALUES(recv_any, INLINE, 2, 1, 0, RECV(value_op))
+SHARED_VALUES(recv_any_block, BLOCK, 2, 1, 0, RECV(value_op))
 
 SHARED(send, INLINE, 0, 1, 0, 1, SEND(send_op))
 /* There is nothing to receive before it sends: only whether others can send is asked. */

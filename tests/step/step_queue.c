@@ -7,6 +7,7 @@
 
 #include "harness.h"
 #include "queue_world.h"
+#include "value.h"
 
 enum {
 	PLACES = 4,
@@ -83,6 +84,15 @@ get_op(struct step_world *w)
 {
 	struct step_part *mine = step_mine(w);
 	mine->result = shoal_queue_get(queue_of(w), mine->buffer, QUEUE_BYTES_MAX, SHOAL_SEC(1));
+}
+
+static void
+value_op(struct step_world *w)
+{
+	struct step_part *mine = step_mine(w);
+	bool puts = queue_shape(w)->sends;
+	mine->result = puts ? queue_put(w, mine->buffer, SHOAL_SEC(1))
+	                    : queue_get(w, mine->buffer, SHOAL_SEC(1));
 }
 
 static void
@@ -315,6 +325,19 @@ GET_CASE(get_joinable, JOINABLE, SMALL)
 GET_CASE(get_block_joinable, JOINABLE, LARGE)
 GET_CASE(get_both, REDELIVER | JOINABLE, SMALL)
 GET_CASE(get_block_both, REDELIVER | JOINABLE, LARGE)
+
+/* put_any, get_any. What is copied out lies in private memory first: REDELIVER cannot tell. */
+#define VALUES(flags_, bytes_, ...) SHAPE((flags_) | STEP_VALUES, bytes_, __VA_ARGS__)
+STEP_CASE(queue, put_any, .shape = VALUES(0, SMALL, 2, 0, 1), SURVIVORS, PUT(value_op))
+STEP_CASE(queue, put_any_block, .shape = VALUES(0, LARGE, 2, 0, 1), SURVIVORS, PUT(value_op))
+STEP_CASE(queue, put_any_to_sleeper, .shape = VALUES(0, SMALL, 0, 0, 1), SURVIVORS, PUT(value_op),
+          WAKES_GETTER)
+STEP_CASE(queue, get_any, .shape = VALUES(0, SMALL, 2, 1, 0), SURVIVORS, GET(value_op))
+STEP_CASE(queue, get_any_block, .shape = VALUES(0, LARGE, 2, 1, 0), SURVIVORS, GET(value_op))
+STEP_CASE(queue, get_any_full, .shape = VALUES(0, SMALL, PLACES, 1, 0), SURVIVORS, GET(value_op),
+          WAKES_PUTTER)
+STEP_CASE(queue, get_any_both, .shape = VALUES(REDELIVER | JOINABLE, LARGE, 2, 1, 0), SURVIVORS,
+          GET(value_op))
 
 /* A thread's first call of all: it registers, and makes its cursors. */
 STEP_CASE(queue, put_first, .shape = SHAPE(0, SMALL, 2, 0, 1), SURVIVORS, .prepare = fill_first,

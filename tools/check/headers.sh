@@ -1,9 +1,13 @@
-# Every public header compiles alone, in C and in C++.
+# Every public header compiles alone, in C and in C++; and what is used of them in C++ does.
 bad=0
 for header in include/shoal/*.h; do
 	$CC -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only -x c "$header" || bad=1
 	command -v "$CXX" >/dev/null || continue
 	$CXX -std=c++17 -Wall -Wextra -Werror -Iinclude -fsyntax-only -x c++ "$header" || bad=1
+done
+for use in $(find tests -name '*.cc'); do
+	command -v "$CXX" >/dev/null || continue
+	$CXX -std=c++17 -Wall -Wextra -Werror -Iinclude -fsyntax-only "$use" || bad=1
 done
 command -v "$CXX" >/dev/null || cxx=" (no C++ compiler here)"
 test $bad = 0 && echo "each public header stands alone in C11 and C++17${cxx:-}"
