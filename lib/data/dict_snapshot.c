@@ -149,7 +149,7 @@ dict_snapshot(const void *body, uint32_t kind, shoal_any *out)
 	struct dict_call c;
 	struct items s = { .call = &c };
 	*out = SHOAL_NIL;
-	int rc = dict_enter(body, kind, &c);
+	int rc = dict_enter_reader(body, kind, &c);
 	if (rc)
 		return rc;
 	rc = gather_moment(&s);

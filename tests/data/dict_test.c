@@ -387,6 +387,43 @@ Test(dict, a_cursor_may_be_left)
 	dict_world_end(&w);
 }
 
+/* ---- through a read-only handle ---- */
+
+static int
+watches(void *arg)
+{
+	shoal_arena *a;
+	shoal_dict *d;
+	shoal_any v;
+	REQUIRE_EQ(shoal_arena_attach_readonly(arg, SHOAL_SEC(5), &a), 0);
+	REQUIRE_EQ(shoal_dict_open(a, "d", 0, &d), 0);
+	REQUIRE_EQ(int_of(d, SHOAL_ANY(1)), 3);
+	REQUIRE_EQ(shoal_dict_size(d), 500);
+	REQUIRE(!shoal_dict_has(d, SHOAL_ANY(500)));
+	REQUIRE_EQ(shoal_dict_snapshot(d, &v), 0);
+	REQUIRE_EQ(v.count, 500);
+	shoal_any_clear(&v);
+	REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY(1), SHOAL_ANY(4)), -EPERM);
+	REQUIRE_EQ(shoal_dict_pop(d, SHOAL_ANY(1), NULL), -EPERM);
+	REQUIRE_EQ(shoal_dict_clear(d), -EPERM);
+	REQUIRE_EQ(int_of(d, SHOAL_ANY(1)), 3);
+	shoal_arena_close(a);
+	return 0;
+}
+
+Test(dict, can_be_watched)
+{
+	struct dict_world w;
+	char name[40];
+	snprintf(name, sizeof name, "dict-test-%d", (int)getpid());
+	REQUIRE_EQ(shoal_arena_create(name, NULL, &w.arena), 0);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "d", NULL, &w.dict), 0);
+	fill(w.dict, 0, 500);
+	expect_child(child(watches, name), 0, 5000);
+	dict_world_end(&w);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+}
+
 /* ---- nested ---- */
 
 Test(dict, what_it_holds_lives_as_long_as_it_does)

@@ -34,7 +34,7 @@ struct history_op {
 
 /* All of one key, in any order; at most HISTORY_MAX. The key was absent before. */
 enum {
-	HISTORY_MAX = 1024
+	HISTORY_MAX = 2048
 };
 bool history_explained(struct history_op *op, size_t count);
 
