@@ -1,10 +1,10 @@
 /*
- * What several processes did to the keys of a dict, recorded while they did it, and whether there is
- * an order of it that explains every result: for each key by itself, since calls on different keys
- * do not meet.
+ * What several processes did to the keys of a dict, recorded while they did it, and whether there
+ * is an order of it that explains every result: for each key by itself, since calls on different
+ * keys do not meet.
  *
- * An operation took effect at one moment between its begin and its end. One whose process was killed
- * in it has no end: it took effect later, or never.
+ * An operation took effect at one moment between its begin and its end. One whose process was
+ * killed in it has no end: it took effect later, or never.
  */
 #ifndef TESTS_DATA_HISTORY_H
 #define TESTS_DATA_HISTORY_H
