@@ -12,7 +12,10 @@
 #include <shoal/queue.h>
 #include <shoal/sync.h>
 
-enum { BYTES = 5000, TIMEOUT_MS = 2000 };
+enum {
+	BYTES = 5000,
+	TIMEOUT_MS = 2000
+};
 
 /* object[0]: one named "old" that setup made, of the case's kind. "new" is what a victim makes. */
 struct kind {
@@ -172,8 +175,7 @@ array_open(struct step_world *w, const char *name, shoal_time timeout, void **ou
 {
 	shoal_any last;
 	int rc = shoal_array_open(w->arena, name, timeout, (shoal_array **)out);
-	STEP_REQUIRE(w, rc || (shoal_array_count(*out) == 700 &&
-	             shoal_array_get(*out, -1, &last) == 0 && shoal_any_int(&last, 1) == 0),
+	STEP_REQUIRE(w, rc || (shoal_array_count(*out) == 700 && shoal_array_get(*out, -1, &last) == 0 && shoal_any_int(&last, 1) == 0),
 	             "an array that is not made");
 	return rc;
 }
@@ -186,7 +188,39 @@ array_destroy(struct step_world *w, void *object)
 
 static const struct kind value_kind = { value_create, value_open, value_destroy, NULL };
 static const struct kind array_kind = { array_create, array_open, array_destroy, NULL };
+static int
+dict_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_dict_create(w->arena, name, NULL, (shoal_dict **)out);
+}
+
+/* Nobody finds one that cannot be written to. */
+static int
+dict_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	int rc = shoal_dict_open(w->arena, name, timeout, (shoal_dict **)out);
+	STEP_REQUIRE(w, rc || shoal_dict_set(*out, SHOAL_ANY(1), SHOAL_ANY("text")) == 0,
+	             "a dict that is not made: %s", shoal_error());
+	return rc;
+}
+
+/* Items in blocks of its own, and more levels than a new one has. */
+static void
+dict_fill(struct step_world *w)
+{
+	for (int i = 0; i < 60; i++)
+		STEP_REQUIRE(w, shoal_dict_set(w->object[0], SHOAL_ANY(i), SHOAL_ANY("text")) == 0,
+		             "setup cannot set");
+}
+
+static int
+dict_destroy(struct step_world *w, void *object)
+{
+	return shoal_dict_destroy(w->arena, object);
+}
+
 static const struct kind lock_kind = { lock_create, lock_open, lock_destroy, NULL };
+static const struct kind dict_kind = { dict_create, dict_open, dict_destroy, dict_fill };
 static const struct kind memory_kind = { memory_create, memory_open, memory_destroy, NULL };
 static const struct kind queue_kind = { queue_create, queue_open, queue_destroy, queue_fill };
 static const struct kind pipe_kind = { pipe_create, pipe_open, pipe_destroy, NULL };
@@ -338,10 +372,10 @@ try_create(struct step_world *w, int64_t ns)
 #define WATCHERS .role = { { "others", try_others }, { "create", try_create } }
 #define KIND_CASES(kind_) \
 	STEP_CASE(kind_, create, .shape = &kind_##_kind, SURVIVORS(check_create), \
-	  .crowd = crowd_create, .op = create_op, \
-		  WATCHERS) \
+	          .crowd = crowd_create, .op = create_op, \
+	          WATCHERS) \
 	STEP_CASE(kind_, destroy, .shape = &kind_##_kind, SURVIVORS(check_destroy), \
-	  .op = destroy_op, WATCHERS) \
+	          .op = destroy_op, WATCHERS) \
 	STEP_CASE(kind_, open, .shape = &kind_##_kind, SURVIVORS(check_open), .op = open_op)
 
 KIND_CASES(memory)
@@ -350,6 +384,7 @@ KIND_CASES(pipe)
 KIND_CASES(lock)
 KIND_CASES(value)
 KIND_CASES(array)
+KIND_CASES(dict)
 STEP_CASE(memory, open_late, .shape = &memory_kind, SURVIVORS(check_open), .op = open_late_op)
 STEP_CASE(queue, open_asleep, .shape = &queue_kind, SURVIVORS(check_open_new), .op = open_new_op,
           .waker = wake_create)
