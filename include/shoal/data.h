@@ -241,6 +241,9 @@ int shoal_list_print(shoal_list *, FILE *);
  * stopped inside clear or popitem, all writes. Growth is a bounded step of each insertion: no call
  * moves the whole table. The dict never shrinks but by clear.
  *
+ * A READ-ONLY handle (shoal_arena_attach_readonly) reads too, but for values with objects in them,
+ * and gives -EPERM where writers are too quick; it does not keep the dict from being destroyed.
+ *
  * WHEN A PROCESS IS KILLED inside a write, that write has happened or not; the next writer of the
  * stripe, or whoever recovers the dead one, finishes or undoes it, and nothing leaks.
  *

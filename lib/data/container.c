@@ -31,9 +31,12 @@ find(const void *body, uint32_t kind, struct known *out)
 	shoal_arena *a = arena_of(body);
 	if (!a)
 		stop("%p is in no mapped arena, or was destroyed", body);
-	int rc = member_here(a, &t, &out->me);
+	/* A reader needs none there. */
+	int rc = a->readonly ? 0 : member_here(a, &t, &out->me);
 	if (rc)
 		return rc;
+	if (a->readonly)
+		out->me = NULL;
 	out->body = body;
 	out->arena = a;
 	out->object = object_of_body(a, body, kind);
@@ -57,8 +60,20 @@ stands(const shoal_arena *a, uint32_t object, const void *body)
 	       load_relaxed(&arena_object(a, object)->body) == arena_offset(a, body);
 }
 
-int
-container_enter(const void *body, uint32_t kind, struct container *out)
+/* The member's record says that it is inside, from before the look whether the object stands. */
+static ALWAYS_INLINE void
+announce(const struct known *k)
+{
+	/* Pairs with the destroyer's barrier: it sees this, or `stands` sees what it did. */
+	store_relaxed(&k->me->call.object, k->object);
+	if (unlikely(k->fenced))
+		fence_seq_cst();
+	else
+		fence_compiler();
+}
+
+static ALWAYS_INLINE int
+enter(const void *body, uint32_t kind, struct container *out, bool reads)
 {
 	struct shoal_thread *t = thread_self();
 	struct known *k = place_of(body);
@@ -72,16 +87,14 @@ container_enter(const void *body, uint32_t kind, struct container *out)
 		if (rc)
 			return rc;
 	}
+	if (unlikely(!k->me && !reads))
+		return fail(-EPERM, "arena '%s' is attached read-only", k->arena->name);
 	if (unlikely(t->busy))
 		return fail(-EDEADLK, "a container was called by a signal handler inside another call");
 	t->busy = 1;
 	*out = (struct container){ k->arena, t, k->me, k->object };
-	/* Pairs with the destroyer's barrier: it sees this, or `stands` sees what it did. */
-	store_relaxed(&k->me->call.object, k->object);
-	if (unlikely(k->fenced))
-		fence_seq_cst();
-	else
-		fence_compiler();
+	if (likely(k->me))
+		announce(k);
 	if (unlikely(!stands(k->arena, k->object, body))) {
 		k->body = NULL;
 		gone(out, body);
@@ -89,11 +102,24 @@ container_enter(const void *body, uint32_t kind, struct container *out)
 	return 0;
 }
 
+int
+container_enter(const void *body, uint32_t kind, struct container *out)
+{
+	return enter(body, kind, out, false);
+}
+
+int
+container_enter_reader(const void *body, uint32_t kind, struct container *out)
+{
+	return enter(body, kind, out, true);
+}
+
 void
 container_leave(struct container *c)
 {
 	/* What was read or written inside is done before the destroyer goes on. */
-	store_release(&c->me->call.object, 0);
+	if (likely(c->me))
+		store_release(&c->me->call.object, 0);
 	c->thread->busy = 0;
 }
 

@@ -28,6 +28,11 @@ struct container {
  * member_join. Stops with a sentence where `body` is no container of that kind, or was destroyed.
  */
 int container_enter(const void *body, uint32_t kind, struct container *out);
+/*
+ * The same for one who only reads: through a read-only handle without a record (me is NULL), so
+ * that nothing keeps the container from being destroyed meanwhile.
+ */
+int container_enter_reader(const void *body, uint32_t kind, struct container *out);
 void container_leave(struct container *c);
 
 /* ---- containers as objects ---- */

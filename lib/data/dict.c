@@ -69,7 +69,7 @@ shoal_dict_size(const shoal_dict *d)
 {
 	struct dict_call c;
 	uint64_t count = 0;
-	if (dict_enter(d, SHOAL_KIND_DICT, &c))
+	if (dict_enter_reader(d, SHOAL_KIND_DICT, &c))
 		return 0;
 	do
 		count = dict_look(&c) ? dict_count(&c) : 0;
@@ -83,7 +83,7 @@ shoal_dict_version(const shoal_dict *d)
 {
 	struct dict_call c;
 	uint64_t writes = 0;
-	if (dict_enter(d, SHOAL_KIND_DICT, &c))
+	if (dict_enter_reader(d, SHOAL_KIND_DICT, &c))
 		return 0;
 	for (unsigned i = 0; i <= SHARED_LEDGER; i++)
 		writes += load_acquire(&c.dict->ledger[i].writes) >> 1;

@@ -192,6 +192,8 @@ extern const struct ledger_kind dict_ledger;
 
 /* kind: of the object, a dict or a namespace. As container_enter. */
 int dict_enter(const void *body, uint32_t kind, struct dict_call *c);
+/* For one who only reads: also where the arena is attached read-only. */
+int dict_enter_reader(const void *body, uint32_t kind, struct dict_call *c);
 void dict_leave(struct dict_call *c);
 /* The same after a change: what lost its last reference by it goes. */
 void dict_leave_changed(struct dict_call *c);

@@ -38,7 +38,7 @@ dict_get_any(const void *body, uint32_t kind, const shoal_any *key, shoal_any *v
 	struct dict_call c;
 	struct dict_key k;
 	*value = SHOAL_NIL;
-	int rc = dict_enter(body, kind, &c);
+	int rc = dict_enter_reader(body, kind, &c);
 	if (rc)
 		return rc;
 	rc = dict_key_of(&c, key, &k);
@@ -67,7 +67,7 @@ shoal_dict_has(shoal_dict *d, shoal_any key)
 {
 	struct dict_call c;
 	struct dict_key k;
-	if (dict_enter(d, SHOAL_KIND_DICT, &c))
+	if (dict_enter_reader(d, SHOAL_KIND_DICT, &c))
 		return false;
 	int rc = dict_key_of(&c, &key, &k);
 	if (rc == 0)

@@ -49,7 +49,7 @@ shoal_dict_get_bytes(shoal_dict *d, const void *key, size_t key_bytes, void *buf
 	struct dict_key k;
 	struct wanted w = { buffer, buffer_bytes, 0 };
 	int rc = check_key(key, key_bytes);
-	if (unlikely(rc) || unlikely(rc = dict_enter(d, SHOAL_KIND_DICT, &c)))
+	if (unlikely(rc) || unlikely(rc = dict_enter_reader(d, SHOAL_KIND_DICT, &c)))
 		return rc;
 	dict_key_of_bytes(&c, key, key_bytes, &k);
 	rc = dict_read(&c, &k, read_bytes, &w);

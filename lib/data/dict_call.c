@@ -12,6 +12,13 @@ dict_enter(const void *body, uint32_t kind, struct dict_call *c)
 	return container_enter(body, kind, &c->in);
 }
 
+int
+dict_enter_reader(const void *body, uint32_t kind, struct dict_call *c)
+{
+	c->dict = (struct shoal_dict *)(uintptr_t)body;
+	return container_enter_reader(body, kind, &c->in);
+}
+
 void
 dict_leave(struct dict_call *c)
 {
@@ -75,9 +82,18 @@ dict_hold(const struct dict_call *c, uint32_t index)
 	};
 }
 
+static int
+cannot_lock(const struct dict_call *c)
+{
+	return fail(-EPERM, "dict %u changes too fast to be read through a read-only handle",
+	            c->in.object);
+}
+
 int
 dict_lock(struct dict_call *c, uint64_t hash)
 {
+	if (unlikely(!c->in.me))
+		return cannot_lock(c);
 	c->hold = dict_hold(c, hash & (STRIPES - 1));
 	int rc = ledger_lock(&c->hold);
 	if (rc)
@@ -107,6 +123,8 @@ unlock_below(struct dict_call *c, uint32_t end)
 int
 dict_lock_all(struct dict_call *c)
 {
+	if (!c->in.me)
+		return cannot_lock(c);
 	for (uint32_t i = 0; i <= SHARED_LEDGER; i++) {
 		struct ledger_hold h = dict_hold(c, i);
 		int rc = ledger_lock(&h);

@@ -171,7 +171,7 @@ shoal_dict_next(shoal_dict *d, shoal_cursor *cursor, const shoal_any **key,
 	if (!(b && b->next < b->count) && !cursor->internal_[1]) {
 		/* What the last ones referred to goes under no lock, and outside. */
 		empty_batch(b);
-		int rc = dict_enter(d, SHOAL_KIND_DICT, &c);
+		int rc = dict_enter_reader(d, SHOAL_KIND_DICT, &c);
 		if (rc)
 			return rc;
 		rc = next_batch(&c, cursor);

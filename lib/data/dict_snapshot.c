@@ -129,7 +129,8 @@ by_order(const void *a, const void *b)
 static int
 to_map(struct items *s, shoal_any *out)
 {
-	qsort(s->item, s->count, sizeof *s->item, by_order);
+	if (s->count)
+		qsort(s->item, s->count, sizeof *s->item, by_order);
 	shoal_any *pair = malloc((2 * s->count + 1) * sizeof *pair);
 	if (!pair)
 		return fail(-ENOMEM, "no memory for a snapshot of %zu items", s->count);
@@ -149,7 +150,7 @@ dict_snapshot(const void *body, uint32_t kind, shoal_any *out)
 	struct dict_call c;
 	struct items s = { .call = &c };
 	*out = SHOAL_NIL;
-	int rc = dict_enter(body, kind, &c);
+	int rc = dict_enter_reader(body, kind, &c);
 	if (rc)
 		return rc;
 	rc = gather_moment(&s);

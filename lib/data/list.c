@@ -1,5 +1,6 @@
 #include "data/list.h"
 #include "base/error.h"
+#include "base/racy.h"
 #include <string.h>
 
 const struct ledger_kind list_ledger = { .drop = item_drop };
@@ -37,8 +38,7 @@ list_lock(struct list_call *call)
 		return list_leave_call(call, rc);
 	if (list_shape_read(call->c.arena, call->list, &call->shape))
 		return 0;
-	return list_leave(call, fail(-EPROTO, "list %u of arena '%s' is damaged: shared memory was "
-	                             "overwritten", call->c.object, call->c.arena->name));
+	return list_leave(call, list_damaged(call));
 }
 
 int
@@ -72,6 +72,8 @@ int
 list_give_up(struct list_call *call, int rc)
 {
 	ledger_give_up(&call->hold);
+	/* References of the fresh blocks went with them. */
+	call->dropped = true;
 	return list_leave(call, rc);
 }
 
@@ -149,9 +151,11 @@ list_slot_retire(struct list_call *call, uint64_t slot)
 		return 0;
 	struct block_found b;
 	if (!block_find(call->c.arena, slot, &b) || b.bytes < sizeof(struct item))
-		return fail(-EPROTO, "an item of list %u was overwritten", call->c.object);
+		return list_damaged(call);
 	const struct item *it = arena_at(call->c.arena, slot);
-	bool bears = it->cell.refs != 0;
+	struct cell cell;
+	racy_read(&cell, &it->cell, sizeof cell);
+	bool bears = cell.refs != 0;
 	call->dropped |= bears;
 	return ledger_retire(&call->hold, slot, bears);
 }
@@ -174,24 +178,43 @@ list_slot_copy(const shoal_arena *a, uint64_t slot, struct item_copy *to, int *r
 	return (slot & 7) <= SLOT_CONSTANT && (to->cell.kind == SHOAL_ANY_INT || value <= 2);
 }
 
+/* -ENOENT is damage, unless the version says that there was a change. */
 int
 list_slot_any(struct list_call *call, const struct item_copy *copy, shoal_any *out)
 {
-	return cell_read(call->c.arena, &copy->cell, copy->bytes, out);
+	int rc = cell_read(call->c.arena, &copy->cell, copy->bytes, out);
+	if (likely(rc == 0))
+		return 0;
+	*out = SHOAL_NIL;
+	return rc == -ENOENT ? list_damaged(call) : rc;
+}
+
+int
+list_place_any(struct list_call *call, const struct place *p, shoal_any *out)
+{
+	struct item_copy copy;
+	int rc;
+	if (list_slot_copy(call->c.arena, load_relaxed(&p->leaf->slot[p->slot]), &copy, &rc))
+		rc = list_slot_any(call, &copy, out);
+	else if (rc == -EPROTO)
+		rc = list_damaged(call);
+	item_forget(&copy);
+	return rc;
 }
 
 /* ---- single items ---- */
 
+/* Both to be written; NULL where they are not the list's. */
 static struct list_top *
 top_of(const struct list_call *call)
 {
-	return arena_at(call->c.arena, call->shape.top);
+	return list_block(call, call->shape.top, sizeof(struct list_top));
 }
 
 static struct leaf *
 tail_of(const struct list_call *call)
 {
-	return arena_at(call->c.arena, call->shape.tail);
+	return list_block(call, call->shape.tail, sizeof(struct leaf));
 }
 
 static int
@@ -219,8 +242,12 @@ append(struct list_call *call, uint64_t slot)
 	uint32_t n = call->shape.tail_count;
 	if (!call->shape.top || n == LEAF_SLOTS)
 		return append_structural(call, slot);
-	store_relaxed(&tail_of(call)->slot[n], slot);
-	list_commit(call, &top_of(call)->tail_count, n + 1, false);
+	struct list_top *top = top_of(call);
+	struct leaf *tail = tail_of(call);
+	if (unlikely(!top || !tail))
+		return list_give_up(call, list_damaged(call));
+	store_relaxed(&tail->slot[n], slot);
+	list_commit(call, &top->tail_count, n + 1, false);
 	return list_leave(call, 0);
 }
 
@@ -243,8 +270,11 @@ insert_in_tail(struct list_call *call, uint64_t at, uint64_t slot)
 	struct list_shape s = call->shape;
 	uint64_t slots[LEAF_SLOTS + 1], half = 0, leaf;
 	uint32_t n = 0;
+	const struct leaf *tail = tail_of(call);
+	if (!tail)
+		return list_give_up(call, list_damaged(call));
 	for (uint32_t i = 0; i <= s.tail_count; i++)
-		slots[i] = i == at ? slot : load_relaxed(&tail_of(call)->slot[n++]);
+		slots[i] = i == at ? slot : load_relaxed(&tail->slot[n++]);
 	int rc = ledger_retire(&call->hold, s.tail, false);
 	if (rc == 0 && s.tail_count == LEAF_SLOTS) {
 		struct list_builder b;
@@ -313,13 +343,17 @@ remove_in_tail(struct list_call *call, uint32_t at)
 {
 	struct list_shape s = call->shape;
 	uint64_t slots[LEAF_SLOTS];
+	struct list_top *top = top_of(call);
+	const struct leaf *tail = tail_of(call);
+	if (unlikely(!top || !tail))
+		return list_give_up(call, list_damaged(call));
 	if (at + 1 == s.tail_count) {
-		list_commit(call, &top_of(call)->tail_count, at, true);
+		list_commit(call, &top->tail_count, at, true);
 		return list_leave(call, 0);
 	}
 	for (uint32_t i = 0, n = 0; i < s.tail_count; i++)
 		if (i != at)
-			slots[n++] = load_relaxed(&tail_of(call)->slot[i]);
+			slots[n++] = load_relaxed(&tail->slot[i]);
 	int rc = ledger_retire(&call->hold, s.tail, false);
 	s.tail_count--;
 	if (rc == 0)
@@ -346,10 +380,9 @@ list_remove_place(struct list_call *call, uint64_t at, const struct place *p)
 int
 list_place(struct list_call *call, ptrdiff_t index, uint64_t *at, struct place *p)
 {
-	int rc = list_index(index, shape_size(&call->shape), false, at);
+	int rc = list_index(index, shape_size(&call->shape), at);
 	if (rc == 0 && !list_find(call->c.arena, &call->shape, *at, p))
-		rc = fail(-EPROTO, "list %u of arena '%s' is damaged: shared memory was overwritten",
-		          call->c.object, call->c.arena->name);
+		rc = list_damaged(call);
 	return rc;
 }
 
@@ -357,18 +390,16 @@ int
 shoal_list_pop(shoal_list *list, ptrdiff_t index, shoal_any *out)
 {
 	struct list_call call;
-	struct item_copy copy;
 	struct place p;
 	uint64_t at;
+	if (out)
+		*out = SHOAL_NIL;
 	int rc = list_begin(&call, list);
 	if (rc)
 		return rc;
 	rc = list_place(&call, index, &at, &p);
-	if (rc == 0 && out) {
-		if (list_slot_copy(call.c.arena, load_relaxed(&p.leaf->slot[p.slot]), &copy, &rc))
-			rc = list_slot_any(&call, &copy, out);
-		item_forget(&copy);
-	}
+	if (rc == 0 && out)
+		rc = list_place_any(&call, &p, out);
 	if (rc)
 		return list_give_up(&call, rc);
 	rc = list_remove_place(&call, at, &p);
@@ -388,7 +419,8 @@ static int
 replace(struct list_call *call, const struct place *p, uint64_t slot)
 {
 	uint64_t old = load_relaxed(&p->leaf->slot[p->slot]);
-	int rc = list_slot_retire(call, old);
+	bool own = list_block(call, arena_offset(call->c.arena, p->leaf), sizeof *p->leaf);
+	int rc = own ? list_slot_retire(call, old) : list_damaged(call);
 	if (rc)
 		return list_give_up(call, rc);
 	list_commit(call, &p->leaf->slot[p->slot], slot, (old & 7) == SLOT_BLOCK);
@@ -417,7 +449,7 @@ int_at(struct list_call *call, const struct place *p, int64_t *value)
 	struct item_copy copy;
 	int rc;
 	if (!list_slot_copy(call->c.arena, load_relaxed(&p->leaf->slot[p->slot]), &copy, &rc))
-		return rc;
+		return rc == -EPROTO ? list_damaged(call) : rc;
 	if (copy.cell.kind == SHOAL_ANY_INT || copy.cell.kind == SHOAL_ANY_BOOL)
 		memcpy(value, copy.bytes, sizeof *value);
 	else

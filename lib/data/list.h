@@ -19,11 +19,17 @@
  *	                    goes on seeing the old list until `version` rises, before its blocks are freed
  *
  * Readers: `version` (acquire), top, tail_count (acquire), down to the slot (acquire), copy; then
- * `version` again. Appending does not raise it: nothing that was there changes. Readers of several
- * items compare the ledger's `writes` instead, for one moment of the whole list.
+ * `version` again. Appending does not raise it: nothing that was there changes; so a reader that
+ * counts from the end compares tail_count too, else an item set meanwhile might be taken for the last
+ * one after it had ceased to be that. Readers of several items compare the ledger's `writes` instead,
+ * for one moment of the whole list.
  *
  * Leaves and nodes are at least a quarter full, but for those on the right edge: so the height is at
  * most LIST_HEIGHT_MAX, and a place is found in O(log n).
+ *
+ * What lies here may have been overwritten. An offset is looked at before it is followed, and before
+ * anything is written there it must be a block of this list's; no count is believed beyond what
+ * fits the arena; and walks over many nodes end after as many as it can have.
  */
 #ifndef DATA_LIST_H
 #define DATA_LIST_H
@@ -73,6 +79,19 @@ struct list_shape {
 	uint32_t height, tail_count;
 };
 
+/* How many slots, and how many leaves or nodes, the arena has room for. */
+static inline uint64_t
+slots_max(const shoal_arena *a)
+{
+	return item_room(a, a->data_at) / sizeof(word64);
+}
+
+static inline uint64_t
+nodes_max(const shoal_arena *a)
+{
+	return item_room(a, a->data_at) / sizeof(struct leaf);
+}
+
 static inline uint64_t
 shape_size(const struct list_shape *s)
 {
@@ -95,14 +114,16 @@ struct list_call {
 	bool dropped; /* references went: what they were the last to keep is swept in the end */
 };
 
-/* ---- list_read.c ---- */
+/* ---- list_find.c ---- */
 
 /* Reads top and what it says. False where that leads outside: read again, or -EPROTO under the lock. */
 bool list_shape_read(const shoal_arena *a, const struct shoal_list *l, struct list_shape *out);
 /* False as above. */
 bool list_find(const shoal_arena *a, const struct list_shape *s, uint64_t index, struct place *out);
-/* From the front, -ENOENT outside: 0 <= *at < size, or <= size where `end`. */
-int list_index(ptrdiff_t index, uint64_t size, bool end, uint64_t *at);
+/* From the front: 0, or -ENOENT outside. */
+int list_index(ptrdiff_t index, uint64_t size, uint64_t *at);
+/* -EPROTO, with a sentence. */
+int list_damaged(const struct list_call *call);
 
 /* ---- list_tree.c: new trees from old ones, under the ledger ---- */
 
@@ -127,6 +148,12 @@ int builder_add(struct list_builder *b, uint64_t leaf, uint32_t items);
 /* root, height and tree_count of out. */
 int builder_end(struct list_builder *b, struct list_shape *out);
 
+/*
+ * A block of this list's own, of at least so many bytes; NULL where it is none. Under the ledger,
+ * before anything is written there.
+ */
+void *list_block(const struct list_call *call, uint64_t offset, uint64_t bytes);
+
 /* A fresh leaf with these slots. */
 int list_leaf_make(struct list_call *call, const uint64_t *slots, uint32_t count, uint64_t *leaf);
 
@@ -139,8 +166,13 @@ enum list_edit { EDIT_INSERT, EDIT_REMOVE, EDIT_LAST_LEAF };
 int list_tree_edit(struct list_call *call, enum list_edit what, uint64_t index, uint64_t slot,
                    struct list_shape *s);
 
-/* All nodes, and the tail and top, go out; not the items. */
+/* All nodes, and the tail and top, go out; not the items. -EPROTO: they are more than can be. */
 int list_retire_all(struct list_call *call);
+
+/* ---- list_get.c ---- */
+
+/* False: it changed all the time, or leads outside. */
+bool list_size_try(const shoal_arena *a, const struct shoal_list *list, uint64_t *size);
 
 /* ---- list.c ---- */
 
@@ -174,6 +206,8 @@ int list_slot_retire(struct list_call *call, uint64_t slot);
 /* What a slot says, in private memory: a small value has no bytes of its own. */
 bool list_slot_copy(const shoal_arena *a, uint64_t slot, struct item_copy *to, int *rc);
 int list_slot_any(struct list_call *call, const struct item_copy *copy, shoal_any *out);
+/* Both, of a place under the ledger. */
+int list_place_any(struct list_call *call, const struct place *p, shoal_any *out);
 
 /* ---- list_gather.c: many items, as they were at one moment ---- */
 

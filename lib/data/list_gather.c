@@ -42,6 +42,9 @@ gather_block(const shoal_arena *a, uint64_t *slot, struct gathered *g, int *rc)
 	struct item_copy copy;
 	bool is = list_slot_copy(a, *slot, &copy, rc);
 	uint64_t padded = is ? ((uint64_t)copy.cell.bytes + 7) & ~UINT64_C(7) : 0;
+	/* Each lies in a block of its own, so together they are no more than there is. */
+	if (is && g->used + padded > item_room(a, a->data_at))
+		is = false, *rc = -EPROTO;
 	if (is && !make_room(g, sizeof copy.cell + padded)) {
 		*rc = fail(-ENOMEM, "no memory for a copy of the list");
 		is = false;
@@ -97,12 +100,12 @@ any_from(struct list_call *call, const struct gathered *g, uint64_t slot, shoal_
 	int rc;
 	if ((slot & 7) != SLOT_BLOCK) {
 		if (!list_slot_copy(call->c.arena, slot, &copy, &rc))
-			return fail(-EPROTO, "an item of list %u was overwritten", call->c.object);
+			return list_damaged(call);
 		return list_slot_any(call, &copy, out);
 	}
-	struct cell cell;
-	memcpy(&cell, g->bytes + slot, sizeof cell);
-	return cell_read(call->c.arena, &cell, g->bytes + slot + sizeof cell, out);
+	memcpy(&copy.cell, g->bytes + slot, sizeof copy.cell);
+	copy.bytes = g->bytes + slot + sizeof copy.cell;
+	return list_slot_any(call, &copy, out);
 }
 
 int
@@ -152,18 +155,19 @@ try_read(struct list_call *call, list_range *range, const void *arg, shoal_any *
 		return false;
 	range(shape_size(&call->shape), &first, &end, arg);
 	bool whole = list_gather(call->c.arena, &call->shape, first, end, &g, rc);
-	whole = unchanged(l, *writes) && whole;
-	if (whole) {
+	bool same = unchanged(l, *writes);
+	if (same && whole) {
 		*count = g.count;
 		*rc = list_gathered_anys(call, &g, out);
 		/* What was pinned now stays, if it was still in the list then. */
-		if (!unchanged(l, *writes)) {
+		same = unchanged(l, *writes);
+		if (!same) {
 			list_anys_free(*out, *rc ? 0 : *count);
-			whole = false;
+			*out = NULL;
 		}
 	}
 	list_gathered_free(&g);
-	return whole || *rc == -ENOMEM;
+	return same && (whole || *rc == -ENOMEM);
 }
 
 static int
@@ -181,8 +185,7 @@ read_locked(struct list_call *call, list_range *range, const void *arg, shoal_an
 		*count = g.count;
 		rc = list_gathered_anys(call, &g, out);
 	} else if (rc == -EPROTO) {
-		rc = fail(-EPROTO, "list %u of arena '%s' is damaged: shared memory was overwritten",
-		          call->c.object, call->c.arena->name);
+		rc = list_damaged(call);
 	}
 	list_gathered_free(&g);
 	return list_leave(call, rc);
@@ -201,9 +204,8 @@ list_read_many(const shoal_list *list, list_range *range, const void *arg, shoal
 		return rc;
 	for (int i = 0; i < GATHER_TRIES; i++) {
 		rc = 0;
-		if (try_read(&call, range, arg, out, count, writes ? writes : &seen, &rc)) {
+		if (try_read(&call, range, arg, out, count, writes ? writes : &seen, &rc))
 			return list_leave_call(&call, rc);
-		}
 	}
 	return read_locked(&call, range, arg, out, count, writes ? writes : &seen);
 }

@@ -1,10 +1,9 @@
 /* Lists as objects of the arena: made, found, destroyed, looked after. */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/racy.h"
 #include "data/kinds.h"
 #include "data/list.h"
-
-#define GET_TRIES 64
 
 int
 shoal_list_create(shoal_arena *a, const char *name, const shoal_container_options *options,
@@ -38,103 +37,6 @@ int
 shoal_list_destroy(shoal_arena *a, shoal_list *list)
 {
 	return container_destroy(a, list, SHOAL_KIND_LIST);
-}
-
-/* ---- one item, without the ledger ---- */
-
-enum got { GOT, GOT_AGAIN, GOT_FAILED };
-
-static bool
-still(const struct list_call *call, uint64_t version)
-{
-	fence_acquire();
-	return load_relaxed(&call->list->version) == version;
-}
-
-static enum got
-try_get(struct list_call *call, ptrdiff_t index, shoal_any *out, int *rc)
-{
-	const shoal_arena *a = call->c.arena;
-	struct item_copy copy = { .bytes = copy.small };
-	struct place p;
-	uint64_t at, version = load_acquire(&call->list->version);
-	if (!list_shape_read(a, call->list, &call->shape))
-		return GOT_AGAIN;
-	*rc = list_index(index, shape_size(&call->shape), false, &at);
-	if (*rc)
-		return still(call, version) ? GOT_FAILED : GOT_AGAIN;
-	bool whole = list_find(a, &call->shape, at, &p) &&
-	             list_slot_copy(a, load_acquire(&p.leaf->slot[p.slot]), &copy, rc);
-	enum got got = still(call, version) && whole ? GOT : *rc == -ENOMEM ? GOT_FAILED : GOT_AGAIN;
-	if (got == GOT) {
-		*rc = list_slot_any(call, &copy, out);
-		/* What was pinned just now stays, if it was still in the list then. */
-		if (copy.cell.refs && !still(call, version)) {
-			if (*rc == 0)
-				shoal_any_clear(out);
-			got = GOT_AGAIN;
-		}
-	}
-	item_forget(&copy);
-	return got == GOT && *rc ? GOT_FAILED : got;
-}
-
-static int
-get_locked(struct list_call *call, ptrdiff_t index, shoal_any *out)
-{
-	struct item_copy copy;
-	struct place p;
-	uint64_t at;
-	int rc = list_lock(call);
-	if (rc)
-		return rc;
-	rc = list_place(call, index, &at, &p);
-	if (rc == 0) {
-		if (list_slot_copy(call->c.arena, load_relaxed(&p.leaf->slot[p.slot]), &copy, &rc))
-			rc = list_slot_any(call, &copy, out);
-		item_forget(&copy);
-	}
-	return list_leave(call, rc);
-}
-
-int
-shoal_list_get(shoal_list *list, ptrdiff_t index, shoal_any *out)
-{
-	struct list_call call;
-	int rc = list_enter(&call, list);
-	if (rc)
-		return rc;
-	for (int i = 0; i < GET_TRIES; i++) {
-		if (try_get(&call, index, out, &rc) == GOT_AGAIN)
-			continue;
-		return list_leave_call(&call, rc);
-	}
-	return get_locked(&call, index, out);
-}
-
-static uint64_t
-size_of(const shoal_arena *a, const shoal_list *list)
-{
-	struct list_shape s;
-	for (int i = 0; i < GET_TRIES; i++) {
-		uint64_t version = load_acquire(&list->version);
-		bool whole = list_shape_read(a, list, &s);
-		fence_acquire();
-		if (whole && load_relaxed(&list->version) == version)
-			return shape_size(&s);
-	}
-	return 0;
-}
-
-size_t
-shoal_list_size(const shoal_list *list)
-{
-	struct list_call call;
-	if (list_enter(&call, list))
-		return 0;
-	size_t size = size_of(call.c.arena, list);
-	container_leave(&call.c);
-	return size;
 }
 
 /* ---- for the arena ---- */
@@ -179,7 +81,9 @@ static uint64_t
 size(const shoal_arena *a, uint32_t object)
 {
 	const shoal_list *list = object_body_at(a, object);
-	return list ? size_of(a, list) : 0;
+	uint64_t n;
+	bool is = list && object_body_bytes(a, list) >= sizeof *list;
+	return is && list_size_try(a, list, &n) ? n : 0;
 }
 
 /* ---- shoal_arena_check ---- */
@@ -208,11 +112,29 @@ part(struct list_walk *w, uint64_t offset, uint64_t bytes)
 	struct block_found b;
 	bool is = block_find(a, offset, &b) && b.bytes >= bytes;
 	uint64_t word = is ? load_acquire(b.word) : 0;
-	w->parts++;
+	/* More than there are blocks: children lead back to nodes that were met. */
+	if (++w->parts > item_room(a, a->data_at) / sizeof(struct item)) {
+		wrong(w, "it leads to more blocks than there are", offset);
+		return NULL;
+	}
 	if (block_state(word) == BLOCK_PART && block_object(word) == w->call->c.object)
 		return arena_at(a, offset);
 	wrong(w, "what it refers to is no block of its own", offset);
 	return NULL;
+}
+
+static void
+check_item(struct list_walk *w, uint64_t offset)
+{
+	const struct item *it = part(w, offset, sizeof *it);
+	struct cell cell;
+	if (!it)
+		return;
+	racy_read(&cell, &it->cell, sizeof cell);
+	if (cell.bytes > block_bytes(w->call->c.arena, offset) - sizeof *it)
+		wrong(w, "an item is longer than its block", offset);
+	if (load_relaxed(&it->counted) != cell.refs)
+		wrong(w, "an item's references have not all been counted", offset);
 }
 
 static void
@@ -224,7 +146,7 @@ check_leaf(struct list_walk *w, uint64_t offset, uint64_t items)
 	for (uint64_t i = 0; l && i < items && i < LEAF_SLOTS; i++) {
 		uint64_t slot = load_relaxed(&l->slot[i]);
 		if ((slot & 7) == SLOT_BLOCK)
-			(void)part(w, slot, sizeof(struct item));
+			check_item(w, slot);
 		else if ((slot & 7) > SLOT_CONSTANT)
 			wrong(w, "a slot has no kind", offset);
 	}

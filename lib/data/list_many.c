@@ -35,6 +35,7 @@ read_as_list(const shoal_list *list, list_range *range, const void *arg, shoal_a
 {
 	shoal_any *items;
 	uint64_t count;
+	*out = SHOAL_NIL;
 	int rc = list_read_many(list, range, arg, &items, &count, NULL);
 	if (rc)
 		return rc;
@@ -109,9 +110,7 @@ gather_all(struct list_call *call, struct gathered *g)
 	if (list_gather(call->c.arena, &call->shape, 0, shape_size(&call->shape), g, &rc))
 		return 0;
 	list_gathered_free(g);
-	return rc == -ENOMEM ? rc
-	                     : fail(-EPROTO, "list %u of arena '%s' is damaged: shared memory was "
-	                            "overwritten", call->c.object, call->c.arena->name);
+	return rc == -ENOMEM ? rc : list_damaged(call);
 }
 
 int
@@ -142,10 +141,12 @@ shoal_list_remove(shoal_list *list, shoal_any v)
 		return list_give_up(&call, rc);
 	while (i < count && !shoal_any_equal(&items[i], &v))
 		i++;
-	list_anys_free(items, count);
 	rc = i < count ? list_place(&call, (ptrdiff_t)i, &at, &p)
 	               : fail(-ENOENT, "no such item in the list");
-	return rc ? list_give_up(&call, rc) : list_remove_place(&call, at, &p);
+	rc = rc ? list_give_up(&call, rc) : list_remove_place(&call, at, &p);
+	/* What goes with their pins goes outside of the call. */
+	list_anys_free(items, count);
+	return rc;
 }
 
 /* Whole leaves from the slots, then a tail of at least one, unless there are none. */
@@ -251,10 +252,9 @@ list_slots(struct list_call *call, uint64_t **slots, uint64_t *count)
 		struct place p;
 		if (!list_find(call->c.arena, &call->shape, i, &p)) {
 			free(*slots);
-			return fail(-EPROTO, "list %u of arena '%s' is damaged: shared memory was overwritten",
-			            call->c.object, call->c.arena->name);
+			return list_damaged(call);
 		}
-		for (; p.slot < p.slots; p.slot++)
+		for (; p.slot < p.slots && i < n; p.slot++)
 			(*slots)[i++] = load_relaxed(&p.leaf->slot[p.slot]);
 	}
 	return 0;
@@ -281,19 +281,31 @@ shoal_list_reverse(shoal_list *list)
 	return rc;
 }
 
+/* Leaf by leaf, with no memory of its own: an object that ends cannot fail to be emptied. */
+static int
+retire_items(struct list_call *call)
+{
+	uint64_t n = shape_size(&call->shape);
+	int rc = 0;
+	for (uint64_t i = 0; i < n && rc == 0;) {
+		struct place p;
+		if (!list_find(call->c.arena, &call->shape, i, &p))
+			return list_damaged(call);
+		for (; p.slot < p.slots && rc == 0; i++, p.slot++)
+			rc = list_slot_retire(call, load_relaxed(&p.leaf->slot[p.slot]));
+	}
+	return rc;
+}
+
 /* Everything goes out, items too: with `top` 0 the list is empty. */
 int
 list_empty_locked(struct list_call *call)
 {
-	uint64_t *slots, count;
-	int rc = call->shape.top ? list_slots(call, &slots, &count) : 0;
-	if (rc || !call->shape.top) {
+	if (!call->shape.top) {
 		ledger_give_up(&call->hold);
-		return rc;
+		return 0;
 	}
-	for (uint64_t i = 0; i < count && rc == 0; i++)
-		rc = list_slot_retire(call, slots[i]);
-	free(slots);
+	int rc = retire_items(call);
 	if (rc == 0)
 		rc = list_retire_all(call);
 	if (rc)

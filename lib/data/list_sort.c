@@ -91,41 +91,74 @@ compare_values(const shoal_any *a, const shoal_any *b, int *failed)
 	return 0;
 }
 
-/* Equal ones stay in their order. */
-static int
-compare(const void *pa, const void *pb, void *arg)
+static bool
+is_after(const struct sorted *a, const struct sorted *b, struct sorting *s)
 {
-	const struct sorted *a = pa, *b = pb;
-	struct sorting *s = arg;
-	int rc = 0;
-	if (!s->failed)
-		rc = s->order ? s->order(a->item, b->item, s->arg)
-		              : compare_values(a->item, b->item, &s->failed);
-	return rc ? rc : (a->index > b->index) - (a->index < b->index);
+	if (s->order)
+		return s->order(a->item, b->item, s->arg) > 0;
+	return compare_values(a->item, b->item, &s->failed) > 0;
+}
+
+/* Two runs side by side become one: [from, middle) and [middle, end). */
+static void
+merge(const struct sorted *in, struct sorted *out, uint64_t from, uint64_t middle, uint64_t end,
+      struct sorting *s)
+{
+	uint64_t left = from, right = middle;
+	for (uint64_t i = from; i < end; i++) {
+		bool of_right = left == middle ||
+		                (right < end && !s->failed && is_after(&in[left], &in[right], s));
+		out[i] = of_right ? in[right++] : in[left++];
+	}
+}
+
+/*
+ * Whatever the order says, each item comes out once: an order that contradicts itself, or that of
+ * NaNs, which is none, leads nowhere else. The other half of `sorted` is room to merge into.
+ */
+static const struct sorted *
+merge_sort(struct sorted *sorted, uint64_t count, struct sorting *s)
+{
+	struct sorted *in = sorted, *out = sorted + count;
+	for (uint64_t run = 1; run < count && !s->failed; run *= 2) {
+		for (uint64_t from = 0; from < count; from += 2 * run) {
+			uint64_t middle = from + run < count ? from + run : count;
+			uint64_t end = from + 2 * run < count ? from + 2 * run : count;
+			merge(in, out, from, middle, end, s);
+		}
+		struct sorted *swap = in;
+		in = out;
+		out = swap;
+	}
+	return in;
 }
 
 /* The indices of the items in their new order. */
 static int
 order_of(const shoal_any *items, uint64_t count, struct sorting *s, uint64_t *index)
 {
-	struct sorted *sorted = malloc((count + 1) * sizeof *sorted);
+	struct sorted *sorted = malloc((2 * count + 1) * sizeof *sorted);
 	if (!sorted)
 		return fail(-ENOMEM, "no memory to sort %llu items", (unsigned long long)count);
 	for (uint64_t i = 0; i < count; i++)
 		sorted[i] = (struct sorted){ &items[i], i };
-	qsort_r(sorted, count, sizeof *sorted, compare, s);
+	const struct sorted *in = merge_sort(sorted, count, s);
 	for (uint64_t i = 0; i < count; i++)
-		index[i] = sorted[i].index;
+		index[i] = in[i].index;
 	free(sorted);
 	return s->failed;
 }
 
 /* Under the ledger with the change open: the slots in the order of the indices. Leaves. */
 static int
-apply(struct list_call *call, uint64_t *index)
+apply(struct list_call *call, uint64_t *index, uint64_t sorted)
 {
 	uint64_t *slots, count;
 	int rc = list_slots(call, &slots, &count);
+	if (rc == 0 && count != sorted) {
+		free(slots);
+		rc = list_damaged(call);
+	}
 	if (rc)
 		return list_give_up(call, rc);
 	for (uint64_t i = 0; i < count; i++)
@@ -166,7 +199,7 @@ sort_beside(shoal_list *list, struct sorting *s)
 		rc = list_leave(&call, -EAGAIN);
 	else if (rc == 0) {
 		ledger_open(&call.hold, 0);
-		rc = apply(&call, index);
+		rc = apply(&call, index, count);
 	}
 	free(index);
 	return rc;
@@ -185,11 +218,14 @@ sort_locked(shoal_list *list, struct sorting *s)
 	if (rc)
 		return list_give_up(&call, rc);
 	rc = make_order(items, count, s, &index);
+	if (rc == 0) {
+		rc = apply(&call, index, count);
+		free(index);
+	} else {
+		list_give_up(&call, rc);
+	}
+	/* What goes with their pins goes outside of the call. */
 	list_anys_free(items, count);
-	if (rc)
-		return list_give_up(&call, rc);
-	rc = apply(&call, index);
-	free(index);
 	return rc;
 }
 

@@ -13,13 +13,6 @@ struct draft {
 	uint64_t items[2 * NODE_CHILDREN];
 };
 
-static int
-broken(const struct list_call *call)
-{
-	return fail(-EPROTO, "list %u of arena '%s' is damaged: shared memory was overwritten",
-	            call->c.object, call->c.arena->name);
-}
-
 int
 list_leaf_make(struct list_call *call, const uint64_t *slots, uint32_t count, uint64_t *leaf)
 {
@@ -47,25 +40,23 @@ node_make(struct list_call *call, const uint64_t *children, const uint64_t *item
 	return 0;
 }
 
-/* The block of a node or leaf of this list, under the ledger. */
-static void *
-block_of(const struct list_call *call, uint64_t offset)
+void *
+list_block(const struct list_call *call, uint64_t offset, uint64_t bytes)
 {
 	struct block_found b;
-	bool is = block_find(call->c.arena, offset, &b) && b.bytes >= sizeof(struct node) &&
-	          offset % LEDGER_BLOCK_MIN == 0;
+	bool is = offset % LEDGER_BLOCK_MIN == 0 && block_find(call->c.arena, offset, &b) &&
+	          b.bytes >= bytes;
 	uint64_t word = is ? load_relaxed(b.word) : 0;
-	if (block_state(word) == BLOCK_PART && block_object(word) == call->c.object)
-		return arena_at(call->c.arena, offset);
-	return NULL;
+	bool own = block_state(word) == BLOCK_PART && block_object(word) == call->c.object;
+	return likely(own) ? arena_at(call->c.arena, offset) : NULL;
 }
 
 static int
 load_leaf(const struct list_call *call, uint64_t offset, uint64_t count, struct draft *d)
 {
-	const struct leaf *l = block_of(call, offset);
+	const struct leaf *l = list_block(call, offset, sizeof *l);
 	if (!l || count > LEAF_SLOTS)
-		return broken(call);
+		return list_damaged(call);
 	for (uint32_t i = 0; i < count; i++)
 		d->what[d->count++] = load_relaxed(&l->slot[i]);
 	return 0;
@@ -74,14 +65,14 @@ load_leaf(const struct list_call *call, uint64_t offset, uint64_t count, struct 
 static int
 load_node(const struct list_call *call, uint64_t offset, struct draft *d)
 {
-	const struct node *n = block_of(call, offset);
+	const struct node *n = list_block(call, offset, sizeof *n);
 	if (!n)
-		return broken(call);
+		return list_damaged(call);
 	for (uint32_t i = 0; i < NODE_CHILDREN && load_relaxed(&n->at[i].child); i++) {
 		d->what[d->count] = load_relaxed(&n->at[i].child);
 		d->items[d->count++] = load_relaxed(&n->at[i].items);
 	}
-	return d->count ? 0 : broken(call);
+	return d->count ? 0 : list_damaged(call);
 }
 
 static uint64_t
@@ -175,7 +166,7 @@ static int
 edit_leaf(struct list_call *call, enum list_edit what, uint64_t index, uint64_t slot, struct draft *d)
 {
 	if (index > d->count || (what == EDIT_REMOVE && index == d->count))
-		return broken(call);
+		return list_damaged(call);
 	if (what == EDIT_INSERT) {
 		open_gap(d, (uint32_t)index, false);
 		d->what[index] = slot;
@@ -254,7 +245,7 @@ list_tree_edit(struct list_call *call, enum list_edit what, uint64_t index, uint
 		s->tree_count++;
 	else if (what == EDIT_REMOVE)
 		s->tree_count--;
-	return rc ? rc : s->height > LIST_HEIGHT_MAX ? broken(call) : 0;
+	return rc ? rc : s->height > LIST_HEIGHT_MAX ? list_damaged(call) : 0;
 }
 
 /* ---- from left to right ---- */
@@ -357,13 +348,16 @@ builder_end(struct list_builder *b, struct list_shape *out)
 
 /* ---- all of it ---- */
 
+/* Where children lead back to nodes that were met, the steps come to an end. */
 static int
-retire_below(struct list_call *call, uint64_t offset, uint32_t height)
+retire_below(struct list_call *call, uint64_t offset, uint32_t height, uint64_t *steps)
 {
 	struct draft d = { .count = 0 };
+	if ((*steps)-- == 0)
+		return list_damaged(call);
 	int rc = height ? load_node(call, offset, &d) : 0;
 	for (uint32_t i = 0; i < d.count && rc == 0; i++)
-		rc = retire_below(call, d.what[i], height - 1);
+		rc = retire_below(call, d.what[i], height - 1, steps);
 	return rc ? rc : ledger_retire(&call->hold, offset, false);
 }
 
@@ -371,7 +365,8 @@ int
 list_retire_all(struct list_call *call)
 {
 	const struct list_shape *s = &call->shape;
-	int rc = s->root ? retire_below(call, s->root, s->height) : 0;
+	uint64_t steps = nodes_max(call->c.arena);
+	int rc = s->root ? retire_below(call, s->root, s->height, &steps) : 0;
 	if (rc == 0)
 		rc = ledger_retire(&call->hold, s->tail, false);
 	return rc ? rc : ledger_retire(&call->hold, s->top, false);

@@ -1,5 +1,6 @@
 /* One process, and readers beside writers; what dies in them is in dict_storm and tests/step. */
 #include "dict_common.h"
+#include <pthread.h>
 
 Test(dict, holds_what_it_was_given)
 {
@@ -387,6 +388,43 @@ Test(dict, a_cursor_may_be_left)
 	dict_world_end(&w);
 }
 
+/* ---- through a read-only handle ---- */
+
+static int
+watches(void *arg)
+{
+	shoal_arena *a;
+	shoal_dict *d;
+	shoal_any v;
+	REQUIRE_EQ(shoal_arena_attach_readonly(arg, SHOAL_SEC(5), &a), 0);
+	REQUIRE_EQ(shoal_dict_open(a, "d", 0, &d), 0);
+	REQUIRE_EQ(int_of(d, SHOAL_ANY(1)), 3);
+	REQUIRE_EQ(shoal_dict_size(d), 500);
+	REQUIRE(!shoal_dict_has(d, SHOAL_ANY(500)));
+	REQUIRE_EQ(shoal_dict_snapshot(d, &v), 0);
+	REQUIRE_EQ(v.count, 500);
+	shoal_any_clear(&v);
+	REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY(1), SHOAL_ANY(4)), -EPERM);
+	REQUIRE_EQ(shoal_dict_pop(d, SHOAL_ANY(1), NULL), -EPERM);
+	REQUIRE_EQ(shoal_dict_clear(d), -EPERM);
+	REQUIRE_EQ(int_of(d, SHOAL_ANY(1)), 3);
+	shoal_arena_close(a);
+	return 0;
+}
+
+Test(dict, can_be_watched)
+{
+	struct dict_world w;
+	char name[40];
+	snprintf(name, sizeof name, "dict-test-%d", (int)getpid());
+	REQUIRE_EQ(shoal_arena_create(name, NULL, &w.arena), 0);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "d", NULL, &w.dict), 0);
+	fill(w.dict, 0, 500);
+	expect_child(child(watches, name), 0, 5000);
+	dict_world_end(&w);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+}
+
 /* ---- nested ---- */
 
 Test(dict, what_it_holds_lives_as_long_as_it_does)
@@ -433,7 +471,7 @@ writes(void *arg)
 {
 	struct crowd *c = arg;
 	uint64_t n = 0, x = (uint64_t)now_ns();
-	while (!c->stop) {
+	while (!__atomic_load_n(&c->stop, __ATOMIC_RELAXED)) {
 		uint64_t value[12];
 		x = x * UINT64_C(6364136223846793005) + 1;
 		uint32_t key = (uint32_t)(x >> 33) % KEYS;
@@ -454,7 +492,7 @@ reads(void *arg)
 {
 	struct crowd *c = arg;
 	uint64_t x = (uint64_t)now_ns(), n = 0;
-	while (!c->stop) {
+	while (!__atomic_load_n(&c->stop, __ATOMIC_RELAXED)) {
 		uint64_t value[12];
 		x = x * UINT64_C(6364136223846793005) + 1;
 		uint32_t key = (uint32_t)(x >> 33) % KEYS;
@@ -481,6 +519,35 @@ Test(dict, readers_never_see_a_torn_value)
 		expect_child(pid[i], 0, 5000);
 	REQUIRE(c->reads > 1000);
 	dict_world_end(&c->w);
+}
+
+static void *
+writes_as_thread(void *arg)
+{
+	return (void *)(intptr_t)writes(arg);
+}
+
+static void *
+reads_as_thread(void *arg)
+{
+	return (void *)(intptr_t)reads(arg);
+}
+
+/* The same by threads of one process, for ThreadSanitizer to see. */
+Test(dict, threads_read_beside_writers)
+{
+	static struct crowd c;
+	pthread_t thread[WRITERS + READERS];
+	c.w = dict_world(0);
+	for (int i = 0; i < WRITERS + READERS; i++)
+		REQUIRE_EQ(pthread_create(&thread[i], NULL, i < WRITERS ? writes_as_thread : reads_as_thread,
+		                          &c),
+		           0);
+	sleep_ms(500);
+	__atomic_store_n(&c.stop, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < WRITERS + READERS; i++)
+		REQUIRE_EQ(pthread_join(thread[i], NULL), 0);
+	dict_world_end(&c.w);
 }
 
 /* Each one adds; nothing is lost. */

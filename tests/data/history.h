@@ -1,10 +1,10 @@
 /*
- * What several processes did to the keys of a dict, recorded while they did it, and whether there is
- * an order of it that explains every result: for each key by itself, since calls on different keys
- * do not meet.
+ * What several processes did to the keys of a dict, recorded while they did it, and whether there
+ * is an order of it that explains every result: for each key by itself, since calls on different
+ * keys do not meet.
  *
- * An operation took effect at one moment between its begin and its end. One whose process was killed
- * in it has no end: it took effect later, or never.
+ * An operation took effect at one moment between its begin and its end. One whose process was
+ * killed in it has no end: it took effect later, or never.
  */
 #ifndef TESTS_DATA_HISTORY_H
 #define TESTS_DATA_HISTORY_H
@@ -34,7 +34,7 @@ struct history_op {
 
 /* All of one key, in any order; at most HISTORY_MAX. The key was absent before. */
 enum {
-	HISTORY_MAX = 1024
+	HISTORY_MAX = 2048
 };
 bool history_explained(struct history_op *op, size_t count);
 

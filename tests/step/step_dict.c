@@ -26,7 +26,7 @@ struct shape {
 };
 
 static const struct shape whole = { false, ITEMS, 0 }, each = { true, ITEMS, 0 };
-static const struct shape few = { false, 3, 0 }, full = { false, 0, 6 };
+static const struct shape few = { false, 3, 0 }, none = { false, 0, 0 }, full = { false, 0, 6 };
 
 /* In the driver, before anybody is forked. */
 static shoal_any before, after;
@@ -368,7 +368,7 @@ DICT_CASE(set_map, whole, NULL)
 DICT_CASE(set_long, few, NULL)
 DICT_CASE(pop, whole, meet_again)
 DICT_CASE(popitem, few, NULL)
-DICT_CASE(clear, few, meet_again)
+DICT_CASE(clear, none, NULL)
 DICT_CASE(setdefault, whole, NULL)
 DICT_CASE(add_int, whole, NULL)
 DICT_CASE(add_int_new, whole, NULL)

@@ -25,7 +25,8 @@ list_shape_read(const shoal_arena *a, const struct shoal_list *l, struct list_sh
 	uint64_t tail_count = load_acquire(&top->tail_count);
 	out->height = (uint32_t)height;
 	out->tail_count = (uint32_t)tail_count;
-	return height <= LIST_HEIGHT_MAX && tail_count <= LEAF_SLOTS && out->tree_count < a->bytes;
+	return height <= LIST_HEIGHT_MAX && tail_count <= LEAF_SLOTS &&
+	       out->tree_count <= slots_max(a);
 }
 
 /* The child that has the index, which is made one of the child's; false where there is none. */
@@ -64,12 +65,19 @@ list_find(const shoal_arena *a, const struct list_shape *s, uint64_t index, stru
 }
 
 int
-list_index(ptrdiff_t index, uint64_t size, bool end, uint64_t *at)
+list_index(ptrdiff_t index, uint64_t size, uint64_t *at)
 {
 	uint64_t from_end = index < 0 ? -(uint64_t)index : 0;
 	*at = index < 0 ? size - from_end : (uint64_t)index;
-	if (from_end > size || *at > size || (!end && *at == size))
+	if (unlikely(from_end > size || *at >= size))
 		return fail(-ENOENT, "index %td is outside the list, which has %llu items", index,
 		            (unsigned long long)size);
 	return 0;
+}
+
+int
+list_damaged(const struct list_call *call)
+{
+	return fail(-EPROTO, "list %u of arena '%s' is damaged: shared memory was overwritten",
+	            call->c.object, call->c.arena->name);
 }
