@@ -1,4 +1,4 @@
-/* The tutorials' programs about queues: S2, S18, S28. S10 and S22 put lists: they need values. */
+/* The tutorials' programs about queues: S2, S10, S18, S22, S28. */
 #include "seeds/tutorial.h"
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +25,64 @@ Test(queue_seeds, s2_a_child_puts_into_a_queue_that_it_inherited)
 
 	REQUIRE_EQ(transcript_lines()->count, 1);
 	REQUIRE_EQ(said("1"), 1);
+}
+
+/* [42, None, 'hello'] crosses as it is. */
+static int
+put_three(void *queue)
+{
+	return shoal_queue_put_any(queue, SHOAL_LIST(42, SHOAL_NIL, "hello"), SHOAL_FOREVER);
+}
+
+Test(queue_seeds, s10_a_list_of_a_number_nothing_and_a_text_crosses)
+{
+	shoal_any got, want = SHOAL_LIST(42, SHOAL_NIL, "hello");
+	shoal_queue *q = new_queue();
+	shoal_process *p = start(put_three, q, NULL);
+	REQUIRE_EQ(shoal_queue_get_any(q, &got, SHOAL_SEC(10)), 0);
+	REQUIRE(shoal_any_equal(&got, &want));
+	REQUIRE_EQ(shoal_any_at(&got, 1)->kind, SHOAL_ANY_NIL);
+	shoal_any_clear(&got);
+	finish(p);
+}
+
+struct numbered {
+	shoal_queue *queue;
+	int number;
+};
+
+/* The queue's address is the same in forked processes. */
+static int
+put_hello(void *arg)
+{
+	const struct numbered *me = arg;
+	long long id = (long long)(intptr_t)me->queue;
+	return shoal_queue_put_any(me->queue, SHOAL_LIST("hello", me->number, id), SHOAL_FOREVER);
+}
+
+Test(queue_seeds, s22_three_processes_say_hello_through_the_same_queue)
+{
+	struct numbered me[3];
+	shoal_process *p[3];
+	unsigned seen = 0;
+	shoal_queue *q = new_queue();
+	for (int i = 0; i < 3; i++) {
+		me[i] = (struct numbered){ q, i };
+		p[i] = start(put_hello, &me[i], NULL);
+	}
+	for (int i = 0; i < 3; i++) {
+		shoal_any got;
+		REQUIRE_EQ(shoal_queue_get_any(q, &got, SHOAL_SEC(10)), 0);
+		REQUIRE_EQ(got.count, 3);
+		REQUIRE_STR_EQ(shoal_any_string(shoal_any_at(&got, 0), ""), "hello");
+		int64_t n = shoal_any_int(shoal_any_at(&got, 1), -1);
+		REQUIRE(n >= 0 && n < 3 && !(seen & 1u << n));
+		seen |= 1u << n;
+		REQUIRE_EQ(shoal_any_int(shoal_any_at(&got, 2), 0), (intptr_t)q);
+		shoal_any_clear(&got);
+	}
+	for (int i = 0; i < 3; i++)
+		finish(p[i]);
 }
 
 struct greeter {

@@ -106,6 +106,22 @@ new_lock(void)
 	return lock;
 }
 
+shoal_list *
+new_list(void)
+{
+	shoal_list *list;
+	REQUIRE_EQ(shoal_list_create(new_arena(), NULL, NULL, &list), 0);
+	return list;
+}
+
+shoal_dict *
+new_dict(void)
+{
+	shoal_dict *dict;
+	REQUIRE_EQ(shoal_dict_create(new_arena(), NULL, NULL, &dict), 0);
+	return dict;
+}
+
 void
 new_pipe(unsigned flags, shoal_pipe_end **left, shoal_pipe_end **right)
 {

@@ -32,9 +32,11 @@ shoal_process *start(int (*run)(void *), void *arg, const char *name);
 /* Joins a process that must end by itself with exit code 0, and closes the handle. */
 void finish(shoal_process *process);
 
-/* An arena and a queue, a lock or a pipe of the test's own; they go with the test. */
+/* An arena and a queue, a lock, a list and so on of the test's own; they go with the test. */
 shoal_queue *new_queue(void);
 shoal_lock *new_lock(void);
+shoal_list *new_list(void);
+shoal_dict *new_dict(void);
 void new_pipe(unsigned flags, shoal_pipe_end **left, shoal_pipe_end **right);
 
 /* Messages that are text, the final zero byte included. They stop the process on failure. */
