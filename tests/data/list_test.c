@@ -438,3 +438,44 @@ Test(list, two_processes_append_while_this_one_reads)
 	REQUIRE_EQ(shoal_list_size(w.list), 1 + 2 * (3000 + 1000 - 1000));
 	world_end(w);
 }
+
+/* Its memory is that of one which this thread has used, and it is another object. */
+Test(list, a_new_one_lies_where_another_was)
+{
+	enum { MOST = 400 };
+	struct world w = world_make();
+	shoal_list *was, *list[MOST];
+	int n = 0;
+	REQUIRE_EQ(shoal_list_create(w.arena, NULL, NULL, &was), 0);
+	REQUIRE_EQ(shoal_list_append(was, SHOAL_ANY(1)), 0);
+	REQUIRE_EQ(shoal_list_destroy(w.arena, was), 0);
+	do
+		REQUIRE_EQ(shoal_list_create(w.arena, NULL, NULL, &list[n++]), 0);
+	while (list[n - 1] != was && n < MOST);
+	REQUIRE(list[n - 1] == was);
+	REQUIRE_EQ(shoal_list_append(was, SHOAL_ANY(2)), 0);
+	REQUIRE_EQ(int_at(was, 0), 2);
+	while (n)
+		REQUIRE_EQ(shoal_list_destroy(w.arena, list[--n]), 0);
+	world_end(w);
+}
+
+Test(list, sorting_by_an_order_that_is_none_loses_nothing)
+{
+	struct world w = world_make();
+	double nan = __builtin_nan("");
+	shoal_any all;
+	for (int i = 0; i < 500; i++)
+		REQUIRE_EQ(shoal_list_append(w.list, i % 3 ? SHOAL_ANY((i * 37) % 500) : SHOAL_ANY(nan)), 0);
+	REQUIRE_EQ(shoal_list_sort(w.list, NULL, NULL), 0);
+	REQUIRE_EQ(shoal_list_snapshot(w.list, &all), 0);
+	REQUIRE_EQ(all.count, 500);
+	int64_t sum = 0, want = 0;
+	for (int i = 0; i < 500; i++) {
+		sum += shoal_any_int(shoal_any_at(&all, (size_t)i), 0);
+		want += i % 3 ? (i * 37) % 500 : 0;
+	}
+	REQUIRE_EQ(sum, want);
+	shoal_any_clear(&all);
+	world_end(w);
+}
