@@ -2,8 +2,8 @@
  * What several processes did to one small list, recorded while they did it, and whether there is an
  * order of it that explains every result.
  *
- * An operation took effect at one moment between its begin and its end. One whose process was killed
- * in it has no end: it took effect later, or never.
+ * An operation took effect at one moment between its begin and its end. One whose process was
+ * killed in it has no end: it took effect later, or never.
  */
 #ifndef TESTS_DATA_LIST_HISTORY_H
 #define TESTS_DATA_LIST_HISTORY_H

@@ -1,6 +1,6 @@
 /*
- * Processes that write to lists and read from them, killed at random and replaced: what they saw has
- * one order, and nothing is lost or leaks.
+ * Processes that write to lists and read from them, killed at random and replaced: what they saw
+ * has one order, and nothing is lost or leaks.
  */
 #include "list_common.h"
 #include "list_history.h"

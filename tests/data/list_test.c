@@ -276,7 +276,8 @@ Test(list, what_has_no_order_is_not_sorted)
 	REQUIRE_EQ(shoal_list_pop(w.list, -1, NULL), 0);
 	require_ints(w.list, want, 3);
 	REQUIRE_EQ(shoal_list_clear(w.list), 0);
-	REQUIRE_EQ(shoal_list_extend(w.list, SHOAL_LIST(SHOAL_LIST(2), SHOAL_LIST(1, 5), SHOAL_LIST(1))), 0);
+	shoal_any lists = SHOAL_LIST(SHOAL_LIST(2), SHOAL_LIST(1, 5), SHOAL_LIST(1));
+	REQUIRE_EQ(shoal_list_extend(w.list, lists), 0);
 	REQUIRE_EQ(shoal_list_sort(w.list, NULL, NULL), 0);
 	REQUIRE_EQ(shoal_list_index(w.list, SHOAL_LIST(2)), 2);
 	REQUIRE_EQ(shoal_list_index(w.list, SHOAL_LIST(1)), 0);
@@ -287,7 +288,8 @@ Test(list, ints_and_doubles_compare_without_rounding)
 {
 	struct world w = world_make();
 	int64_t big = (INT64_C(1) << 53) + 1;
-	REQUIRE_EQ(shoal_list_extend(w.list, SHOAL_LIST(big, 9007199254740992.0, 0x1p63, INT64_MAX)), 0);
+	shoal_any numbers = SHOAL_LIST(big, 9007199254740992.0, 0x1p63, INT64_MAX);
+	REQUIRE_EQ(shoal_list_extend(w.list, numbers), 0);
 	REQUIRE_EQ(shoal_list_sort(w.list, NULL, NULL), 0);
 	REQUIRE_EQ(shoal_list_index(w.list, SHOAL_ANY(9007199254740992.0)), 0);
 	REQUIRE_EQ(shoal_list_index(w.list, SHOAL_ANY(big)), 1);
@@ -465,8 +467,10 @@ Test(list, sorting_by_an_order_that_is_none_loses_nothing)
 	struct world w = world_make();
 	double nan = __builtin_nan("");
 	shoal_any all;
-	for (int i = 0; i < 500; i++)
-		REQUIRE_EQ(shoal_list_append(w.list, i % 3 ? SHOAL_ANY((i * 37) % 500) : SHOAL_ANY(nan)), 0);
+	for (int i = 0; i < 500; i++) {
+		shoal_any v = i % 3 ? SHOAL_ANY((i * 37) % 500) : SHOAL_ANY(nan);
+		REQUIRE_EQ(shoal_list_append(w.list, v), 0);
+	}
 	REQUIRE_EQ(shoal_list_sort(w.list, NULL, NULL), 0);
 	REQUIRE_EQ(shoal_list_snapshot(w.list, &all), 0);
 	REQUIRE_EQ(all.count, 500);
