@@ -175,7 +175,8 @@ array_open(struct step_world *w, const char *name, shoal_time timeout, void **ou
 {
 	shoal_any last;
 	int rc = shoal_array_open(w->arena, name, timeout, (shoal_array **)out);
-	STEP_REQUIRE(w, rc || (shoal_array_count(*out) == 700 && shoal_array_get(*out, -1, &last) == 0 && shoal_any_int(&last, 1) == 0),
+	STEP_REQUIRE(w, rc || (shoal_array_count(*out) == 700 &&
+	             shoal_array_get(*out, -1, &last) == 0 && shoal_any_int(&last, 1) == 0),
 	             "an array that is not made");
 	return rc;
 }
