@@ -12,10 +12,7 @@
 #include <shoal/queue.h>
 #include <shoal/sync.h>
 
-enum {
-	BYTES = 5000,
-	TIMEOUT_MS = 2000
-};
+enum { BYTES = 5000, TIMEOUT_MS = 2000 };
 
 /* object[0]: one named "old" that setup made, of the case's kind. "new" is what a victim makes. */
 struct kind {
@@ -373,10 +370,10 @@ try_create(struct step_world *w, int64_t ns)
 #define WATCHERS .role = { { "others", try_others }, { "create", try_create } }
 #define KIND_CASES(kind_) \
 	STEP_CASE(kind_, create, .shape = &kind_##_kind, SURVIVORS(check_create), \
-	          .crowd = crowd_create, .op = create_op, \
-	          WATCHERS) \
+	  .crowd = crowd_create, .op = create_op, \
+		  WATCHERS) \
 	STEP_CASE(kind_, destroy, .shape = &kind_##_kind, SURVIVORS(check_destroy), \
-	          .op = destroy_op, WATCHERS) \
+	  .op = destroy_op, WATCHERS) \
 	STEP_CASE(kind_, open, .shape = &kind_##_kind, SURVIVORS(check_open), .op = open_op)
 
 KIND_CASES(memory)
