@@ -310,11 +310,10 @@ end_one(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t inde
  * before they are all told by the bell, and shut it themselves.
  */
 static bool
-shut(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
+shut(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, uint64_t word)
 {
 	struct object *o = arena_object(a, index);
 	const struct kind_ops *ops = kind_of(a, index);
-	uint64_t word = load_seq_cst(&o->word);
 	uint64_t to = object_word(word, OBJECT_DYING, member_tag(a, me));
 	if (ops && ops->lasts)
 		to = object_word(word, OBJECT_KEPT, TAG_NONE);
@@ -330,16 +329,17 @@ shut(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
 	return mine;
 }
 
-int
-object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
+/*
+ * From exactly the word seen, which has the entry's generation: what came after is another object.
+ * Named before it is changed: however long this one stands still, nobody buries what it still
+ * touches.
+ */
+static int
+destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, uint64_t word)
 {
-	/*
-	 * Named before it is looked at: however long this one stands still, nobody buries what it
-	 * still touches.
-	 */
 	store_release(&me->making, index);
 	fence_seq_cst();
-	bool mine = shut(a, t, me, index);
+	bool mine = shut(a, t, me, index, word);
 	store_release(&me->making, 0);
 	if (!mine)
 		return fail(-ENOENT, "the object is destroyed already");
@@ -351,6 +351,12 @@ object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32
 		object_note_end(a, index);
 	object_sweep(a, t, me);
 	return 0;
+}
+
+int
+object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
+{
+	return destroy(a, t, me, index, load_seq_cst(&arena_object(a, index)->word));
 }
 
 /* ---- for recovery ---- */
@@ -382,9 +388,11 @@ object_recover_owned(shoal_arena *a, struct shoal_thread *t, struct member *me)
 	uint32_t high = objects_high(a);
 	for (uint32_t i = 1; i < high; i++) {
 		struct object *o = arena_object(a, i);
+		/* Before the owner: another one may destroy it meanwhile, and the entry be reused. */
+		uint64_t word = load_acquire(&o->word);
 		uint32_t owner = load_acquire(&o->owner);
-		if (owner && object_state(load_acquire(&o->word)) == OBJECT_READY &&
+		if (owner && object_state(word) == OBJECT_READY &&
 		    process_gone(a, owner - 1, (uint32_t)load_relaxed(&o->owner_generation)))
-			(void)object_destroy(a, t, me, i);
+			(void)destroy(a, t, me, i, word);
 	}
 }

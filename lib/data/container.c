@@ -46,13 +46,6 @@ find(const void *body, uint32_t kind, struct known *out)
 	return 0;
 }
 
-static __attribute__((noinline)) void
-gone(struct container *c, const void *body)
-{
-	container_leave(c);
-	stop("%p is no container of arena '%s' any more: it was destroyed", body, c->arena->name);
-}
-
 static ALWAYS_INLINE bool
 stands(const shoal_arena *a, uint32_t object, const void *body)
 {
@@ -60,16 +53,45 @@ stands(const shoal_arena *a, uint32_t object, const void *body)
 	       load_relaxed(&arena_object(a, object)->body) == arena_offset(a, body);
 }
 
-/* The member's record says that it is inside, from before the look whether the object stands. */
-static ALWAYS_INLINE void
-announce(const struct known *k)
+/*
+ * The record names it, if there is one, from before the look whether it is there. Else the record
+ * names nothing.
+ */
+static ALWAYS_INLINE bool
+try_enter(const struct known *k, struct shoal_thread *t, struct container *out)
 {
+	t->busy = 1;
+	*out = (struct container){ k->arena, t, k->me, k->object };
 	/* Pairs with the destroyer's barrier: it sees this, or `stands` sees what it did. */
-	store_relaxed(&k->me->call.object, k->object);
+	if (likely(k->me))
+		store_relaxed(&k->me->call.object, k->object);
 	if (unlikely(k->fenced))
 		fence_seq_cst();
 	else
 		fence_compiler();
+	if (likely(stands(k->arena, k->object, k->body)))
+		return true;
+	container_leave(out);
+	return false;
+}
+
+/*
+ * What the thread knew, if anything, is not so any more: another container may have come to lie
+ * where that one was.
+ */
+static __attribute__((noinline)) int
+enter_anew(const void *body, uint32_t kind, struct known *k, struct container *out, bool reads)
+{
+	k->body = NULL;
+	int rc = find(body, kind, k);
+	if (rc)
+		return rc;
+	if (!k->me && !reads)
+		return fail(-EPERM, "arena '%s' is attached read-only", k->arena->name);
+	if (try_enter(k, out->thread, out))
+		return 0;
+	k->body = NULL;
+	stop("%p is no container of arena '%s' any more: it was destroyed", body, out->arena->name);
 }
 
 static ALWAYS_INLINE int
@@ -79,27 +101,15 @@ enter(const void *body, uint32_t kind, struct container *out, bool reads)
 	struct known *k = place_of(body);
 	if (unlikely(!t))
 		return fail(-ENOMEM, "no memory for this thread's record");
-	/* A forked child inherits what its parent's thread knew, but has no seat yet. */
-	if (unlikely(k->body != body || k->epoch != load_relaxed(thread_epoch) || k->kind != kind ||
-	             k->me != member_seat(k->arena, t))) {
-		k->body = NULL;
-		int rc = find(body, kind, k);
-		if (rc)
-			return rc;
-	}
-	if (unlikely(!k->me && !reads))
-		return fail(-EPERM, "arena '%s' is attached read-only", k->arena->name);
 	if (unlikely(t->busy))
 		return fail(-EDEADLK, "a container was called by a signal handler inside another call");
-	t->busy = 1;
-	*out = (struct container){ k->arena, t, k->me, k->object };
-	if (likely(k->me))
-		announce(k);
-	if (unlikely(!stands(k->arena, k->object, body))) {
-		k->body = NULL;
-		gone(out, body);
-	}
-	return 0;
+	out->thread = t;
+	/* A forked child inherits what its parent's thread knew, but has no seat yet. */
+	bool knows = k->body == body && k->epoch == load_relaxed(thread_epoch) && k->kind == kind &&
+	             k->me == member_seat(k->arena, t) && (k->me || reads);
+	if (likely(knows && try_enter(k, t, out)))
+		return 0;
+	return enter_anew(body, kind, k, out, reads);
 }
 
 int

@@ -25,8 +25,8 @@ count_some(struct ledger_hold *h, struct item *it, const struct cell *cell, uint
 }
 
 /*
- * Readers of the block's last owner may be copying it still, in vain. So what is not text already is
- * made in private memory first.
+ * Readers of the block's last owner may be copying it still, in vain. So what is not text already
+ * is made in private memory first.
  */
 static int
 fill(struct item *it, const shoal_any *v, const struct cell *cell)
@@ -67,8 +67,8 @@ item_make(struct ledger_hold *h, const shoal_any *v, const struct cell *cell, ui
 }
 
 /*
- * The n-th first, then those before it, as far as one walk found them. How many are left: as many as
- * there were where something is no reference any more.
+ * The n-th first, then those before it, as far as one walk found them. How many are left: as many
+ * as there were where something is no reference any more.
  */
 static uint32_t
 drop_some(struct ledger_hold *h, struct item *it, const struct cell *cell, uint32_t n)

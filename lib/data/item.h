@@ -1,9 +1,9 @@
 /*
  * Value blocks: one value each, as the items of lists that are no small slots.
  *
- * Crash points: it is filled while it is fresh, so nobody sees it; then its word says BEARS; then its
- * references are counted one by one, `counted` and the object's holds together (arena/hold.h).
- * Whoever frees it drops while counted > 0, from the last to the first.
+ * Crash points: it is filled while it is fresh, so nobody sees it; then its word says BEARS; then
+ * its references are counted one by one, `counted` and the object's holds together
+ * (arena/hold.h). Whoever frees it drops while counted > 0, from the last to the first.
  */
 #ifndef DATA_ITEM_H
 #define DATA_ITEM_H

@@ -119,14 +119,15 @@ ledger_then(struct ledger_hold *h, unsigned which, word64 *at, uint64_t to)
 
 /* ---- after the commit ---- */
 
-/* A word that a ledger names; NULL where it names none, or lies. */
+/* A word that a ledger names; NULL where it names none, or lies: all of it has memory behind it. */
 static word64 *
 named_word(const struct ledger_hold *h, const word64 *at)
 {
-	uint64_t offset = load_relaxed(at);
-	bool is = offset >= h->arena->data_at && offset % 8 == 0 &&
-	          offset <= h->arena->bytes - sizeof(word64);
-	return is ? arena_at(h->arena, offset) : NULL;
+	const shoal_arena *a = h->arena;
+	uint64_t offset = load_relaxed(at), pages = load_relaxed(&a->header->pages_high);
+	uint64_t end = a->data_at + ((pages < a->pages_max ? pages : a->pages_max) << PAGE_BITS);
+	bool is = offset >= a->data_at && offset < end && offset % sizeof(word64) == 0;
+	return is ? arena_at(a, offset) : NULL;
 }
 
 static void

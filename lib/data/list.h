@@ -6,30 +6,31 @@
  *	            SLOT_CONSTANT: bits 63..3 are 0 nil, 1 false, 2 true
  *
  * The items are those of a tree, then those of the tail.
- *	tree   leaves of LEAF_SLOTS slots; above them nodes of NODE_CHILDREN {child, items below it}; the
- *	       leaves of a tree of height 0 are the root itself. A node does not say how many it has: who
- *	       comes from above knows. An unused child is 0.
+ *	tree   leaves of LEAF_SLOTS slots; above them nodes of NODE_CHILDREN {child, items below it};
+ *	       the leaves of a tree of height 0 are the root itself. A node does not say how many it
+ *	       has: who comes from above knows. An unused child is 0.
  *	tail   one leaf, to which append adds and from which pop takes
  *	top    the block that says where they are: all but tail_count never changes. 0: an empty list
  *
  * Changes are made under the list's ledger, each committed by one store:
  *	to a slot           set, add_int: the slot's word
  *	at the end          append and pop, where the tail has room, or something: tail_count
- *	everything else     new nodes from the leaf up to a new top: `top`. Whoever came in by the old one
- *	                    goes on seeing the old list until `version` rises, before its blocks are freed
+ *	everything else     new nodes from the leaf up to a new top: `top`. Whoever came in by the old
+ *	                    one goes on seeing the old list until `version` rises, before its blocks are
+ *	                    freed
  *
  * Readers: `version` (acquire), top, tail_count (acquire), down to the slot (acquire), copy; then
  * `version` again. Appending does not raise it: nothing that was there changes; so a reader that
- * counts from the end compares tail_count too, else an item set meanwhile might be taken for the last
- * one after it had ceased to be that. Readers of several items compare the ledger's `writes` instead,
- * for one moment of the whole list.
+ * counts from the end compares tail_count too, else an item set meanwhile might be taken for the
+ * last one after it had ceased to be that. Readers of several items compare the ledger's `writes`
+ * instead, for one moment of the whole list.
  *
- * Leaves and nodes are at least a quarter full, but for those on the right edge: so the height is at
- * most LIST_HEIGHT_MAX, and a place is found in O(log n).
+ * Leaves and nodes are at least a quarter full, but for those on the right edge: so the height is
+ * at most LIST_HEIGHT_MAX, and a place is found in O(log n).
  *
- * What lies here may have been overwritten. An offset is looked at before it is followed, and before
- * anything is written there it must be a block of this list's; no count is believed beyond what
- * fits the arena; and walks over many nodes end after as many as it can have.
+ * What lies here may have been overwritten. An offset is looked at before it is followed, and
+ * before anything is written there it must be a block of this list's; no count is believed beyond
+ * what fits the arena; and walks over many nodes end after as many as it can have.
  */
 #ifndef DATA_LIST_H
 #define DATA_LIST_H
@@ -116,7 +117,10 @@ struct list_call {
 
 /* ---- list_find.c ---- */
 
-/* Reads top and what it says. False where that leads outside: read again, or -EPROTO under the lock. */
+/*
+ * Reads top and what it says. False where that leads outside: read again, or -EPROTO under the
+ * lock.
+ */
 bool list_shape_read(const shoal_arena *a, const struct shoal_list *l, struct list_shape *out);
 /* False as above. */
 bool list_find(const shoal_arena *a, const struct list_shape *s, uint64_t index, struct place *out);
@@ -211,7 +215,10 @@ int list_place_any(struct list_call *call, const struct place *p, shoal_any *out
 
 /* ---- list_gather.c: many items, as they were at one moment ---- */
 
-/* Items in private memory: a small slot as it is, or where in `bytes` the cell and its bytes are. */
+/*
+ * Items in private memory: a small slot as it is, or where in `bytes` the cell and its bytes
+ * are.
+ */
 struct gathered {
 	uint64_t *slot;
 	uint64_t count;
@@ -232,8 +239,8 @@ typedef void list_range(uint64_t size, uint64_t *first, uint64_t *end, const voi
 list_range list_range_all;
 
 /*
- * Enters, gathers at one moment, leaves: 0 with count anys, or a failure. writes, which may be NULL:
- * the ledger's at that moment.
+ * Enters, gathers at one moment, leaves: 0 with count anys, or a failure. writes, which may be
+ * NULL: the ledger's at that moment.
  */
 int list_read_many(const shoal_list *list, list_range *range, const void *arg, shoal_any **out,
                    uint64_t *count, uint64_t *writes);

@@ -1,6 +1,6 @@
 /*
- * One item, and how many there are, without the ledger: after some tries in vain, since writers raise
- * the version all the time, with it.
+ * One item, and how many there are, without the ledger: after some tries in vain, since writers
+ * raise the version all the time, with it.
  */
 #include "base/error.h"
 #include "data/list.h"

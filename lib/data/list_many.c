@@ -173,14 +173,15 @@ static int
 extend(struct list_call *call, const uint64_t *fresh, uint64_t count)
 {
 	struct list_shape s = call->shape;
+	const struct leaf *tail = s.top ? list_block(call, s.tail, sizeof *tail) : NULL;
+	if (s.top && !tail)
+		return list_give_up(call, list_damaged(call));
 	uint64_t *slots = malloc((LEAF_SLOTS + count) * sizeof *slots);
 	if (!slots)
 		return list_give_up(call, fail(-ENOMEM, "no memory for %llu items",
 		                               (unsigned long long)count));
-	for (uint32_t i = 0; i < s.tail_count; i++) {
-		const struct leaf *tail = arena_at(call->c.arena, s.tail);
+	for (uint32_t i = 0; i < s.tail_count; i++)
 		slots[i] = load_relaxed(&tail->slot[i]);
-	}
 	memcpy(slots + s.tail_count, fresh, count * sizeof *slots);
 	int rc = s.top ? ledger_retire(&call->hold, s.tail, false) : 0;
 	if (rc == 0)

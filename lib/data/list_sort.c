@@ -1,7 +1,7 @@
 /*
- * Sorting, on private copies as of one moment: the order of the items is found with nobody kept out,
- * and then, unless the list has changed meanwhile, new nodes are built from the slots in that order.
- * After some tries the ledger is held for all of it.
+ * Sorting, on private copies as of one moment: the order of the items is found with nobody kept
+ * out, and then, unless the list has changed meanwhile, new nodes are built from the slots in
+ * that order. After some tries the ledger is held for all of it.
  */
 #include "base/error.h"
 #include "data/any.h"

@@ -85,8 +85,8 @@ items_of(const struct draft *d, uint32_t height, uint32_t from, uint32_t to)
 }
 
 static int
-make_part(struct list_call *call, const struct draft *d, uint32_t height, uint32_t from, uint32_t to,
-          uint64_t *block)
+make_part(struct list_call *call, const struct draft *d, uint32_t height, uint32_t from,
+          uint32_t to, uint64_t *block)
 {
 	if (height)
 		return node_make(call, d->what + from, d->items + from, to - from, block);
@@ -128,7 +128,8 @@ settle(struct list_call *call, struct draft *parent, uint32_t c, const struct dr
 }
 
 static int
-load(const struct list_call *call, uint64_t offset, uint64_t items, uint32_t height, struct draft *d)
+load(const struct list_call *call, uint64_t offset, uint64_t items, uint32_t height,
+     struct draft *d)
 {
 	return height ? load_node(call, offset, d) : load_leaf(call, offset, items, d);
 }
@@ -163,7 +164,8 @@ take_neighbour(struct list_call *call, struct draft *parent, uint32_t *c, struct
 }
 
 static int
-edit_leaf(struct list_call *call, enum list_edit what, uint64_t index, uint64_t slot, struct draft *d)
+edit_leaf(struct list_call *call, enum list_edit what, uint64_t index, uint64_t slot,
+          struct draft *d)
 {
 	if (index > d->count || (what == EDIT_REMOVE && index == d->count))
 		return list_damaged(call);
@@ -207,7 +209,10 @@ edit(struct list_call *call, enum list_edit what, uint64_t index, uint64_t slot,
 	return rc ? rc : settle(call, d, c, &child, height - 1);
 }
 
-/* The root from its draft: a level more where it is too large, fewer where it has one child only. */
+/*
+ * The root from its draft: a level more where it is too large, fewer where it has one child
+ * only.
+ */
 static int
 settle_root(struct list_call *call, const struct draft *d, struct list_shape *s)
 {

@@ -276,7 +276,8 @@ Test(list, what_has_no_order_is_not_sorted)
 	REQUIRE_EQ(shoal_list_pop(w.list, -1, NULL), 0);
 	require_ints(w.list, want, 3);
 	REQUIRE_EQ(shoal_list_clear(w.list), 0);
-	REQUIRE_EQ(shoal_list_extend(w.list, SHOAL_LIST(SHOAL_LIST(2), SHOAL_LIST(1, 5), SHOAL_LIST(1))), 0);
+	shoal_any lists = SHOAL_LIST(SHOAL_LIST(2), SHOAL_LIST(1, 5), SHOAL_LIST(1));
+	REQUIRE_EQ(shoal_list_extend(w.list, lists), 0);
 	REQUIRE_EQ(shoal_list_sort(w.list, NULL, NULL), 0);
 	REQUIRE_EQ(shoal_list_index(w.list, SHOAL_LIST(2)), 2);
 	REQUIRE_EQ(shoal_list_index(w.list, SHOAL_LIST(1)), 0);
@@ -287,7 +288,8 @@ Test(list, ints_and_doubles_compare_without_rounding)
 {
 	struct world w = world_make();
 	int64_t big = (INT64_C(1) << 53) + 1;
-	REQUIRE_EQ(shoal_list_extend(w.list, SHOAL_LIST(big, 9007199254740992.0, 0x1p63, INT64_MAX)), 0);
+	shoal_any numbers = SHOAL_LIST(big, 9007199254740992.0, 0x1p63, INT64_MAX);
+	REQUIRE_EQ(shoal_list_extend(w.list, numbers), 0);
 	REQUIRE_EQ(shoal_list_sort(w.list, NULL, NULL), 0);
 	REQUIRE_EQ(shoal_list_index(w.list, SHOAL_ANY(9007199254740992.0)), 0);
 	REQUIRE_EQ(shoal_list_index(w.list, SHOAL_ANY(big)), 1);
@@ -436,5 +438,48 @@ Test(list, two_processes_append_while_this_one_reads)
 	expect_child(one, 0, 15000);
 	expect_child(two, 0, 15000);
 	REQUIRE_EQ(shoal_list_size(w.list), 1 + 2 * (3000 + 1000 - 1000));
+	world_end(w);
+}
+
+/* Its memory is that of one which this thread has used, and it is another object. */
+Test(list, a_new_one_lies_where_another_was)
+{
+	enum { MOST = 400 };
+	struct world w = world_make();
+	shoal_list *was, *list[MOST];
+	int n = 0;
+	REQUIRE_EQ(shoal_list_create(w.arena, NULL, NULL, &was), 0);
+	REQUIRE_EQ(shoal_list_append(was, SHOAL_ANY(1)), 0);
+	REQUIRE_EQ(shoal_list_destroy(w.arena, was), 0);
+	do
+		REQUIRE_EQ(shoal_list_create(w.arena, NULL, NULL, &list[n++]), 0);
+	while (list[n - 1] != was && n < MOST);
+	REQUIRE(list[n - 1] == was);
+	REQUIRE_EQ(shoal_list_append(was, SHOAL_ANY(2)), 0);
+	REQUIRE_EQ(int_at(was, 0), 2);
+	while (n)
+		REQUIRE_EQ(shoal_list_destroy(w.arena, list[--n]), 0);
+	world_end(w);
+}
+
+Test(list, sorting_by_an_order_that_is_none_loses_nothing)
+{
+	struct world w = world_make();
+	double nan = __builtin_nan("");
+	shoal_any all;
+	for (int i = 0; i < 500; i++) {
+		shoal_any v = i % 3 ? SHOAL_ANY((i * 37) % 500) : SHOAL_ANY(nan);
+		REQUIRE_EQ(shoal_list_append(w.list, v), 0);
+	}
+	REQUIRE_EQ(shoal_list_sort(w.list, NULL, NULL), 0);
+	REQUIRE_EQ(shoal_list_snapshot(w.list, &all), 0);
+	REQUIRE_EQ(all.count, 500);
+	int64_t sum = 0, want = 0;
+	for (int i = 0; i < 500; i++) {
+		sum += shoal_any_int(shoal_any_at(&all, (size_t)i), 0);
+		want += i % 3 ? (i * 37) % 500 : 0;
+	}
+	REQUIRE_EQ(sum, want);
+	shoal_any_clear(&all);
 	world_end(w);
 }

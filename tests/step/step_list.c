@@ -284,8 +284,8 @@ model_read(struct model *m, int at)
 
 #define LIST_CASE(name_, items_, removed_, at_, call_, model_) \
 	static const struct shape shape_##name_ = { items_, removed_, at_, call_, model_ }; \
-	STEP_CASE(list, name_, .shape = &shape_##name_, .setup = setup, .prepare = arena_join, .op = op, \
-	  .check = check, .crowd = crowd, .audit = arena_audit, .meet_prepare = arena_join, \
+	STEP_CASE(list, name_, .shape = &shape_##name_, .setup = setup, .prepare = arena_join, \
+	  .op = op, .check = check, .crowd = crowd, .audit = arena_audit, .meet_prepare = arena_join, \
 	  .meet = { meet_recover, meet_recover }, \
 	  .role = { { "others", try_others }, { "get", try_get } })
 

@@ -301,6 +301,39 @@ array_destroy(struct step_world *w, void *object)
 
 static const struct kind value_kind = { value_create, value_open, value_destroy, NULL };
 static const struct kind array_kind = { array_create, array_open, array_destroy, NULL };
+
+static int
+dict_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_dict_create(w->arena, name, NULL, (shoal_dict **)out);
+}
+
+/* Nobody finds one that cannot be written to. */
+static int
+dict_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	int rc = shoal_dict_open(w->arena, name, timeout, (shoal_dict **)out);
+	STEP_REQUIRE(w, rc || shoal_dict_set(*out, SHOAL_ANY(1), SHOAL_ANY("text")) == 0,
+	             "a dict that is not made: %s", shoal_error());
+	return rc;
+}
+
+/* Items, in blocks of their own. */
+static void
+dict_fill(struct step_world *w)
+{
+	for (int i = 0; i < 4; i++)
+		STEP_REQUIRE(w, shoal_dict_set(w->object[0], SHOAL_ANY(i), SHOAL_ANY("text")) == 0,
+		             "setup cannot set");
+}
+
+static int
+dict_destroy(struct step_world *w, void *object)
+{
+	return shoal_dict_destroy(w->arena, object);
+}
+
+static const struct kind dict_kind = { dict_create, dict_open, dict_destroy, dict_fill };
 static const struct kind lock_kind = { lock_create, lock_open, lock_destroy, NULL };
 static const struct kind memory_kind = { memory_create, memory_open, memory_destroy, NULL };
 static const struct kind queue_kind = { queue_create, queue_open, queue_destroy, queue_fill };
