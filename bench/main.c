@@ -92,7 +92,9 @@ add_maps(struct session *s, const struct options *o)
 				add_cell(s, o, cell);
 		}
 	}
-	add_cell(s, o, (struct plan){ .measure = MAP_GROWTH, .pairs = 1, .bytes = 64, .keys = 1000000 });
+	struct plan growth = { .measure = MAP_GROWTH, .pairs = 1, .bytes = 64, .keys = 1000000 };
+
+	add_cell(s, o, growth);
 }
 
 static void

@@ -161,8 +161,9 @@ typedef struct {
 /* ---- lists ---- */
 
 /*
- * Python's list: the same meaning and complexity, or better. Indices count from 0, negative ones from
- * the end; outside is -ENOENT, but insert and slice take what is outside for the end, as Python does.
+ * Python's list: the same meaning and complexity, or better. Indices count from 0, negative ones
+ * from the end; outside is -ENOENT, but insert and slice take what is outside for the end, as
+ * Python does.
  * get, size and index arithmetic are O(log n) at most; append and pop at the end O(1) amortized;
  * insert and remove O(log n); the calls on all items O(n), sort O(n log n).
  *
@@ -202,16 +203,18 @@ ssize_t shoal_list_count(shoal_list *, shoal_any);
 int shoal_list_slice(shoal_list *, ptrdiff_t first, ptrdiff_t end, shoal_any *out);
 /*
  * Stable. order NULL: by value, numbers with numbers, strings with strings, bytes with bytes, lists
- * with lists item by item; -EINVAL for others, and nothing has changed. Where others keep changing the
- * list, its writers are kept out in the end while the order is called: calls on containers from it
- * give -EDEADLK then. The list may not be destroyed meanwhile.
+ * with lists item by item; -EINVAL for others, and nothing has changed. Where others keep changing
+ * the list, its writers are kept out in the end while the order is called: calls on containers from
+ * it give -EDEADLK then. The list may not be destroyed meanwhile.
  */
 int shoal_list_sort(shoal_list *, shoal_any_order *, void *arg);
 int shoal_list_reverse(shoal_list *);
 int shoal_list_clear(shoal_list *);
 /* 0 where the list cannot be looked at. */
 size_t shoal_list_size(const shoal_list *);
-/* An int, or a bool, becomes that much more: *sum, which may be NULL. -EINVAL, -EOVERFLOW, -ENOENT. */
+/*
+ * An int, or a bool, becomes that much more: *sum, which may be NULL. -EINVAL, -EOVERFLOW, -ENOENT.
+ */
 int shoal_list_add_int(shoal_list *, ptrdiff_t index, int64_t delta, int64_t *sum);
 /* As JSON, as it was at one moment. */
 int shoal_list_print(shoal_list *, FILE *);

@@ -34,10 +34,11 @@
  * rings for one more sleeper, who waits 5 ms for the grant to go, and then goes itself; where the
  * lock was free it rings for nobody, and one that dies between naming the lock and taking it leaves
  * its grant for whoever looks at the end of a slice. Notifier killed between its stores and its
- * wake: the lock is suspect, and the one whom the kernel wakes wakes all. A bell that wakes one who may not go yet is passed on, once. A holder that dies before
- * it notifies: seen on a slice of 5 ms, as -EOWNERDEAD; who has the lock then tells the others. No
- * wake is possible there: the holder need not have known of the condition, and a lock word that
- * asked for one would make every release of the lock a system call.
+ * wake: the lock is suspect, and the one whom the kernel wakes wakes all. A bell that wakes one who
+ * may not go yet is passed on, once. A holder that dies before it notifies: seen on a slice of
+ * 5 ms, as -EOWNERDEAD; who has the lock then tells the others. No wake is possible there: the
+ * holder need not have known of the condition, and a lock word that asked for one would make every
+ * release of the lock a system call.
  * Model: tests/model/condition.pml.
  */
 #include "base/clock.h"

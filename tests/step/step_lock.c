@@ -488,8 +488,8 @@ STEP_CASE(lock, consistent, SHAPE(LOCK, .keeps = true, .suspect = true), SURVIVO
           .prepare = hold_prepare, .op = mend_op, .after = mend_after, .sleeper = sleeper,
           .rouse = rouse, HELD, MEETS)
 
-STEP_CASE(lock, thread_end, SHAPE(LOCK, .ends = true), SURVIVORS, .prepare = hold_prepare, .op = end_op,
-          .sleeper = sleeper, .rouse = rouse, HELD, .thread = true)
+STEP_CASE(lock, thread_end, SHAPE(LOCK, .ends = true), SURVIVORS, .prepare = hold_prepare,
+          .op = end_op, .sleeper = sleeper, .rouse = rouse, HELD, .thread = true)
 
 #define RLOCK .mine = &rlock_way, .alone = &rlock_way
 STEP_CASE(rlock, acquire, SHAPE(RLOCK, .keeps = true), TAKE, MEETS)

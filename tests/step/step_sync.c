@@ -198,8 +198,9 @@ try_permit_beside(struct step_world *w, int64_t ns)
 	return false;
 }
 
-STEP_CASE(semaphore, acquire_slept, .setup = setup, .clean = clean_giver, .prepare = sync_victim_prepare,
-          .op = acquire_op, .after = acquire_after, .check = check_slept, .waker = permit_waker, .sleeper = sleep_behind,
+STEP_CASE(semaphore, acquire_slept, .setup = setup, .clean = clean_giver,
+          .prepare = sync_victim_prepare, .op = acquire_op, .after = acquire_after,
+          .check = check_slept, .waker = permit_waker, .sleeper = sleep_behind,
           .rouse = rouse_behind, .role = { { "permit", try_permit_beside } }, .unwatched = true)
 STEP_CASE(semaphore, acquire, .setup = setup_permits, .clean = sync_clean, .prepare = sync_warm,
           .op = acquire_op, .check = check_acquire, .role = { { "permit", try_permit } })
