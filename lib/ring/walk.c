@@ -16,6 +16,7 @@
 
 #define WALK_FAR 64u
 #define WALK_CHASE 8u
+#define WALK_CHASED (UINT32_C(1) << 16) /* yields cost more than steps, and a hint may lie */
 /*
  * Others may move on while one walks, but each step passes one of their messages: words that lead
  * in a circle are damage.
@@ -130,7 +131,7 @@ walk(const struct ring *r, uint64_t *place, passed_fn *passed, bool put, uint64_
 			*place = at;
 			return true;
 		}
-		if (steps % WALK_CHASE == WALK_CHASE - 1 && chases(&at, hint))
+		if (steps % WALK_CHASE == WALK_CHASE - 1 && steps < WALK_CHASED && chases(&at, hint))
 			continue;
 		if (steps == WALK_FAR) {
 			at = bisect(r, at, passed);
