@@ -140,15 +140,19 @@ read_bucket(struct dict_call *c, uint64_t from, struct batch **at, unsigned *dep
 	return rc == -EAGAIN ? dict_damaged(c) : rc;
 }
 
-/* Goes on from bucket to bucket until one has something, or all were seen. */
+/*
+ * Goes on from bucket to bucket until one has something, or all were seen. Levels that were
+ * overwritten may lead to one bucket again and again: no more are looked at than the arena holds.
+ */
 static int
 next_batch(struct dict_call *c, shoal_cursor *cursor)
 {
 	struct batch *b = cursor->internal_[0];
+	uint64_t left = c->in.arena->bytes / LINE;
 	int rc = 0;
 	do {
 		unsigned depth = 0;
-		rc = read_bucket(c, cursor->position, &b, &depth);
+		rc = left-- ? read_bucket(c, cursor->position, &b, &depth) : dict_damaged(c);
 		cursor->internal_[0] = b;
 		if (rc)
 			break;

@@ -156,6 +156,8 @@ dict_grow(struct dict_call *c, const struct dict_place *p)
 {
 	uint64_t level = load_acquire(&c->table->level);
 	uint64_t count = load_relaxed(&c->table->stripe[c->hold.index].count);
+	if (unlikely(level > LEVELS))
+		return;
 	if (level < LEVELS && count * STRIPES * 2 > HALVES * (FIRST << level)) {
 		begin_level(c, level);
 		level = load_acquire(&c->table->level);
@@ -191,7 +193,7 @@ dict_reserve(struct dict_call *c, uint64_t items)
 			if (load_acquire(&c->table->level) == level)
 				break;
 		}
-		for (uint64_t i = 1; i <= level; i++)
+		for (uint64_t i = 1; i <= want && i <= level; i++)
 			split_level(c, i);
 		dict_unlock(c);
 		if (level < want)

@@ -9,7 +9,8 @@ dict_look(struct dict_call *c)
 {
 	c->epoch = load_acquire(&c->dict->epoch);
 	/* The epoch first: with an old one, what the new root leads to is never taken for it. */
-	c->table = dict_at(c, load_acquire(&c->dict->root), sizeof(struct dict_table));
+	uint64_t root = load_acquire(&c->dict->root);
+	c->table = root % LINE ? NULL : dict_at(c, root, sizeof(struct dict_table));
 	return c->table != NULL;
 }
 
@@ -38,6 +39,13 @@ static inline uint64_t
 level_first(unsigned level)
 {
 	return level ? FIRST << (level - 1) : 0;
+}
+
+/* Else the state was overwritten: a cursor would go through hashes one by one. */
+static inline bool
+depth_is(unsigned depth)
+{
+	return depth - FIRST_BITS <= LEVELS;
 }
 
 struct bucket *
@@ -73,7 +81,8 @@ look_down(struct dict_call *c, uint64_t hash, struct dict_place *out)
 		index -= UINT64_C(1) << (63 - __builtin_clzll(index));
 	}
 	out->index = index;
-	return bucket_fits(index, state_depth(out->state), hash);
+	return depth_is(state_depth(out->state)) &&
+	       bucket_fits(index, state_depth(out->state), hash);
 }
 
 /*
