@@ -1,4 +1,5 @@
 #include "live_guard.h"
+#include <shoal/base.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,4 +124,13 @@ guard_run(void (*fn)(void *), void *arg)
 	fn(arg);
 	inside = false;
 	return true;
+}
+
+void
+live_must(bool so, const char *what)
+{
+	if (so)
+		return;
+	fprintf(stderr, "live: %s: %s\n", what, shoal_error());
+	_exit(99);
 }

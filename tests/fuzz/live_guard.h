@@ -19,4 +19,7 @@ bool guard_run(void (*fn)(void *), void *arg);
 /* How often it did. */
 unsigned long guard_stops(void);
 
+/* Ends the process with the sentence where it is not so. */
+void live_must(bool so, const char *what);
+
 #endif

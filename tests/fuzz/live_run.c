@@ -92,10 +92,20 @@ lock_value(uint64_t v)
 	return (v & 0xc0000000) | (v & 1 ? thread_here->tid : 0);
 }
 
-static void
-overwrite(uint8_t region)
+/* A region's, or of a part of a container. */
+static uint64_t
+chosen_offset(void)
 {
-	uint64_t at = any_offset(region, next_16());
+	uint8_t region = next_8();
+	uint16_t choice = next_16();
+	uint64_t part = region < 64 ? data_part_word(live.arena, choice, next_16()) : 0;
+	return part ? part : any_offset(region, choice);
+}
+
+static void
+overwrite(void)
+{
+	uint64_t at = chosen_offset();
 	uint8_t how = next_8();
 	uint64_t old = word_at(at), v = new_value(how, old);
 	bool half = how & 0x80;
@@ -463,13 +473,17 @@ step(void *unused)
 	uint8_t which = next_8();
 	(void)unused;
 	if (which < 128) {
-		overwrite(which);
+		overwrite();
 		return;
 	}
 	void (*call)(void) = calls[which % (sizeof calls / sizeof *calls)];
 	x = next_8();
 	y = next_8();
-	if (live.attached && !has_none(call))
+	if (!live.attached)
+		return;
+	if (which < 192)
+		data_call(live.arena, &live.data, next_8(), x, y);
+	else if (!has_none(call))
 		call();
 }
 

@@ -17,15 +17,6 @@ uint32_t live_tag[4];
 
 static char payload[70000];
 
-void
-live_must(bool so, const char *what)
-{
-	if (so)
-		return;
-	fprintf(stderr, "live: %s: %s\n", what, shoal_error());
-	_exit(99);
-}
-
 #define MUST(x) live_must(x, #x)
 
 /* ---- what stands in the arena ---- */
@@ -125,6 +116,7 @@ be_the_dead(int fd)
 	MUST(shoal_pipe_borrow(live.end[3][0], 0, &loan[5]) == 0);
 	MUST(object_make(live.arena, t, me, "half", SHOAL_KIND_MEMORY, 0, 0, &made) == 0);
 	MUST(object_body(live.arena, t, me, made.index, 600) == 0);
+	data_half_change(&live.data);
 	MUST(block_take(live.arena, t, me, 900, &block) == 0);
 	uint32_t tag = member_tag(live.arena, me);
 	MUST(ring_find(live.arena, live.queue[4], &ring) == 0);
@@ -239,15 +231,17 @@ add_regions(void)
 	const shoal_arena *a = live.arena;
 	add("header", 0, sizeof(struct arena_header));
 	add("processes", a->processes_at, a->members_max * sizeof(struct process_record));
-	add("objects", a->objects_at, 14 * sizeof(struct object));
+	add("objects", a->objects_at, 21 * sizeof(struct object));
 	add_members();
 	add_pages();
 	add_bodies();
+	data_each_region(a, &live.data, add);
+	data_find_parts(a);
 }
 
 /* ---- robust words ---- */
 
-static uint64_t robust_at[64];
+static uint64_t robust_at[128];
 static unsigned robust_count, locks_count;
 
 static void
@@ -270,6 +264,7 @@ find_robust(void)
 			add_robust(&the_pipe(i)->way[side].writing);
 			add_robust(&the_pipe(i)->way[side].reading);
 		}
+	data_each_lock(&live.data, add_robust);
 	locks_count = robust_count;
 	for (uint32_t i = 1; i <= a->members_max; i++)
 		add_robust(&arena_member(a, i)->life);
@@ -429,12 +424,13 @@ live_begin(void)
 	make_queues();
 	make_pipes();
 	make_blocks();
+	data_make(live.arena, &live.data);
 	MUST(member_here(live.arena, &t, &me) == 0);
 	live_tag[LIVE_ME] = member_tag(live.arena, me);
 	take_loans(live.loan);
 	MUST(shoal_pipe_borrow(live.end[0][1], 0, &live.loan[5]) == 0);
-	make_people();
 	MUST(shoal_arena_check(live.arena, stderr) == 0);
+	make_people();
 	add_regions();
 	find_robust();
 	save();

@@ -1,7 +1,7 @@
 /*
  * The arena that is fuzzed while it lives: queues of each sort, pipes of each sort, memory, blocks,
- * loans that are out, a second member that lives and holds things, and one that died with its hands
- * full and was not recovered.
+ * containers, loans that are out, a second member that lives and holds things, and one that died
+ * with its hands full and was not recovered.
  *
  * Each input begins in the same world: what it changed, in the arena and in what the library keeps
  * for this thread, is put back before the next one.
@@ -10,11 +10,13 @@
 #define FUZZ_LIVE_WORLD_H
 
 #include "arena/object.h"
+#include "live_data.h"
+#include "live_guard.h"
 #include "ring/pipe.h"
 #include "ring/queue.h"
 #include <shoal/shoal.h>
 
-enum { LIVE_QUEUES = 6, LIVE_PIPES = 4, LIVE_BLOCKS = 12, LIVE_LOANS = 12, LIVE_REGIONS = 128 };
+enum { LIVE_QUEUES = 6, LIVE_PIPES = 4, LIVE_BLOCKS = 12, LIVE_LOANS = 12, LIVE_REGIONS = 256 };
 /* That queue has messages in groups. */
 enum { LIVE_GROUPS = 5 };
 enum { LIVE_ME = 1, LIVE_OTHER, LIVE_DEAD };
@@ -29,6 +31,7 @@ struct live {
 	void *block[LIVE_BLOCKS];
 	shoal_loan loan[LIVE_LOANS]; /* the last ones are the other thread's */
 	shoal_ref ref[LIVE_QUEUES];
+	struct live_data data;
 };
 
 /* A part of the mapping with words in it that the fuzzer may change. */
@@ -51,8 +54,5 @@ void live_restore(void);
 /* Whether the word at the offset is a robust link, or the word of a robust lock. */
 bool live_is_link(uint64_t offset);
 bool live_is_lock(uint64_t offset);
-
-/* Stops with the sentence where it is not so. */
-void live_must(bool so, const char *what);
 
 #endif
