@@ -306,8 +306,9 @@ SYNC_CASES(semaphore)
 SYNC_CASES(condition)
 SYNC_CASES(event)
 STEP_CASE(event, fd, .shape = &step_event_fd_kind, .setup = setup, .prepare = fd_prepare,
-          .op = fd_op, .after = fd_after, .check = check_fd, .audit = arena_audit, .sleeper = poll_set,
-          .rouse = rouse_poll, .role = { { "event", try_event } }, .stepped = true)
+          .op = fd_op, .after = fd_after, .check = check_fd, .audit = arena_audit,
+          .sleeper = poll_set, .rouse = rouse_poll, .role = { { "event", try_event } },
+          .stepped = true)
 KIND_CASES(value)
 KIND_CASES(array)
 STEP_CASE(memory, open_late, .shape = &step_memory_kind, SURVIVORS(check_open), .op = open_late_op)
