@@ -246,6 +246,14 @@ bool dict_walk(struct dict_call *c, dict_visit *visit, void *arg);
 int dict_new_level(struct dict_call *c, struct ledger_hold *h, unsigned level);
 int dict_new_chunk(struct dict_call *c, struct ledger_hold *h, uint64_t index);
 
+/*
+ * Before anything is written there: whether it is the dict's own, a part of so many bytes, or the
+ * bucket of the index in one. What leads there may have been overwritten, and other things have
+ * words that no store of a dict's may touch.
+ */
+bool dict_owns(const struct dict_call *c, uint64_t part, uint64_t bytes);
+bool dict_owns_bucket(const struct dict_call *c, const struct bucket *b, uint64_t index);
+
 /* ---- dict_find.c ---- */
 
 /* Whether what was read since the place was found is of that moment. */

@@ -89,6 +89,15 @@ cannot_lock(const struct dict_call *c)
 	            c->in.object);
 }
 
+/* Whose counts and levels may be written. */
+static bool
+look_at_own(struct dict_call *c)
+{
+	return likely(dict_look(c)) &&
+	       (c->table == &c->dict->first ||
+	        dict_owns(c, arena_offset(c->in.arena, c->table), sizeof *c->table));
+}
+
 int
 dict_lock(struct dict_call *c, uint64_t hash)
 {
@@ -98,7 +107,7 @@ dict_lock(struct dict_call *c, uint64_t hash)
 	int rc = ledger_lock(&c->hold);
 	if (rc)
 		return rc;
-	if (likely(dict_look(c)))
+	if (likely(look_at_own(c)))
 		return 0;
 	ledger_unlock(&c->hold);
 	return dict_damaged(c);
@@ -133,7 +142,7 @@ dict_lock_all(struct dict_call *c)
 			return rc;
 		}
 	}
-	if (dict_look(c))
+	if (look_at_own(c))
 		return 0;
 	dict_unlock_all(c);
 	return dict_damaged(c);

@@ -111,6 +111,14 @@ dict_read(struct dict_call *c, const struct dict_key *key, dict_reader *reader, 
 
 /* ---- under the lock ---- */
 
+/* Whether a line of the bucket may be written. */
+static bool
+owns_line(const struct dict_call *c, const struct dict_place *p, const void *in)
+{
+	uint64_t at = arena_offset(c->in.arena, in) & ~(uint64_t)(LINE - 1);
+	return at == arena_offset(c->in.arena, p->bucket) || dict_owns(c, at, LINE);
+}
+
 static void
 look_at_line(struct bucket *line, struct dict_place *out)
 {
@@ -129,17 +137,17 @@ dict_locate(struct dict_call *c, const struct dict_key *key, struct dict_place *
 	struct found found;
 	unsigned lines = 0;
 	*out = (struct dict_place){ 0 };
-	if (!dict_find_bucket(c, key->hash, out))
+	if (!dict_find_bucket(c, key->hash, out) || !dict_owns_bucket(c, out->bucket, out->index))
 		return dict_damaged(c);
 	if (find_in_bucket(c, out->bucket, key, true, &found)) {
 		out->slot = found.slot;
 		out->offset = found.offset;
 		out->head = found.head;
 		out->entry = dict_at(c, found.offset, sizeof *out->entry);
-		return 0;
+		return likely(owns_line(c, out, found.slot)) ? 0 : dict_damaged(c);
 	}
 	for (struct bucket *line = out->bucket; line; line = dict_more(c, line)) {
-		if (lines++ == LINES_MAX)
+		if (lines++ == LINES_MAX || !owns_line(c, out, line))
 			return dict_damaged(c);
 		look_at_line(line, out);
 	}

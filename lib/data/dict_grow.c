@@ -84,6 +84,8 @@ dict_finish_split(struct ledger_hold *h)
 			if (goes_over(&c, load_relaxed(&line->slot[i]), depth))
 				store_relaxed(&line->slot[i], 0);
 		line = dict_more(&c, line);
+		if (line && !dict_owns(&c, arena_offset(h->arena, line), LINE))
+			return;
 	}
 }
 
@@ -105,8 +107,10 @@ split(struct dict_call *c, struct bucket *parent, uint64_t index)
 {
 	uint64_t state = load_relaxed(&parent->state);
 	unsigned depth = state_depth(state) + 1;
-	struct bucket *child = child_of(c, index | UINT64_C(1) << (depth - 1));
-	if (!child || load_relaxed(&child->state))
+	uint64_t to = index | UINT64_C(1) << (depth - 1);
+	struct bucket *child = child_of(c, to);
+	if (!child || load_relaxed(&child->state) || !dict_owns_bucket(c, child, to) ||
+	    !dict_owns_bucket(c, parent, index))
 		return;
 	ledger_open(&c->hold, DICT_SPLIT);
 	if (fill_child(c, parent, child, depth)) {

@@ -105,6 +105,31 @@ dict_more(const struct dict_call *c, const struct bucket *line)
 	return more ? dict_at(c, more, LINE) : NULL;
 }
 
+/* ---- before writing ---- */
+
+bool
+dict_owns(const struct dict_call *c, uint64_t part, uint64_t bytes)
+{
+	struct block_found b;
+	if (unlikely(part % LINE || !block_find(c->in.arena, part, &b) || b.bytes < bytes))
+		return false;
+	uint64_t word = load_relaxed(b.word);
+	return block_state(word) == BLOCK_PART && block_object(word) == c->in.object;
+}
+
+bool
+dict_owns_bucket(const struct dict_call *c, const struct bucket *b, uint64_t index)
+{
+	unsigned level = level_of(index);
+	uint64_t rest = index - level_first(level), count = level ? level_first(level) : FIRST;
+	if (level > LEVEL_WHOLE) {
+		rest &= CHUNK - 1;
+		count = CHUNK;
+	}
+	return (level == 0 && b - rest == c->dict->buckets) ||
+	       dict_owns(c, arena_offset(c->in.arena, b) - rest * LINE, count * LINE);
+}
+
 /* ---- making ---- */
 
 static void
