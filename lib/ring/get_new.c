@@ -14,6 +14,16 @@ wake_putters(shoal_queue *q)
 		queue_wake_putters(q);
 }
 
+/* What the place says that its message needs; no message is longer than the arena's memory. */
+static int
+believe(const struct cursor *c, size_t needed)
+{
+	if (needed <= load_acquire(&c->arena->header->pages_high) << PAGE_BITS)
+		return 0;
+	return fail(-EPROTO, "a message of %zu bytes by its place: shared memory was overwritten",
+	            needed);
+}
+
 static ssize_t
 get_new(struct cursor *c, struct shoal_thread *t, void **data, shoal_time timeout)
 {
@@ -33,6 +43,9 @@ get_new(struct cursor *c, struct shoal_thread *t, void **data, shoal_time timeou
 		if (n != -EMSGSIZE)
 			return n;
 		room = shoal_needed();
+		int rc = believe(c, room);
+		if (rc)
+			return rc;
 		buffer = malloc(room);
 	}
 }
@@ -58,9 +71,13 @@ get_marked(struct cursor *c, struct shoal_thread *t, struct marked *m, struct sl
 {
 	for (;;) {
 		ssize_t n = get_next(c, t, m->buffer, m->room, s);
-		int rc = n == -EMSGSIZE ? m->make_room(m) : 0;
-		if (n != -EMSGSIZE || rc)
-			return rc ? rc : n;
+		if (n != -EMSGSIZE)
+			return n;
+		int rc = believe(c, shoal_needed());
+		if (rc == 0)
+			rc = m->make_room(m);
+		if (rc)
+			return rc;
 	}
 }
 

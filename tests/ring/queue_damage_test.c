@@ -152,3 +152,29 @@ Test(queue_damage, the_size_of_an_endless_queue_is_soon_told, .timeout = 60 * HA
 	get_text(w.queue, "b");
 	world_end(w);
 }
+
+static struct slot *
+first_slot(shoal_queue *q)
+{
+	return (struct slot *)(void *)((char *)q + q->slots_at);
+}
+
+/* The length is believed only as far as the arena's memory goes. */
+Test(queue_damage, nobody_makes_room_for_a_message_longer_than_the_arena)
+{
+	struct world w = world_make(16, 0, 0);
+	char message[3000] = "long";
+	void *got = NULL;
+	shoal_any value;
+	REQUIRE_EQ(shoal_queue_put(w.queue, message, sizeof message, 0), 0);
+	uint32_t bytes = load_relaxed(&first_slot(w.queue)->bytes);
+	store_relaxed(&first_slot(w.queue)->bytes, UINT32_MAX - 100);
+	REQUIRE_EQ(shoal_queue_get_new(w.queue, &got, 0), -EPROTO);
+	REQUIRE(strstr(shoal_error(), "by its place"));
+	REQUIRE_EQ(shoal_queue_get_any(w.queue, &value, 0), -EPROTO);
+	REQUIRE(strstr(shoal_error(), "by its place"));
+	store_relaxed(&first_slot(w.queue)->bytes, bytes);
+	REQUIRE_EQ(shoal_queue_get_new(w.queue, &got, 0), sizeof message);
+	free(got);
+	world_end(w);
+}
