@@ -252,3 +252,26 @@ Test(any, a_copy_refuses_what_is_no_value)
 	REQUIRE_EQ(copy_of((shoal_any){ .kind = 77 }, &out), -EINVAL);
 	REQUIRE_EQ(out.kind, SHOAL_ANY_NIL);
 }
+
+/* By name, and by SHOAL_ANY, which chooses them: the same. */
+Test(any, objects_and_large_numbers_are_what_they_were_made_from)
+{
+	shoal_arena *a;
+	shoal_queue *q;
+	shoal_pipe_end *left, *right;
+	shoal_namespace *n;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	REQUIRE_EQ(shoal_queue_create(a, NULL, NULL, &q), 0);
+	REQUIRE_EQ(shoal_pipe_create(a, NULL, NULL, &left, &right), 0);
+	REQUIRE_EQ(shoal_namespace_create(a, NULL, NULL, &n), 0);
+	REQUIRE(same(shoal_any_from_queue(q), SHOAL_ANY(q)));
+	REQUIRE(same(shoal_any_from_pipe(right), SHOAL_ANY(right)));
+	REQUIRE(!same(shoal_any_from_pipe(left), shoal_any_from_pipe(right)));
+	REQUIRE(same(shoal_any_from_namespace(n), SHOAL_ANY(n)));
+	REQUIRE(!same(shoal_any_from_namespace(n), shoal_any_from_queue(q)));
+	REQUIRE(same(shoal_any_from_bool(true), SHOAL_ANY((bool)true)));
+	REQUIRE_EQ(shoal_any_from_uint(INT64_MAX).as.integer, INT64_MAX);
+	shoal_any beyond = shoal_any_self(shoal_any_from_uint(UINT64_MAX)), copy;
+	REQUIRE_EQ(shoal_any_copy(&beyond, &copy), -EOVERFLOW);
+	shoal_arena_close(a);
+}

@@ -337,6 +337,20 @@ Test(list, add_int_adds_to_ints_only)
 	world_end(w);
 }
 
+Test(list, prints_as_json)
+{
+	struct world w = world_make();
+	char *text = NULL;
+	size_t bytes = 0;
+	REQUIRE_EQ(shoal_list_extend(w.list, SHOAL_LIST(1, "two", SHOAL_NIL, SHOAL_LIST(0.5))), 0);
+	FILE *f = open_memstream(&text, &bytes);
+	REQUIRE_EQ(shoal_list_print(w.list, f), 0);
+	fclose(f);
+	REQUIRE_STR_EQ(text, "[1, \"two\", null, [0.5]]");
+	free(text);
+	world_end(w);
+}
+
 Test(list, bad_input_changes_nothing)
 {
 	struct world w = world_make();

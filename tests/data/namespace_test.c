@@ -26,6 +26,24 @@ Test(namespace, has_attributes)
 	shoal_arena_close(a);
 }
 
+Test(namespace, prints_as_json)
+{
+	shoal_arena *a;
+	shoal_namespace *n;
+	char *text = NULL;
+	size_t bytes = 0;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	REQUIRE_EQ(shoal_namespace_create(a, NULL, NULL, &n), 0);
+	REQUIRE_EQ(shoal_namespace_set(n, "x", SHOAL_ANY(1)), 0);
+	REQUIRE_EQ(shoal_namespace_set(n, "y", SHOAL_LIST("two", SHOAL_NIL)), 0);
+	FILE *f = open_memstream(&text, &bytes);
+	REQUIRE_EQ(shoal_namespace_print(n, f), 0);
+	fclose(f);
+	REQUIRE_STR_EQ(text, "{\"x\": 1, \"y\": [\"two\", null]}");
+	free(text);
+	shoal_arena_close(a);
+}
+
 Test(namespace, is_no_dict)
 {
 	shoal_arena *a;
