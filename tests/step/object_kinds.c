@@ -312,6 +312,74 @@ dict_destroy(struct step_world *w, void *object)
 	return shoal_dict_destroy(w->arena, object);
 }
 
+static int
+list_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_list_create(w->arena, name, NULL, (shoal_list **)out);
+}
+
+/* By its reference too, and nobody finds one that cannot be written to. */
+static int
+list_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	shoal_list *same = NULL;
+	int rc = shoal_list_open(w->arena, name, timeout, (shoal_list **)out);
+	if (rc)
+		return rc;
+	rc = shoal_list_at(w->arena, shoal_ref_of(w->arena, *out), &same);
+	STEP_REQUIRE(w, rc == 0 && same == *out, "its reference names another one: %d", rc);
+	/* One that has items has as many blocks afterwards. */
+	rc = shoal_list_size(*out) ? shoal_list_set(*out, 0, SHOAL_ANY("text"))
+	                           : shoal_list_append(*out, SHOAL_ANY("text"));
+	STEP_REQUIRE(w, rc == 0, "a list that is not made: %s", shoal_error());
+	return rc;
+}
+
+static void
+list_fill(struct step_world *w)
+{
+	for (int i = 0; i < 4; i++)
+		STEP_REQUIRE(w, shoal_list_append(w->object[0], SHOAL_ANY("text")) == 0,
+		             "setup cannot append");
+}
+
+static int
+list_destroy(struct step_world *w, void *object)
+{
+	return shoal_list_destroy(w->arena, object);
+}
+
+static int
+namespace_create(struct step_world *w, const char *name, void **out)
+{
+	return shoal_namespace_create(w->arena, name, NULL, (shoal_namespace **)out);
+}
+
+static int
+namespace_open(struct step_world *w, const char *name, shoal_time timeout, void **out)
+{
+	int rc = shoal_namespace_open(w->arena, name, timeout, (shoal_namespace **)out);
+	STEP_REQUIRE(w, rc || shoal_namespace_set(*out, "x", SHOAL_ANY("text")) == 0,
+	             "a namespace that is not made: %s", shoal_error());
+	return rc;
+}
+
+static void
+namespace_fill(struct step_world *w)
+{
+	STEP_REQUIRE(w, shoal_namespace_set(w->object[0], "y", SHOAL_ANY("text")) == 0,
+	             "setup cannot set");
+}
+
+static int
+namespace_destroy(struct step_world *w, void *object)
+{
+	return shoal_namespace_destroy(w->arena, object);
+}
+
+const struct object_kind step_list_kind = { list_create, list_open, list_destroy, list_fill };
+const struct object_kind step_namespace_kind = { namespace_create, namespace_open,
+	                                         namespace_destroy, namespace_fill };
 const struct object_kind step_dict_kind = { dict_create, dict_open, dict_destroy, dict_fill };
 const struct object_kind step_lock_kind = { lock_create, lock_open, lock_destroy, NULL };
 const struct object_kind step_memory_kind = { memory_create, memory_open, memory_destroy, NULL };

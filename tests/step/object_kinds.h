@@ -19,6 +19,7 @@ extern const struct object_kind step_rwlock_kind, step_semaphore_kind, step_cond
 extern const struct object_kind step_event_kind, step_value_kind, step_array_kind;
 extern const struct object_kind step_dict_kind, step_lock_kind, step_memory_kind;
 extern const struct object_kind step_queue_kind, step_pipe_kind;
+extern const struct object_kind step_list_kind, step_namespace_kind;
 
 /* An event, with another one in object[1]. */
 extern const struct object_kind step_event_fd_kind;

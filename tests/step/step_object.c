@@ -1,6 +1,6 @@
 /*
  * Named objects made, opened and destroyed, killed and stopped at each instruction: memory, queues,
- * pipes, locks and what else threads wait on, values, arrays.
+ * pipes, locks and what else threads wait on, values, arrays, lists, dicts, namespaces.
  */
 #include <errno.h>
 #include <poll.h>
@@ -301,6 +301,8 @@ KIND_CASES(queue)
 KIND_CASES(pipe)
 KIND_CASES(lock)
 KIND_CASES(dict)
+KIND_CASES(list)
+KIND_CASES(namespace)
 SYNC_CASES(rwlock)
 SYNC_CASES(semaphore)
 SYNC_CASES(condition)
