@@ -170,23 +170,36 @@ int shoal_rwlock_consistent(shoal_rwlock *lock);
 /* ---- semaphore: a number of permits ---- */
 
 /*
+ * Or-ed to the bound of shoal_semaphore_create: permits have owners, as a pool of resources wants
+ * it. The thread that took one releases it (-EPERM for others), or its death, exit or exec does:
+ * those who wait have it within 10 ms (5 ms of a slice, since the kernel does not tell of owners by
+ * itself). All of its permits are there from the beginning: `value` is 1 to
+ * SHOAL_PERMITS_OWNED_MAX, and the rest of the bound 0 or the same. They count as locks held
+ * (SHOAL_LOCKS_HELD_MAX, else -EOVERFLOW), a forked child owns none of its parent's, and signal
+ * handlers do not release them.
+ */
+#define SHOAL_SEMAPHORE_OWNED 0x80000000u
+enum { SHOAL_PERMITS_OWNED_MAX = 126 };
+
+/*
  * `value` permits at first; a release beyond `bound` is refused. 0 or SHOAL_ALL: no bound but
- * INT32_MAX. -EINVAL: a larger bound, or value beyond it. All zero has none yet, and no bound.
+ * INT32_MAX. -EINVAL: a larger bound, or value beyond it; or SHOAL_SEMAPHORE_OWNED, which has no
+ * room in the struct. All zero has none yet, and no bound.
  */
 int shoal_semaphore_init(shoal_semaphore *semaphore, uint32_t value, uint32_t bound);
 
 /*
  * Takes a permit: 0, -EAGAIN, -ETIMEDOUT, -ECANCELED. A permit is nobody's: whoever likes releases
- * it, and one that a dead thread had taken stays taken. A death inside the call takes one or takes
- * none, and its wake goes to another one.
+ * it, and one that a dead thread had taken stays taken (but see SHOAL_SEMAPHORE_OWNED). A death
+ * inside the call takes one or takes none, and its wake goes to another one.
  */
 SHOAL_CHECK_ int shoal_semaphore_acquire(shoal_semaphore *semaphore, shoal_time timeout);
 
 /*
  * One permit more. -EOVERFLOW: it has as many as its bound; exact, whoever releases at the same
- * time. Signal handlers may call it, whatever they interrupt. A death inside the call: released and
- * told, or not at all. One stopped inside it delays the one who sleeps for this permit by at most
- * 50 ms.
+ * time. -EPERM: permits have owners, and this thread has none. Signal handlers may call it,
+ * whatever they interrupt. A death inside the call: released and told, or not at all. One stopped
+ * inside it delays the one who sleeps for this permit by at most 50 ms.
  */
 int shoal_semaphore_release(shoal_semaphore *semaphore);
 

@@ -74,6 +74,8 @@ is_kept(shoal_arena *a, uint32_t object)
 	if (kind(a, object) == SHOAL_KIND_RWLOCK && rwlock_in_use(body))
 		return true;
 	uint64_t bytes = size(a, object), whole = object_body_bytes(a, body);
+	if (kind(a, object) == SHOAL_KIND_SEMAPHORE && semaphore_in_use(body, whole))
+		return true;
 	return somebody_sleeps(body, bytes < whole ? bytes : whole);
 }
 
@@ -97,7 +99,10 @@ init(void *body, const struct shape *s)
 	case SHOAL_KIND_RWLOCK:
 		return shoal_rwlock_init(body, flags);
 	case SHOAL_KIND_SEMAPHORE:
-		return shoal_semaphore_init(body, s->value, s->bound);
+		if (s->bytes == sizeof(shoal_semaphore))
+			return shoal_semaphore_init(body, s->value, s->bound);
+		owned_init(body, s->value);
+		return 0;
 	case SHOAL_KIND_CONDITION:
 		return shoal_condition_init(body);
 	default:
@@ -232,6 +237,12 @@ shoal_semaphore_create(shoal_arena *a, const char *name, uint32_t value, uint32_
                        shoal_semaphore **out)
 {
 	struct shape s = { SHOAL_KIND_SEMAPHORE, sizeof(shoal_semaphore), 0, value, bound };
+	if (bound != SHOAL_ALL && bound & SHOAL_SEMAPHORE_OWNED) {
+		int rc = owned_check(value, bound);
+		if (rc)
+			return rc;
+		s.bytes = owned_bytes(value);
+	}
 	return create(a, name, &s, (void **)out);
 }
 

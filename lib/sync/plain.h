@@ -15,5 +15,15 @@ void rwlock_shut(shoal_rwlock *lock);
 
 /* Whether a living thread reads, or holds its lock. */
 bool rwlock_in_use(const shoal_rwlock *lock);
+/* Whether one has a permit that it owns, where so many bytes are the semaphore's. */
+bool semaphore_in_use(const shoal_semaphore *semaphore, uint64_t bytes);
+
+/*
+ * A semaphore with owners, which has its cells behind it: 0 or -EINVAL; how large it is; made in
+ * that much zeroed or used memory of an arena.
+ */
+int owned_check(uint32_t value, uint32_t bound);
+size_t owned_bytes(uint32_t value);
+void owned_init(shoal_semaphore *semaphore, uint32_t value);
 
 #endif

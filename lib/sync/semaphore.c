@@ -1,12 +1,6 @@
 /*
- * Semaphores: a number, and a gate for those who wait for it to be more than 0.
- *
- *	 0 value  how many permits there are. Changed by CAS alone: an acquire takes one off, a release
- *	          adds one, each in one step, so no death leaves half of it.
- *	 4 gate   0, or GATE_ARMED: there may be sleepers (gate.h)
- *	 8 bound  as init was given it; 0: none
- *	12 named  1: it can be destroyed (stay.h); set when it is initialised
- *	16 16 bytes unused
+ * Semaphores: a number, and a gate for those who wait for it to be more than 0. What the permits of
+ * an owned one are is in owned.c; the waiting is the same. The words are in semaphore.h.
  *
  *	sleeper                                        releaser
  *	  pending = gate                                 pending = gate
@@ -30,24 +24,9 @@
 #include "sync/gate.h"
 #include "sync/plain.h"
 #include "sync/robust.h"
+#include "sync/semaphore.h"
 
 #define SPIN_MAX 100
-
-struct semaphore {
-	word32 value;
-	word32 gate;
-	word32 bound;
-	word32 named;
-	word32 unused[4];
-};
-
-_Static_assert(sizeof(struct semaphore) == sizeof(shoal_semaphore), "a semaphore's size is pinned");
-
-static struct semaphore *
-semaphore_of(const shoal_semaphore *semaphore)
-{
-	return (struct semaphore *)(uintptr_t)semaphore;
-}
 
 static uint32_t
 bound_of(const struct semaphore *s)
@@ -62,6 +41,10 @@ shoal_semaphore_init(shoal_semaphore *semaphore, uint32_t value, uint32_t bound)
 	struct semaphore *s = semaphore_of(semaphore);
 	if (bound == SHOAL_ALL)
 		bound = 0;
+	if (bound & SHOAL_SEMAPHORE_OWNED)
+		return fail(-EINVAL, "a semaphore with owners is made in an arena, by "
+		            "shoal_semaphore_create: there is no room for them in %zu bytes",
+		            sizeof *semaphore);
 	if (bound > INT32_MAX || value > (bound ? bound : INT32_MAX))
 		return fail(-EINVAL, "a semaphore with %u permits and a bound of %u: at most %d, and no "
 		            "more permits than the bound", value, bound, INT32_MAX);
@@ -72,8 +55,9 @@ shoal_semaphore_init(shoal_semaphore *semaphore, uint32_t value, uint32_t bound)
 	return 0;
 }
 
+/* One of a number; an owned semaphore's is always 0. */
 static inline bool
-take(struct semaphore *s)
+take_number(struct semaphore *s)
 {
 	uint32_t v = load_relaxed(&s->value);
 	while (v) {
@@ -85,25 +69,50 @@ take(struct semaphore *s)
 	return false;
 }
 
+static bool
+take(struct shoal_thread *t, struct semaphore *s)
+{
+	return semaphore_is_owned(s) ? owned_take(t, s) : take_number(s);
+}
+
+static uint32_t
+permits(const struct semaphore *s)
+{
+	return semaphore_is_owned(s) ? owned_free(s) : load_relaxed(&s->value);
+}
+
 /* While nobody sleeps: a permit may be there sooner than a sleep would end. */
 static bool
-spin(struct semaphore *s)
+spin(struct shoal_thread *t, struct semaphore *s)
 {
 	for (int i = 0; i < SPIN_MAX && !load_relaxed(&s->gate); i++) {
-		if (take(s))
+		if (take(t, s))
 			return true;
 		cpu_relax();
 	}
 	return false;
 }
 
+/* An owner's death changes neither word: who waits for owned permits looks for it. */
+static int
+sleep_on(struct shoal_thread *t, struct semaphore *s, uint32_t turn, int64_t deadline)
+{
+	bool owned = semaphore_is_owned(s);
+	struct futex_watch watch[] = { { &s->gate, GATE_ARMED }, { &s->value, 0 } };
+	if (owned)
+		watch[1] = (struct futex_watch){ &s->turn, turn };
+	int64_t until = owned ? clock_sooner(deadline, OWNED_SLICE_NS) : deadline;
+	int rc = gate_sleep(t, watch, 2, until);
+	return rc == -ETIMEDOUT && until != deadline ? 0 : rc;
+}
+
 static int
 wait_asleep(struct shoal_thread *t, struct semaphore *s, const struct stay *stay, int64_t deadline,
             bool *slept)
 {
-	struct futex_watch watch[] = { { &s->gate, GATE_ARMED }, { &s->value, 0 } };
 	for (int rc = 0;;) {
-		if (take(s))
+		uint32_t turn = load_seq_cst(&s->turn);
+		if (take(t, s))
 			return 0;
 		/* Only now: after the deadline there is one more look. */
 		if (rc)
@@ -115,9 +124,9 @@ wait_asleep(struct shoal_thread *t, struct semaphore *s, const struct stay *stay
 		if (thread_interrupted(t))
 			return -ECANCELED;
 		gate_arm(&s->gate, false);
-		if (load_relaxed(&s->value) || stay_over(stay))
+		if (permits(s) || stay_over(stay))
 			continue;
-		rc = gate_sleep(t, watch, 2, deadline);
+		rc = sleep_on(t, s, turn, deadline);
 		*slept = true;
 		if (rc == -ECANCELED)
 			return rc;
@@ -129,9 +138,9 @@ wait_slow(struct shoal_thread *t, struct semaphore *s, const struct stay *stay, 
 {
 	bool slept = false;
 	void *old = robust_pending_set(t, &s->gate);
-	int rc = spin(s) ? 0 : wait_asleep(t, s, stay, deadline, &slept);
+	int rc = spin(t, s) ? 0 : wait_asleep(t, s, stay, deadline, &slept);
 	/* Also one that leaves without a permit: the wake that it may have had is another one's. */
-	if (slept && load_relaxed(&s->value))
+	if (slept && permits(s))
 		gate_open(&s->gate);
 	robust_pending_restore(t, old);
 	return rc;
@@ -157,11 +166,16 @@ int
 shoal_semaphore_acquire(shoal_semaphore *semaphore, shoal_time timeout)
 {
 	struct semaphore *s = semaphore_of(semaphore);
-	if (likely(take(s)))
+	if (likely(take_number(s)))
 		return 0;
 	struct shoal_thread *t = thread_self();
 	if (!t)
 		return fail(-ENOMEM, "no memory for this thread's record");
+	if (semaphore_is_owned(s) && t->held >= SHOAL_LOCKS_HELD_MAX)
+		return fail(-EOVERFLOW, "this thread holds %u locks and permits, and the kernel "
+		            "gives back no more at its death; release some", t->held);
+	if (semaphore_is_owned(s) && owned_take(t, s))
+		return 0;
 	return acquire_slow(t, s, timeout);
 }
 
@@ -178,10 +192,29 @@ wake(struct semaphore *s, bool named)
 	stay_end(&stay);
 }
 
+static int
+release_owned(struct semaphore *s)
+{
+	struct shoal_thread *t = thread_self();
+	struct robust *mine = t ? owned_mine(t, s) : NULL;
+	if (!mine)
+		return fail(-EPERM, "semaphore release: this thread has none of the %u permits, and "
+		            "each is given back by who took it", owned_count(s));
+	void *old = robust_pending_set(t, &s->gate);
+	robust_release(t, mine);
+	fetch_add_seq_cst(&s->turn, 1); /* S1 */
+	if (load_seq_cst(&s->gate))
+		wake(s, true);
+	robust_pending_restore(t, old);
+	return 0;
+}
+
 int
 shoal_semaphore_release(shoal_semaphore *semaphore)
 {
 	struct semaphore *s = semaphore_of(semaphore);
+	if (unlikely(semaphore_is_owned(s)))
+		return release_owned(s);
 	bool named = load_relaxed(&s->named);
 	struct robust_head *head = thread_robust();
 	void *old = head ? robust_name(head, &s->gate) : NULL;
@@ -201,7 +234,8 @@ shoal_semaphore_release(shoal_semaphore *semaphore)
 int
 shoal_semaphore_value(const shoal_semaphore *semaphore)
 {
-	return (int)load_acquire(&semaphore_of(semaphore)->value);
+	const struct semaphore *s = semaphore_of(semaphore);
+	return (int)(semaphore_is_owned(s) ? owned_free(s) : load_acquire(&s->value));
 }
 
 void

@@ -1,0 +1,284 @@
+/* Semaphores whose permits have owners. */
+#include "common.h"
+#include <pthread.h>
+#include <shoal/arena.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+enum { PERMITS = 3 };
+
+struct world {
+	shoal_arena *arena;
+	shoal_semaphore *s;
+	word32 reached;
+	volatile int result;
+	volatile int64_t at;
+};
+
+static struct world *
+world_make(uint32_t permits)
+{
+	struct world *w = shared(sizeof *w);
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &w->arena), 0);
+	REQUIRE_EQ(shoal_semaphore_create(w->arena, "pool", permits, SHOAL_SEMAPHORE_OWNED, &w->s),
+	           0);
+	return w;
+}
+
+Test(owned, permits_are_given_back_by_who_took_them)
+{
+	struct world *w = world_make(PERMITS);
+	REQUIRE_EQ(shoal_semaphore_value(w->s), PERMITS);
+	REQUIRE_EQ(shoal_semaphore_release(w->s), -EPERM);
+	for (int i = PERMITS; i > 0; i--) {
+		REQUIRE_EQ(shoal_semaphore_value(w->s), i);
+		REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_NOWAIT), 0);
+	}
+	REQUIRE_EQ(shoal_semaphore_value(w->s), 0);
+	REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_NOWAIT), -EAGAIN);
+	REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_MS(20)), -ETIMEDOUT);
+	for (int i = 0; i < PERMITS; i++)
+		REQUIRE_EQ(shoal_semaphore_release(w->s), 0);
+	REQUIRE_EQ(shoal_semaphore_release(w->s), -EPERM);
+	REQUIRE_EQ(shoal_semaphore_value(w->s), PERMITS);
+	shoal_arena_close(w->arena);
+}
+
+static void *
+release_of_another(void *s)
+{
+	return (void *)(intptr_t)shoal_semaphore_release(s);
+}
+
+static int
+child_owns_nothing(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_semaphore_release(w->s), -EPERM);
+	REQUIRE_EQ(shoal_semaphore_value(w->s), PERMITS - 1);
+	return 0;
+}
+
+Test(owned, nobody_else_gives_a_permit_back)
+{
+	struct world *w = world_make(PERMITS);
+	pthread_t p;
+	void *rc;
+	REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_NOWAIT), 0);
+	REQUIRE_EQ(pthread_create(&p, NULL, release_of_another, w->s), 0);
+	pthread_join(p, &rc);
+	REQUIRE_EQ((intptr_t)rc, -EPERM);
+	expect_child(child(child_owns_nothing, w), 0, 1000);
+	REQUIRE_EQ(shoal_semaphore_value(w->s), PERMITS - 1);
+	REQUIRE_EQ(shoal_semaphore_release(w->s), 0);
+	shoal_arena_close(w->arena);
+}
+
+static int
+take_all_and_stay(void *arg)
+{
+	struct world *w = arg;
+	for (int i = 0; i < PERMITS; i++)
+		REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_NOWAIT), 0);
+	reach(&w->reached);
+	stay();
+	return 0;
+}
+
+static int
+take_one(void *arg)
+{
+	struct world *w = arg;
+	w->result = shoal_semaphore_acquire(w->s, SHOAL_SEC(10));
+	return 0;
+}
+
+Test(owned, a_death_gives_all_of_them_back)
+{
+	struct world *w = world_make(PERMITS);
+	pid_t owner = child(take_all_and_stay, w);
+	wait_for(&w->reached, 1);
+	REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_NOWAIT), -EAGAIN);
+	pid_t waiter = child(take_one, w);
+	wait_asleep(waiter);
+	int64_t at = kill_now(owner);
+	expect_child(waiter, 0, 1000);
+	REQUIRE(now_ns() - at < DEATH_NS);
+	REQUIRE_EQ(w->result, 0);
+	/* And the waiter's, who ended with one. */
+	REQUIRE_EQ(shoal_semaphore_value(w->s), PERMITS);
+	for (int i = 0; i < PERMITS; i++)
+		REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_NOWAIT), 0);
+	REQUIRE_EQ(shoal_arena_check(w->arena, stderr), 0);
+	for (int i = 0; i < PERMITS; i++)
+		REQUIRE_EQ(shoal_semaphore_release(w->s), 0);
+	shoal_arena_close(w->arena);
+}
+
+static void *
+take_and_end(void *s)
+{
+	return (void *)(intptr_t)shoal_semaphore_acquire(s, SHOAL_NOWAIT);
+}
+
+Test(owned, a_thread_that_ends_gives_its_permit_back)
+{
+	struct world *w = world_make(1);
+	for (int i = 0; i < 3; i++) {
+		pthread_t p;
+		void *rc;
+		REQUIRE_EQ(pthread_create(&p, NULL, take_and_end, w->s), 0);
+		pthread_join(p, &rc);
+		REQUIRE_EQ((intptr_t)rc, 0);
+		/* The kernel gives it back just after the thread can be joined. */
+		REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_SEC(5)), 0);
+		REQUIRE_EQ(shoal_semaphore_release(w->s), 0);
+	}
+	shoal_arena_close(w->arena);
+}
+
+static int
+hand_on(void *arg)
+{
+	struct world *w = arg;
+	for (int i = 0; i < 2000; i++) {
+		REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_SEC(5)), 0);
+		int inside = (int)fetch_add_seq_cst(&w->reached, 1) + 1;
+		REQUIRE(inside <= PERMITS);
+		fetch_add_seq_cst(&w->reached, -1u);
+		REQUIRE_EQ(shoal_semaphore_release(w->s), 0);
+	}
+	return 0;
+}
+
+Test(owned, no_more_have_a_permit_than_there_are)
+{
+	struct world *w = world_make(PERMITS);
+	pid_t pid[2 * PERMITS];
+	for (int i = 0; i < 2 * PERMITS; i++)
+		pid[i] = child(hand_on, w);
+	for (int i = 0; i < 2 * PERMITS; i++)
+		expect_child(pid[i], 0, 15000);
+	REQUIRE_EQ(shoal_semaphore_value(w->s), PERMITS);
+	shoal_arena_close(w->arena);
+}
+
+enum { HANDED = 41 };
+
+static int
+take_when_given(void *arg)
+{
+	struct world *w = arg;
+	for (uint32_t i = 1; i <= HANDED; i++) {
+		wait_for(&w->reached, 2 * i - 1);
+		REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_SEC(5)), 0);
+		w->at = now_ns();
+		REQUIRE_EQ(shoal_semaphore_release(w->s), 0);
+		reach(&w->reached);
+	}
+	return 0;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* One that is not woken finds the permit after 2.5 ms, as a rule. */
+Test(owned, who_sleeps_for_a_permit_is_woken)
+{
+	struct world *w = world_make(1);
+	int64_t took[HANDED];
+	pid_t waiter = child(take_when_given, w);
+	for (uint32_t i = 1; i <= HANDED; i++) {
+		REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_SEC(5)), 0);
+		reach(&w->reached);
+		wait_asleep(waiter);
+		int64_t began = now_ns();
+		REQUIRE_EQ(shoal_semaphore_release(w->s), 0);
+		wait_for(&w->reached, 2 * i);
+		took[i - 1] = w->at - began;
+	}
+	expect_child(waiter, 0, 1000);
+	qsort(took, HANDED, sizeof *took, by_time);
+	REQUIRE(took[HANDED / 2] < SHOAL_MS(1) * HARNESS_SLOW);
+	shoal_arena_close(w->arena);
+}
+
+static int
+give_back_later(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_semaphore_acquire(w->s, SHOAL_NOWAIT), 0);
+	reach(&w->reached);
+	wait_for(&w->reached, 2);
+	sleep_ms(20);
+	REQUIRE_EQ(shoal_semaphore_release(w->s), 0);
+	return 0;
+}
+
+Test(owned, one_that_is_destroyed_stays_until_its_permits_are_given_back)
+{
+	struct world *w = world_make(1);
+	shoal_arena_info before, after;
+	pid_t owner = child(give_back_later, w);
+	wait_for(&w->reached, 1);
+	pid_t waiter = child(take_one, w);
+	wait_asleep(waiter);
+	REQUIRE_EQ(shoal_arena_stat(w->arena, &before), 0);
+	REQUIRE_EQ(shoal_semaphore_destroy(w->arena, w->s), 0);
+	expect_child(waiter, 0, 1000);
+	REQUIRE_EQ(w->result, -EPIPE);
+	REQUIRE(shoal_arena_recover(w->arena) >= 0);
+	REQUIRE_EQ(shoal_arena_stat(w->arena, &after), 0);
+	REQUIRE_EQ(after.blocks, before.blocks);
+	reach(&w->reached);
+	expect_child(owner, 0, 1000);
+	REQUIRE(shoal_arena_recover(w->arena) >= 0);
+	REQUIRE_EQ(shoal_arena_stat(w->arena, &after), 0);
+	REQUIRE_EQ(after.blocks, before.blocks - 1);
+	shoal_arena_close(w->arena);
+}
+
+Test(owned, bad_input_makes_none)
+{
+	shoal_arena *a;
+	shoal_semaphore plain, *s = NULL;
+	const uint32_t owned = SHOAL_SEMAPHORE_OWNED, most = SHOAL_PERMITS_OWNED_MAX;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	REQUIRE_EQ(shoal_semaphore_init(&plain, 1, owned), -EINVAL);
+	REQUIRE_EQ(shoal_semaphore_create(a, "s", 0, owned, &s), -EINVAL);
+	REQUIRE_EQ(shoal_semaphore_create(a, "s", most + 1, owned, &s), -EINVAL);
+	REQUIRE_EQ(shoal_semaphore_create(a, "s", 2, owned | 3, &s), -EINVAL);
+	REQUIRE(strstr(shoal_error(), "126"));
+	REQUIRE_EQ(shoal_semaphore_open(a, "s", SHOAL_NOWAIT, &s), -ENOENT);
+	REQUIRE_EQ(shoal_semaphore_create(a, "s", most, owned | most, &s), 0);
+	REQUIRE_EQ(shoal_semaphore_value(s), most);
+	REQUIRE_EQ(shoal_semaphore_create(a, "t", 1, SHOAL_ALL, &s), 0);
+	REQUIRE_EQ(shoal_semaphore_release(s), 0);
+	shoal_arena_close(a);
+}
+
+Test(owned, as_many_as_a_thread_may_hold)
+{
+	struct world *w = world_make(SHOAL_PERMITS_OWNED_MAX);
+	shoal_semaphore *more[SHOAL_LOCKS_HELD_MAX / SHOAL_PERMITS_OWNED_MAX + 1];
+	int taken = 0, rc = 0;
+	for (size_t i = 0; rc == 0 && i < sizeof more / sizeof *more; i++) {
+		REQUIRE_EQ(shoal_semaphore_create(w->arena, NULL, SHOAL_PERMITS_OWNED_MAX,
+		                                  SHOAL_SEMAPHORE_OWNED, &more[i]), 0);
+		for (int k = 0; rc == 0 && k < SHOAL_PERMITS_OWNED_MAX; k++) {
+			rc = shoal_semaphore_acquire(more[i], SHOAL_NOWAIT);
+			taken += rc == 0;
+		}
+	}
+	REQUIRE_EQ(rc, -EOVERFLOW);
+	REQUIRE(taken > SHOAL_LOCKS_HELD_MAX - 8 && taken <= SHOAL_LOCKS_HELD_MAX);
+	for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+		while (taken && shoal_semaphore_release(more[i]) == 0)
+			taken--;
+	REQUIRE_EQ(taken, 0);
+	shoal_arena_close(w->arena);
+}
