@@ -208,6 +208,34 @@ int shoal_process_at_exit(void (*)(void *), void *arg, int priority);
 int shoal_start_method_set(shoal_start_method);
 shoal_start_method shoal_start_method_get(void);
 
+/*
+ * Gives a function a name by which other processes find it, also those of another program, or of
+ * another build of this one; at file scope, once a name:
+ *
+ *	static int work(void *arg) { … }
+ *	SHOAL_ENTRY(work, work);
+ *
+ * Without it a function is found by its module's build-id and its place in the module, so both must
+ * run the same build. `name` is an identifier of C; two functions of one name in one process are
+ * refused when either is looked for (-EEXIST). Works in shared libraries too, from their dlopen to
+ * their dlclose.
+ */
+#define SHOAL_ENTRY(name_, fn_) \
+	static struct shoal_entry_ shoal_entry_##name_ = { #name_, (void (*)(void))(fn_), 0 }; \
+	__attribute__((constructor)) static void shoal_entry_begin_##name_(void) \
+	{ \
+		shoal_entry_add_(&shoal_entry_##name_); \
+	} \
+	__attribute__((destructor)) static void shoal_entry_end_##name_(void) \
+	{ \
+		shoal_entry_remove_(&shoal_entry_##name_); \
+	} \
+	struct shoal_entry_
+
+struct shoal_entry_ { const char *name; void (*fn)(void); struct shoal_entry_ *next; };
+void shoal_entry_add_(struct shoal_entry_ *);
+void shoal_entry_remove_(struct shoal_entry_ *);
+
 /* The CPUs that this thread may run on, as sched_getaffinity has it; 1 where that is not known. */
 unsigned shoal_cpu_count(void);
 
