@@ -1,0 +1,98 @@
+/*
+ * What shoal_wait can wait for, kind by kind: wait_any.c goes by this table alone.
+ *
+ * A kind either has a look, which says by memory alone whether the object is ready, or is ready when
+ * its descriptor is readable. A wait goes so:
+ *
+ *	begin   each item, once: the handle can be waited for, or the call fails
+ *	look    each item: ready? Then it is over
+ *	arm     each item; then one barrier for all of them
+ *	look    each item again, which adds the words to sleep on, as they were before it looked
+ *	sleep   while all words are as seen
+ *	woken   each item, after each sleep
+ *	end     each item, once, whatever became of it
+ *
+ * So those who make an object ready do it before they look whether anybody armed it; and a change
+ * between the second look and the sleep changes a word. Where not all of it are words, or they are
+ * too many, the thread polls the items' descriptors instead; a look that finds nothing makes them
+ * unreadable.
+ *
+ * Kinds are numbered as in shoal/process.h. The floors above define theirs by waitable_define, in a
+ * constructor.
+ */
+#ifndef PROCESS_WAITABLE_H
+#define PROCESS_WAITABLE_H
+
+#include "base/futex.h"
+#include <shoal/process.h>
+
+#define WAITABLE_KINDS 8u
+#define WAITABLE_WORDS 127u /* one of the kernel's 128 is the interrupt's */
+
+/* What the thread is about to sleep on. */
+struct waitable_sleep {
+	struct futex_watch list[WAITABLE_WORDS + 1];
+	unsigned count;
+	bool full;      /* there were more words than the list has room for */
+	int64_t slice;  /* the longest sleep after which it must look again; CLOCK_NEVER: as it likes */
+};
+
+/* One item of one wait; private to the call. */
+struct waitable {
+	const struct waitable_kind *kind;
+	union { void *object; int fd; } on;
+	/* for the kind's own use, from begin to end */
+	void *owner;
+	uint64_t life;
+	uint32_t index;
+};
+
+struct waitable_kind {
+	const char *noun; /* "queue" */
+	/* 0, or why not, with its sentence. What it did before it failed is undone. */
+	int (*begin)(struct waitable *);
+	/*
+	 * Whether it is ready. Takes nothing and waits for nobody. Where it is not and `sleep` is not
+	 * NULL: adds the words that tell, by waitable_watch. NULL: it is ready when its descriptor is
+	 * readable.
+	 */
+	bool (*look)(struct waitable *, struct waitable_sleep *);
+	/* From now on whoever makes it ready has to tell. A barrier follows. NULL: they always tell. */
+	void (*arm)(struct waitable *);
+	/*
+	 * After a sleep: one that was told in somebody else's stead tells that one. NULL: a wake is for
+	 * all.
+	 */
+	void (*woken)(struct waitable *);
+	/*
+	 * A descriptor, not the caller's to close, that is readable when it is ready, and perhaps for
+	 * nothing until the next look. Or -errno. NULL: there is none, and a wait that polls looks every
+	 * FUTEX_SLICE_NS.
+	 */
+	int (*fd)(struct waitable *);
+	void (*end)(struct waitable *); /* NULL: nothing to do */
+};
+
+/* Before main, from a constructor. */
+void waitable_define(uint32_t kind, const struct waitable_kind *ops);
+/* NULL where there is none of that number. */
+const struct waitable_kind *waitable_kind_of(uint32_t kind);
+
+static inline void
+waitable_watch(struct waitable_sleep *s, word32 *word, uint32_t seen)
+{
+	if (s->count < WAITABLE_WORDS)
+		s->list[s->count++] = (struct futex_watch){ word, seen };
+	else
+		s->full = true;
+}
+
+/* Something that no word tells: looked at again after so long. */
+static inline void
+waitable_slice(struct waitable_sleep *s, int64_t ns)
+{
+	if (ns < s->slice)
+		s->slice = ns;
+}
+
+#endif
