@@ -212,7 +212,7 @@ enum walk_end {
 };
 enum walk_end walk_put(const struct ring *r, uint64_t *cursor, uint64_t *word);
 enum walk_end walk_get(const struct ring *r, uint64_t *cursor, uint64_t *word);
-/* From the hints on. Exact when nothing moved while it was read. */
+/* From the hints on. Exact when nothing moved while it was read; never more than the capacity. */
 uint64_t walk_size(const struct ring *r, uint64_t *taken, uint64_t *put);
 
 /* ---- queue_recover.c ---- */

@@ -19,9 +19,11 @@
 #define WALK_CHASED (UINT32_C(1) << 16) /* yields cost more than steps, and a hint may lie */
 /*
  * Others may move on while one walks, but each step passes one of their messages: words that lead
- * in a circle are damage.
+ * in a circle are damage. Who only wants to know how much there is has a lap's patience, and is
+ * content with how far it came: where nothing moves a walk ends soon after it bisected.
  */
 #define WALK_END_OF_PATIENCE (UINT32_C(1) << 26)
+#define WALK_LOOK (UINT32_C(1) << 12)
 #define BEHIND UINT32_MAX
 
 static uint32_t
@@ -119,9 +121,10 @@ chases(uint64_t *at, const word64 *hint)
 	return true;
 }
 
-/* False: there is no end. */
+/* False: after so many steps there was no end; the place is how far it came. */
 static bool
-walk(const struct ring *r, uint64_t *place, passed_fn *passed, bool put, uint64_t *word)
+walk(const struct ring *r, uint64_t *place, passed_fn *passed, bool put, uint32_t patience,
+     uint64_t *word)
 {
 	const word64 *hint = put ? &r->queue->tail : &r->queue->head;
 	uint64_t at = with_hint(*place, hint);
@@ -137,8 +140,10 @@ walk(const struct ring *r, uint64_t *place, passed_fn *passed, bool put, uint64_
 			at = bisect(r, at, passed);
 			continue;
 		}
-		if (unlikely(steps > WALK_END_OF_PATIENCE))
+		if (unlikely(steps > patience)) {
+			*place = at;
 			return false;
+		}
 		bool before = put ? group_or_slot_empty(*word) : is_untaken_state(*word);
 		at = step(r, at, *word, before);
 	}
@@ -159,7 +164,7 @@ enum walk_end
 walk_put(const struct ring *r, uint64_t *cursor, uint64_t *word)
 {
 	uint64_t at = *cursor;
-	if (unlikely(!walk(r, &at, is_claimed, true, word) || !is_word(*word)))
+	if (unlikely(!walk(r, &at, is_claimed, true, WALK_END_OF_PATIENCE, word) || !is_word(*word)))
 		return WALK_BROKEN;
 	*cursor = at;
 	if (lap_ahead(r, *cursor, *word) == BEHIND)
@@ -171,7 +176,7 @@ enum walk_end
 walk_get(const struct ring *r, uint64_t *cursor, uint64_t *word)
 {
 	uint64_t at = *cursor;
-	if (unlikely(!walk(r, &at, is_taken, false, word) || !is_word(*word)))
+	if (unlikely(!walk(r, &at, is_taken, false, WALK_END_OF_PATIENCE, word) || !is_word(*word)))
 		return WALK_BROKEN;
 	*cursor = at;
 	if (lap_ahead(r, *cursor, *word) == BEHIND)
@@ -187,7 +192,8 @@ walk_get(const struct ring *r, uint64_t *cursor, uint64_t *word)
 /*
  * The first unclaimed place, the first untaken one, and the first again: unchanged means that at
  * the second reading the difference was exact. Counts places: puts in progress and holes not passed
- * are in it. Of a damaged queue 0: nobody loses patience with it more than once.
+ * are in it. Of a queue that moves faster than one walks, as of a damaged one, some number that a
+ * queue can have: nobody waits for it.
  */
 uint64_t
 walk_size(const struct ring *r, uint64_t *taken, uint64_t *put)
@@ -196,9 +202,13 @@ walk_size(const struct ring *r, uint64_t *taken, uint64_t *put)
 	*taken = load_relaxed(&r->queue->head);
 	*put = load_relaxed(&r->queue->tail);
 	for (int tries = 0;; tries++) {
-		if (walk_put(r, put, &word) == WALK_BROKEN || walk_get(r, taken, &again) == WALK_BROKEN)
+		bool ends = walk(r, put, is_claimed, true, WALK_LOOK, &word);
+		ends &= walk(r, taken, is_taken, false, WALK_LOOK, &again);
+		if (!is_word(word) || !is_word(again))
 			return 0;
-		if (load_acquire(&ring_slot(r, *put)->turn) == word || tries == 8)
-			return *put > *taken ? *put - *taken : 0;
+		if (!ends || load_acquire(&ring_slot(r, *put)->turn) == word || tries == 8)
+			break;
 	}
+	uint64_t size = *put > *taken ? *put - *taken : 0;
+	return size <= r->mask ? size : r->mask + 1;
 }
