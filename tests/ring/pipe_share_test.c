@@ -182,6 +182,50 @@ Test(pipe_share, the_death_of_the_promised_owner_is_the_end)
 }
 
 static int
+join_and_sleep(void *arg)
+{
+	struct world *w = arg;
+	shoal_free(w->arena, shoal_new(w->arena, 64));
+	for (;;)
+		sleep_ms(1000);
+	return 0;
+}
+
+static int
+send_second(void *arg)
+{
+	struct world *w = arg;
+	send_text(w->right, "second");
+	return 0;
+}
+
+/*
+ * One who was only meant to have the end, and dies before it uses it, had nothing: the end stays
+ * open, and is the next one's.
+ */
+Test(pipe_share, an_end_that_nobody_used_outlives_who_was_meant_to_have_it)
+{
+	struct world w = world_make(0, 0);
+	shoal_pipe_info info;
+	shoal_arena_info arena;
+	send_text(w.left, "kept");
+	pid_t pid = child(join_and_sleep, &w);
+	while (shoal_arena_stat(w.arena, &arena) == 0 && arena.members < 2)
+		sleep_ms(1);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE_EQ(shoal_arena_recover(w.arena), 1);
+	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, SHOAL_MS(30)), -ETIMEDOUT);
+	send_text(w.left, "go");
+	REQUIRE_EQ(shoal_pipe_stat(w.left, &info), 0);
+	REQUIRE_EQ(info.right_owner, 0);
+	expect_child(child(send_second, &w), 0, 5000);
+	recv_text(w.left, "second");
+	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, SHOAL_SEC(5)), -EPIPE);
+	world_end(w);
+}
+
+static int
 say_and_sleep(void *arg)
 {
 	struct world *w = arg;
