@@ -1,0 +1,48 @@
+# The documents tell of what there is: every name of shoal's in them is one of the public headers, every
+# function stands in docs/python.md or docs/guarantees.md, every public name of Python's multiprocessing in
+# docs/python.md, and every link leads to a file.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bad=0
+texts=$(ls README.md ARCHITECTURE.md HACKING.md docs/*.md docs/man/*.scd 2>/dev/null)
+
+names() { grep -ohE '\b(shoal_[a-z0-9_]*[a-z0-9]|SHOAL_[A-Z0-9_]*[A-Z0-9])\b' "$@" | sort -u; }
+complain() { sed "s|^|$1: |" "$work/out"; test ! -s "$work/out" || bad=1; }
+
+names include/shoal/*.h > "$work/known"
+for text in $texts; do
+	names "$text" | comm -23 - "$work/known" > "$work/out"
+	complain "$text names what is not in include/shoal"
+done
+
+nm -D --defined-only build/release/libshoal.so | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' |
+	sort -u > "$work/functions"
+names docs/python.md docs/guarantees.md 2>/dev/null | comm -23 "$work/functions" - > "$work/out"
+complain "in neither docs/python.md nor docs/guarantees.md"
+
+for name in Array AuthenticationError Barrier BoundedSemaphore BufferTooShort Condition Event JoinableQueue \
+	Lock Manager Pipe Process ProcessError Queue RLock RawArray RawValue Semaphore SimpleQueue \
+	TimeoutError Value active_children allow_connection_pickling cpu_count current_process \
+	freeze_support get_all_start_methods get_context get_logger get_start_method log_to_stderr \
+	parent_process reducer set_executable set_forkserver_preload set_start_method \
+	deliver_challenge answer_challenge BaseManager SyncManager SharedMemoryManager \
+	BaseProxy Token synchronized SharedMemory ShareableList dummy Finalize \
+	register_after_fork get_temp_dir send_handle recv_handle DupFd resource_tracker; do
+	grep -qw "$name" docs/python.md || echo "$name"
+done > "$work/out"
+complain "Python's, and not in docs/python.md"
+
+# The anchor of a heading: its letters, digits and hyphens, in lower case, with a hyphen for each blank.
+anchors() { sed -n 's/^##* //p' "$1" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9\n_-'; }
+for text in $texts; do
+	grep -oE '\]\([^)]+\)' "$text" | sed 's/^](//; s/)$//' | grep -vE '^https?:' | while read -r link; do
+		file=${link%%#*}
+		to=${file:+$(dirname "$text")/}${file:-$text}
+		test -e "$to" || echo "$link"
+		case $link in *\#*) anchors "$to" | grep -qxF -- "${link#*\#}" || echo "$link" ;; esac
+	done > "$work/out"
+	complain "$text has a link to nowhere"
+done
+
+test $bad = 0 && echo "$(echo $texts | wc -w) documents name only what there is"
+exit $bad
