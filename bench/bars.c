@@ -10,7 +10,8 @@
 #define ROW(txt, subj, meas, n, size, other, val, lim, most) \
 	{ \
 		.text = txt, \
-		.ours = { .subject = subj, .measure = meas, .pairs = n, .bytes = size }, \
+		.ours = { .subject = subj, .measure = meas, .producers = n, .consumers = n, \
+		          .bytes = size }, \
 		.peer = other, .value = val, .limit = lim, .at_most = most, \
 	}
 #define RATE_ROW(txt, subj, n, size, other, lim) \
@@ -75,8 +76,14 @@ static const struct bar table[] = {
 	    8, &subject_pipe, P50, 1.3, true),
 	ROW("round trip asleep, p50, queue: of pipe(2)'s time", &subject_queue, ROUND_ASLEEP, 1, 8,
 	    &subject_pipe, P50, 1.3, true),
-	ROW("alloc + free of 64 B: of malloc's time", &subject_alloc, ALLOCATION, 1, 64,
-	    &subject_malloc, RATE, 1.5, true),
+	{
+		.text = "alloc + free of 64 B: of malloc's time",
+		.ours = { .subject = &subject_alloc, .measure = ALLOCATION, .pairs = 1, .bytes = 64 },
+		.peer = &subject_malloc,
+		.value = RATE,
+		.limit = 1.5,
+		.at_most = true,
+	},
 	LOCK_ROW("lock + unlock alone: rate, to a pthread mutex", LOCK_ALONE, 1, 0,
 	         &subject_lock_normal, RATE, 1),
 	LOCK_ROW("lock, 2 processes, 100 ns inside, to a robust mutex", LOCK_CONTENDED, 1, 100,

@@ -56,8 +56,10 @@ print_series(const struct session *s, const struct series *one, FILE *out)
 	print_text(one->plan.subject->name, out);
 	fputs(", \"measure\": ", out);
 	print_text(measure_name(one->plan.measure), out);
-	fprintf(out, ", \"pairs\": %u, \"bytes\": %zu, \"inside_ns\": %u, \"keys\": %u, ",
-	        one->plan.pairs, one->plan.bytes, one->plan.inside_ns, one->plan.keys);
+	fprintf(out, ", \"producers\": %u, \"consumers\": %u, \"pairs\": %u, ", one->plan.producers,
+	        one->plan.consumers, one->plan.pairs);
+	fprintf(out, "\"bytes\": %zu, \"inside_ns\": %u, \"keys\": %u, ", one->plan.bytes,
+	        one->plan.inside_ns, one->plan.keys);
 	fputs("\"samples\": [", out);
 	for (unsigned rep = 0; rep < s->reps; rep++) {
 		fputs(rep ? ",\n      " : "\n      ", out);

@@ -13,10 +13,11 @@ in_selection(const struct options *o, const struct plan *p)
 	if (!o->quick)
 		return true;
 	if (p->measure == ONE_WAY_TOUCHED)
-		return p->pairs == 1 && p->bytes == 64 * KIBI;
+		return p->producers == 1 && p->bytes == 64 * KIBI;
 	if (measure_is_map(p->measure))
 		return p->pairs == 1 && p->keys < 1000000 && p->measure == MAP_READING;
-	return p->pairs == 1 || p->bytes == 8 || p->bytes == KIBI || measure_is_lock(p->measure);
+	return !measure_is_message(p->measure) || p->producers == 1 || p->bytes == 8 ||
+	       p->bytes == KIBI;
 }
 
 static bool
@@ -50,7 +51,8 @@ add_shapes(struct session *s, const struct options *o, enum measure measure)
 	for (unsigned shape = 0; shape < o->shape_count; shape++) {
 		for (size_t size = 0; size < o->size_count; size++) {
 			struct plan cell = { .measure = measure,
-				             .pairs = o->shapes[shape],
+				             .producers = o->shapes[shape].producers,
+				             .consumers = o->shapes[shape].consumers,
 				             .bytes = o->sizes[size] };
 
 			add_cell(s, o, cell);
@@ -100,10 +102,11 @@ add_maps(struct session *s, const struct options *o)
 static void
 add_all(struct session *s, const struct options *o)
 {
-	struct plan spinning = { .measure = ROUND_SPINNING, .pairs = 1, .bytes = o->sizes[0] };
-	struct plan asleep = { .measure = ROUND_ASLEEP, .pairs = 1, .bytes = o->sizes[0] };
+	struct plan spinning = { .measure = ROUND_SPINNING, .producers = 1, .consumers = 1 };
+	struct plan asleep = { .measure = ROUND_ASLEEP, .producers = 1, .consumers = 1 };
 	struct plan allocation = { .measure = ALLOCATION, .pairs = 1, .bytes = 64 };
 
+	spinning.bytes = asleep.bytes = o->sizes[0];
 	add_shapes(s, o, ONE_WAY);
 	add_shapes(s, o, ONE_WAY_TOUCHED);
 	add_cell(s, o, spinning);

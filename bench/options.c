@@ -23,7 +23,7 @@ static const char usage[] =
 	"                   what their ratios are against stays\n"
 	"  --measure TEXT   only measures whose name contains TEXT, such as asleep\n"
 	"  --sizes LIST     bytes a message, such as 8,256,4K,1M (multiples of 8)\n"
-	"  --shapes LIST    pairs of a producer and a consumer, such as 1,2,4\n"
+	"  --shapes LIST    producers and consumers, such as 1:1,3:20; 4 is 4:4\n"
 	"  --reps N         repetitions, interleaved; medians are reported (5; bars 7)\n"
 	"  --window-ms N    how long each repetition is observed (quick 25, full 60, bars 80);\n"
 	"                   round trips of sleepers and contended locks take four times as long\n"
@@ -104,13 +104,26 @@ read_sizes(struct options *o, char *list)
 		o->sizes[o->size_count++] = size_from(one);
 }
 
+static struct shape
+shape_from(char *text)
+{
+	char *colon = strchr(text, ':');
+	struct shape shape;
+
+	if (colon)
+		*colon = '\0';
+	shape.producers = number(text, SIDE_MAX);
+	shape.consumers = colon ? number(colon + 1, SIDE_MAX) : shape.producers;
+	return shape;
+}
+
 static void
 read_shapes(struct options *o, char *list)
 {
 	char *rest, *one = strtok_r(list, ",", &rest);
 
 	for (; one && o->shape_count < CHOICES_MAX; one = strtok_r(NULL, ",", &rest))
-		o->shapes[o->shape_count++] = number(one, PAIRS_MAX);
+		o->shapes[o->shape_count++] = shape_from(one);
 }
 
 static void
@@ -162,7 +175,7 @@ static void
 fill_in(struct options *o, bool full)
 {
 	static const size_t sizes[] = { 8, 64, KIBI, 64 * KIBI, MEBI };
-	static const unsigned shapes[] = { 1, 2, 4 };
+	static const struct shape shapes[] = { { 1, 1 }, { 2, 2 }, { 4, 4 } };
 
 	if (!full && !o->size_count && !o->shape_count)
 		o->quick = true;

@@ -9,12 +9,17 @@ enum {
 	CHOICES_MAX = 16
 };
 
+struct shape {
+	unsigned producers, consumers;
+};
+
 struct options {
 	bool quick, bars, list;
 	const char *json, *only, *measure;
 	unsigned reps, window_ms;
 	size_t sizes[CHOICES_MAX], size_count;
-	unsigned shapes[CHOICES_MAX], shape_count;
+	struct shape shapes[CHOICES_MAX];
+	unsigned shape_count;
 };
 
 /* True when the name contains one of the texts of --only, or when there are none. */

@@ -40,8 +40,10 @@ cell_text(const struct plan *p, char text[128])
 		         p->keys, size_text(p->bytes, size));
 	else if (measure_is_lock(p->measure))
 		snprintf(text, 128, "%s", measure_name(p->measure));
+	else if (!measure_is_message(p->measure))
+		snprintf(text, 128, "%s, %s", measure_name(p->measure), size_text(p->bytes, size));
 	else
-		snprintf(text, 128, "%s, %u:%u, %s", measure_name(p->measure), p->pairs, p->pairs,
+		snprintf(text, 128, "%s, %u:%u, %s", measure_name(p->measure), p->producers, p->consumers,
 		         size_text(p->bytes, size));
 	return text;
 }

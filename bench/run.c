@@ -4,7 +4,7 @@
  * The rate is what consumers received between two looks at their counters, after a warm-up, while
  * everybody was at work. Then the producers stop, the rest is drained, and the run counts only if
  * both sides agree on what was carried. Producer i runs on processor i and consumer i on the one
- * `pairs` further, counted round: one pair has a processor each wherever there are two.
+ * `producers` further, counted round: one of each has a processor to itself wherever there are two.
  */
 #include "run.h"
 
@@ -43,7 +43,7 @@ struct hand {
 };
 
 struct crew {
-	struct hand hand[2 * PAIRS_MAX];
+	struct hand hand[WORKERS_MAX];
 	unsigned count;
 };
 
@@ -90,6 +90,12 @@ measure_is_map(enum measure m)
 }
 
 bool
+measure_is_message(enum measure m)
+{
+	return m <= ROUND_ASLEEP;
+}
+
+bool
 measure_is_alone(enum measure m)
 {
 	return m == ALLOCATION || m == LOCK_ALONE || m == MAP_READING_ALONE || m == MAP_HALF_ALONE ||
@@ -117,7 +123,7 @@ plan_possible(const struct plan *p)
 		return !(traits & SUBJECT_LENDS);
 	if (p->measure == ONE_WAY_TOUCHED)
 		return !(traits & SUBJECT_BATCHES);
-	return !(traits & (SUBJECT_BATCHES | SUBJECT_LENDS)) && p->pairs == 1;
+	return !(traits & (SUBJECT_BATCHES | SUBJECT_LENDS)) && p->producers == 1 && p->consumers == 1;
 }
 
 static void
@@ -187,15 +193,16 @@ crew_add(struct crew *crew, struct work *w, worker_fn *worker, unsigned processo
 static bool
 crew_start(struct crew *crew, struct work *w)
 {
-	unsigned pairs = w->plan->pairs;
-	unsigned workers = workers_of(w->plan);
+	const struct plan *p = w->plan;
+	unsigned producers = measure_is_message(p->measure) ? p->producers : p->pairs;
+	unsigned workers = workers_of(p);
 
-	atomic_store(&w->stage->producers_left, pairs);
+	atomic_store(&w->stage->producers_left, producers);
 	for (unsigned i = 0; i < workers; i++) {
-		bool producer = i < pairs;
+		bool producer = i < producers;
 
 		w->row = &w->stage->row[i];
-		w->index = measure_is_trip(w->plan->measure) ? i : i % pairs;
+		w->index = producer || measure_is_trip(p->measure) ? i : i - producers;
 		if (!crew_add(crew, w, worker_for(w->plan->measure, producer), i))
 			return false;
 	}
@@ -265,11 +272,10 @@ crew_finish(struct crew *crew, struct stage *stage, struct sample *out)
 
 /* Of those who count, the rows are left in counts, and their sum is returned. */
 static uint64_t
-received(const struct plan *p, struct stage *stage, uint64_t counts[2 * PAIRS_MAX])
+received(const struct plan *p, struct stage *stage, uint64_t counts[WORKERS_MAX])
 {
-	bool all = measure_is_lock(p->measure) || measure_is_map(p->measure) ||
-	           p->measure == ALLOCATION;
-	unsigned first = all || measure_is_trip(p->measure) ? 0 : p->pairs;
+	bool all = !measure_is_message(p->measure) || measure_is_trip(p->measure);
+	unsigned first = all ? 0 : p->producers;
 	unsigned last = measure_is_trip(p->measure) ? 1 : workers_of(p);
 	uint64_t sum = 0;
 
@@ -284,7 +290,7 @@ received(const struct plan *p, struct stage *stage, uint64_t counts[2 * PAIRS_MA
 static void
 warm_up(struct work *w, const struct timing *timing)
 {
-	uint64_t deadline = clock_ns() + DRAIN_NS, counts[2 * PAIRS_MAX];
+	uint64_t deadline = clock_ns() + DRAIN_NS, counts[WORKERS_MAX];
 
 	while (received(w->plan, w->stage, counts) == 0 && clock_ns() < deadline)
 		clock_nap(timing->warm_ns / 16);
@@ -305,7 +311,7 @@ static void
 observe(struct work *w, const struct timing *timing, struct sample *out)
 {
 	uint64_t enough = measure_is_trip(w->plan->measure) ? TRIPS_MIN : 1;
-	uint64_t before[2 * PAIRS_MAX], after[2 * PAIRS_MAX];
+	uint64_t before[WORKERS_MAX], after[WORKERS_MAX];
 	uint64_t window_ns = window_of(w->plan, timing), began, ended, first, last;
 
 	warm_up(w, timing);
@@ -327,8 +333,8 @@ agree(const struct plan *p, struct stage *stage, struct sample *out)
 {
 	struct row sent = { 0 }, got = { 0 };
 
-	for (unsigned i = 0; i < 2 * p->pairs; i++) {
-		struct row *side = i < p->pairs ? &sent : &got;
+	for (unsigned i = 0; i < workers_of(p); i++) {
+		struct row *side = i < p->producers ? &sent : &got;
 
 		side->messages += stage->row[i].messages;
 		side->sum += stage->row[i].sum;
@@ -423,7 +429,7 @@ judge(const struct plan *p, struct stage *stage, struct sample *out)
 		out->messages = stage->row[0].messages;
 	else if (!measure_is_trip(p->measure))
 		agree(p, stage, out);
-	for (unsigned i = 0; i < 2 * p->pairs; i++)
+	for (unsigned i = 0; i < workers_of(p); i++)
 		cpu_ns += stage->row[i].cpu_ns;
 	if (out->messages)
 		out->cpu_ns = (double)cpu_ns / (double)out->messages;
@@ -436,8 +442,8 @@ manage(const struct plan *p, const struct timing *timing, struct stage *stage)
 {
 	struct sample *out = &stage->sample;
 	struct opening opening = {
-		.bytes = p->bytes, .pairs = p->pairs, .duplex = measure_is_trip(p->measure),
-		.keys = p->keys
+		.bytes = p->bytes, .producers = p->producers, .consumers = p->consumers,
+		.duplex = measure_is_trip(p->measure), .keys = p->keys
 	};
 	struct work work = { .plan = p, .opening = &opening, .stage = stage };
 	struct crew crew = { .count = 0 };

@@ -32,7 +32,8 @@ enum measure {
 struct plan {
 	const struct subject *subject;
 	enum measure measure;
-	unsigned pairs;
+	unsigned producers, consumers; /* of messages; 0 for all else */
+	unsigned pairs; /* of all else: workers are two a pair, and both do the same; 0 for messages */
 	size_t bytes; /* a message, a block or a map's value; 0 for locks */
 	unsigned inside_ns; /* how long a lock is held, each time */
 	uint32_t keys; /* of a map; MAP_GROWTH: how many it gets */
@@ -61,6 +62,7 @@ const char *measure_name(enum measure);
 bool measure_is_trip(enum measure);
 bool measure_is_lock(enum measure);
 bool measure_is_map(enum measure);
+bool measure_is_message(enum measure);
 
 /* One worker, however many pairs. */
 bool measure_is_alone(enum measure);

@@ -38,7 +38,7 @@ struct stage {
 	/* Plain, and written by whoever holds the lock: in the end it is the number of acquisitions. */
 	_Alignas(128) uint64_t guarded;
 	uint64_t handed_ns; /* when a lock's last holder was about to give it up */
-	struct row row[2 * PAIRS_MAX];
+	struct row row[WORKERS_MAX];
 	struct sample sample;
 	uint32_t trip[2][TRIPS_MAX];
 };

@@ -26,7 +26,8 @@ enum {
 
 enum {
 	BATCH_MAX = 32,
-	PAIRS_MAX = 4,
+	SIDE_MAX = 20, /* producers, or consumers */
+	WORKERS_MAX = 2 * SIDE_MAX,
 	WAYS_MAX = 3,
 	KIBI = 1024,
 	MEBI = 1024 * 1024,
@@ -35,7 +36,7 @@ enum {
 /* opening is what open() is told, and where it leaves its ways ([0] there, [1] back) or locks. */
 struct opening {
 	size_t bytes;
-	unsigned pairs;
+	unsigned producers, consumers; /* of messages */
 	bool duplex;
 	uint32_t keys; /* of a map */
 	void *way[WAYS_MAX];

@@ -68,7 +68,7 @@ way_open(struct opening *o, int i, int fds[2], bool whole)
 	w->in = fds[1];
 	w->out = fds[0];
 	o->way[i] = w;
-	return o->pairs > 1 && !whole ? sides_open(w) : 0;
+	return o->producers + o->consumers > 2 && !whole ? sides_open(w) : 0;
 }
 
 static int

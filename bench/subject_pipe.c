@@ -33,7 +33,8 @@ ways_of(struct opening *o, shoal_pipe_end *left, shoal_pipe_end *right)
 static int
 pipe_open(struct opening *o)
 {
-	shoal_pipe_options options = { .flags = o->pairs > 1 ? SHOAL_PIPE_SHARED_ENDS : 0 };
+	bool shared = o->producers > 1 || o->consumers > 1;
+	shoal_pipe_options options = { .flags = shared ? SHOAL_PIPE_SHARED_ENDS : 0 };
 	shoal_pipe_end *left, *right;
 	shoal_arena *arena;
 	int rc = shoal_arena_create(NULL, NULL, &arena);

@@ -37,6 +37,8 @@ work_failed(struct work *w, const char *call, long rc)
 unsigned
 workers_of(const struct plan *p)
 {
+	if (measure_is_message(p->measure))
+		return p->producers + p->consumers;
 	return measure_is_alone(p->measure) ? 1 : 2 * p->pairs;
 }
 
@@ -202,6 +204,12 @@ produce(struct work *w)
 	return ok;
 }
 
+static inline bool
+one_to_one(const struct plan *p)
+{
+	return p->producers == 1 && p->consumers == 1;
+}
+
 /* take looks at one message; false when it is the end mark. */
 static inline bool
 take(const struct work *w, struct audit *a, const void *message, bool touched)
@@ -212,7 +220,7 @@ take(const struct work *w, struct audit *a, const void *message, bool touched)
 	if (stamp == AUDIT_END)
 		return false;
 	audit_add(a, stamp);
-	if (w->plan->pairs == 1)
+	if (one_to_one(w->plan))
 		a->bad += stamp != a->count;
 	else
 		audit_order(a, stamp);
@@ -259,7 +267,7 @@ consume_singles(struct work *w, void *way, void *item, struct audit *a)
 {
 	long (*recv)(void *, void *, size_t, size_t) = w->plan->subject->recv;
 	const size_t bytes = w->plan->bytes;
-	const bool alone = w->plan->pairs == 1;
+	const bool alone = one_to_one(w->plan);
 	struct row *row = w->row;
 	struct audit sum = *a;
 	long n;
@@ -308,7 +316,7 @@ consume(struct work *w)
 	int more = goes_singly(w->plan) ? consume_singles(w, way, buffer, &a)
 	                                : consume_others(w, way, buffer, &a);
 
-	if (more == 0 && atomic_fetch_add(&w->stage->consumers_ended, 1) + 1 < w->plan->pairs)
+	if (more == 0 && atomic_fetch_add(&w->stage->consumers_ended, 1) + 1 < w->plan->consumers)
 		more = send_end(w, way, buffer) - 1;
 	close_row(w, &a, cpu_began);
 	return more == 0;
