@@ -225,6 +225,14 @@ kernel_process_ended(pid_t pid, uint64_t start_time)
 	return ended || (start_time && started && started != start_time);
 }
 
+/* A directory has two links, and one more for each directory in it. */
+unsigned
+kernel_threads(void)
+{
+	struct stat s;
+	return stat("/proc/self/task", &s) || s.st_nlink < 3 ? 0 : (unsigned)s.st_nlink - 2;
+}
+
 unsigned
 kernel_cpus(void)
 {

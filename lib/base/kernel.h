@@ -68,6 +68,9 @@ uint32_t kernel_thread_mark(pid_t tid);
  */
 bool kernel_thread_ended(uint32_t mark, uint32_t known);
 
+/* How many threads this process has; 0 when /proc does not tell. */
+unsigned kernel_threads(void);
+
 /* CPUs that this thread may run on now; those of the whole machine, as it was when first asked. */
 unsigned kernel_cpus(void);
 unsigned kernel_cpus_online(void);

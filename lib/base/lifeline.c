@@ -1,6 +1,7 @@
 #include "base/lifeline.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -23,6 +24,15 @@ cut(int *fd)
 	*fd = -1;
 }
 
+static int
+tie(int tied, pid_t child)
+{
+	if (fcntl(tied, F_SETOWN, child) || fcntl(tied, F_SETSIG, SIGTERM) ||
+	    fcntl(tied, F_SETFL, O_ASYNC))
+		return -errno;
+	return 0;
+}
+
 /*
  * The child waits in its cradle until this is done. If the parent dies before the last of the
  * three, the child finds itself an orphan there and ends.
@@ -30,12 +40,24 @@ cut(int *fd)
 int
 lifeline_tie(struct lifeline *l, pid_t child)
 {
-	int rc = 0;
-	if (fcntl(l->tied, F_SETOWN, child) || fcntl(l->tied, F_SETSIG, SIGTERM) ||
-	    fcntl(l->tied, F_SETFL, O_ASYNC))
-		rc = -errno;
+	int rc = tie(l->tied, child);
 	cut(&l->tied);
 	return rc;
+}
+
+/* A parent that ended before the tie sends nothing. */
+int
+lifeline_accept(int tied)
+{
+	struct pollfd p = { .fd = tied };
+	int rc = fcntl(tied, F_SETFD, FD_CLOEXEC) ? -errno : tie(tied, getpid());
+	return !rc && poll(&p, 1, 0) == 1 ? -EPIPE : rc;
+}
+
+void
+lifeline_given(struct lifeline *l)
+{
+	cut(&l->tied);
 }
 
 void

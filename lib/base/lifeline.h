@@ -28,6 +28,15 @@ int lifeline_make(struct lifeline *l);
 /* In the parent: from now on its end ends the child. The child's end is closed here. */
 int lifeline_tie(struct lifeline *l, pid_t child);
 
+/*
+ * In a child that was given its end: the same, for itself. 0 or -errno; -EPIPE: its parent has
+ * ended.
+ */
+int lifeline_accept(int tied);
+
+/* In the parent, when the child has its own copy of the child's end. */
+void lifeline_given(struct lifeline *l);
+
 /* In a forked child: the end that only its parent may have. */
 void lifeline_let_go(struct lifeline *l);
 

@@ -1,16 +1,20 @@
 #include "process/cradle.h"
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/pidfd.h"
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SHEET_CRADLES 64
 #define SHEET_BYTES (SHEET_CRADLES * sizeof(struct cradle))
 #define CODE_LEFT 0x100u
+#define CODE_SIGNAL 0x200u
 #define SPINS 100
 
 enum { ASLEEP = 1, OPEN, REFUSED };
+enum { READY = 1, FAILED };
 
 /* One mapping of many cradles; sheets live as long as the process. */
 struct sheet {
@@ -52,6 +56,7 @@ cradle_take(void)
 	struct cradle *c = &s->cradles[i];
 	store_relaxed(&c->gate, 0);
 	store_relaxed(&c->code, 0);
+	store_relaxed(&c->report, 0);
 	return c;
 }
 
@@ -86,7 +91,7 @@ bool
 cradle_code(struct cradle *c, int *code)
 {
 	uint32_t left = load_acquire(&c->code);
-	*code = (int)(left & 0xff);
+	*code = left & CODE_SIGNAL ? -(int)(left & 0xff) : (int)(left & 0xff);
 	return left & CODE_LEFT;
 }
 
@@ -96,24 +101,62 @@ decided(struct cradle *c)
 	return load_acquire(&c->gate) >= OPEN;
 }
 
+/* 0: the parent is in another PID namespace. */
+static bool
+orphaned(pid_t parent, int parent_fd)
+{
+	if (parent_fd >= 0)
+		return pidfd_sleep(parent_fd, 0) == 1;
+	pid_t now = getppid();
+	return now != parent && now != 0;
+}
+
 /*
  * The parent is mostly done before the child runs at all. It may also be dead before it decides,
  * and no word tells that: the sleep is in slices, each with a look at who the parent is.
  */
 bool
-cradle_wait(struct cradle *c, pid_t parent)
+cradle_wait(struct cradle *c, pid_t parent, int parent_fd)
 {
 	for (int i = 0; i < SPINS && !decided(c); i++)
 		cpu_relax();
 	if (!decided(c))
 		cas32_acq_rel(&c->gate, 0, ASLEEP);
 	while (!decided(c)) {
-		pid_t now = getppid();
-		if (now != parent && now != 0) /* 0: the parent is in another PID namespace */
+		if (orphaned(parent, parent_fd))
 			return false;
 		futex_wait(&c->gate, ASLEEP, clock_now() + FUTEX_SLICE_NS);
 	}
 	return load_acquire(&c->gate) == OPEN;
+}
+
+/* A child that has ended may have reported first. */
+int
+cradle_wait_report(struct cradle *c, int pidfd)
+{
+	uint32_t said;
+	while (!(said = load_acquire(&c->report))) {
+		if (pidfd_sleep(pidfd, 0) == 1 && !load_acquire(&c->report))
+			return -ECHILD;
+		futex_wait(&c->report, 0, clock_now() + FUTEX_SLICE_NS);
+	}
+	return said == READY;
+}
+
+/* What the child wrote before, a sentence, is seen by a parent that sees the word. */
+void
+cradle_report(struct cradle *c, bool ready)
+{
+	store_release(&c->report, ready ? READY : FAILED);
+	futex_wake(&c->report, 1);
+}
+
+void
+cradle_note_end(struct cradle *c, int status)
+{
+	uint32_t code = WIFSIGNALED(status) ? CODE_SIGNAL | (uint32_t)WTERMSIG(status)
+	                                    : (uint32_t)WEXITSTATUS(status);
+	store_release(&c->code, CODE_LEFT | code);
 }
 
 void

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "process/cleanup.h"
 #include "process/family.h"
+#include "process/server.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -51,6 +52,7 @@ end_family(void)
 	cleanup_run(CLEANUP_BEFORE_CHILDREN);
 	end_daemons();
 	join_all();
+	server_end();
 	cleanup_run(CLEANUP_ALL);
 }
 

@@ -1,6 +1,7 @@
 #include "process/family.h"
 #include "base/pidfd.h"
 #include "process/cleanup.h"
+#include "process/server.h"
 #include <pthread.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ begin_again(void)
 	family.self.pid = family.self.maker = family.pid;
 	cleanup_forget();
 	cradle_forget();
+	server_forget();
 }
 
 static void

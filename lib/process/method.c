@@ -2,38 +2,79 @@
 #include "base/atomic.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "process/again.h"
 
 static word32 chosen; /* a shoal_start_method; DEFAULT until one is set */
 
-static int
-check(shoal_start_method method)
+static bool
+exists(shoal_start_method method)
 {
 	switch (method) {
 	case SHOAL_START_DEFAULT:
 	case SHOAL_FORK:
-		return 0;
 	case SHOAL_FORKSERVER:
 	case SHOAL_SPAWN:
-		return fail(-ENOSYS, "this version starts processes by fork only; use SHOAL_FORK");
+		return true;
 	}
-	return fail(-EINVAL, "there is no start method %d", (int)method);
+	return false;
+}
+
+static const char *
+name_of(uint32_t method)
+{
+	return method == SHOAL_FORK ? "FORK" : method == SHOAL_SPAWN ? "SPAWN" : "FORKSERVER";
 }
 
 int
 method_check(shoal_start_method method, size_t arg_bytes)
 {
+	if (!exists(method))
+		return fail(-EINVAL, "there is no start method %d", (int)method);
 	if ((method == SHOAL_FORKSERVER || method == SHOAL_SPAWN) && !arg_bytes)
 		return fail(-EINVAL, "arg is a pointer, which only fork carries; set arg_bytes");
-	return check(method);
+	return 0;
+}
+
+/*
+ * A pointer is carried by fork alone. Locks that other threads hold at a fork stay locked in the
+ * child, so who has threads gets the server, if it does not need fork.
+ */
+shoal_start_method
+method_of(shoal_start_method method, size_t arg_bytes)
+{
+	if (method != SHOAL_START_DEFAULT)
+		return method;
+	if (!arg_bytes)
+		return SHOAL_FORK;
+	method = (shoal_start_method)load_relaxed(&chosen);
+	if (method != SHOAL_START_DEFAULT)
+		return method;
+	return kernel_threads() != 1 && again_possible() ? SHOAL_FORKSERVER : SHOAL_FORK;
+}
+
+uint32_t
+method_chosen(void)
+{
+	return load_relaxed(&chosen);
+}
+
+void
+method_inherit(uint32_t method)
+{
+	store_relaxed(&chosen, method);
 }
 
 int
 shoal_start_method_set(shoal_start_method method)
 {
-	int rc = check(method);
-	if (!rc)
-		store_relaxed(&chosen, (uint32_t)method);
-	return rc;
+	if (!exists(method))
+		return fail(-EINVAL, "there is no start method %d", (int)method);
+	if (method == SHOAL_START_DEFAULT)
+		store_relaxed(&chosen, SHOAL_START_DEFAULT);
+	else if (!cas32_acq_rel(&chosen, SHOAL_START_DEFAULT, (uint32_t)method))
+		return fail(-EALREADY, "the start method is SHOAL_%s by now; set "
+		                       "SHOAL_START_DEFAULT first", name_of(load_relaxed(&chosen)));
+	return 0;
 }
 
 shoal_start_method

@@ -1,4 +1,4 @@
-/* Which start methods there are. */
+/* Which start methods there are, and which one a process gets. */
 #ifndef PROCESS_METHOD_H
 #define PROCESS_METHOD_H
 
@@ -9,5 +9,12 @@
  * method.
  */
 int method_check(shoal_start_method method, size_t arg_bytes);
+
+/* What DEFAULT comes to now; never DEFAULT. */
+shoal_start_method method_of(shoal_start_method method, size_t arg_bytes);
+
+/* What was chosen for DEFAULT, DEFAULT when nothing was; and in a new process, by its parent. */
+uint32_t method_chosen(void);
+void method_inherit(uint32_t chosen);
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "process/family.h"
 #include "process/method.h"
+#include "process/parcel.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -118,6 +119,7 @@ shoal_process_create(int (*run)(void *), void *arg, const shoal_process_options 
 	p->run = run;
 	p->arg = arg;
 	p->arg_bytes = o->arg_bytes;
+	p->method = o->method;
 	p->daemon = o->daemon || family.self.daemon;
 	p->fd = -1;
 	p->lifeline = (struct lifeline)LIFELINE_NONE;
@@ -143,11 +145,21 @@ shoal_process_spawn(int (*run)(void *), void *arg, const shoal_process_options *
 }
 
 void
+process_leave_cradle(struct shoal_process *p)
+{
+	if (p->parcel)
+		parcel_drop(p->parcel);
+	else if (p->cradle)
+		cradle_give(p->cradle);
+	p->parcel = NULL;
+	p->cradle = NULL;
+}
+
+void
 process_free(struct shoal_process *p)
 {
 	lifeline_drop(&p->lifeline);
-	if (p->cradle)
-		cradle_give(p->cradle);
+	process_leave_cradle(p);
 	if (p->fd >= 0)
 		close(p->fd);
 	free(p);

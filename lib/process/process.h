@@ -9,6 +9,8 @@
 #include "process/cradle.h"
 #include <shoal/process.h>
 
+struct parcel;
+
 enum process_kind { PROCESS_CHILD, PROCESS_SELF, PROCESS_PARENT };
 
 enum process_state {
@@ -27,6 +29,7 @@ struct shoal_process {
 	int (*run)(void *);
 	void *arg;
 	size_t arg_bytes;
+	shoal_start_method method;
 	bool daemon;
 	bool kept; /* nobody was given the handle: the library frees it */
 	size_t arena_count;
@@ -38,6 +41,8 @@ struct shoal_process {
 	int fd; /* its pidfd, kept until the handle is closed; -1: none */
 	struct lifeline lifeline;
 	struct cradle *cradle;
+	struct parcel *parcel; /* in which the cradle is; NULL: forked, with one of the family's */
+	unsigned server;       /* the fork server whose child it is; 0: it is this process's own */
 	bool shown; /* kept, but shoal_process_children gave it out: freed by close alone */
 	bool code_known;
 	int code;
@@ -48,6 +53,9 @@ struct shoal_process {
 
 /* 0, -EINVAL or -EPERM: whether this process may use the handle. `call` begins the sentence. */
 int process_check(const struct shoal_process *p, const char *call);
+
+/* Gives the cradle back. The family's lock is held, unless nobody uses the handle. */
+void process_leave_cradle(struct shoal_process *p);
 
 /* Frees the handle and closes what it has. It is on no list and nobody uses it. */
 void process_free(struct shoal_process *p);

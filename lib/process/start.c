@@ -1,7 +1,9 @@
 #include "base/error.h"
 #include "base/pidfd.h"
 #include "base/stream.h"
+#include "process/apart.h"
 #include "process/family.h"
+#include "process/method.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -9,7 +11,7 @@
 
 /* With the lock held: whether it may start, and what can fail before there is a child. */
 static int
-claim(struct shoal_process *p)
+claim(struct shoal_process *p, shoal_start_method method)
 {
 	if (p->kind != PROCESS_CHILD || p->state != PROCESS_NEW)
 		return fail(-EALREADY, "process start: %s has been started already", p->name);
@@ -22,8 +24,8 @@ claim(struct shoal_process *p)
 	rc = p->daemon ? lifeline_make(&p->lifeline) : 0;
 	if (rc < 0)
 		return fail(rc, "process start: no pipe for %s: %s", p->name, strerror(-rc));
-	p->cradle = cradle_take();
-	if (!p->cradle) {
+	p->cradle = method == SHOAL_FORK ? cradle_take() : NULL;
+	if (method == SHOAL_FORK && !p->cradle) {
 		lifeline_drop(&p->lifeline);
 		return fail(-ENOMEM, "process start: no memory shared with %s", p->name);
 	}
@@ -38,8 +40,7 @@ unclaim(struct shoal_process *p)
 	family_lock();
 	family_remove(p);
 	lifeline_drop(&p->lifeline);
-	cradle_give(p->cradle);
-	p->cradle = NULL;
+	process_leave_cradle(p);
 	p->state = PROCESS_NEW;
 	family_unlock();
 }
@@ -65,7 +66,7 @@ live(const struct shoal_process *p, void *arg, const struct legacy *l)
 {
 	family_adopt(p, l->name, l->streams_clean);
 	stream_empty_input(l->input_used);
-	if (!cradle_wait(p->cradle, p->maker))
+	if (!cradle_wait(p->cradle, p->maker, -1))
 		_exit(EXIT_FAILURE);
 	shoal_process_exit(p->run(arg));
 }
@@ -116,7 +117,7 @@ start_with(struct shoal_process *p, void *arg)
  * returned.
  */
 static int
-start(struct shoal_process *p)
+start_by_fork(struct shoal_process *p)
 {
 	if (!p->arg_bytes)
 		return start_with(p, p->arg);
@@ -129,19 +130,29 @@ start(struct shoal_process *p)
 	return rc;
 }
 
+static int
+start(struct shoal_process *p, shoal_start_method method)
+{
+	if (method == SHOAL_FORK)
+		return start_by_fork(p);
+	stream_flush(stream_alone());
+	return apart_start(p, method);
+}
+
 int
 shoal_process_start(shoal_process *p)
 {
 	int rc = process_check(p, "process start");
 	if (rc < 0)
 		return rc;
+	shoal_start_method method = method_of(p->method, p->arg_bytes);
 	family_lock();
 	family_sweep();
-	rc = claim(p);
+	rc = claim(p, method);
 	family_unlock();
 	if (rc < 0)
 		return rc;
-	rc = start(p);
+	rc = start(p, method);
 	if (rc < 0)
 		unclaim(p);
 	return rc;

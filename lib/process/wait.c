@@ -4,6 +4,7 @@
 #include "base/pidfd.h"
 #include "base/thread.h"
 #include "process/family.h"
+#include "process/server.h"
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,11 +20,13 @@ process_reap(struct shoal_process *p)
 	int rc = pidfd_reap(p->fd, &p->code);
 	if (rc == -EAGAIN || (rc < 0 && pidfd_sleep(p->fd, 0) != 1))
 		return false;
-	p->code_known = !rc || cradle_code(p->cradle, &p->code) || pidfd_recall(p->fd, &p->code);
+	p->code_known = !rc || cradle_code(p->cradle, &p->code);
+	if (!p->code_known && p->server && server_lives(p->server))
+		return false; /* the server is about to tell */
+	p->code_known = p->code_known || pidfd_recall(p->fd, &p->code);
 	p->state = PROCESS_ENDED;
 	lifeline_drop(&p->lifeline);
-	cradle_give(p->cradle);
-	p->cradle = NULL;
+	process_leave_cradle(p);
 	if (!p->kept)
 		family_remove(p);
 	return true;
@@ -67,7 +70,9 @@ ended(struct shoal_process *p)
 {
 	if (p->kind == PROCESS_CHILD)
 		return process_reap(p);
-	return p->kind == PROCESS_PARENT && getppid() != p->pid;
+	if (p->kind != PROCESS_PARENT)
+		return false;
+	return p->fd >= 0 ? pidfd_sleep(p->fd, 0) == 1 : getppid() != p->pid;
 }
 
 /*
@@ -98,7 +103,8 @@ static int
 wait_for(struct shoal_process *p, int fd, shoal_time timeout)
 {
 	int64_t deadline = clock_deadline(timeout);
-	bool traced = false; /* ended, but a tracer has it until it likes: look again later */
+	/* Ended, but a tracer has it until it likes, or its server has not told: look again later. */
+	bool traced = false;
 	while (!note_end(p)) {
 		if (timeout <= 0)
 			return fail_quiet(-EAGAIN, "the process is still running");

@@ -1,0 +1,126 @@
+#include "process/birth.h"
+#include "base/error.h"
+#include "base/lifeline.h"
+#include "base/stream.h"
+#include "process/again.h"
+#include "process/family.h"
+#include "process/method.h"
+#include "process/serve.h"
+#include <shoal/arena.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What the parent's handle is for a forked child: everything that it is known by. */
+static struct shoal_process self;
+
+static struct parcel *delivered;
+
+static void
+adopt(struct parcel *p, int parent_fd)
+{
+	self.name = parcel_text(p, p->name);
+	self.path = parcel_text(p, p->path);
+	self.daemon = p->daemon;
+	self.maker = p->parent;
+	self.cradle = &p->cradle;
+	family_adopt(&self, parcel_text(p, p->parent_name), true);
+	family.forked = true;
+	family.parent.fd = parent_fd;
+	method_inherit(p->method);
+}
+
+/* The descriptors have done their work when the arenas are mapped. */
+static int
+attach_arenas(struct parcel *p)
+{
+	size_t count = p->fd_count - 1;
+	self.arenas = count ? calloc(count, sizeof *self.arenas) : NULL;
+	if (count && !self.arenas)
+		return fail(-ENOMEM, "no memory for a list of %zu arenas", count);
+	for (size_t i = 0; i < count; i++) {
+		int rc = shoal_arena_attach_fd(p->fds[1 + i], &self.arenas[i]);
+		if (rc < 0)
+			return rc;
+	}
+	/* The same descriptor may stand for several. */
+	for (size_t i = 0; i < count; i++)
+		close(p->fds[1 + i]);
+	family.self.arenas = self.arenas;
+	family.self.arena_count = count;
+	return 0;
+}
+
+static int
+prepare(struct parcel *p, void (**run)(void))
+{
+	int rc = p->fds[0] >= 0 ? lifeline_accept(p->fds[0]) : 0;
+	if (rc < 0)
+		return fail(rc, "the lifeline: %s", strerror(-rc));
+	if (p->directory && chdir(parcel_text(p, p->directory)))
+		return fail(-errno, "the working directory '%s': %s",
+		            parcel_text(p, p->directory), strerror(errno));
+	rc = attach_arenas(p);
+	return rc < 0 ? rc : code_find(&p->code, run);
+}
+
+__attribute__((noreturn)) static void
+give_up(struct parcel *p, int rc)
+{
+	p->failure = rc;
+	strncpy(p->sentence, shoal_error(), sizeof p->sentence - 1);
+	cradle_report(&p->cradle, false);
+	_exit(EXIT_FAILURE);
+}
+
+void
+birth(struct parcel *p, int parent_fd)
+{
+	void (*run)(void) = NULL;
+	adopt(p, parent_fd);
+	int rc = prepare(p, &run);
+	if (rc < 0)
+		give_up(p, rc);
+	if (!cradle_wait(&p->cradle, p->parent, parent_fd))
+		_exit(EXIT_FAILURE);
+	cradle_report(&p->cradle, true);
+	pthread_sigmask(SIG_SETMASK, &p->mask, NULL);
+	shoal_process_exit(((int (*)(void *))run)(parcel_arg(p)));
+}
+
+static void
+run_instead(void)
+{
+	if (delivered->server)
+		serve(delivered);
+	birth(delivered, -1);
+}
+
+/* NULL when the token is an old one: of another process, or of a descriptor that is gone. */
+static struct parcel *
+redeem(const char *token)
+{
+	char *end;
+	long fd = strtol(token, &end, 10);
+	struct stat s;
+	if (*end != ':' || fstat((int)fd, &s) || s.st_ino != strtoull(end + 1, NULL, 10))
+		return NULL;
+	struct parcel *p = parcel_open((int)fd);
+	if (!p || !parcel_take(p))
+		return NULL;
+	close((int)fd);
+	return p;
+}
+
+__attribute__((constructor)) static void
+look_for_parcel(void)
+{
+	const char *token = secure_getenv(BIRTH_TOKEN);
+	if (!token)
+		return;
+	delivered = redeem(token);
+	unsetenv(BIRTH_TOKEN);
+	if (delivered)
+		again_instead_of_main(look_for_parcel, run_instead);
+}

@@ -1,0 +1,155 @@
+#include "process/parcel.h"
+#include "base/error.h"
+#include "base/shmfile.h"
+#include "process/family.h"
+#include "process/method.h"
+#include <fcntl.h>
+#include <limits.h>
+#include <shoal/arena.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PAGE 4096u
+#define FIRST_FREE_FD 3
+/* A file in memory of another layout is no parcel. */
+#define VERSION (0x70617263u ^ SHOAL_VERSION ^ (uint32_t)sizeof(struct parcel))
+
+static int
+map_new(uint64_t bytes, struct parcel **out, int *fd)
+{
+	int rc = 0, made = shmfile_private(bytes, 0600);
+	if (made < 0)
+		return fail(made, "process start: no file in memory: %s", strerror(-made));
+	/* The numbers below are for output that may be closed now: nobody shall write into it. */
+	*fd = made < FIRST_FREE_FD ? fcntl(made, F_DUPFD_CLOEXEC, FIRST_FREE_FD) : made;
+	if (*fd != made)
+		shmfile_close(made);
+	if (*fd < 0)
+		return fail(-errno, "no descriptor for a new process: %s", strerror(errno));
+	rc = shmfile_back(*fd, 0, bytes);
+	*out = rc ? NULL : shmfile_map(*fd, bytes, 0, &rc);
+	if (*out)
+		return 0;
+	shmfile_close(*fd);
+	return fail(rc, "no memory for the %llu bytes that go to a new process",
+	            (unsigned long long)bytes);
+}
+
+/* What stands behind the struct, and where the next string goes. */
+static uint32_t
+put_text(struct parcel *p, size_t *end, const char *text)
+{
+	uint32_t at = (uint32_t)*end;
+	*end = at + strlen(text) + 1;
+	strcpy((char *)p + at, text);
+	return at;
+}
+
+static void
+fill(struct parcel *to, const struct shoal_process *p, const char *directory)
+{
+	size_t end = sizeof *to;
+	to->daemon = p->daemon;
+	to->name = put_text(to, &end, p->name);
+	to->path = put_text(to, &end, p->path);
+	to->parent_name = put_text(to, &end, family.self.name);
+	to->directory = *directory ? put_text(to, &end, directory) : 0;
+	to->method = method_chosen();
+	pthread_sigmask(SIG_SETMASK, NULL, &to->mask);
+	to->arg_bytes = p->arg_bytes;
+	to->fds[0] = p->lifeline.tied;
+	for (size_t i = 0; i < p->arena_count; i++)
+		to->fds[1 + i] = shoal_arena_fd(p->arenas[i]);
+	to->fd_count = (uint32_t)(1 + p->arena_count);
+	memcpy(parcel_arg(to), p->arg, p->arg_bytes);
+}
+
+int
+parcel_pack(const struct shoal_process *p, struct parcel **out, int *fd)
+{
+	char directory[PATH_MAX];
+	struct code_ref code;
+	int rc = code_refer((void (*)(void))p->run, &code);
+	if (rc < 0)
+		return rc;
+	if (!getcwd(directory, sizeof directory))
+		directory[0] = '\0';
+	uint64_t head = sizeof **out + strlen(p->name) + strlen(p->path) +
+	                strlen(family.self.name) + strlen(directory) + 4;
+	head = (head + PAGE - 1) / PAGE * PAGE;
+	if (p->arg_bytes > INT64_MAX - head)
+		return fail(-ENOMEM, "process start: no memory for arg_bytes %zu", p->arg_bytes);
+	rc = map_new(head + p->arg_bytes, out, fd);
+	if (rc < 0)
+		return rc;
+	struct parcel *to = *out;
+	to->version = VERSION;
+	to->parent = family.pid;
+	to->head_bytes = head;
+	to->code = code;
+	fill(to, p, directory);
+	return 0;
+}
+
+int
+parcel_pack_server(struct parcel **out, int *fd)
+{
+	uint64_t head = (sizeof **out + PAGE - 1) / PAGE * PAGE;
+	int rc = map_new(head, out, fd);
+	if (rc < 0)
+		return rc;
+	(*out)->version = VERSION;
+	(*out)->server = true;
+	(*out)->parent = family.pid;
+	(*out)->head_bytes = head;
+	return 0;
+}
+
+struct parcel *
+parcel_open(int fd)
+{
+	struct shmfile file;
+	int rc;
+	if (shmfile_look(fd, "a start token", &file) < 0 || !file.fixed ||
+	    file.bytes < sizeof(struct parcel))
+		return NULL;
+	struct parcel *p = shmfile_map(fd, file.bytes, 0, &rc);
+	if (!p)
+		return NULL;
+	if (p->version == VERSION && p->head_bytes + p->arg_bytes == file.bytes)
+		return p;
+	shmfile_unmap(p, file.bytes);
+	return NULL;
+}
+
+bool
+parcel_take(struct parcel *p)
+{
+	return cas32_acq_rel(&p->taken, 0, 1);
+}
+
+const char *
+parcel_text(const struct parcel *p, uint32_t at)
+{
+	return (const char *)p + at;
+}
+
+void *
+parcel_arg(struct parcel *p)
+{
+	return (char *)p + p->head_bytes;
+}
+
+/* From then on the mapping is as long as the head. */
+void
+parcel_shrink(struct parcel *p)
+{
+	if (p->arg_bytes)
+		shmfile_unmap(parcel_arg(p), p->arg_bytes);
+}
+
+void
+parcel_drop(struct parcel *p)
+{
+	shmfile_unmap(p, p->head_bytes);
+}

@@ -1,0 +1,27 @@
+/*
+ * The fork server's own side: one thread, no state of the program's but what its initialisers
+ * made, and nothing to do but to fork, to tell, and to wait.
+ */
+#ifndef PROCESS_SERVE_H
+#define PROCESS_SERVE_H
+
+#include "process/parcel.h"
+
+/* The descriptors of its parcel. */
+enum { SERVE_SOCKET, SERVE_PARENT, SERVE_FDS };
+
+/* With the parcel; then stdout and stderr, where the asker has them, then what the parcel names. */
+struct serve_request {
+	bool out, err;
+};
+
+/* With a pidfd, the child's, when rc is 0. The first answer is unasked: the server's own. */
+struct serve_answer {
+	int rc;
+	pid_t pid;
+};
+
+/* Until its parent has ended, or does not need it any more. */
+__attribute__((noreturn)) void serve(struct parcel *p);
+
+#endif
