@@ -14,4 +14,10 @@ install -m 755 "$build/libshoal.so.0" "$to$libdir"
 ln -sf libshoal.so.0 "$to$libdir/libshoal.so"
 sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@includedir@|$includedir|" \
 	-e "s|@version@|$version|" shoal.pc.in > "$to$libdir/pkgconfig/shoal.pc"
+for page in build/man/man?/*; do
+	test -e "$page" || continue
+	section=$to$prefix/share/man/$(basename "$(dirname "$page")")
+	test -d "$section" || install -d "$section"
+	if test -L "$page"; then cp -P "$page" "$section"; else install -m 644 "$page" "$section"; fi
+done
 echo "installed shoal $version below $to$prefix"

@@ -1,6 +1,6 @@
-# The documents tell of what there is: every name of shoal's in them is one of the public headers, every
-# function stands in docs/python.md or docs/guarantees.md, every public name of Python's multiprocessing in
-# docs/python.md, and every link leads to a file.
+# The documents tell of what there is: every name of shoal's in them is one of the public headers or of the
+# manual's pages, every function stands in docs/python.md or docs/guarantees.md, every public name of
+# Python's multiprocessing in docs/python.md, and every link leads to a file.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 bad=0
@@ -9,7 +9,7 @@ texts=$(ls README.md ARCHITECTURE.md HACKING.md docs/*.md docs/man/*.scd 2>/dev/
 names() { grep -ohE '\b(shoal_[a-z0-9_]*[a-z0-9]|SHOAL_[A-Z0-9_]*[A-Z0-9])\b' "$@" | sort -u; }
 complain() { sed "s|^|$1: |" "$work/out"; test ! -s "$work/out" || bad=1; }
 
-names include/shoal/*.h > "$work/known"
+{ names include/shoal/*.h; ls docs/man | sed 's/[.].*//'; } | sort -u > "$work/known"
 for text in $texts; do
 	names "$text" | comm -23 - "$work/known" > "$work/out"
 	complain "$text names what is not in include/shoal"
