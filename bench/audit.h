@@ -4,7 +4,7 @@
  * A message's first word is its stamp: who sent it and its number with that sender. With one
  * producer and one consumer it must be exactly the next number, which leaves no room for any error.
  * With more of either each sender's numbers must grow, and at the end the counts, the sums and the
- * sums of
+ * sums of squares of both sides must agree: a lost message cannot be hidden by a doubled one.
  */
 #ifndef BENCH_AUDIT_H
 #define BENCH_AUDIT_H

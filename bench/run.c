@@ -3,17 +3,16 @@
  *
  * The rate is what consumers received between two looks at their counters, after a warm-up, while
  * everybody was at work. Then the producers stop, the rest is drained, and the run counts only if
- * both sides agree on what was carried. Producer i runs on processor i and consumer i on the one
- * `producers` further, counted round: one of each has a processor to itself wherever there are two.
+ * both sides agree on what was carried.
  */
 #include "run.h"
 
 #include "clock.h"
 #include "contend.h"
+#include "crew.h"
 #include "map.h"
 #include "stats.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,22 +29,6 @@ enum {
 };
 
 #define DRAIN_NS (5 * 1000000000ull)
-
-typedef bool worker_fn(struct work *);
-
-/* One worker of a crew: a process, or a thread where the subject knows no others. */
-struct hand {
-	pid_t pid;
-	pthread_t thread;
-	worker_fn *worker;
-	struct work work;
-	unsigned processor;
-};
-
-struct crew {
-	struct hand hand[WORKERS_MAX];
-	unsigned count;
-};
 
 static const char *const measure_names[MEASURES] = {
 	[ONE_WAY] = "one way",
@@ -107,7 +90,9 @@ plan_possible(const struct plan *p)
 {
 	unsigned traits = p->subject->traits;
 
-	if (!p->subject->open || (p->measure == LOCK_ASLEEP && traits & SUBJECT_SPINS))
+	if (!p->subject->open || (p->subject->fits && !p->subject->fits(p)))
+		return false;
+	if (traits & SUBJECT_SPINS && (p->measure == LOCK_ASLEEP || p->measure == ROUND_ASLEEP))
 		return false;
 	if (p->measure == LOCK_DEATH && !(traits & SUBJECT_SURVIVES))
 		return false;
@@ -126,7 +111,7 @@ plan_possible(const struct plan *p)
 	return !(traits & (SUBJECT_BATCHES | SUBJECT_LENDS)) && p->producers == 1 && p->consumers == 1;
 }
 
-static void
+void
 reject(struct sample *out, const char *format, ...)
 {
 	va_list args;
@@ -160,114 +145,6 @@ worker_for(enum measure m, bool producer)
 	if (measure_is_trip(m))
 		return producer ? ping : pong;
 	return producer ? produce : consume;
-}
-
-static void *
-hand_thread(void *arg)
-{
-	struct hand *h = arg;
-
-	pin_to(h->processor);
-	return h->worker(&h->work) ? h : NULL;
-}
-
-static bool
-crew_add(struct crew *crew, struct work *w, worker_fn *worker, unsigned processor)
-{
-	struct hand *h = &crew->hand[crew->count];
-
-	*h = (struct hand){ .worker = worker, .work = *w, .processor = processor };
-	if (w->plan->subject->traits & SUBJECT_THREADS)
-		return pthread_create(&h->thread, NULL, hand_thread, h) == 0 && ++crew->count;
-	h->pid = fork_bound();
-	if (h->pid < 0)
-		return false;
-	if (h->pid == 0) {
-		pin_to(processor);
-		_exit(worker(w) ? 0 : 1);
-	}
-	crew->count++;
-	return true;
-}
-
-static bool
-crew_start(struct crew *crew, struct work *w)
-{
-	const struct plan *p = w->plan;
-	unsigned producers = measure_is_message(p->measure) ? p->producers : p->pairs;
-	unsigned workers = workers_of(p);
-
-	atomic_store(&w->stage->producers_left, producers);
-	for (unsigned i = 0; i < workers; i++) {
-		bool producer = i < producers;
-
-		w->row = &w->stage->row[i];
-		w->index = producer || measure_is_trip(p->measure) ? i : i - producers;
-		if (!crew_add(crew, w, worker_for(w->plan->measure, producer), i))
-			return false;
-	}
-	return true;
-}
-
-static void
-crew_kill(struct crew *crew)
-{
-	for (unsigned i = 0; i < crew->count; i++)
-		if (crew->hand[i].pid > 0)
-			kill(crew->hand[i].pid, SIGKILL);
-	for (unsigned i = 0; i < crew->count; i++)
-		if (crew->hand[i].pid > 0)
-			waitpid(crew->hand[i].pid, NULL, 0);
-}
-
-/* A worker that failed leaves others waiting: its own words say more than that they are stuck. */
-static void
-reject_stuck(struct crew *crew, struct stage *stage, struct sample *out)
-{
-	for (unsigned i = 0; i < crew->count; i++)
-		if (stage->row[i].error[0])
-			reject(out, "%s", stage->row[i].error);
-	reject(out, "stuck: a worker was not done %d s after the window", 5);
-}
-
-/* Whether it has ended by the deadline; a thread that failed looks like a process that exited 1. */
-static bool
-hand_ended(struct hand *h, uint64_t deadline_ns, int *status)
-{
-	void *good = NULL;
-
-	if (h->pid)
-		return wait_until(h->pid, deadline_ns, status);
-	while (pthread_tryjoin_np(h->thread, &good)) {
-		if (clock_ns() >= deadline_ns)
-			return false;
-		clock_nap(100000);
-	}
-	*status = good ? 0 : 1 << 8;
-	return true;
-}
-
-static void
-crew_finish(struct crew *crew, struct stage *stage, struct sample *out)
-{
-	uint64_t deadline = clock_ns() + DRAIN_NS;
-
-	for (unsigned i = 0; i < crew->count; i++) {
-		int status = 0;
-
-		if (!hand_ended(&crew->hand[i], deadline, &status)) {
-			reject_stuck(crew, stage, out);
-			crew_kill(crew);
-			return;
-		}
-		crew->hand[i].pid = 0;
-		if (WIFSIGNALED(status))
-			reject(out, "worker %u died: %s", i, strsignal(WTERMSIG(status)));
-		else if (WEXITSTATUS(status))
-			reject(out, "worker failed: %s", stage->row[i].error);
-		if (out->error[0])
-			deadline = clock_ns() + DRAIN_NS / 10;
-	}
 }
 
 /* Of those who count, the rows are left in counts, and their sum is returned. */
@@ -417,7 +294,7 @@ trips_count(const struct plan *p, struct stage *stage, struct sample *out)
 static void
 judge(const struct plan *p, struct stage *stage, struct sample *out)
 {
-	uint64_t cpu_ns = 0;
+	uint64_t cpu_ns = 0, switches = 0;
 
 	if (measure_is_trip(p->measure))
 		trips_count(p, stage, out);
@@ -429,12 +306,16 @@ judge(const struct plan *p, struct stage *stage, struct sample *out)
 		out->messages = stage->row[0].messages;
 	else if (!measure_is_trip(p->measure))
 		agree(p, stage, out);
-	for (unsigned i = 0; i < workers_of(p); i++)
+	for (unsigned i = 0; i < workers_of(p); i++) {
 		cpu_ns += stage->row[i].cpu_ns;
-	if (out->messages)
-		out->cpu_ns = (double)cpu_ns / (double)out->messages;
-	else
+		switches += stage->row[i].switches;
+	}
+	if (!out->messages) {
 		reject(out, "nothing arrived");
+		return;
+	}
+	out->cpu_ns = (double)cpu_ns / (double)out->messages;
+	out->switches = (double)switches * 1e6 / (double)out->messages;
 }
 
 static void
@@ -447,8 +328,16 @@ manage(const struct plan *p, const struct timing *timing, struct stage *stage)
 	};
 	struct work work = { .plan = p, .opening = &opening, .stage = stage };
 	struct crew crew = { .count = 0 };
-	int rc = p->subject->open(&opening);
+	int rc;
 
+	if (p->subject->run) {
+		rc = p->subject->run(p, timing, out);
+		if (rc < 0)
+			reject(out, "%s", strerror(-rc));
+		out->ok = !out->error[0];
+		return;
+	}
+	rc = p->subject->open(&opening);
 	if (rc < 0) {
 		reject(out, "open failed: %s", strerror(-rc));
 		return;
@@ -457,7 +346,7 @@ manage(const struct plan *p, const struct timing *timing, struct stage *stage)
 		reject(out, "%s", stage->row[0].error);
 		return;
 	}
-	if (!crew_start(&crew, &work)) {
+	if (!crew_start(&crew, &work, worker_for)) {
 		reject(out, "fork failed");
 		crew_kill(&crew);
 		return;

@@ -47,6 +47,7 @@ struct sample {
 	bool ok;
 	double rate; /* million a second: messages, pairs of alloc and free, acquisitions */
 	double cpu_ns; /* processor time of all workers for one of them */
+	double switches; /* of all workers' contexts, wanted or not, for a million of them */
 	double p50, p99, p999; /* microseconds a round trip */
 	double share; /* acquisitions of whoever got fewest, of what would be fair */
 	double pause_us; /* MAP_GROWTH: the longest call */
@@ -66,6 +67,9 @@ bool measure_is_message(enum measure);
 
 /* One worker, however many pairs. */
 bool measure_is_alone(enum measure);
+
+/* The first reason counts; the sample is not good any more. */
+void reject(struct sample *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void run_once(const struct plan *, const struct timing *, struct sample *out);
 

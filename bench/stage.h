@@ -22,7 +22,7 @@ struct row {
 	/* line 2: written once, when the worker is done */
 	_Alignas(128) uint64_t messages;
 	uint64_t sum, squares, bad;
-	uint64_t cpu_ns;
+	uint64_t cpu_ns, switches;
 	uint32_t trips;
 	uint64_t pause_ns, took_ns; /* the longest call, and all of them */
 	char error[128];
@@ -32,7 +32,7 @@ struct stage {
 	_Alignas(128) _Atomic bool stop;
 	_Alignas(128) _Atomic uint32_t producers_left;
 	_Atomic uint32_t consumers_ended;
-	_Atomic uint32_t gathered;
+	_Atomic uint32_t gathered, leaving;
 	_Atomic uint32_t will;
 
 	/* Plain, and written by whoever holds the lock: in the end it is the number of acquisitions. */

@@ -17,11 +17,13 @@ enum {
 	SUBJECT_ALLOCATES = 4, /* carries nothing: a pair of alloc and free */
 	SUBJECT_IS_BASE = 8, /* what the table's ratios are against */
 	SUBJECT_LOCKS = 16, /* carries nothing: a lock */
-	SUBJECT_SPINS = 32, /* whoever waits for a lock whose holder runs does not sleep */
+	SUBJECT_SPINS = 32, /* whoever waits never sleeps; of a lock: while the holder runs */
 	SUBJECT_SURVIVES = 64, /* the lock of a dead holder is the next one's */
 	SUBJECT_MAPS = 128, /* carries nothing: keys of 8 bytes and their values */
 	SUBJECT_THREADS = 256, /* its workers are threads of one process: it cannot do more */
 	SUBJECT_PRIVATE = 512, /* each worker has a map of its own: what sharing may cost */
+	SUBJECT_SPINS_FIRST = 1024, /* whoever waits sleeps after a while; without either, at once */
+	SUBJECT_COUNTED = 2048, /* recv is 0 after a while without messages: ends are counted out */
 };
 
 enum {
@@ -43,6 +45,10 @@ struct opening {
 	void *arena;
 };
 
+struct plan;
+struct timing;
+struct sample;
+
 struct subject {
 	const char *name;
 	const char *about;
@@ -51,6 +57,19 @@ struct subject {
 	size_t bytes_max;
 	int (*open)(struct opening *); /* NULL: not found by configure */
 	int (*close)(struct opening *); /* 0, or what was found wrong afterwards */
+
+	/* Each may be NULL. What it carries of sizes and shapes; NULL: all up to bytes_max. */
+	bool (*fits)(const struct plan *);
+
+	/*
+	 * Each worker makes the ways it uses by itself, before anyone sends; the first `producers` are
+	 * the producers. leave comes when all workers have what they wanted.
+	 */
+	int (*enter)(struct opening *, unsigned worker);
+	void (*leave)(struct opening *);
+
+	/* The whole repetition is somebody else's, and nothing else is called: 0 or -errno. */
+	int (*run)(const struct plan *, const struct timing *, struct sample *);
 
 	/* Both return how many messages went, at least one, or a negative errno. */
 	long (*send)(void *way, const void *items, size_t bytes, size_t count);
@@ -80,7 +99,10 @@ struct subject {
 
 extern const struct subject subject_queue, subject_queue_batch, subject_queue_loan;
 extern const struct subject subject_shoal_pipe, subject_shoal_pipe_batch, subject_shoal_pipe_loan;
-extern const struct subject subject_pipe, subject_socket, subject_mq;
+extern const struct subject subject_queue_spinning;
+extern const struct subject subject_pipe, subject_pipe_large;
+extern const struct subject subject_vmsplice, subject_vmsplice_loan;
+extern const struct subject subject_stream, subject_seqpacket, subject_mq, subject_eventfd;
 extern const struct subject subject_mutex, subject_vyukov;
 extern const struct subject subject_alloc, subject_malloc;
 extern const struct subject subject_lock, subject_lock_normal, subject_lock_robust, subject_lock_pi;

@@ -1,10 +1,11 @@
 /*
  * subject_kernel.c - what the kernel offers: pipe(2), a pair of sockets, POSIX message queues
  *
- * Each has its default size, and one system call a message on each side as long as the kernel
- * keeps a message whole. Where it does not (a pipe beyond PIPE_BUF, a stream) the sides loop, and
- * where several processes share a side they hold a lock for the length of a message, because
- * nobody could tell the pieces apart otherwise.
+ * Each has its default size, but one of the pipes the largest that anybody may ask for, and one
+ * system call a message on each side as long as the kernel keeps a message whole. Where it does
+ * not (a pipe beyond PIPE_BUF, a stream) the sides loop, and where several processes share a side
+ * they hold a lock for the length of a message, because nobody could tell the pieces apart
+ * otherwise.
  */
 #include "subject.h"
 
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 enum {
+	PIPE_LARGE = MEBI,
 	SEQPACKET_BYTES_MAX = 64 * KIBI,
 	MQ_BYTES_MAX = 8 * KIBI,
 	MQ_DEPTH = 10,
@@ -72,12 +74,12 @@ way_open(struct opening *o, int i, int fds[2], bool whole)
 }
 
 static int
-pipe_open(struct opening *o)
+pipes_open(struct opening *o, int size)
 {
 	int fds[2], rc = 0;
 
 	for (int i = 0; i <= o->duplex && rc == 0; i++) {
-		if (pipe2(fds, O_CLOEXEC) < 0)
+		if (pipe2(fds, O_CLOEXEC) < 0 || (size && fcntl(fds[1], F_SETPIPE_SZ, size) < 0))
 			return -errno;
 		rc = way_open(o, i, fds, o->bytes <= PIPE_BUF);
 	}
@@ -85,10 +87,21 @@ pipe_open(struct opening *o)
 }
 
 static int
-socket_open(struct opening *o)
+pipe_open(struct opening *o)
 {
-	bool whole = o->bytes <= SEQPACKET_BYTES_MAX;
-	int type = whole ? SOCK_SEQPACKET : SOCK_STREAM;
+	return pipes_open(o, 0);
+}
+
+static int
+pipe_open_large(struct opening *o)
+{
+	return pipes_open(o, PIPE_LARGE);
+}
+
+static int
+sockets_open(struct opening *o, int type)
+{
+	bool whole = type == SOCK_SEQPACKET;
 	int fds[2], back[2], rc;
 
 	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0)
@@ -97,6 +110,18 @@ socket_open(struct opening *o)
 	back[1] = fds[0];
 	rc = way_open(o, 0, fds, whole);
 	return rc == 0 && o->duplex ? way_open(o, 1, back, whole) : rc;
+}
+
+static int
+stream_open(struct opening *o)
+{
+	return sockets_open(o, SOCK_STREAM);
+}
+
+static int
+seqpacket_open(struct opening *o)
+{
+	return sockets_open(o, SOCK_SEQPACKET);
 }
 
 static long
@@ -216,12 +241,32 @@ const struct subject subject_pipe = {
 	.recv = fd_recv,
 };
 
-const struct subject subject_socket = {
-	.name = "socketpair",
-	.about = "AF_UNIX, SOCK_SEQPACKET up to 64 KiB and SOCK_STREAM beyond",
+const struct subject subject_pipe_large = {
+	.name = "pipe(2) of 1 MiB",
+	.about = "the same with F_SETPIPE_SZ",
 	.batch = 1,
 	.bytes_max = 64 * MEBI,
-	.open = socket_open,
+	.open = pipe_open_large,
+	.send = fd_send,
+	.recv = fd_recv,
+};
+
+const struct subject subject_stream = {
+	.name = "socketpair stream",
+	.about = "AF_UNIX, SOCK_STREAM, one write and one read a message",
+	.batch = 1,
+	.bytes_max = 64 * MEBI,
+	.open = stream_open,
+	.send = fd_send,
+	.recv = fd_recv,
+};
+
+const struct subject subject_seqpacket = {
+	.name = "socketpair seqpacket",
+	.about = "AF_UNIX, SOCK_SEQPACKET, up to 64 KiB",
+	.batch = 1,
+	.bytes_max = SEQPACKET_BYTES_MAX,
+	.open = seqpacket_open,
 	.send = fd_send,
 	.recv = fd_recv,
 };

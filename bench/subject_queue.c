@@ -6,6 +6,8 @@
  */
 #include "subject.h"
 
+#include "spin.h"
+
 #include <errno.h>
 #include <shoal/arena.h>
 #include <shoal/queue.h>
@@ -69,6 +71,32 @@ queue_recv(void *way, void *item, size_t bytes, size_t count)
 }
 
 static long
+queue_send_spinning(void *way, const void *item, size_t bytes, size_t count)
+{
+	struct way *w = way;
+	unsigned waits = 0;
+	int rc;
+
+	(void)count;
+	while ((rc = shoal_queue_put(w->queue, item, bytes, SHOAL_NOWAIT)) == -EAGAIN)
+		spin_a_little(&waits);
+	return rc < 0 ? rc : 1;
+}
+
+static long
+queue_recv_spinning(void *way, void *item, size_t bytes, size_t count)
+{
+	struct way *w = way;
+	unsigned waits = 0;
+	ssize_t got;
+
+	(void)count;
+	while ((got = shoal_queue_get(w->queue, item, bytes, SHOAL_NOWAIT)) == -EAGAIN)
+		spin_a_little(&waits);
+	return got < 0 ? got : 1;
+}
+
+static long
 queue_send_many(void *way, const void *items, size_t bytes, size_t count)
 {
 	struct way *w = way;
@@ -121,6 +149,7 @@ queue_release(void *way)
 const struct subject subject_queue = {
 	.name = "shoal queue",
 	.about = "shoal_queue_put, shoal_queue_get",
+	.traits = SUBJECT_SPINS_FIRST,
 	.batch = 1,
 	.bytes_max = 64 * MEBI,
 	.open = queue_open,
@@ -132,7 +161,7 @@ const struct subject subject_queue = {
 const struct subject subject_queue_batch = {
 	.name = "shoal queue x32",
 	.about = "shoal_queue_put_many, shoal_queue_get_many, 32 messages a call",
-	.traits = SUBJECT_BATCHES,
+	.traits = SUBJECT_BATCHES | SUBJECT_SPINS_FIRST,
 	.batch = BATCH_MAX,
 	.bytes_max = 4 * KIBI,
 	.open = queue_open,
@@ -144,7 +173,7 @@ const struct subject subject_queue_batch = {
 const struct subject subject_queue_loan = {
 	.name = "shoal queue in place",
 	.about = "shoal_queue_reserve, shoal_loan_commit, shoal_queue_borrow, shoal_loan_release",
-	.traits = SUBJECT_LENDS,
+	.traits = SUBJECT_LENDS | SUBJECT_SPINS_FIRST,
 	.batch = 1,
 	.bytes_max = 64 * MEBI,
 	.open = queue_open,
@@ -155,4 +184,17 @@ const struct subject subject_queue_loan = {
 	.commit = queue_commit,
 	.borrow = queue_borrow,
 	.release = queue_release,
+};
+
+/* What is asked of rings that cannot sleep, asked of ours: nobody ever waits in the kernel. */
+const struct subject subject_queue_spinning = {
+	.name = "shoal queue spinning",
+	.about = "shoal_queue_put, shoal_queue_get with SHOAL_NOWAIT, again until they succeed",
+	.traits = SUBJECT_SPINS,
+	.batch = 1,
+	.bytes_max = MEBI,
+	.open = queue_open,
+	.close = close_arena,
+	.send = queue_send_spinning,
+	.recv = queue_recv_spinning,
 };

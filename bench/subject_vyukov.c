@@ -2,20 +2,15 @@
  * subject_vyukov.c - the plain sequence ring (Vyukov), which dies with its first victim
  *
  * It is the fastest bounded ring for many producers and consumers that does nothing about death:
- * one compare-and-swap on a shared position, one sequence number a slot. It cannot sleep, so it
- * waits as such rings are used: 300 pauses, then the rest of the slice is given away.
+ * one compare-and-swap on a shared position, one sequence number a slot. It cannot sleep.
  */
 #include "subject.h"
 
+#include "spin.h"
+
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
-
-enum {
-	PAUSES_BEFORE_YIELD = 300,
-	PAUSES_AFTER_YIELD = 100,
-};
 
 struct slot {
 	_Atomic uint64_t turn;
@@ -62,27 +57,6 @@ ring_open(struct opening *o)
 	return rc == 0 && o->duplex ? way_open(o, 1) : rc;
 }
 
-static inline void
-pause_once(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#else
-	atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
-static void
-wait_a_little(unsigned *waits)
-{
-	if (++*waits < PAUSES_BEFORE_YIELD) {
-		pause_once();
-		return;
-	}
-	sched_yield();
-	*waits = PAUSES_BEFORE_YIELD - PAUSES_AFTER_YIELD;
-}
-
 /* claim moves the position past the slot whose turn is the one awaited. NULL: full, or empty. */
 static inline struct slot *
 claim(struct ring *r, _Atomic uint64_t *position, uint64_t odd,
@@ -118,7 +92,7 @@ ring_send(void *way, const void *item, size_t bytes, size_t count)
 
 	(void)count;
 	while (!(s = claim(r, &r->tail, 0, &place)))
-		wait_a_little(&waits);
+		spin_a_little(&waits);
 	s->bytes = bytes;
 	memcpy(s->data, item, bytes);
 	atomic_store_explicit(&s->turn, place * 2 + 1, memory_order_release);
@@ -135,7 +109,7 @@ ring_recv(void *way, void *item, size_t bytes, size_t count)
 
 	(void)count;
 	while (!(s = claim(r, &r->head, 1, &place)))
-		wait_a_little(&waits);
+		spin_a_little(&waits);
 	memcpy(item, s->data, s->bytes < bytes ? s->bytes : bytes);
 	atomic_store_explicit(&s->turn, (place + r->mask + 1) * 2, memory_order_release);
 	return 1;
@@ -144,6 +118,7 @@ ring_recv(void *way, void *item, size_t bytes, size_t count)
 const struct subject subject_vyukov = {
 	.name = "sequence ring",
 	.about = "Vyukov's plain ring of fixed slots: spins, and dies with its first victim",
+	.traits = SUBJECT_SPINS,
 	.batch = 1,
 	.bytes_max = MEBI,
 	.open = ring_open,

@@ -130,6 +130,13 @@ send_end(struct work *w, void *way, char *buffer)
 	return send_all(w, way, buffer, batch);
 }
 
+/* Threads of one process must not count each other's time; a library's threads are to count. */
+static uint64_t
+cpu_ns(const struct work *w)
+{
+	return w->plan->subject->traits & SUBJECT_THREADS ? clock_thread_cpu_ns() : clock_cpu_ns();
+}
+
 static void
 close_row(struct work *w, const struct audit *a, uint64_t cpu_began)
 {
@@ -137,7 +144,7 @@ close_row(struct work *w, const struct audit *a, uint64_t cpu_began)
 	w->row->sum = a->sum;
 	w->row->squares = a->squares;
 	w->row->bad = a->bad;
-	w->row->cpu_ns = clock_cpu_ns() - cpu_began;
+	w->row->cpu_ns = cpu_ns(w) - cpu_began;
 }
 
 static bool
@@ -188,17 +195,24 @@ goes_singly(const struct plan *p)
 	return p->measure == ONE_WAY && p->subject->batch == 1;
 }
 
+static bool
+counted(const struct plan *p)
+{
+	return p->subject->traits & SUBJECT_COUNTED;
+}
+
 bool
 produce(struct work *w)
 {
 	void *way = w->opening->way[0];
 	void *buffer = buffer_of(w->plan);
-	uint64_t cpu_began = clock_cpu_ns();
+	uint64_t cpu_began = cpu_ns(w);
 	struct audit a = { 0 };
 	bool ok = goes_singly(w->plan) ? produce_singles(w, way, buffer, &a)
 	                               : produce_others(w, way, buffer, &a);
 
-	if (ok && atomic_fetch_sub(&w->stage->producers_left, 1) == 1)
+	w->row->messages = a.count;
+	if (ok && atomic_fetch_sub(&w->stage->producers_left, 1) == 1 && !counted(w->plan))
 		ok = send_end(w, way, buffer);
 	close_row(w, &a, cpu_began);
 	return ok;
@@ -231,6 +245,26 @@ take(const struct work *w, struct audit *a, const void *message, bool touched)
 	return true;
 }
 
+/*
+ * Where no consumer can pass an end on, all end together when nothing comes any more and all that
+ * was sent was received. What a producer sent is in its row before it counts as done.
+ */
+static bool
+more_to_come(struct work *w)
+{
+	const struct row *row = w->stage->row;
+	uint32_t producers = w->plan->producers;
+	uint64_t left = 0;
+
+	if (atomic_load(&w->stage->producers_left) > 0)
+		return true;
+	for (unsigned i = 0; i < producers; i++)
+		left += row[i].messages;
+	for (unsigned i = producers; i < workers_of(w->plan); i++)
+		left -= atomic_load_explicit(&row[i].count, memory_order_relaxed);
+	return left > 0;
+}
+
 /* Each returns 1 to go on, 0 at the end, negative after a failure. */
 static int
 consume_copied(struct work *w, void *way, char *items, struct audit *a, bool touched)
@@ -238,6 +272,8 @@ consume_copied(struct work *w, void *way, char *items, struct audit *a, bool tou
 	const struct plan *p = w->plan;
 	long n = p->subject->recv(way, items, p->bytes, p->subject->batch);
 
+	if (n == 0 && counted(p))
+		return more_to_come(w);
 	if (n <= 0)
 		return work_failed(w, "receive", n) - 1;
 	for (long i = 0; i < n; i++) {
@@ -272,9 +308,11 @@ consume_singles(struct work *w, void *way, void *item, struct audit *a)
 	struct audit sum = *a;
 	long n;
 
-	while ((n = recv(way, item, bytes, 1)) > 0) {
+	while ((n = recv(way, item, bytes, 1)) > 0 || (n == 0 && counted(w->plan) && more_to_come(w))) {
 		uint64_t stamp = audit_read(item);
 
+		if (n == 0)
+			continue;
 		if (stamp == AUDIT_END)
 			break;
 		audit_add(&sum, stamp);
@@ -286,7 +324,7 @@ consume_singles(struct work *w, void *way, void *item, struct audit *a)
 		atomic_store_explicit(&row->count, sum.count, memory_order_relaxed);
 	}
 	*a = sum;
-	return n > 0 ? 0 : work_failed(w, "receive", n) - 1;
+	return n > 0 || (n == 0 && counted(w->plan)) ? 0 : work_failed(w, "receive", n) - 1;
 }
 
 static int
@@ -311,12 +349,13 @@ consume(struct work *w)
 {
 	void *way = w->opening->way[0];
 	void *buffer = buffer_of(w->plan);
-	uint64_t cpu_began = clock_cpu_ns();
+	uint64_t cpu_began = cpu_ns(w);
 	struct audit a = { 0 };
 	int more = goes_singly(w->plan) ? consume_singles(w, way, buffer, &a)
 	                                : consume_others(w, way, buffer, &a);
 
-	if (more == 0 && atomic_fetch_add(&w->stage->consumers_ended, 1) + 1 < w->plan->consumers)
+	if (more == 0 && !counted(w->plan) &&
+	    atomic_fetch_add(&w->stage->consumers_ended, 1) + 1 < w->plan->consumers)
 		more = send_end(w, way, buffer) - 1;
 	close_row(w, &a, cpu_began);
 	return more == 0;
