@@ -62,12 +62,13 @@ set_stream(int to, int fd)
 	close(fd);
 }
 
-/* In the child: the descriptors are the ones that its parcel means, in their order. */
+/* In the child: first the parcel's descriptor, last those that the parcel means, in their order. */
 __attribute__((noreturn)) static void
 become_child(struct parcel *p, const struct serve_request *r, const int *fds)
 {
 	close(server.socket);
 	close(server.signals);
+	close(*fds++);
 	sigaction(SIGINT, &server.on_int, NULL);
 	sigaction(SIGCHLD, &server.on_child, NULL);
 	set_stream(STDOUT_FILENO, r->out ? *fds++ : -1);
@@ -130,7 +131,7 @@ grant(const struct serve_request *r, const int *fds, size_t count, struct serve_
 		return -ENOMEM;
 	int rc = -EPROTO;
 	if (count == 1 + wanted(p, r) && parcel_take(p))
-		rc = fork_child(p, r, fds + 1, a);
+		rc = fork_child(p, r, fds, a);
 	if (rc < 0 && !a->pid) {
 		parcel_shrink(p);
 		parcel_drop(p);

@@ -3,11 +3,13 @@
 #define TESTS_PROCESS_COMMON_H
 #include "harness.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <shoal/process.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* What the processes of a test tell one another. */

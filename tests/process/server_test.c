@@ -1,0 +1,240 @@
+/* The fork server: what becomes of it, and of its children, when somebody is killed. */
+#include "process/methods.h"
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+static int
+tell_server(void *arg)
+{
+	obey(arg);
+	atomic_store(&board->value[1], getppid());
+	return 0;
+}
+
+static pid_t
+find_server(void)
+{
+	REQUIRE_EQ(code_sent(tell_server, 0), 0);
+	return atomic_load(&board->value[1]);
+}
+
+static void
+make_server_board(void)
+{
+	prepare(SHOAL_FORKSERVER);
+}
+
+Test(process_server, one_serves_all_starts_of_a_process, .init = make_server_board)
+{
+	pid_t server = find_server();
+	REQUIRE(server != getpid());
+	for (int i = 0; i < 5; i++)
+		REQUIRE_EQ(find_server(), server);
+}
+
+Test(process_server, it_takes_no_interrupt, .init = make_server_board)
+{
+	pid_t server = find_server();
+	REQUIRE_EQ(kill(server, SIGINT), 0);
+	sleep_ms(50);
+	REQUIRE_EQ(find_server(), server);
+}
+
+Test(process_server, killed_it_is_made_anew, .init = make_server_board)
+{
+	pid_t server = find_server();
+	for (int i = 0; i < 5; i++) {
+		REQUIRE_EQ(kill(server, SIGKILL), 0);
+		/* Once at once, which may be before it is dead, once after it is gone. */
+		if (i % 2)
+			require_gone(server);
+		pid_t next = find_server();
+		REQUIRE(i % 2 == 0 || next != server);
+		server = next;
+	}
+}
+
+static int
+end_later(void *arg)
+{
+	int number = obey(arg);
+	until(0, 1);
+	if (number < 0)
+		_exit(-number);
+	return number;
+}
+
+/* They are waited for by their pidfds; the code of a return is theirs to leave. */
+Test(process_server, children_of_a_dead_one_are_waited_for, .init = make_server_board)
+{
+	shoal_process *p = sent(end_later, 21), *q = sent(end_later, -22), *killed;
+	int code = 0, rc;
+	pid_t server = find_server();
+	killed = sent(wait_for_the_end, 16);
+	REQUIRE_EQ(kill(server, SIGKILL), 0);
+	require_gone(server);
+	REQUIRE(shoal_process_is_alive(p));
+	REQUIRE_EQ(shoal_process_join(p, SHOAL_MS(20)), -ETIMEDOUT);
+	atomic_store(&board->value[0], 1);
+	REQUIRE_EQ(ended_code(p), 21);
+	REQUIRE_EQ(shoal_process_join(q, SHOAL_SEC(5)), 0);
+	rc = shoal_process_exitcode(q, &code);
+	REQUIRE((rc == 0 && code == 22) || rc == -ECHILD);
+	REQUIRE_EQ(shoal_process_close(q), 0);
+	REQUIRE_EQ(shoal_process_kill(killed), 0);
+	REQUIRE_EQ(shoal_process_join(killed, SHOAL_SEC(5)), 0);
+	rc = shoal_process_exitcode(killed, &code);
+	REQUIRE((rc == 0 && code == -SIGKILL) || rc == -ECHILD);
+	REQUIRE_EQ(shoal_process_close(killed), 0);
+	REQUIRE(find_server() != server);
+}
+
+static int
+use_own_server(void *arg)
+{
+	pid_t server = atomic_load(&board->value[1]);
+	REQUIRE(find_server() != server);
+	return arg != NULL;
+}
+
+Test(process_server, a_forked_child_has_its_own, .init = make_server_board)
+{
+	pid_t server = find_server();
+	expect_child(child(use_own_server, NULL), 0, 5000);
+	pid_t others = atomic_load(&board->value[1]);
+	require_gone(others);
+	REQUIRE_EQ(find_server(), server);
+}
+
+static int
+find_and_end(void *normally)
+{
+	find_server();
+	if (normally)
+		exit(0);
+	_exit(0);
+}
+
+Test(process_server, it_ends_with_its_user, .init = make_server_board)
+{
+	expect_child(child(find_and_end, NULL), 0, 5000);
+	require_gone(atomic_load(&board->value[1]));
+	expect_child(child(find_and_end, (void *)1), 0, 5000);
+	require_gone(atomic_load(&board->value[1]));
+}
+
+/* The table, and the end of a parent whose child outlives it. */
+static int
+watch_parent(void *arg)
+{
+	obey(arg);
+	shoal_process *parent = shoal_process_parent();
+	REQUIRE_EQ(shoal_process_pid(parent), atomic_load(&board->value[2]));
+	REQUIRE(shoal_process_is_alive(parent));
+	atomic_store(&board->value[0], 1);
+	REQUIRE_EQ(shoal_process_join(parent, SHOAL_SEC(10)), 0);
+	REQUIRE(!shoal_process_is_alive(parent));
+	REQUIRE(readable(shoal_process_fd(parent), 0));
+	atomic_store(&board->value[3], 1);
+	return 0;
+}
+
+static int
+be_watched(void *arg)
+{
+	obey(arg);
+	atomic_store(&board->value[2], getpid());
+	sent(watch_parent, 0);
+	return sleep_long(NULL);
+}
+
+EACH_METHOD(a_child_sees_its_parents_death)
+{
+	shoal_process *p = sent(be_watched, 0);
+	until(0, 1);
+	REQUIRE_EQ(shoal_process_kill(p), 0);
+	REQUIRE_EQ(ended_code(p), -SIGKILL);
+	until(3, 1);
+}
+
+static int
+have_daemons(void *arg)
+{
+	obey(arg);
+	for (int i = 1; i <= 3; i++)
+		send_out(wait_for_the_end, i, (shoal_process_options){ .daemon = true });
+	for (int i = 1; i <= 3; i++)
+		while (!atomic_load(&board->value[i]))
+			sleep_ms(1);
+	atomic_store(&board->value[0], 1);
+	return sleep_long(NULL);
+}
+
+/* Nobody is left of a family whose parent was killed. */
+EACH_METHOD(daemons_of_a_killed_parent_end)
+{
+	shoal_process *p = sent(have_daemons, 0);
+	until(0, 1);
+	REQUIRE_EQ(shoal_process_kill(p), 0);
+	REQUIRE_EQ(ended_code(p), -SIGKILL);
+	for (int i = 1; i <= 3; i++)
+		require_gone(atomic_load(&board->value[i]));
+}
+
+static int
+leave_both(void *arg)
+{
+	obey(arg);
+	send_out(wait_for_the_end, 1, (shoal_process_options){ .daemon = true });
+	sent(end_later, 4);
+	while (!atomic_load(&board->value[1]))
+		sleep_ms(1);
+	atomic_store(&board->value[0], 1);
+	return 3;
+}
+
+EACH_METHOD(at_its_end_daemons_are_terminated_and_the_others_joined)
+{
+	REQUIRE_EQ(code_sent(leave_both, 0), 3);
+	pid_t pid = atomic_load(&board->value[1]);
+	REQUIRE(kill(pid, 0) < 0 && errno == ESRCH);
+}
+
+static int
+start_one(void *arg)
+{
+	obey(arg);
+	shoal_process_options o = { .method = order.method, .arg_bytes = sizeof order };
+	return shoal_process_spawn(return_it, &order, &o, NULL) == -EPERM;
+}
+
+EACH_METHOD(a_daemon_has_no_children)
+{
+	REQUIRE_EQ(ended_code(send_out(start_one, 0, (shoal_process_options){ .daemon = true })), 1);
+}
+
+static int
+run_a_program(void *arg)
+{
+	obey(arg);
+	char word[64];
+	FILE *out = popen("env | grep -c SHOAL_CHILD", "r");
+	REQUIRE(out && fgets(word, sizeof word, out));
+	pclose(out);
+	return atoi(word);
+}
+
+EACH_METHOD(the_token_goes_no_further)
+{
+	REQUIRE_EQ(code_sent(run_a_program, 0), 0);
+}
+
+/* A token that was left somewhere, of a descriptor that is another one by now. */
+EACH_METHOD(an_old_token_means_nothing)
+{
+	setenv("SHOAL_CHILD", "1:1", 1);
+	REQUIRE_EQ(code_sent(return_it, 5), 5);
+	REQUIRE_EQ(code_sent(run_a_program, 0), order.method == SHOAL_FORK);
+	unsetenv("SHOAL_CHILD");
+}
