@@ -5,6 +5,7 @@
 #include <shoal/arena.h>
 #include <shoal/data.h>
 #include <shoal/pipe.h>
+#include <shoal/pool.h>
 #include <shoal/process.h>
 #include <shoal/queue.h>
 #include <shoal/scoped.h>

@@ -1,0 +1,320 @@
+/*
+ * Pools: worker processes that take tasks, as Python's multiprocessing.Pool has them.
+ *
+ *	static int square(shoal_task *t)
+ *	{
+ *		int n = *(const int *)t->in;
+ *		*(int *)t->out = n * n;
+ *		return 0;
+ *	}
+ *	...
+ *	shoal_pool *pool;
+ *	int in[1000], out[1000];
+ *	shoal_pool_create(NULL, &pool);                     as many workers as processors
+ *	shoal_pool_map(pool, square, in, sizeof *in, out, sizeof *out, 1000, NULL);
+ *	shoal_pool_destroy(pool);
+ *
+ * TASKS. A task function is called in a worker with its task: `in` (16-byte aligned, the worker's
+ * to read), `out` and how many bytes are there, the item's `index`, the pool's `context`. It
+ * answers in `out`, or by shoal_task_reply, and returns 0, or a negative code when it failed (a
+ * positive one counts as 0). Workers live from their first task to their last: what a task leaves
+ * in global variables, files or signals is there for the next one.
+ *
+ * WHO MAY CALL. Any thread of the process that made the pool, at any time; a forked child gets
+ * -EPERM from every call. Only shoal_pool_destroy, shoal_result_free and shoal_results_free must
+ * not run against another use of what they free; one iterator is for one thread at a time. Workers
+ * are daemons and have no children, so no pool of their own: -EPERM. A pool has three threads in
+ * its process, which block all signals: one looks after the workers, one takes results in, one runs
+ * callbacks. The process is a threaded one from then on, which matters where it forks.
+ *
+ * WORKERS are daemon processes named ForkPoolWorker-N, forked from this process when the pool is
+ * made and whenever one is to be replaced; they see this process's memory as it was then. SIGTERM
+ * ends them, whatever handler this process has for it; otherwise signals are as in the thread that
+ * made the pool. They end with this process, however it ends: at its normal end every pool is
+ * terminated first, and tasks not begun are dropped.
+ *
+ * WHEN A WORKER IS KILLED, crashes, or calls exit, the task in its hands ends by the pool's policy:
+ *	SHOAL_FAIL_TASK   with -EOWNERDEAD, and the signal or exit status in its error text
+ *	SHOAL_RETRY_TASK  it is run again, by whichever worker comes, up to retries_max times more; then
+ *	                  as above. Only for tasks that may run twice
+ *	SHOAL_BREAK_POOL  every pending task gets -EOWNERDEAD, the pool is broken: each later call gives
+ *	                  that code and the reason
+ * The worker is replaced. What it had finished stands; of a chunk only the item it was at is lost,
+ * the rest goes to other workers. Nothing is lost or doubled but by RETRY, and what it held of the
+ * pool's memory comes back. A death is noticed by the kernel's own word, in about 0.2 ms, never
+ * because time has passed. A worker that is STOPPED keeps its task until it goes on, or is overdue,
+ * or the pool is terminated; of the others it holds up nobody, except whoever needs exactly what it
+ * was stopped in (shoal/queue.h, shoal/arena.h): then new tasks wait.
+ *
+ * CALLBACKS (shoal_done_fn) run in this process on the pool's own thread, one at a time, each
+ * exactly once, before the result reads as ready. `out` and `error` are valid during the call. One
+ * that blocks delays other callbacks, and join, and nothing else. Inside one,
+ * shoal_pool_apply_async and _map_async give -EAGAIN rather than wait, and _apply, _map, _join,
+ * _destroy, and waiting for a result that is not ready, give -EDEADLK. Callbacks must not throw or
+ * longjmp.
+ *
+ * MEMORY. A pool has an arena of its own; inputs and results up to 64 bytes travel inside a task's
+ * place, others in blocks of it. `in` is copied before _apply_async returns. Under map inputs and
+ * results are copied once each way, unless they lie in the arena of the options: then workers use
+ * them in place, and what a worker wrote before it was killed stays there.
+ *
+ * PROGRESS. A task costs two wakes when all are asleep; an item of a map a few nanoseconds: workers
+ * take chunks by one compare-and-swap. Only calls that say so wait.
+ *
+ * Sources: CPython 3.11 Lib/multiprocessing/pool.py for what the calls mean; loky and
+ * concurrent.futures for what becomes of deaths; Desnoyers' liburcu for the table of pending
+ * results.
+ */
+#ifndef SHOAL_POOL_H
+#define SHOAL_POOL_H
+#include <shoal/process.h>
+SHOAL_BEGIN_
+
+typedef struct shoal_pool shoal_pool;
+typedef struct shoal_result shoal_result;
+typedef struct shoal_results shoal_results;
+
+/* The longest error text of a task that is kept, with its final zero byte. */
+#define SHOAL_TASK_ERROR_BYTES 256
+
+/* ---- what a task sees ---- */
+
+typedef struct {
+	const void *in; size_t in_bytes; /* NULL, 0: it was given none */
+	/* Where the answer goes; zeroed under apply and imap. NULL, 0: there is no such place: under
+	 * apply_async, or where out_bytes was 0. */
+	void *out; size_t out_bytes;
+	size_t index;    /* which item of map or imap; 0 under apply */
+	void *context;   /* of the pool's options: the pointer as it was when the worker was forked */
+	void *internal_[2];
+} shoal_task;
+
+typedef int shoal_task_fn(shoal_task *);
+
+/*
+ * The answer, in other memory than `out`: any length under apply_async, up to out_bytes elsewhere
+ * (-EMSGSIZE). It is copied, and takes the place of an earlier one. Under map, which knows no
+ * lengths, the rest of the item's `out` stays as it is. -ENOMEM, -ENOSPC. Killed in here: as
+ * elsewhere in a task.
+ */
+int shoal_task_reply(shoal_task *, const void *, size_t);
+
+/*
+ * Keeps the text as this task's error, up to SHOAL_TASK_ERROR_BYTES - 1 bytes of it, and gives
+ * -EIO, for `return shoal_task_fail(task, …)`. Return another negative code if you like: the text
+ * stays. It is not used when the task returns 0.
+ */
+int shoal_task_fail(shoal_task *, const char *format, ...) SHOAL_PRINTF_(2, 3);
+
+/* ---- the pool ---- */
+
+/* What becomes of the task of a worker that died. */
+typedef enum { SHOAL_FAIL_TASK, SHOAL_RETRY_TASK, SHOAL_BREAK_POOL } shoal_death_policy;
+
+/*
+ * A task has ended: 0 or its negative code, its result (NULL and 0 when it failed), and its error
+ * text (NULL when it did not). For map_async: 0 or the first failed item's code, all of `out`, and
+ * the first failed item's text.
+ */
+typedef void shoal_done_fn(void *arg, int code, const void *out, size_t out_bytes,
+                           const char *error);
+
+/* All zero, or NULL, is the default. */
+typedef struct {
+	unsigned workers;      /* 1 to 1000; 0: as many as shoal_cpu_count() */
+	/* Called first in each worker; when it does not return 0, or the worker dies in it, retries_max
+	 * times in a row over the whole pool, the pool is broken, with its code if that was negative
+	 * (positive: -ECANCELED; a death: -EOWNERDEAD). */
+	int (*initializer)(void *);
+	void *initializer_arg;
+	/* Tasks (of a map: chunks) after which a worker is replaced; 0: no limit. */
+	unsigned tasks_per_worker;
+	unsigned queue_depth;  /* tasks that may be pending, up to 2^20; 0: 4096 */
+	shoal_death_policy on_death;
+	unsigned retries_max;  /* up to 200; 0: 3 */
+	shoal_start_method method;
+	shoal_arena *arena;    /* where map uses inputs and results in place; it must stay open */
+	void *context;         /* given to every task */
+	size_t initializer_arg_bytes; /* 0: the pointer itself; else copied, when the pool is made */
+	uint64_t reserved_[4]; /* zero */
+} shoal_pool_options;
+
+typedef struct {
+	unsigned workers;    /* alive */
+	uint64_t tasks_done; /* that ended with 0, each item of a map; since the pool was made */
+	uint64_t tasks_failed;
+	uint64_t deaths;     /* workers that ended without being told to */
+	size_t queued;       /* tasks and items that nobody has begun */
+	uint64_t reserved_[8];
+} shoal_pool_info;
+
+/*
+ * A pool, whose workers are running. Does not wait for their initializers.
+ *
+ * -EINVAL: an option is out of its range. -EPERM: this process is a daemon. -EAGAIN, -ENOMEM,
+ * -EMFILE and others of shoal_process_start: not all workers could be started, and those that were
+ * are ended. -ENOSYS, -EINVAL: the start method.
+ */
+int shoal_pool_create(const shoal_pool_options *, shoal_pool **out);
+
+/*
+ * Runs one task and waits for it: what it returned. Its result is in `out`; the rest of out_bytes
+ * is zero. shoal_error() is its text.
+ *
+ * -EOWNERDEAD: its worker died. -EPIPE: the pool is closed. -ECANCELED: it was terminated, or
+ * shoal_thread_interrupt (the task is discarded). -EDEADLK: in a callback of this pool. -ENOMEM,
+ * -ENOSPC. -EMSGSIZE: never, since `out` is all that the task is given. Or the code of a broken
+ * pool.
+ */
+int shoal_pool_apply(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes, void *out,
+                     size_t out_bytes);
+
+/*
+ * One task, not waited for. `done` may be NULL, `out` too: then nobody can ask for its result.
+ * Waits while queue_depth tasks are pending. What is given out is to be freed.
+ *
+ * -EPIPE, -ECANCELED, -ENOMEM, -ENOSPC, broken pools as above; -EAGAIN in a callback.
+ */
+int shoal_pool_apply_async(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes,
+                           shoal_done_fn *done, void *arg, shoal_result **out);
+
+/* All zero, or NULL, is the default. */
+typedef struct {
+	/* Items that a worker takes at once. 0: for map a quarter of a worker's share, at least 1; for
+	 * imap 1. */
+	size_t chunk;
+	/* Called with how many of `total` items have ended, from time to time when more have, and at
+	 * the end, when they are all: under map by its caller; under map_async as a callback is. Items
+	 * count by chunks. */
+	void (*progress)(void *arg, size_t done, size_t total);
+	void *progress_arg;
+	/* How long one item may run: when it is over its worker is killed and replaced, and the item
+	 * fails with -ETIMEDOUT, whatever the policy. 0 = none */
+	shoal_time timeout;
+	int *codes;      /* map: count of them, one for each item: 0 or its negative code. Or NULL */
+	size_t window;   /* imap: items in work and ready at once. 0: four chunks a worker */
+	uint64_t reserved_[4]; /* zero */
+} shoal_map_options;
+
+/*
+ * Runs the function on each of `count` inputs of in_bytes that lie one after another, and puts the
+ * result of input i at out + i * out_bytes. All run, whatever fails. Gives how many failed:
+ * shoal_error() is the text of the first of them; what they left in `out` is as it was before,
+ * unless it lies in the options' arena. in_bytes 0, out_bytes 0: none.
+ *
+ * -EINVAL, -EOVERFLOW: sizes. -EPIPE, -ECANCELED, -EDEADLK, -ENOMEM, -ENOSPC, broken pools as for
+ * apply. Then codes are undefined, and so is what lies in the options' arena.
+ */
+ssize_t shoal_pool_map(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes, void *out,
+                       size_t out_bytes, size_t count, const shoal_map_options *);
+
+/*
+ * The same, not waited for. `in`, `out` and codes must stay valid until the result is ready, or
+ * freed; they are written to before that. shoal_result_get gives the number of failed items,
+ * shoal_result_code 0 or the first failed item's code.
+ */
+int shoal_pool_map_async(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes, void *out,
+                         size_t out_bytes, size_t count, const shoal_map_options *,
+                         shoal_done_fn *done, void *arg, shoal_result **result);
+
+/*
+ * The same, one result after another: in the order of the inputs, or as they come. At most `window`
+ * items are in work or waiting to be taken at any time, so inputs and memory are used as results
+ * are taken; `in` must stay valid until the last one, or until the iterator is freed. out_bytes is
+ * the most that an item answers. Of the items of one chunk the first that fails has its text kept.
+ */
+int shoal_pool_imap(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes,
+                    size_t out_bytes, size_t count, const shoal_map_options *, shoal_results **it);
+int shoal_pool_imap_unordered(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes,
+                              size_t out_bytes, size_t count, const shoal_map_options *,
+                              shoal_results **it);
+
+/*
+ * The next result: its length, or out_bytes of imap where the task did not use shoal_task_reply.
+ * *index (or NULL) is which item it is of. When that item failed: its own code, and its text in
+ * shoal_error(). -EPIPE, and *index is `count`: there are no more.
+ *
+ * -EAGAIN, -ETIMEDOUT, -ECANCELED (shoal_thread_interrupt): call again; *index is SIZE_MAX then.
+ * -EMSGSIZE: longer than out_bytes; it stays, shoal_needed() tells.
+ */
+ssize_t shoal_results_next(shoal_results *, size_t *index, void *out, size_t out_bytes,
+                           shoal_time timeout);
+
+/* At any time: what was not begun is dropped, what runs is discarded. NULL is nothing. */
+void shoal_results_free(shoal_results *);
+
+/* ---- results ---- */
+
+/* 0: ready. -EAGAIN, -ETIMEDOUT, -ECANCELED (shoal_thread_interrupt), -EDEADLK in a callback. */
+int shoal_result_wait(shoal_result *, shoal_time timeout);
+
+/*
+ * Waits, and gives the result's length and its bytes, or the task's own negative code, with its
+ * text in shoal_error(). As often as one likes. -EMSGSIZE: longer than out_bytes; shoal_needed()
+ * tells. Else as wait. _result_code tells a task's -ETIMEDOUT from this call's.
+ */
+ssize_t shoal_result_get(shoal_result *, void *out, size_t out_bytes, shoal_time timeout);
+
+/* Whether get would not wait. */
+bool shoal_result_ready(const shoal_result *);
+
+/* The task's own code: 0, or negative. -EAGAIN: not ready. */
+int shoal_result_code(const shoal_result *);
+
+/* Its error text; "" where it has none, or is not ready. Lives as long as the result. */
+const char *shoal_result_error(const shoal_result *);
+
+/*
+ * 0: the task was not begun and never will be; its code is -ECANCELED, and its callback comes. Of a
+ * map_async: the items not begun are cancelled, those that run end as they do.
+ * -EBUSY: it runs. -EALREADY: it has ended. -EPERM.
+ */
+int shoal_result_cancel(shoal_result *);
+
+/*
+ * NULL is nothing. A task whose result is freed before it is ready runs on, or never begins; its
+ * callback does not come any more, unless it is running just now: then it is waited for by nobody.
+ */
+void shoal_result_free(shoal_result *);
+
+/* ---- its end ---- */
+
+/* No more tasks by anyone: -EPIPE. What is pending goes on. Any number of times; 0. */
+int shoal_pool_close(shoal_pool *);
+
+/*
+ * Waits until all tasks have ended, all callbacks have returned and all workers are gone. Items of
+ * open iterators count, and are fetched without regard to their windows.
+ * -EINVAL: neither closed nor terminated. -EAGAIN, -ETIMEDOUT, -ECANCELED, -EDEADLK. Or the code of
+ * a broken pool.
+ */
+int shoal_pool_join(shoal_pool *, shoal_time timeout);
+
+/*
+ * Ends the workers, by SIGTERM and 0.1 s later by SIGKILL; every pending result is -ECANCELED.
+ * Returns within a second, whatever the workers do: 0, or -ETIMEDOUT where the kernel keeps one of
+ * them for longer. Callbacks of what was pending come later.
+ */
+int shoal_pool_terminate(shoal_pool *);
+
+/*
+ * Terminates it and frees the handle; NULL is nothing. Waits up to a second for a callback that is
+ * running. Results that were given out stay valid until they are freed. In a callback of this pool
+ * it does nothing (-EDEADLK in shoal_error()).
+ */
+void shoal_pool_destroy(shoal_pool *);
+
+/* 0. Each number was true at some moment during the call. */
+int shoal_pool_stat(const shoal_pool *, shoal_pool_info *);
+
+/* ---- a ready-made progress callback ---- */
+
+/*
+ * A bar on stderr with counts, rate and remaining time, as tqdm has it, after `arg`, a string or
+ * NULL; one line that is written over while stderr is a terminal, and one at the end where it is
+ * not.
+ */
+void shoal_progress_bar(void *arg, size_t done, size_t total);
+
+SHOAL_END_
+#endif

@@ -1,0 +1,181 @@
+/*
+ * Workers take lines of eight chunk words by an add to a hint, and the chunks in them by one
+ * compare-and-swap each, in their own line of cache; at the end each looks through all words and
+ * takes what is left in the others' lines.
+ *
+ * Crash points: pool/shared.h. An item's code is written before the row says that one failed, and
+ * both before the chunk is DONE: so of a chunk that is not DONE the supervisor settles the item
+ * that seat->at names, and whatever was said of earlier ones is true.
+ */
+#include "pool/chunk.h"
+#include "base/futex.h"
+#include "pool/functions.h"
+#include <string.h>
+
+#define LINE_WORDS (LINE / sizeof(word64))
+
+struct part {
+	struct self *self;
+	struct job *job;
+	word64 *words;
+	word32 *codes;
+	struct row *row;
+	shoal_task_fn *fn;
+	const char *in;
+	char *out;
+	uint64_t chunks; /* of the row */
+	uint32_t *left;
+};
+
+static char *
+area(const struct self *self, bool theirs, uint64_t offset)
+{
+	return arena_at(theirs ? self->theirs : self->arena, offset);
+}
+
+static void
+keep_failure(struct part *p, uint64_t i, int code)
+{
+	struct row *row = p->row;
+	uint64_t had = load_relaxed(&row->text_of);
+	store_relaxed(&row->failed, 1);
+	if (code == -ECANCELED && load_relaxed(&p->job->stop))
+		return;
+	if (had && had <= i + 1)
+		return;
+	memcpy(row->text, p->self->text, TEXT_BYTES);
+	store_release(&row->text_of, i + 1);
+}
+
+static void
+settle(struct part *p, uint64_t i, int code)
+{
+	store_relaxed(&p->codes[i], (uint32_t)code);
+	if (unlikely(code))
+		keep_failure(p, i, code);
+}
+
+static int
+run_timed(struct part *p, uint64_t i, const shoal_task *t)
+{
+	struct item item = { p->fn, t->in, t->in_bytes, t->out, t->out_bytes, i, p->job->timeout };
+	return task_run(p->self, &item, i);
+}
+
+/* The items of a chunk from `i` to before `end`, some nanoseconds each beside what they do. */
+static void
+run_items(struct part *p, uint64_t i, uint64_t end)
+{
+	struct self *self = p->self;
+	const struct job *job = p->job;
+	uint64_t in_bytes = job->in_bytes, out_bytes = job->out_bytes;
+	for (; i < end && !unlikely(load_relaxed(&job->stop)); i++) {
+		shoal_task task = {
+			.in = in_bytes ? p->in + i * in_bytes : NULL, .in_bytes = in_bytes,
+			.out = out_bytes ? p->out + i * out_bytes : NULL, .out_bytes = out_bytes,
+			.index = i, .context = self->context, .internal_ = { self },
+		};
+		int code;
+		self->text[0] = 0;
+		if (likely(!job->timeout)) {
+			store_release(&self->seat->at, i + 1);
+			code = p->fn(&task);
+		} else {
+			code = run_timed(p, i, &task);
+		}
+		settle(p, i, code < 0 ? code : 0);
+	}
+	for (; i < end; i++)
+		settle(p, i, -ECANCELED);
+}
+
+static bool
+run_chunk(struct part *p, uint64_t c)
+{
+	const struct job *job = p->job;
+	uint32_t me = p->self->number;
+	uint64_t word = load_acquire(&p->words[c]);
+	if (chunk_state(word) != CHUNK_FREE)
+		return true;
+	uint64_t first = chunk_first(word);
+	if (!cas64_acq_rel(&p->words[c], word,
+	                   chunk_word(first, chunk_tries(word), me, CHUNK_CLAIMED)))
+		return true;
+	uint64_t begin = c * job->chunk, end = begin + job->chunk;
+	run_items(p, begin + first, end < job->count ? end : job->count);
+	/* [J.1] released here, acquired with the rows: what the items wrote is whole. */
+	store_release(&p->words[c], chunk_word(0, 0, me, CHUNK_DONE));
+	task_idle(p->self);
+	store_release(&p->row->chunks, ++p->chunks);
+	return !p->left || --*p->left > 0;
+}
+
+static void
+run_chunks(struct part *p)
+{
+	struct job *job = p->job;
+	for (;;) {
+		uint64_t c = fetch_add_relaxed(&job->next, 1) * LINE_WORDS;
+		if (c >= job->chunks)
+			break;
+		uint64_t end = c + LINE_WORDS < job->chunks ? c + LINE_WORDS : job->chunks;
+		for (; c < end; c++)
+			if (!run_chunk(p, c))
+				return;
+	}
+	for (uint64_t c = 0; c < job->chunks; c++)
+		if (!run_chunk(p, c))
+			return;
+}
+
+/* Whoever stores its row last sees all the others'. */
+static void
+look_whether_all(struct self *self, struct job *job)
+{
+	const struct row *rows = arena_at(self->arena, job->rows);
+	uint64_t sum = 0;
+	fence_seq_cst();
+	for (uint32_t i = 0; i <= self->head->workers; i++)
+		sum += load_acquire(&rows[i].chunks);
+	if (sum != job->chunks || exchange_seq_cst(&job->complete, 1))
+		return;
+	futex_wake(&job->complete, FUTEX_ALL);
+	if (load_seq_cst(&job->tell) && exchange_seq_cst(&self->head->bell, 0))
+		futex_wake(&self->head->bell, FUTEX_ALL);
+}
+
+static int
+unknown(shoal_task *task)
+{
+	shoal_task_fail(task, "this worker's program does not have the task's function");
+	return -ENOENT;
+}
+
+static void
+take_part(struct self *self, struct job *job, uint32_t *left)
+{
+	struct row *row = (struct row *)arena_at(self->arena, job->rows) + self->number;
+	struct part p = {
+		.self = self, .job = job, .row = row, .left = left,
+		.words = arena_at(self->arena, job->words),
+		.codes = arena_at(self->arena, job->codes),
+		.fn = (shoal_task_fn *)function_find(self->head, job->function),
+		.in = area(self, job->in_theirs, job->in),
+		.out = area(self, job->out_theirs, job->out),
+		.chunks = load_relaxed(&row->chunks),
+	};
+	if (!p.fn)
+		p.fn = unknown;
+	run_chunks(&p);
+	look_whether_all(self, job);
+}
+
+void
+chunk_work(struct self *self, uint64_t id, uint32_t *left)
+{
+	uint32_t index = id_index(id);
+	store_seq_cst(&self->seat->job, id);
+	if (index < POOL_JOBS && load_seq_cst(&self->head->jobs[index]) == id)
+		take_part(self, arena_at(self->arena, load_acquire(&self->head->job_at[index])), left);
+	store_release(&self->seat->job, 0);
+}

@@ -1,0 +1,439 @@
+/*
+ * How a map begins and ends in the host. Its memory, one parcel: the job, a row for each seat, the
+ * words of its chunks, its items' codes, and inputs and results where they are copied.
+ */
+#include "pool/map.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/futex.h"
+#include "pool/functions.h"
+#include "pool/parcel.h"
+#include "pool/slot.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define SHARES 4u /* chunks for each worker, by default: as Python's */
+#define PLACE_SLICE_NS INT64_C(2000000)
+
+/* ---- memory ---- */
+
+static uint64_t
+spaced(uint64_t bytes)
+{
+	return (bytes + SPACING - 1) & ~(uint64_t)(SPACING - 1);
+}
+
+static bool
+lies_in(const shoal_arena *a, const void *from, uint64_t bytes)
+{
+	return a && arena_holds(a, from) && a->bytes - arena_offset(a, from) >= bytes;
+}
+
+struct plan {
+	uint64_t chunk, chunks, ins, outs;
+	bool in_theirs, out_theirs;
+	uint64_t rows, words, codes, in, out, all; /* from the parcel's start */
+};
+
+/* False: more than there are addresses. */
+static bool
+plan(const struct shoal_pool *p, const struct map_errand *e, struct plan *n)
+{
+	uint64_t workers = p->head->workers;
+	if (__builtin_mul_overflow(e->in_bytes, e->count, &n->ins) ||
+	    __builtin_mul_overflow(e->out_bytes, e->count, &n->outs) ||
+	    n->ins > LIMIT_MAX || n->outs > LIMIT_MAX || e->count > LIMIT_MAX / 16)
+		return false;
+	n->chunk = e->options.chunk ? e->options.chunk
+	                            : (e->count + SHARES * workers - 1) / (SHARES * workers);
+	if (n->chunk > e->count)
+		n->chunk = e->count;
+	n->chunks = (e->count + n->chunk - 1) / n->chunk;
+	n->in_theirs = lies_in(p->options.arena, e->in, n->ins);
+	n->out_theirs = lies_in(p->options.arena, e->out, n->outs);
+	n->rows = spaced(sizeof(struct job));
+	n->words = n->rows + (workers + 1) * sizeof(struct row);
+	n->codes = spaced(n->words + n->chunks * sizeof(word64));
+	n->in = spaced(n->codes + e->count * sizeof(word32));
+	n->out = spaced(n->in + (n->in_theirs ? 0 : n->ins));
+	n->all = n->out + (n->out_theirs ? 0 : n->outs);
+	return true;
+}
+
+static void
+write_job(struct shoal_pool *p, const struct map_errand *e, const struct plan *n,
+          uint64_t base, struct job *job)
+{
+	memset(job, 0, n->codes);
+	job->count = e->count;
+	job->chunk = n->chunk;
+	job->chunks = n->chunks;
+	job->in_bytes = e->in_bytes;
+	job->out_bytes = e->out_bytes;
+	job->rows = base + n->rows;
+	job->words = base + n->words;
+	job->codes = base + n->codes;
+	job->timeout = e->options.timeout;
+	job->in_theirs = n->in_theirs;
+	job->out_theirs = n->out_theirs;
+	job->in = n->in_theirs ? arena_offset(p->options.arena, e->in) : base + n->in;
+	job->out = n->out_theirs ? arena_offset(p->options.arena, e->out) : base + n->out;
+	store_relaxed(&job->tell, e->tell);
+	if (!n->in_theirs && n->ins)
+		memcpy(arena_at(p->arena, job->in), e->in, n->ins);
+}
+
+/* ---- begun ---- */
+
+/* Under the lock: a place in the head's table, and a number; -EAGAIN: none is free. */
+static int
+enter(struct shoal_pool *p, const struct map_errand *e, struct map *m)
+{
+	int rc = pool_open(p, e->call);
+	uint32_t number = 0;
+	if (!rc)
+		rc = function_number(p->head, (any_function *)e->fn, &number);
+	if (rc)
+		return rc;
+	unsigned i = 0;
+	while (i < POOL_JOBS && p->maps[i])
+		i++;
+	if (i == POOL_JOBS)
+		return -EAGAIN;
+	m->index = i;
+	m->id = ID_JOB | id_make(++p->job_generation, i);
+	m->job->id = m->id;
+	m->job->function = number;
+	p->maps[i] = m;
+	store_release(&p->head->job_at[i], arena_offset(p->arena, m->job));
+	store_seq_cst(&p->head->jobs[i], m->id);
+	return 0;
+}
+
+/* So many maps at once are rare: a look every two milliseconds will do. */
+static int
+enter_in_time(struct shoal_pool *p, const struct map_errand *e, struct map *m)
+{
+	for (;;) {
+		pthread_mutex_lock(&p->lock);
+		int rc = enter(p, e, m);
+		pthread_mutex_unlock(&p->lock);
+		if (rc != -EAGAIN)
+			return rc;
+		if (pool_in_callback(p))
+			return fail_quiet(rc, "as many maps run as the pool takes");
+		uint32_t seen = load_seq_cst(&p->idle);
+		if (!map_harvest_all(p))
+			futex_wait(&p->idle, seen, clock_now() + PLACE_SLICE_NS);
+	}
+}
+
+static void
+invite(struct shoal_pool *p, const struct map *m)
+{
+	uint64_t guests = p->head->workers;
+	if (guests > m->job->chunks)
+		guests = m->job->chunks;
+	for (uint64_t i = 0; i < guests; i++)
+		slot_put(p, m->id);
+}
+
+static struct map *
+new_map(struct shoal_pool *p, const struct map_errand *e, const struct plan *n)
+{
+	struct map *m = calloc(1, sizeof *m);
+	if (!m) {
+		fail(-ENOMEM, "%s: no memory", e->call);
+		return NULL;
+	}
+	if (parcel_take(p->arena, 0, n->all + SPACING, NULL, &m->parcel) < 0) {
+		free(m);
+		return NULL;
+	}
+	uint64_t base = spaced(m->parcel);
+	m->job = arena_at(p->arena, base);
+	write_job(p, e, n, base, m->job);
+	m->result = e->result;
+	m->out = n->out_theirs || !e->out_bytes ? NULL : e->out;
+	m->codes = e->options.codes;
+	m->count = e->count;
+	return m;
+}
+
+int
+map_begin(struct shoal_pool *p, const struct map_errand *e)
+{
+	struct plan n;
+	if (!plan(p, e, &n))
+		return fail(-EOVERFLOW, "%s: %zu items of %zu and %zu bytes", e->call, e->count,
+		            e->in_bytes, e->out_bytes);
+	struct map *m = new_map(p, e, &n);
+	if (!m)
+		return -ENOMEM;
+	struct shoal_result *r = e->result;
+	r->map = m;
+	r->data = e->out;
+	r->borrowed = true;
+	m->progress = r->called ? e->options.progress : NULL;
+	m->progress_arg = e->options.progress_arg;
+	fetch_add_seq_cst(&r->references, 1);
+	pool_count(p, 1);
+	int rc = enter_in_time(p, e, m);
+	if (rc) {
+		fetch_add_seq_cst(&r->references, -1u);
+		parcel_give(p->arena, m->parcel);
+		pool_uncount(p, 1);
+		return rc;
+	}
+	r->id = m->id;
+	result_add(p, r);
+	if (e->options.timeout)
+		pool_time(p, e->options.timeout);
+	invite(p, m);
+	result_overtaken(p, r);
+	return 0;
+}
+
+/* ---- ended ---- */
+
+word32 *
+map_complete(struct map *m)
+{
+	return &m->job->complete;
+}
+
+static const struct row *
+rows_of(const struct shoal_pool *p, const struct map *m)
+{
+	return arena_at(p->arena, m->job->rows);
+}
+
+static uint64_t
+chunks_done(const struct shoal_pool *p, const struct map *m)
+{
+	const struct row *rows = rows_of(p, m);
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i <= p->head->workers; i++)
+		sum += load_acquire(&rows[i].chunks);
+	return sum;
+}
+
+size_t
+map_items_done(const struct shoal_pool *p, const struct map *m)
+{
+	uint64_t items = chunks_done(p, m) * m->job->chunk;
+	return items < m->job->count ? items : m->job->count;
+}
+
+static const char *
+first_text(const struct shoal_pool *p, const struct map *m)
+{
+	const struct row *rows = rows_of(p, m), *first = NULL;
+	for (uint32_t i = 0; i <= p->head->workers; i++) {
+		uint64_t of = load_acquire(&rows[i].text_of);
+		if (of && (!first || of < load_relaxed(&first->text_of)))
+			first = &rows[i];
+	}
+	return first && first->text[0] ? first->text : NULL;
+}
+
+static bool
+any_failed(const struct shoal_pool *p, const struct map *m)
+{
+	const struct row *rows = rows_of(p, m);
+	for (uint32_t i = 0; i <= p->head->workers; i++)
+		if (load_relaxed(&rows[i].failed))
+			return true;
+	return false;
+}
+
+/* What failed leaves its place in `out` as it was. */
+static uint64_t
+copy_some(struct shoal_pool *p, struct map *m, struct shoal_result *r)
+{
+	const struct job *job = m->job;
+	const word32 *codes = arena_at(p->arena, job->codes);
+	const char *from = arena_at(p->arena, job->out_theirs ? 0 : job->out);
+	uint64_t failed = 0;
+	for (uint64_t i = 0; i < job->count; i++) {
+		int code = (int)load_relaxed(&codes[i]);
+		if (code && !failed++)
+			r->code = code;
+		if (m->codes)
+			m->codes[i] = code;
+		if (!code && m->out)
+			memcpy((char *)m->out + i * job->out_bytes, from + i * job->out_bytes,
+			       job->out_bytes);
+	}
+	const char *text = first_text(p, m);
+	if (failed)
+		r->text = strdup(text ? text : shoal_strerror(r->code));
+	return failed;
+}
+
+static void
+copy_all(struct shoal_pool *p, struct map *m)
+{
+	const struct job *job = m->job;
+	if (m->out)
+		memcpy(m->out, arena_at(p->arena, job->out), job->count * job->out_bytes);
+	if (m->codes)
+		memset(m->codes, 0, job->count * sizeof *m->codes);
+}
+
+static void
+settle(struct shoal_pool *p, struct map *m)
+{
+	struct shoal_result *r = m->result;
+	uint64_t failed = 0;
+	if (any_failed(p, m))
+		failed = copy_some(p, m, r);
+	else
+		copy_all(p, m);
+	fetch_add_relaxed(&p->failed_count, failed);
+	fetch_add_relaxed(&p->done_count, m->job->count - failed);
+	r->whole = true;
+	r->length = (ssize_t)failed;
+	r->bytes = r->data ? m->job->count * m->job->out_bytes : 0;
+}
+
+/* ---- buried ---- */
+
+/* Sequentially consistent against a worker that names it and then looks. */
+static bool
+anybody_in(const struct shoal_pool *p, uint64_t id)
+{
+	for (uint32_t i = 1; i <= p->head->workers; i++)
+		if (load_seq_cst(&p->seats[i].job) == id)
+			return true;
+	return false;
+}
+
+void
+map_bury_retired(struct shoal_pool *p)
+{
+	struct map *free_ones = NULL;
+	pthread_mutex_lock(&p->lock);
+	for (struct map **at = &p->retired; *at;) {
+		struct map *m = *at;
+		if (anybody_in(p, m->id)) {
+			at = &m->next;
+			continue;
+		}
+		*at = m->next;
+		m->next = free_ones;
+		free_ones = m;
+	}
+	pthread_mutex_unlock(&p->lock);
+	for (struct map *m = free_ones, *next; m; m = next) {
+		next = m->next;
+		parcel_give(p->arena, m->parcel);
+		result_drop(m->result);
+	}
+}
+
+static void
+retire(struct shoal_pool *p, struct map *m)
+{
+	pthread_mutex_lock(&p->lock);
+	store_seq_cst(&p->head->jobs[m->index], 0);
+	p->maps[m->index] = NULL;
+	m->next = p->retired;
+	p->retired = m;
+	pthread_mutex_unlock(&p->lock);
+	map_bury_retired(p);
+}
+
+bool
+map_harvest(struct shoal_pool *p, struct map *m)
+{
+	if (!load_acquire(&m->job->complete) || !cas32_acq_rel(&m->over, 0, 1))
+		return false;
+	struct shoal_result *r = m->result;
+	bool mine = result_take_this(p, r);
+	if (mine)
+		settle(p, m);
+	fetch_add_seq_cst(&r->references, 1);
+	retire(p, m);
+	if (mine)
+		result_deliver(r);
+	result_drop(r);
+	return true;
+}
+
+/* One at a time, held: another thread may take it in meanwhile. */
+static struct map *
+hold_nth(struct shoal_pool *p, unsigned i)
+{
+	pthread_mutex_lock(&p->lock);
+	struct map *m = p->maps[i];
+	if (m)
+		fetch_add_seq_cst(&m->result->references, 1);
+	pthread_mutex_unlock(&p->lock);
+	return m;
+}
+
+unsigned
+map_harvest_all(struct shoal_pool *p)
+{
+	unsigned taken = 0;
+	for (unsigned i = 0; i < POOL_JOBS; i++) {
+		struct map *m = load_relaxed(&p->head->jobs[i]) ? hold_nth(p, i) : NULL;
+		if (!m)
+			continue;
+		taken += map_harvest(p, m);
+		result_drop(m->result);
+	}
+	return taken;
+}
+
+void
+map_stop(struct shoal_pool *p, struct map *m)
+{
+	store_seq_cst(&m->job->tell, 1);
+	store_seq_cst(&m->job->stop, 1);
+	if (load_seq_cst(&m->job->complete))
+		slot_ring(p);
+}
+
+/* The pool ends, and its workers have. */
+void
+map_drop_all(struct shoal_pool *p)
+{
+	for (unsigned i = 0; i < POOL_JOBS; i++)
+		if (p->maps[i])
+			result_drop(p->maps[i]->result);
+	for (struct map *m = p->retired, *next; m; m = next) {
+		next = m->next;
+		result_drop(m->result);
+	}
+}
+
+void
+map_invite_all(struct shoal_pool *p)
+{
+	for (unsigned i = 0; i < POOL_JOBS; i++) {
+		struct map *m = hold_nth(p, i);
+		if (!m)
+			continue;
+		if (!load_acquire(&m->job->complete))
+			invite(p, m);
+		result_drop(m->result);
+	}
+}
+
+size_t
+map_unbegun(struct shoal_pool *p)
+{
+	size_t count = 0;
+	for (unsigned i = 0; i < POOL_JOBS; i++) {
+		struct map *m = hold_nth(p, i);
+		if (!m)
+			continue;
+		const word64 *words = arena_at(p->arena, m->job->words);
+		for (uint64_t c = 0; c < m->job->chunks; c++)
+			count += chunk_state(load_relaxed(&words[c])) == CHUNK_FREE ? m->job->chunk : 0;
+		result_drop(m->result);
+	}
+	return count;
+}

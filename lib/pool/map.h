@@ -1,0 +1,60 @@
+/* The host's side of maps: jobs made, invited to, taken in, and what deaths leave of them. */
+#ifndef POOL_MAP_H
+#define POOL_MAP_H
+
+#include "pool/result.h"
+
+struct death;
+
+struct map {
+	struct shoal_result *result; /* holds it, until it is buried */
+	struct job *job;
+	uint64_t id, parcel;
+	unsigned index; /* in the head's table */
+	word32 over;    /* 1: somebody takes it in, or has */
+	void *out;      /* NULL: results lie in place */
+	int *codes;
+	void (*progress)(void *arg, size_t done, size_t total);
+	void *progress_arg;
+	size_t count;
+	size_t told;    /* to progress */
+	struct map *next; /* among the retired */
+};
+
+/* What is to be done, in the caller's memory. */
+struct map_errand {
+	const char *call;
+	shoal_task_fn *fn;
+	const void *in;
+	size_t in_bytes;
+	void *out;
+	size_t out_bytes, count;
+	shoal_map_options options;
+	bool tell;
+	struct shoal_result *result;
+};
+
+/* 0: it runs, and its result will be settled. */
+int map_begin(struct shoal_pool *p, const struct map_errand *e);
+
+/* Takes it in, if it has ended. */
+bool map_harvest(struct shoal_pool *p, struct map *m);
+unsigned map_harvest_all(struct shoal_pool *p);
+/* 1 when it has ended. */
+word32 *map_complete(struct map *m);
+/* Items that have ended, by chunks. */
+size_t map_items_done(const struct shoal_pool *p, const struct map *m);
+/* Nothing more of it is begun; the collector takes its end in. */
+void map_stop(struct shoal_pool *p, struct map *m);
+
+void map_mourn(struct shoal_pool *p, struct death *d);
+void map_invite_all(struct shoal_pool *p);
+void map_bury_retired(struct shoal_pool *p);
+void map_drop_all(struct shoal_pool *p);
+size_t map_unbegun(struct shoal_pool *p);
+
+/* In the thread of callbacks: tells those who want to know; when to look again. */
+int64_t map_progress(struct shoal_pool *p);
+void map_progress_last(struct map *m);
+
+#endif

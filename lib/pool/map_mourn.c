@@ -1,0 +1,77 @@
+/* What a dead worker leaves of the maps that it took part in; the supervisor's. */
+#include "base/futex.h"
+#include "pool/map.h"
+#include "pool/mourn.h"
+#include "pool/slot.h"
+#include <string.h>
+
+static void
+fail_item(struct shoal_pool *p, struct job *job, uint64_t i, const struct death *d)
+{
+	struct row *row = arena_at(p->arena, job->rows);
+	word32 *codes = arena_at(p->arena, job->codes);
+	store_relaxed(&codes[i], (uint32_t)d->code);
+	store_relaxed(&row->failed, 1);
+	uint64_t had = load_relaxed(&row->text_of);
+	if (had && had <= i + 1)
+		return;
+	snprintf(row->text, sizeof row->text, "%s", d->how);
+	store_release(&row->text_of, i + 1);
+}
+
+/* The word of its chunk from now on. */
+static uint64_t
+settle_chunk(struct shoal_pool *p, struct job *job, uint64_t c, uint64_t word, struct death *d)
+{
+	uint64_t at = load_acquire(&p->seats[d->seat].at);
+	uint64_t begin = c * job->chunk, first = chunk_first(word);
+	uint64_t items = job->count - begin < job->chunk ? job->count - begin : job->chunk;
+	if (at <= begin || at > begin + items)
+		return chunk_word(first, chunk_tries(word), 0, CHUNK_FREE);
+	d->held = true;
+	uint64_t i = at - 1 - begin;
+	unsigned tries = i == first ? chunk_tries(word) : 0;
+	if (mourn_try_again(p, d, tries))
+		return chunk_word(i, tries + 1, 0, CHUNK_FREE);
+	fail_item(p, job, at - 1, d);
+	return i + 1 < items ? chunk_word(i + 1, 0, 0, CHUNK_FREE)
+	                     : chunk_word(0, 0, d->seat, CHUNK_DONE);
+}
+
+static void
+settle_job(struct shoal_pool *p, struct map *m, struct death *d)
+{
+	struct job *job = m->job;
+	word64 *words = arena_at(p->arena, job->words);
+	struct row *rows = arena_at(p->arena, job->rows);
+	uint64_t done = 0, sum = 0;
+	for (uint64_t c = 0; c < job->chunks; c++) {
+		uint64_t word = load_acquire(&words[c]);
+		if (chunk_seat(word) != d->seat)
+			continue;
+		if (chunk_state(word) == CHUNK_CLAIMED) {
+			word = settle_chunk(p, job, c, word, d);
+			store_release(&words[c], word);
+		}
+		done += chunk_state(word) == CHUNK_DONE;
+	}
+	store_release(&rows[d->seat].chunks, done);
+	fence_seq_cst();
+	for (uint32_t i = 0; i <= p->head->workers; i++)
+		sum += load_acquire(&rows[i].chunks);
+	if (sum != job->chunks)
+		return;
+	store_seq_cst(&job->complete, 1);
+	futex_wake(&job->complete, FUTEX_ALL);
+}
+
+/* All maps: one that it had left may lack only its word that all is done. */
+void
+map_mourn(struct shoal_pool *p, struct death *d)
+{
+	pthread_mutex_lock(&p->lock);
+	for (unsigned i = 0; i < POOL_JOBS; i++)
+		if (p->maps[i])
+			settle_job(p, p->maps[i], d);
+	pthread_mutex_unlock(&p->lock);
+}

@@ -1,0 +1,60 @@
+#include "pool/parcel.h"
+#include "arena/block.h"
+#include "arena/member.h"
+#include "base/error.h"
+
+static int
+take(shoal_arena *a, struct shoal_thread *t, struct member *me, uint64_t owner, uint64_t bytes,
+     word64 *record, uint64_t *data)
+{
+	uint64_t offset;
+	int rc = block_take(a, t, me, bytes + PARCEL_AHEAD, &offset);
+	if (rc)
+		return rc;
+	store_relaxed((word64 *)arena_at(a, offset), owner);
+	*data = offset + PARCEL_AHEAD;
+	if (record)
+		store_relaxed(record, *data);
+	fence_crash();
+	uint64_t mine = block_word(BLOCK_HELD, 0, member_own_tag(me));
+	if (!block_change(a, offset, mine, block_word(BLOCK_USER, 0, member_own_tag(me))))
+		rc = fail(-EPROTO, "the pool's memory was overwritten");
+	hand_clear(&me->hand);
+	return rc;
+}
+
+int
+parcel_take(shoal_arena *a, uint64_t owner, uint64_t bytes, word64 *record, uint64_t *data)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	int rc = member_here(a, &t, &me);
+	if (rc)
+		return rc;
+	if (bytes > a->bytes)
+		return fail(-ENOMEM, "%llu bytes are more than a pool's arena has",
+		            (unsigned long long)bytes);
+	if (t->busy)
+		return fail(-EDEADLK, "a signal handler inside another call uses a pool");
+	t->busy = 1;
+	rc = take(a, t, me, owner, bytes, record, data);
+	t->busy = 0;
+	return rc;
+}
+
+void
+parcel_give(shoal_arena *a, uint64_t data)
+{
+	if (data)
+		shoal_free(a, arena_at(a, data - PARCEL_AHEAD));
+}
+
+bool
+parcel_is(const shoal_arena *a, uint64_t data, uint64_t owner)
+{
+	if (data < PARCEL_AHEAD || data >= a->bytes)
+		return false;
+	const word64 *word = block_word_at(a, data - PARCEL_AHEAD);
+	return word && block_state(load_acquire(word)) == BLOCK_USER &&
+	       load_relaxed((const word64 *)arena_at(a, data - PARCEL_AHEAD)) == owner;
+}

@@ -1,0 +1,221 @@
+#include "pool/pool.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/futex.h"
+#include "base/notice.h"
+#include "pool/map.h"
+#include "pool/result.h"
+#include "pool/slot.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define STACK_LEAST (8ul << 20)
+
+/* ---- who may use it, and whether it takes tasks ---- */
+
+int
+pool_check(const struct shoal_pool *p, const char *call)
+{
+	if (!p)
+		return fail(-EINVAL, "%s: the pool is NULL", call);
+	thread_self();
+	if (p->generation != thread_generation())
+		return fail(-EPERM, "%s: the pool is another process's; make one here", call);
+	return 0;
+}
+
+/* Under the lock. */
+int
+pool_open(struct shoal_pool *p, const char *call)
+{
+	uint32_t now = load_relaxed(&p->phase);
+	if (now == POOL_OPEN)
+		return 0;
+	if (p->broken)
+		return fail(p->broken, "%s: the pool is broken: %s", call, p->reason);
+	return fail(-EPIPE, "%s: the pool is %s", call,
+	            now == POOL_CLOSED ? "closed" : "terminated");
+}
+
+/* ---- references ---- */
+
+struct shoal_pool *
+pool_hold(struct shoal_pool *p)
+{
+	fetch_add_seq_cst(&p->references, 1);
+	return p;
+}
+
+static void
+destroy(struct shoal_pool *p)
+{
+	map_drop_all(p);
+	synchronize_rcu();
+	cds_lfht_destroy(p->pending, NULL);
+	cds_wfcq_destroy(&p->calls_head, &p->calls_tail);
+	pthread_mutex_destroy(&p->lock);
+	shoal_arena_close(p->arena);
+	if (p->kick >= 0)
+		notice_close(p->kick);
+	free(p->spare);
+	free(p->workers);
+	free(p->fds);
+	free(p);
+}
+
+void
+pool_drop(struct shoal_pool *p)
+{
+	if (fetch_add_seq_cst(&p->references, -1u) == 1)
+		destroy(p);
+}
+
+/* ---- threads ---- */
+
+static size_t
+stack_bytes(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_STACK, &limit) || limit.rlim_cur == RLIM_INFINITY ||
+	    limit.rlim_cur < STACK_LEAST)
+		return STACK_LEAST;
+	return limit.rlim_cur;
+}
+
+/*
+ * The stack is as the main thread's: a worker that the supervisor forks runs its tasks on the
+ * supervisor's.
+ */
+int
+pool_thread(struct shoal_pool *p, void *(*run)(void *))
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+	sigset_t all, old;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, stack_bytes());
+	sigfillset(&all);
+	pool_hold(p);
+	fetch_add_seq_cst(&p->threads, 1);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = pthread_create(&thread, &attr, run, p);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (!rc)
+		return 0;
+	fetch_add_seq_cst(&p->threads, -1u);
+	pool_drop(p);
+	return fail(-rc, "no thread for a pool: %s", strerror(rc));
+}
+
+/*
+ * The arena is left before the count falls: who waits for the threads may then look whether it is
+ * as it was.
+ */
+void
+pool_thread_end(struct shoal_pool *p)
+{
+	thread_leave();
+	fetch_add_seq_cst(&p->threads, -1u);
+	futex_wake(&p->threads, FUTEX_ALL);
+	pool_drop(p);
+}
+
+/* ---- what is pending ---- */
+
+void
+pool_count(struct shoal_pool *p, uint64_t more)
+{
+	fetch_add_seq_cst(&p->unsettled, more);
+}
+
+/* The last one wakes those who join, and the supervisor of a closed pool. */
+void
+pool_uncount(struct shoal_pool *p, uint64_t less)
+{
+	pool_hold(p);
+	if (fetch_add_seq_cst(&p->unsettled, -less) == less) {
+		fetch_add_seq_cst(&p->idle, 1);
+		if (load_seq_cst(&p->phase) != POOL_OPEN) {
+			futex_wake(&p->idle, FUTEX_ALL);
+			notice_raise(p->kick);
+		}
+	}
+	pool_drop(p);
+}
+
+void
+pool_time(struct shoal_pool *p, shoal_time timeout)
+{
+	uint64_t had = load_relaxed(&p->shortest);
+	while ((!had || (uint64_t)timeout < had) &&
+	       !cas64_seq_cst(&p->shortest, had, (uint64_t)timeout))
+		had = load_relaxed(&p->shortest);
+	notice_raise(p->kick);
+}
+
+void
+pool_settle_all(struct shoal_pool *p, int code, const char *text)
+{
+	for (;;) {
+		struct cds_lfht_iter at;
+		rcu_read_lock();
+		cds_lfht_first(p->pending, &at);
+		struct cds_lfht_node *node = cds_lfht_iter_get_node(&at);
+		bool mine = node && !cds_lfht_del(p->pending, node);
+		rcu_read_unlock();
+		if (!node)
+			return;
+		if (!mine)
+			continue;
+		struct shoal_result *r = caa_container_of(node, struct shoal_result, node);
+		(void)load_acquire(&r->shown);
+		result_fail(r, code, text);
+		result_deliver(r);
+	}
+}
+
+bool
+pool_end(struct shoal_pool *p, int code, const char *text)
+{
+	pthread_mutex_lock(&p->lock);
+	bool mine = load_relaxed(&p->phase) < POOL_ENDING;
+	if (mine) {
+		store_seq_cst(&p->phase, POOL_ENDING);
+		p->broken = code == -ECANCELED ? 0 : code;
+		snprintf(p->reason, sizeof p->reason, "%s", text);
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (!mine)
+		return false;
+	pool_settle_all(p, code, text);
+	slot_ring(p);
+	futex_wake(&p->idle, FUTEX_ALL);
+	notice_raise(p->kick);
+	return true;
+}
+
+/* ---- counts ---- */
+
+int
+shoal_pool_stat(const shoal_pool *pool, shoal_pool_info *out)
+{
+	struct shoal_pool *p = (struct shoal_pool *)(uintptr_t)pool;
+	int rc = pool_check(p, "pool stat");
+	if (rc < 0)
+		return rc;
+	if (!out)
+		return fail(-EINVAL, "pool stat: out is NULL");
+	*out = (shoal_pool_info){
+		.workers = load_relaxed(&p->alive), .tasks_done = load_relaxed(&p->done_count),
+		.tasks_failed = load_relaxed(&p->failed_count), .deaths = load_relaxed(&p->deaths),
+	};
+	for (uint32_t i = 0; i < slot_high(p); i++)
+		out->queued += slot_state(load_relaxed(&p->slots[i].state)) == SLOT_QUEUED;
+	out->queued += map_unbegun(p);
+	return 0;
+}

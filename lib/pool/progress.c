@@ -1,0 +1,63 @@
+/* The ready-made progress bar. */
+#include "base/clock.h"
+#include <shoal/pool.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WIDTH 30
+
+/* Whose bar is on the line, and since when: one at a time, others begin anew. */
+static struct {
+	pthread_mutex_t lock;
+	const void *of;
+	size_t last;
+	int64_t since;
+} bar = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void
+write_time(char *to, size_t bytes, double seconds)
+{
+	unsigned s = seconds < 0 || seconds > 359999 ? 359999u : (unsigned)seconds;
+	if (s >= 3600)
+		snprintf(to, bytes, "%u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
+	else
+		snprintf(to, bytes, "%02u:%02u", s / 60, s % 60);
+}
+
+static void
+draw(const char *what, size_t done, size_t total, double passed, bool over_it)
+{
+	char line[256], cells[WIDTH + 1], went[16], left[16];
+	size_t full = total ? (size_t)((double)done / (double)total * WIDTH) : WIDTH;
+	double rate = passed > 0 ? (double)done / passed : 0;
+	memset(cells, '#', full);
+	memset(cells + full, ' ', WIDTH - full);
+	cells[WIDTH] = 0;
+	write_time(went, sizeof went, passed);
+	write_time(left, sizeof left, rate > 0 ? (double)(total - done) / rate : 0);
+	snprintf(line, sizeof line, "%s%s%s%3.0f%%|%s| %zu/%zu [%s<%s, %.1f/s]%s",
+	         over_it ? "\r" : "", what ? what : "", what ? ": " : "",
+	         total ? 100.0 * (double)done / (double)total : 100.0, cells, done, total, went,
+	         left, rate, done == total ? "\n" : "");
+	fputs(line, stderr);
+	fflush(stderr);
+}
+
+void
+shoal_progress_bar(void *arg, size_t done, size_t total)
+{
+	bool terminal = isatty(STDERR_FILENO);
+	pthread_mutex_lock(&bar.lock);
+	int64_t now = clock_now();
+	if (bar.of != arg || done < bar.last || !bar.since) {
+		bar.of = arg;
+		bar.since = now;
+	}
+	bar.last = done;
+	if (terminal || done == total)
+		draw(arg, done, total, (double)(now - bar.since) / 1e9, terminal);
+	if (done == total)
+		bar.since = 0;
+	pthread_mutex_unlock(&bar.lock);
+}

@@ -1,0 +1,281 @@
+/*
+ * It sleeps until a worker ends, somebody kicks it, or an item's time is up; and it waits for
+ * nothing else: neither for a worker, nor for a lock that a worker may hold.
+ *
+ * How a pool ends: closed and nothing unsettled, it closes the work queue, so workers leave by
+ * themselves; ENDING, it sends SIGTERM, and GRACE later SIGKILL. When all processes are buried the
+ * phase is ENDED.
+ */
+#include "pool/supervisor.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/futex.h"
+#include "base/notice.h"
+#include "pool/callback.h"
+#include "pool/crew.h"
+#include "pool/map.h"
+#include "pool/mourn.h"
+#include "pool/slot.h"
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#define GRACE_NS INT64_C(100000000)
+#define START_AGAIN_NS INT64_C(20000000)
+#define STARTS_MAX 250
+#define PUT_AGAIN_NS INT64_C(2000000)
+
+struct watch {
+	struct shoal_pool *pool;
+	struct pollfd *fds; /* [0] is the kick, [i] seat i's */
+	int64_t kill_at;    /* CLOCK_NEVER: SIGTERM has not been sent */
+	unsigned failures;  /* starts in a row that failed, with no worker alive */
+};
+
+static uint32_t
+phase(const struct watch *w)
+{
+	return load_seq_cst(&w->pool->phase);
+}
+
+/* ---- deaths ---- */
+
+static void
+breaks(struct shoal_pool *p, int code, const char *why)
+{
+	log_line(LOG_WARNING, "a pool breaks: %s", why);
+	pool_end(p, code, why);
+}
+
+/* Whether the pool goes on. */
+static bool
+count_refusal(struct shoal_pool *p, int code, const char *how)
+{
+	char why[TEXT_BYTES];
+	p->refusals++;
+	if (p->refusals < p->retries_max)
+		return true;
+	snprintf(why, sizeof why, "the pool's initializer failed %u times in a row: %s", p->refusals,
+	         how);
+	breaks(p, code, why);
+	return false;
+}
+
+/* It ended as it should: its share is done, or the pool is closed. */
+static bool
+left_by_itself(const struct seat *s, int code)
+{
+	return code == 0 && load_acquire(&s->phase) == SEAT_LEAVING;
+}
+
+static void
+look_at_start(struct shoal_pool *p, uint32_t seat, const char *how)
+{
+	const struct seat *s = &p->seats[seat];
+	uint32_t at = load_acquire(&s->phase);
+	if (at == SEAT_REFUSED) {
+		int code = (int)load_relaxed(&s->code);
+		count_refusal(p, code, shoal_strerror(code));
+	} else if (at == SEAT_INITIALIZING) {
+		count_refusal(p, -EOWNERDEAD, how);
+	} else if (at >= SEAT_WORKING) {
+		p->refusals = 0;
+	}
+}
+
+static void
+bury(struct watch *w, uint32_t seat)
+{
+	struct shoal_pool *p = w->pool;
+	char how[TEXT_BYTES];
+	bool late = p->workers[seat].killed;
+	int code = crew_bury(p, seat, how, sizeof how);
+	bool left = left_by_itself(&p->seats[seat], code);
+	if (phase(w) >= POOL_ENDING)
+		return;
+	if (!left)
+		fetch_add_relaxed(&p->deaths, 1);
+	look_at_start(p, seat, how);
+	if (late)
+		snprintf(how, sizeof how, "the item ran for longer than it may, and its worker was killed");
+	struct death d = { seat, late ? -ETIMEDOUT : -EOWNERDEAD, how, false };
+	mourn(p, &d);
+	store_seq_cst(&p->put_again, 1);
+	if (!left && !late && p->options.on_death == SHOAL_BREAK_POOL && phase(w) < POOL_ENDING)
+		breaks(p, -EOWNERDEAD, how);
+}
+
+/* ---- time ---- */
+
+/* The item's end is decided by the exchange of its deadline; what the signal meets is no other. */
+static void
+overdue(struct shoal_pool *p, uint32_t seat, uint64_t deadline)
+{
+	if (!cas64_acq_rel(&p->seats[seat].deadline, deadline, SEAT_OVERDUE))
+		return;
+	p->workers[seat].killed = true;
+	shoal_process_kill(p->workers[seat].process);
+}
+
+/* When to look again: an item that begins after this look has at least the shortest time. */
+static int64_t
+look_at_times(struct watch *w)
+{
+	struct shoal_pool *p = w->pool;
+	int64_t next = CLOCK_NEVER, now = clock_now();
+	uint64_t shortest = load_seq_cst(&p->shortest);
+	if (!shortest)
+		return CLOCK_NEVER;
+	next = now + (int64_t)shortest;
+	for (uint32_t i = 1; i <= p->head->workers; i++) {
+		uint64_t deadline = load_acquire(&p->seats[i].deadline);
+		if (!p->workers[i].process || !deadline || deadline == SEAT_OVERDUE)
+			continue;
+		if ((int64_t)deadline <= now)
+			overdue(p, i, deadline);
+		else if ((int64_t)deadline < next)
+			next = (int64_t)deadline;
+	}
+	return next;
+}
+
+/* ---- the crew ---- */
+
+static bool
+wants_workers(const struct watch *w)
+{
+	uint32_t now = phase(w);
+	return now == POOL_OPEN || (now == POOL_CLOSED && load_seq_cst(&w->pool->unsettled) > 0);
+}
+
+/* When to try again; CLOCK_NEVER: all are there. */
+static int64_t
+fill_seats(struct watch *w)
+{
+	struct shoal_pool *p = w->pool;
+	int64_t again = CLOCK_NEVER;
+	for (uint32_t i = 1; i <= p->head->workers && wants_workers(w); i++) {
+		struct worker *worker = &p->workers[i];
+		if (worker->process)
+			continue;
+		if (worker->again <= clock_now() && crew_start(p, i) == 0) {
+			w->failures = 0;
+			store_seq_cst(&p->put_again, 1);
+			continue;
+		}
+		if (worker->again <= clock_now()) {
+			worker->again = clock_now() + START_AGAIN_NS;
+			if (!load_relaxed(&p->alive) && ++w->failures > STARTS_MAX)
+				breaks(p, -EAGAIN, shoal_error());
+		}
+		if (worker->again < again)
+			again = worker->again;
+	}
+	return again;
+}
+
+static bool
+all_gone(const struct shoal_pool *p)
+{
+	for (uint32_t i = 1; i <= p->head->workers; i++)
+		if (p->workers[i].process)
+			return false;
+	return true;
+}
+
+/* SIGTERM once, which a stopped one takes when it goes on; SIGKILL when the grace is over. */
+static int64_t
+end_workers(struct watch *w)
+{
+	struct shoal_pool *p = w->pool;
+	if (w->kill_at == CLOCK_NEVER) {
+		crew_signal(p, SIGTERM);
+		crew_signal(p, SIGCONT);
+		w->kill_at = clock_now() + GRACE_NS;
+	} else if (w->kill_at <= clock_now()) {
+		crew_signal(p, SIGKILL);
+		w->kill_at = clock_now() + GRACE_NS;
+	}
+	return w->kill_at;
+}
+
+/* ---- the round ---- */
+
+static void
+sleep_until(struct watch *w, int64_t deadline)
+{
+	struct shoal_pool *p = w->pool;
+	nfds_t count = p->head->workers + 1;
+	w->fds[0] = (struct pollfd){ .fd = p->kick, .events = POLLIN };
+	for (nfds_t i = 1; i < count; i++)
+		w->fds[i] = (struct pollfd){ .fd = p->workers[i].process ? p->workers[i].fd : -1,
+			                     .events = POLLIN };
+	int64_t now = deadline == CLOCK_NEVER ? 0 : clock_now();
+	struct timespec left = clock_timespec(deadline > now ? deadline - now : 0);
+	if (ppoll(w->fds, count, deadline == CLOCK_NEVER ? NULL : &left, NULL) <= 0)
+		return;
+	if (w->fds[0].revents)
+		notice_clear(p->kick);
+	for (nfds_t i = 1; i < count; i++)
+		if (w->fds[i].revents && shoal_process_join(p->workers[i].process, 0) == 0)
+			bury(w, (uint32_t)i);
+}
+
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What is to be done now; when to look again. */
+static int64_t
+round_once(struct watch *w)
+{
+	struct shoal_pool *p = w->pool;
+	if (phase(w) >= POOL_ENDING)
+		return end_workers(w);
+	if (!wants_workers(w)) {
+		shoal_queue_close(p->queue);
+		return CLOCK_NEVER;
+	}
+	int64_t next = sooner(fill_seats(w), look_at_times(w));
+	map_bury_retired(p);
+	if (load_seq_cst(&p->put_again))
+		mourn_put_again(p);
+	if (load_seq_cst(&p->put_again))
+		next = sooner(next, clock_now() + PUT_AGAIN_NS);
+	return next;
+}
+
+static bool
+over(const struct watch *w)
+{
+	return all_gone(w->pool) && !wants_workers(w);
+}
+
+static void *
+live(void *arg)
+{
+	struct shoal_pool *p = arg;
+	struct watch w = { .pool = p, .kill_at = CLOCK_NEVER };
+	w.fds = p->fds;
+	while (!over(&w)) {
+		int64_t next = round_once(&w);
+		if (!over(&w))
+			sleep_until(&w, next);
+	}
+	pthread_mutex_lock(&p->lock);
+	store_seq_cst(&p->phase, POOL_ENDED);
+	pthread_mutex_unlock(&p->lock);
+	futex_wake(&p->phase, FUTEX_ALL);
+	callback_stop(p);
+	slot_ring(p);
+	pool_thread_end(p);
+	return NULL;
+}
+
+int
+supervisor_start(struct shoal_pool *p)
+{
+	return pool_thread(p, live);
+}

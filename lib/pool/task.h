@@ -1,0 +1,51 @@
+/* A task as its worker has it: one item at a time, of a slot or of a job. */
+#ifndef POOL_TASK_H
+#define POOL_TASK_H
+
+#include "arena/arena.h"
+#include "pool/shared.h"
+
+/* A worker's process: one thread, no locks. */
+struct self {
+	shoal_arena *arena;
+	shoal_arena *theirs; /* of the pool's options, or NULL */
+	struct pool_head *head;
+	struct seat *seat;
+	uint32_t number; /* of the seat */
+	shoal_queue *queue;
+	void *context;
+	struct slot *slot;  /* of the item that runs; NULL: it is a job's */
+	uint64_t id;
+	bool replied;
+	size_t reply_bytes;
+	char text[TEXT_BYTES]; /* of the item that runs; "": none */
+};
+
+/* Where an item is, and what the task is to see. */
+struct item {
+	shoal_task_fn *fn;
+	const void *in;
+	size_t in_bytes;
+	void *out;
+	size_t out_bytes;
+	size_t index;
+	int64_t timeout;
+};
+
+/*
+ * Runs the function on it, as number `at` of its slot or job: its code, not above 0. What it
+ * replied and its text are in `self`.
+ */
+int task_run(struct self *self, const struct item *i, uint64_t at);
+
+/* No item runs any more. Once the slot or chunk is DONE, not before. */
+static inline void
+task_idle(struct self *self)
+{
+	store_release(&self->seat->at, 0);
+}
+
+/* All items of the slot with this id, if it is still to be had. */
+void task_slot(struct self *self, uint64_t id);
+
+#endif

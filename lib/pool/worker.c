@@ -1,0 +1,90 @@
+#include "pool/worker.h"
+#include "base/error.h"
+#include "pool/chunk.h"
+#include "pool/functions.h"
+#include "pool/task.h"
+#include <signal.h>
+#include <string.h>
+
+/*
+ * The process may have been forked by the supervisor, which blocks all signals; and its host may
+ * have a handler for SIGTERM, which is how workers are ended.
+ */
+static void
+set_signals(const struct pool_head *h)
+{
+	sigset_t mask;
+	memcpy(&mask, h->mask, sizeof mask);
+	sigdelset(&mask, SIGTERM);
+	signal(SIGTERM, SIG_DFL);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+static int
+initialize(struct self *self)
+{
+	const struct pool_head *h = self->head;
+	if (h->initializer == UINT32_MAX)
+		return 0;
+	int (*initializer)(void *) = (int (*)(void *))function_find(h, h->initializer);
+	void *arg = h->initializer_bytes ? arena_at(self->arena, h->initializer_arg)
+	                                 : (void *)(uintptr_t)h->initializer_arg;
+	store_release(&self->seat->phase, SEAT_INITIALIZING);
+	int rc = initializer ? initializer(arg) : -ENOENT;
+	if (!rc)
+		return 0;
+	store_relaxed(&self->seat->code, (uint32_t)(rc < 0 ? rc : -ECANCELED));
+	store_release(&self->seat->phase, SEAT_REFUSED);
+	return 1;
+}
+
+/* 0: the pool is closed, or the worker has done its share. */
+static int
+work(struct self *self)
+{
+	uint32_t left = self->head->tasks_per_worker;
+	bool counted = left > 0;
+	while (!counted || left > 0) {
+		uint64_t message;
+		ssize_t rc = shoal_queue_get(self->queue, &message, sizeof message, SHOAL_FOREVER);
+		if (rc == -ECANCELED)
+			continue;
+		if (rc != (ssize_t)sizeof message)
+			return rc != -EPIPE;
+		if (message & ID_JOB) {
+			chunk_work(self, message, counted ? &left : NULL);
+		} else {
+			task_slot(self, message);
+			left--;
+		}
+	}
+	return 0;
+}
+
+static int
+begin(struct self *self, const struct worker_order *o)
+{
+	self->arena = shoal_process_arena(0);
+	self->theirs = shoal_process_arena(1);
+	self->head = arena_at(self->arena, o->head);
+	self->number = o->seat;
+	self->seat = (struct seat *)arena_at(self->arena, self->head->seats) + o->seat;
+	self->context = (void *)(uintptr_t)self->head->context;
+	return shoal_queue_at(self->arena, self->head->queue, &self->queue);
+}
+
+int
+worker_run(void *order)
+{
+	static struct self self;
+	if (begin(&self, order) < 0)
+		return 1;
+	set_signals(self.head);
+	if (initialize(&self))
+		return 1;
+	store_release(&self.seat->phase, SEAT_WORKING);
+	int rc = work(&self);
+	if (!rc)
+		store_release(&self.seat->phase, SEAT_LEAVING);
+	return rc;
+}

@@ -1,0 +1,103 @@
+#include "pool/common.h"
+
+Test(pool_apply, a_task_runs_in_a_worker_and_answers_in_place)
+{
+	shoal_pool *p = pool_of(2);
+	for (int i = 0; i < 100; i++) {
+		int out = -1;
+		REQUIRE_EQ(shoal_pool_apply(p, square, &i, sizeof i, &out, sizeof out), 0);
+		REQUIRE_EQ(out, i * i);
+	}
+	finish(p);
+}
+
+Test(pool_apply, results_come_back_to_those_who_ask)
+{
+	shoal_pool *p = pool_of(2);
+	shoal_result *r[50];
+	for (int i = 0; i < 50; i++)
+		r[i] = sent(p, square, i);
+	for (int i = 49; i >= 0; i--) {
+		REQUIRE_EQ(gotten(r[i]), i * i);
+		REQUIRE(shoal_result_ready(r[i]));
+		REQUIRE_EQ(shoal_result_code(r[i]), 0);
+		REQUIRE_STR_EQ(shoal_result_error(r[i]), "");
+		shoal_result_free(r[i]);
+	}
+	finish(p);
+}
+
+Test(pool_apply, a_task_that_fails_tells_its_code_and_text)
+{
+	shoal_pool *p = pool_of(1);
+	int code = -ENOENT;
+	REQUIRE_EQ(shoal_pool_apply(p, fail_by, &code, sizeof code, NULL, 0), -ENOENT);
+	REQUIRE_STR_EQ(shoal_error(), "the task was told to return -2");
+	shoal_result *r = sent(p, fail_by, -EIO);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 0, SHOAL_SEC(5)), -EIO);
+	REQUIRE_EQ(shoal_result_code(r), -EIO);
+	REQUIRE_STR_EQ(shoal_result_error(r), "the task was told to return -5");
+	shoal_result_free(r);
+	finish(p);
+}
+
+static int
+echo(shoal_task *t)
+{
+	return shoal_task_reply(t, t->in, t->in_bytes);
+}
+
+Test(pool_apply, inputs_and_results_have_any_size)
+{
+	static const size_t sizes[] = { 0, 1, 63, 64, 65, 1000, 40000, 1 << 20, 20 << 20 };
+	shoal_pool *p = pool_of(2);
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		size_t n = sizes[i];
+		char *in = malloc(n + 1), *out = malloc(n + 1);
+		shoal_result *r;
+		for (size_t k = 0; k < n; k++)
+			in[k] = (char)(k * 7 + i);
+		REQUIRE_EQ(shoal_pool_apply_async(p, echo, in, n, NULL, NULL, &r), 0);
+		memset(in, 0, 0);
+		REQUIRE_EQ(shoal_result_get(r, out, n, SHOAL_SEC(10)), n);
+		REQUIRE(n == 0 || memcmp(in, out, n) == 0);
+		if (n) {
+			REQUIRE_EQ(shoal_result_get(r, out, n - 1, 0), -EMSGSIZE);
+			REQUIRE_EQ(shoal_needed(), n);
+		}
+		shoal_result_free(r);
+		free(in);
+		free(out);
+	}
+	finish(p);
+}
+
+Test(pool_apply, a_task_whose_worker_is_killed_says_by_what)
+{
+	shoal_pool *p = pool_of(2);
+	int signo = SIGKILL;
+	REQUIRE_EQ(shoal_pool_apply(p, die_by, &signo, sizeof signo, NULL, 0), -EOWNERDEAD);
+	REQUIRE(strstr(shoal_error(), "signal 9"));
+	until_stat(p, 2, 1);
+	shoal_result *r = sent(p, square, 5);
+	REQUIRE_EQ(gotten(r), 25);
+	shoal_result_free(r);
+	finish(p);
+}
+
+Test(pool_apply, what_is_pending_at_terminate_is_cancelled_within_a_second)
+{
+	shoal_pool *p = pool_of(2);
+	shoal_result *r[100];
+	for (int i = 0; i < 100; i++)
+		r[i] = sent(p, nap, 30000);
+	sleep_ms(50);
+	int64_t began = fair_ns();
+	REQUIRE_EQ(shoal_pool_terminate(p), 0);
+	REQUIRE(fair_ns() - began < 1000000000);
+	for (int i = 0; i < 100; i++) {
+		REQUIRE_EQ(shoal_result_get(r[i], NULL, 0, 0), -ECANCELED);
+		shoal_result_free(r[i]);
+	}
+	shoal_pool_destroy(p);
+}
