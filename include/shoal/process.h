@@ -35,6 +35,9 @@
 #ifndef SHOAL_PROCESS_H
 #define SHOAL_PROCESS_H
 #include <shoal/base.h>
+#include <shoal/sync.h>
+/* shoal/pool.h: what a task of a pool will give. */
+typedef struct shoal_result shoal_result;
 SHOAL_BEGIN_
 
 /* This version starts processes by fork alone, and DEFAULT is FORK. */
@@ -238,6 +241,93 @@ void shoal_entry_remove_(struct shoal_entry_ *);
 
 /* The CPUs that this thread may run on, as sched_getaffinity has it; 1 where that is not known. */
 unsigned shoal_cpu_count(void);
+
+/* ---- waiting for several things at once ---- */
+
+/*
+ * One of the things that a wait is for, made by the functions below:
+ *
+ *	shoal_waitable on[] = { shoal_on_queue(work), shoal_on_process(child) };
+ *	int n = shoal_wait(on, 2, SHOAL_SEC(10));
+ *	if (n > 0 && on[1].ready)
+ *		...
+ *
+ * The same one may be in a list twice. It owns nothing; what it names must not be closed or freed
+ * by this process while a wait is for it.
+ */
+typedef struct {
+	uint32_t kind;
+	uint32_t ready; /* 1 or 0, after a wait that did not fail */
+	union {
+		void *object;
+		int fd;
+	} on;
+} shoal_waitable;
+
+static inline shoal_waitable
+shoal_on_(uint32_t kind, void *object)
+{
+	shoal_waitable w;
+	w.kind = kind;
+	w.ready = 0;
+	w.on.object = object;
+	return w;
+}
+
+/* A get would not wait: there is a message, or the queue is closed or destroyed. */
+static inline shoal_waitable shoal_on_queue(shoal_queue *q) { return shoal_on_(1, q); }
+/* As shoal_pipe_poll: there is a message, or the end of them. */
+static inline shoal_waitable shoal_on_pipe(shoal_pipe_end *end) { return shoal_on_(2, end); }
+/* It has ended, in whatever way. The wait does not collect it; shoal_process_exitcode does. */
+static inline shoal_waitable shoal_on_process(shoal_process *p) { return shoal_on_(3, p); }
+/* It is set, or destroyed. One in memory that is no arena's is noticed by shoal_wait, too. */
+static inline shoal_waitable shoal_on_event(shoal_event *event) { return shoal_on_(4, event); }
+/* There is an answer, or there never will be. */
+static inline shoal_waitable shoal_on_result(shoal_result *r) { return shoal_on_(5, r); }
+/* A descriptor of any kind: readable, hung up or in error, as poll says. */
+static inline shoal_waitable
+shoal_on_fd(int fd)
+{
+	shoal_waitable w = shoal_on_(6, NULL);
+	w.on.fd = fd;
+	return w;
+}
+
+/*
+ * Waits until at least one of `count` items is ready, `timeout` nanoseconds at most. How many are:
+ * `ready` is 1 in each of those and 0 in the others; 0 when none was in time, and at once when
+ * count is 0. A negative timeout counts as 0. Nothing is taken: what is ready for this one may be
+ * taken by another before it comes to take it, so take with SHOAL_NOWAIT where others may do so
+ * too.
+ *
+ * Signal handlers run and do not cut it short. An object that is destroyed meanwhile, by whatever
+ * process, is ready; what a process that dies leaves unfinished makes nobody wait: a pipe's end
+ * becomes ready when its peer dies, a queue when a dead putter had put.
+ *
+ * -ECANCELED: shoal_thread_interrupt. The other errors name the index of the item, and no `ready`
+ * was changed: -EINVAL (no such kind, NULL, no object of a mapped arena), -EPROTO (no queue there,
+ * or no pipe), -EPERM (the right end of a SIMPLEX pipe; a read-only arena; another process's
+ * handle), -EBUSY (another process's end), -ECHILD (a process that was not started, or this one),
+ * -EBADF, and what shoal_process_fd gives. -EDEADLK: in a signal handler inside a call on a queue
+ * or pipe. -ENOMEM.
+ *
+ * Any number of items. A list of queues, pipe ends, events and results alone, of which 25 queues,
+ * 31 ends or 63 events fit, sleeps in one call of the kernel on words in memory and needs nothing
+ * else. With more, or with a process or descriptor among them, the objects' own descriptors are
+ * polled: each object that this process waits for so has two open from the first such wait on, as
+ * after shoal_queue_fd, and whoever sleeps on it looks every 5 ms from then on; where none is to be
+ * had the wait looks every 5 ms itself. Then an interrupt is noticed within 10 ms.
+ *
+ * Slices, where nothing else tells: 5 ms for REDELIVER queues, for objects of which descriptors
+ * were made, and on kernels without futex_waitv (Linux 5.16); 50 ms, as for all sleepers, until
+ * something is noticed that one has done who was stopped before he told it.
+ *
+ * Death in here: nothing is held. Progress: each look waits for nobody but for those who recover
+ * the dead.
+ *
+ * Source: multiprocessing.connection.wait of CPython 3.11; futex_waitv(2).
+ */
+int shoal_wait(shoal_waitable *items, size_t count, shoal_time timeout);
 
 SHOAL_END_
 #endif

@@ -1,8 +1,8 @@
 /*
  * What shoal_wait can wait for, kind by kind: wait_any.c goes by this table alone.
  *
- * A kind either has a look, which says by memory alone whether the object is ready, or is ready when
- * its descriptor is readable. A wait goes so:
+ * A kind either has a look, which says by memory alone whether the object is ready, or is ready
+ * when its descriptor is readable. A wait goes so:
  *
  *	begin   each item, once: the handle can be waited for, or the call fails
  *	look    each item: ready? Then it is over
@@ -26,7 +26,11 @@
 #include "base/futex.h"
 #include <shoal/process.h>
 
-#define WAITABLE_KINDS 8u
+/* As shoal_on_queue and so on number them. */
+enum {
+	WAITABLE_QUEUE = 1, WAITABLE_PIPE, WAITABLE_PROCESS, WAITABLE_EVENT, WAITABLE_RESULT,
+	WAITABLE_FD, WAITABLE_KINDS,
+};
 #define WAITABLE_WORDS 127u /* one of the kernel's 128 is the interrupt's */
 
 /* What the thread is about to sleep on. */
@@ -34,7 +38,8 @@ struct waitable_sleep {
 	struct futex_watch list[WAITABLE_WORDS + 1];
 	unsigned count;
 	bool full;      /* there were more words than the list has room for */
-	int64_t slice;  /* the longest sleep after which it must look again; CLOCK_NEVER: as it likes */
+	bool sliced;    /* not all is told: look again after FUTEX_SLICE_NS */
+	word32 *pending; /* what a death of the sleeper is to wake (sync/robust.h); the first one's */
 };
 
 /* One item of one wait; private to the call. */
@@ -45,6 +50,7 @@ struct waitable {
 	void *owner;
 	uint64_t life;
 	uint32_t index;
+	bool barrier; /* who makes it ready relies on kernel_barrier, not on a fence of its own */
 };
 
 struct waitable_kind {
@@ -63,11 +69,11 @@ struct waitable_kind {
 	 * After a sleep: one that was told in somebody else's stead tells that one. NULL: a wake is for
 	 * all.
 	 */
-	void (*woken)(struct waitable *);
+	void (*woken)(struct waitable *, bool ready);
 	/*
 	 * A descriptor, not the caller's to close, that is readable when it is ready, and perhaps for
-	 * nothing until the next look. Or -errno. NULL: there is none, and a wait that polls looks every
-	 * FUTEX_SLICE_NS.
+	 * nothing until the next look. Or -errno. NULL: there is none, and a wait that polls looks
+	 * every FUTEX_SLICE_NS.
 	 */
 	int (*fd)(struct waitable *);
 	void (*end)(struct waitable *); /* NULL: nothing to do */
@@ -85,14 +91,6 @@ waitable_watch(struct waitable_sleep *s, word32 *word, uint32_t seen)
 		s->list[s->count++] = (struct futex_watch){ word, seen };
 	else
 		s->full = true;
-}
-
-/* Something that no word tells: looked at again after so long. */
-static inline void
-waitable_slice(struct waitable_sleep *s, int64_t ns)
-{
-	if (ns < s->slice)
-		s->slice = ns;
 }
 
 #endif

@@ -414,6 +414,13 @@ struct pipe_wait {
  */
 int pipe_wait(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 *word,
               uint64_t seen);
+#define PIPE_WATCHED 4u
+/*
+ * The words that a sleeper watches, of its list of PIPE_WATCHED: how many; 0: look again. *sliced:
+ * they do not tell of all.
+ */
+unsigned pipe_watch(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_wait *w,
+                    word64 *word, uint64_t seen, struct futex_watch *list, bool *sliced);
 /* Whether no more can come from, or go to, the other end. */
 bool pipe_peer_closed(const struct pipe_handle *h);
 bool pipe_end_closed(const struct pipe_handle *h);

@@ -161,6 +161,13 @@ gates_of(const struct pipe_handle *h, const struct pipe_wait *w)
 	return w->readers ? &h->rx->data : &h->tx->room;
 }
 
+static word32 *
+gate_of(const struct pipe_handle *h, const struct pipe_wait *w)
+{
+	struct pipe_gates *gates = gates_of(h, w);
+	return w->poll ? &gates->poll : &gates->wait;
+}
+
 /*
  * More than one message since the last wait: the other side is at it, and is left in peace to fill
  * several lines.
@@ -226,7 +233,7 @@ spin(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 
 static void
 arm(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
 {
-	word32 *gate = w->poll ? &gates_of(h, w)->poll : &gates_of(h, w)->wait;
+	word32 *gate = gate_of(h, w);
 	bool *mine = w->readers ? &h->data_armed : &h->room_armed;
 	robust_pending_set(t, gate);
 	if (h->shared || w->poll || !*mine || load_acquire(gate) != GATE_ARMED)
@@ -237,33 +244,41 @@ arm(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
 	h->spin = h->spin / 2 > SPIN_LEAST ? h->spin / 2 : SPIN_LEAST;
 }
 
-static int
-sleep_on(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 *word,
-         uint64_t seen)
+unsigned
+pipe_watch(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_wait *w, word64 *word,
+           uint64_t seen, struct futex_watch *list, bool *sliced)
 {
-	word32 *gate = w->poll ? &gates_of(h, w)->poll : &gates_of(h, w)->wait;
 	struct pipe *p = h->pipe;
-	struct futex_watch watch[4] = { { gate, GATE_ARMED },
-		                        { low_half(word), (uint32_t)seen },
-		                        { &p->bell.word, w->bell } };
-	unsigned n = 3;
+	unsigned n = 0;
 	struct member *life;
 	bool known;
-	if (destroyed(h) || look_at_peer(h, t, &life, &known)) {
-		w->armed = false;
+	if (destroyed(h) || look_at_peer(h, t, &life, &known))
 		return 0;
-	}
-	int64_t until = w->deadline;
+	list[n++] = (struct futex_watch){ gate_of(h, w), GATE_ARMED };
+	list[n++] = (struct futex_watch){ low_half(word), (uint32_t)seen };
+	list[n++] = (struct futex_watch){ &p->bell.word, w->bell };
 	if (life) {
 		uint32_t alive = load_acquire(&life->life.word);
 		if (!alive || alive & FUTEX_DIED)
 			return 0;
-		watch[n++] = (struct futex_watch){ &life->life.word, alive };
+		list[n++] = (struct futex_watch){ &life->life.word, alive };
 	}
-	if ((known && !life) || !w->readers || load_relaxed(&p->polled))
-		until = clock_sooner(until, FUTEX_SLICE_NS);
-	int rc = gate_sleep(t, watch, n, until);
+	*sliced = (known && !life) || !w->readers || load_relaxed(&p->polled);
+	return n;
+}
+
+static int
+sleep_on(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 *word,
+         uint64_t seen)
+{
+	struct futex_watch watch[PIPE_WATCHED];
+	bool sliced;
+	unsigned n = pipe_watch(h, t, w, word, seen, watch, &sliced);
 	w->armed = false;
+	if (!n)
+		return 0;
+	int64_t until = sliced ? clock_sooner(w->deadline, FUTEX_SLICE_NS) : w->deadline;
+	int rc = gate_sleep(t, watch, n, until);
 	w->slept = true;
 	return rc == -ETIMEDOUT && until < w->deadline ? 0 : rc;
 }

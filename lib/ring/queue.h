@@ -301,6 +301,8 @@ struct sleeper {
 	uint32_t bell; /* as it was when the gate was armed */
 	bool armed, slept;
 	struct marked *marked; /* a getter of marked messages */
+	/* after -EAGAIN: where the call would have waited, and what stood there */
+	uint64_t place, word;
 };
 int queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t place,
                uint64_t word);

@@ -196,6 +196,8 @@ queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 		/* One who only ever polls must get what the dead had borrowed as well. */
 		if ((c->ring.flags & SHOAL_QUEUE_REDELIVER) && member_recover_all(c->arena, t, c->me))
 			return 0;
+		s->place = place;
+		s->word = word;
 		return look_whether_destroyed(c) ? 0 : would_wait(s);
 	}
 	bool putter = s->gate == &c->ring.queue->put.wait;

@@ -4,13 +4,19 @@
 #include <errno.h>
 
 void
-gate_arm(word32 *gate, bool membarrier)
+gate_barrier(bool membarrier)
 {
-	store_relaxed(gate, GATE_ARMED);
 	if (membarrier)
 		kernel_barrier();
 	else
 		fence_seq_cst();
+}
+
+void
+gate_arm(word32 *gate, bool membarrier)
+{
+	store_relaxed(gate, GATE_ARMED);
+	gate_barrier(membarrier);
 }
 
 void
@@ -33,6 +39,12 @@ gate_sleep(struct shoal_thread *t, const struct futex_watch *watch, unsigned cou
 	struct futex_watch list[GATE_WATCH_MAX + 1];
 	for (unsigned i = 0; i < count; i++)
 		list[i] = watch[i];
+	return gate_sleep_among(t, list, count, deadline);
+}
+
+int
+gate_sleep_among(struct shoal_thread *t, struct futex_watch *list, unsigned count, int64_t deadline)
+{
 	list[count] = (struct futex_watch){ &t->interrupt, 0 };
 	if (thread_interrupted(t))
 		return -ECANCELED;

@@ -40,6 +40,8 @@
 
 /* The sleeper's side, between its two looks. */
 void gate_arm(word32 *gate, bool membarrier);
+/* One for several gates, each of which was made GATE_ARMED before. */
+void gate_barrier(bool membarrier);
 
 /* The waker's slow side: lets one sleeper go on, who lets the next one go if there is more. */
 void gate_open(word32 *gate);
@@ -52,5 +54,8 @@ void gate_open_all(word32 *gate);
  */
 int gate_sleep(struct shoal_thread *t, const struct futex_watch *watch, unsigned count,
                int64_t deadline);
+/* The same for up to 127 words, in a list that has room for one more. */
+int gate_sleep_among(struct shoal_thread *t, struct futex_watch *list, unsigned count,
+                     int64_t deadline);
 
 #endif
