@@ -97,7 +97,7 @@ look(const struct victim *v, const struct trace *t, void *arg)
  * what it meets is the dead, and not what its registration made of it. A first one that goes
  * another way each time dies where it then stands.
  */
-static bool
+bool
 recovery_start(struct run *r, const struct act *act, size_t n, struct victim *second)
 {
 	for (int i = 1; i <= START_TRIES; i++) {
@@ -195,15 +195,27 @@ check_shown(struct show *s, struct place *at, const struct act *act, struct trac
 }
 
 /* The first way to meet the dead registers on its way, and so meets them there. */
+struct act
+recovery_act(const struct run *r, size_t meet)
+{
+	return (struct act){ .who = STEP_SECOND,
+		             .prepare = meet ? r->of->meet_prepare : NULL,
+		             .op = r->of->meet[meet] };
+}
+
+struct place
+recovery_place(const struct run *r, size_t n, const struct trace *second, size_t meet)
+{
+	static const char *const names[STEP_MEETS] = { "first meeting", "second", "third", "fourth" };
+	return (struct place){ "recovery killed", &r->trace, n, second, 0, names[meet] };
+}
+
 static void
 recovery_of(struct run *r, size_t n, size_t meet, bool earnest)
 {
-	static const char *const names[STEP_MEETS] = { "first meeting", "second", "third", "fourth" };
-	struct act act = { .who = STEP_SECOND,
-		           .prepare = meet ? r->of->meet_prepare : NULL,
-		           .op = r->of->meet[meet] };
+	struct act act = recovery_act(r, meet);
 	struct trace trace = { 0 };
-	struct place at = { "recovery killed", &r->trace, n, &trace, 0, names[meet] };
+	struct place at = recovery_place(r, n, &trace, meet);
 	struct show show = { .r = r, .n = n };
 	if (!recovery_trace(&show, &act, &trace, earnest)) {
 		report_violation(&r->tally, &at, "the recoverer does not start");
@@ -224,8 +236,17 @@ recovery_of(struct run *r, size_t n, size_t meet, bool earnest)
 	trace_drop(&trace);
 }
 
-static size_t
-states_meant(const struct run *r, size_t all)
+size_t
+recovery_ways(const struct run *r)
+{
+	size_t ways = 0;
+	while (ways < STEP_MEETS && r->of->meet[ways])
+		ways++;
+	return ways;
+}
+
+size_t
+recovery_meant(const struct run *r, size_t all)
 {
 	const char *text = getenv("STEP_STATES");
 	size_t some = text ? (size_t)atol(text) : r->full ? all : SOME;
@@ -240,10 +261,12 @@ states_meant(const struct run *r, size_t all)
 void
 phase_recovery(struct run *r)
 {
-	size_t first = r->state_count, ways = 0, done = 0;
-	while (ways < STEP_MEETS && r->of->meet[ways])
-		ways++;
-	size_t some = states_meant(r, first);
+	size_t first = r->state_count, ways = recovery_ways(r), done = 0;
+	if (r->of->unwatched || r->of->slept) {
+		phase_earnest(r);
+		return;
+	}
+	size_t some = recovery_meant(r, first);
 	for (size_t i = 0; i < first; i++) {
 		if (i * some % first >= some)
 			continue;

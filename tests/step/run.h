@@ -64,9 +64,20 @@ bool run_late(const struct run *r, unsigned attempt);
 /* More tries than there ever are. */
 enum { RUN_TRIES = 40 };
 
+/* ---- recover.c: what its two ways have in common ---- */
+
+/* From the base: the second one stands at its start, the victim was killed at n. */
+bool recovery_start(struct run *r, const struct act *act, size_t n, struct victim *second);
+struct act recovery_act(const struct run *r, size_t meet);
+struct place recovery_place(const struct run *r, size_t n, const struct trace *second, size_t meet);
+size_t recovery_ways(const struct run *r);
+/* How many of all that a kill left somebody is to recover from. */
+size_t recovery_meant(const struct run *r, size_t all);
+
 void phase_kill(struct run *r);
 void phase_sleeper(struct run *r);
 void phase_recovery(struct run *r);
+void phase_earnest(struct run *r);
 void phase_stop(struct run *r);
 
 #endif

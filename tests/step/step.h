@@ -14,7 +14,8 @@
  *	          leaked
  *	sleeper   the same, with another process asleep in a call that the operation may or must wake
  *	recovery  for each state that a kill left: a process that recovers is killed at each of its
- *	          instructions
+ *	          instructions. Where what is left is not all in watched memory: for deaths wherever
+ *	          something differs, at up to 16 points, others after each (earnest.c)
  *	stop      the victim stands still: who is held up? Then it goes on, and must have lost nothing
  * Every instruction is looked at. The ordinary run kills after those alone after which something
  * differs (shared memory, the robust list, a system call): killed anywhere between two such, a
@@ -132,6 +133,7 @@ struct step_case {
 	/* not all that it changes is watched memory: no two kills are alike, each is checked */
 	bool unwatched;
 	bool stepped;     /* others run its code: no breakpoints in it */
+	bool slept;       /* who comes upon what the dead left may sleep */
 };
 
 /* ---- for cases ---- */

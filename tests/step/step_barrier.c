@@ -269,17 +269,32 @@ try_round(struct step_world *w, int64_t ns)
 	return rc < 0;
 }
 
+/* One who comes, alone; and who breaks what he finds, and makes it as new. */
+static void
+meet_come(struct step_world *w)
+{
+	step_mine(w)->result = shoal_barrier_wait(barrier(w), SHOAL_NOWAIT);
+}
+
+static void
+meet_reset(struct step_world *w)
+{
+	shoal_barrier_abort(barrier(w));
+	step_mine(w)->result = shoal_barrier_reset(barrier(w));
+}
+
+#define MEETS .meet_prepare = sync_warm, .meet = { meet_come, meet_come, meet_reset }
 #define PARTIES(n) .shape = &(const uint32_t){ n }, .setup = setup_parties, \
 	  .clean = clean_breaker, .prepare = sync_victim_prepare, .waker = come_waker, \
 	  .check = check_parties, .sleeper = sleep_party, .rouse = rouse_party, \
-	  .role = { { "round", try_round } }, .unwatched = true
+	  .role = { { "round", try_round } }, MEETS, .unwatched = true
 STEP_CASE(barrier, wait_do, PARTIES(2), .op = come_do_op, .after = came_after)
 STEP_CASE(barrier, wait_do_fails, PARTIES(2), .op = come_refuse_op, .after = came_after)
 STEP_CASE(barrier, second_of_three, PARTIES(3), .op = come_do_op, .after = came_after)
 
 #define BARRIER .setup = setup, .clean = clean_breaker, .prepare = sync_victim_prepare, \
 		.check = check_barrier, .sleeper = sleep_barrier, .rouse = rouse_barrier, \
-		.role = { { "round", try_round } }
+		.role = { { "round", try_round } }, MEETS
 STEP_CASE(barrier, last, BARRIER, .op = come_op)
 STEP_CASE(barrier, abort, BARRIER, .op = abort_op)
 STEP_CASE(barrier, reset, BARRIER, .op = reset_op)

@@ -486,13 +486,13 @@ try_wait(struct step_world *w, int64_t ns)
 #define HELD .role = { { "stat", try_stat }, { "lock", try_lock }, { "wait", try_wait } }
 #define MEETS .meet_prepare = sync_warm, .meet = { meet, meet }
 #define NOTIFY .setup = setup, .clean = clean, .prepare = notify_prepare, .check = check, \
-	  .sleeper = two_sleepers, WATCHERS
+	  .sleeper = two_sleepers, WATCHERS, MEETS
 #define WAIT .setup = setup, .clean = clean, .prepare = wait_prepare, .op = wait_op, \
-	  .after = wait_after, .check = check, .sleeper = sleeper, .rouse = rouse, HELD, \
+	  .after = wait_after, .check = check, .sleeper = sleeper, .rouse = rouse, HELD, MEETS, \
 	  .unwatched = true
 
 STEP_CASE(condition, notify_all, SHAPE(.recursive = false), NOTIFY, .op = notify_all_op,
-          .rouse = rouse_all, MEETS)
+          .rouse = rouse_all)
 STEP_CASE(condition, notify_one, SHAPE(.recursive = false), NOTIFY, .op = notify_one_op,
           .rouse = rouse_one)
 STEP_CASE(condition, notify_rlock, SHAPE(.recursive = true), NOTIFY, .op = notify_one_op,

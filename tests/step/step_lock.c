@@ -419,9 +419,8 @@ rouse(struct step_world *w)
 /* ---- those who come upon the dead, and those whom a stopped one may hold up ---- */
 
 static void
-meet_cycle(struct step_world *w)
+meet_by(struct step_world *w, const struct way *way)
 {
-	const struct way *way = shape(w)->alone;
 	int rc = way->take(lock_of(w), SHOAL_MS(SYNC_TIMEOUT_MS));
 	step_mine(w)->result = rc;
 	if (rc == -EOWNERDEAD) {
@@ -430,6 +429,18 @@ meet_cycle(struct step_world *w)
 	}
 	if (shoal_have(rc))
 		way->give(lock_of(w));
+}
+
+static void
+meet_cycle(struct step_world *w)
+{
+	meet_by(w, shape(w)->alone);
+}
+
+static void
+meet_as_victim(struct step_world *w)
+{
+	meet_by(w, shape(w)->mine);
 }
 
 static bool
@@ -461,7 +472,7 @@ try_stat(struct step_world *w, int64_t ns)
 
 #define SHAPE(...) .shape = &(const struct lock_shape){ __VA_ARGS__ }
 #define SURVIVORS .setup = setup, .clean = sync_clean, .check = check, .crowd = crowd
-#define MEETS .meet_prepare = sync_warm, .meet = { meet_cycle, meet_cycle }
+#define MEETS .meet_prepare = sync_warm, .meet = { meet_cycle, meet_cycle, meet_as_victim }
 #define HELD .role = { { "stat", try_stat }, { "acquire", try_take } }
 #define GIVEN .role = { { "acquire", try_take }, { "stat", try_stat } }
 #define TAKE SURVIVORS, .prepare = sync_warm, .op = take_op, .after = take_after, HELD
@@ -470,7 +481,7 @@ try_stat(struct step_world *w, int64_t ns)
 			.sleeper = sleeper, .rouse = rouse, GIVEN
 #define SLEPT .setup = setup, .clean = clean_holder, .check = check, .prepare = slept_prepare, \
 	  .op = take_op, .after = take_after, .waker = slept_waker, .sleeper = sleeper, \
-	  .rouse = rouse, .unwatched = true, HELD
+	  .rouse = rouse, .unwatched = true, HELD, MEETS
 
 #define LOCK .mine = &lock_way, .alone = &lock_way
 STEP_CASE(lock, acquire, SHAPE(LOCK, .keeps = true), TAKE, MEETS)
@@ -480,7 +491,7 @@ STEP_CASE(lock, cycle, SHAPE(LOCK), CYCLE, MEETS)
 STEP_CASE(lock, autoclean, SHAPE(LOCK, .flags = SHOAL_LOCK_AUTOCLEAN), CYCLE, MEETS)
 STEP_CASE(lock, release, SHAPE(LOCK), GIVE, MEETS)
 STEP_CASE(lock, release_barger, SHAPE(LOCK, .barges = true), GIVE)
-STEP_CASE(lock, release_autoclean, SHAPE(LOCK, .flags = SHOAL_LOCK_AUTOCLEAN), GIVE)
+STEP_CASE(lock, release_autoclean, SHAPE(LOCK, .flags = SHOAL_LOCK_AUTOCLEAN), GIVE, MEETS)
 STEP_CASE(lock, release_suspect, SHAPE(LOCK, .suspect = true, .loses = true), .setup = setup,
           .clean = sync_clean, .prepare = hold_prepare, .op = give_op, .after = give_after,
           .sleeper = sleeper, .rouse = rouse, .check = check_lost, GIVEN)
@@ -489,31 +500,31 @@ STEP_CASE(lock, consistent, SHAPE(LOCK, .keeps = true, .suspect = true), SURVIVO
           .rouse = rouse, HELD, MEETS)
 
 STEP_CASE(lock, thread_end, SHAPE(LOCK, .ends = true), SURVIVORS, .prepare = hold_prepare,
-          .op = end_op, .sleeper = sleeper, .rouse = rouse, HELD, .thread = true)
+          .op = end_op, .sleeper = sleeper, .rouse = rouse, HELD, MEETS, .thread = true)
 
 #define RLOCK .mine = &rlock_way, .alone = &rlock_way
 STEP_CASE(rlock, acquire, SHAPE(RLOCK, .keeps = true), TAKE, MEETS)
 STEP_CASE(rlock, acquire_slept, SHAPE(RLOCK, .keeps = true, .holder = &rlock_way), SLEPT)
 STEP_CASE(rlock, again, SHAPE(RLOCK), SURVIVORS, .prepare = sync_warm, .op = again_op, GIVEN, MEETS)
-STEP_CASE(rlock, release, SHAPE(RLOCK, .barges = true), GIVE)
+STEP_CASE(rlock, release, SHAPE(RLOCK, .barges = true), GIVE, MEETS)
 STEP_CASE(rlock, consistent, SHAPE(RLOCK, .keeps = true, .suspect = true), SURVIVORS,
           .prepare = hold_prepare, .op = mend_op, .after = mend_after, .sleeper = sleeper,
-          .rouse = rouse, HELD)
+          .rouse = rouse, HELD, MEETS)
 
 /* Which place a reader takes depends on its thread id, so no two runs are alike. */
 #define WRITE .mine = &write_way, .alone = &write_way
 #define READ .mine = &read_way, .alone = &write_way
-STEP_CASE(rwlock, write, SHAPE(WRITE, .keeps = true), TAKE)
-STEP_CASE(rwlock, write_release, SHAPE(WRITE, .sleeper = &read_way), GIVE)
+STEP_CASE(rwlock, write, SHAPE(WRITE, .keeps = true), TAKE, MEETS)
+STEP_CASE(rwlock, write_release, SHAPE(WRITE, .sleeper = &read_way), GIVE, MEETS)
 STEP_CASE(rwlock, write_release_writer, SHAPE(WRITE, .barges = true), GIVE)
 STEP_CASE(rwlock, write_consistent, SHAPE(WRITE, .keeps = true, .suspect = true), SURVIVORS,
           .prepare = hold_prepare, .op = mend_op, .after = mend_after, .sleeper = sleeper,
-          .rouse = rouse, HELD)
-STEP_CASE(rwlock, read, SHAPE(READ), TAKE, .unwatched = true)
-STEP_CASE(rwlock, read_release, SHAPE(READ), GIVE, .unwatched = true)
+          .rouse = rouse, HELD, MEETS)
+STEP_CASE(rwlock, read, SHAPE(READ), TAKE, MEETS, .unwatched = true)
+STEP_CASE(rwlock, read_release, SHAPE(READ), GIVE, MEETS, .unwatched = true)
 STEP_CASE(rwlock, read_release_barger, SHAPE(READ, .barges = true), GIVE, .unwatched = true)
 STEP_CASE(rwlock, read_thread_end, SHAPE(READ), SURVIVORS, .prepare = hold_prepare, .op = end_op,
-          .sleeper = sleeper, .rouse = rouse, HELD, .thread = true, .unwatched = true)
+          .sleeper = sleeper, .rouse = rouse, HELD, MEETS, .thread = true, .unwatched = true)
 STEP_CASE(rwlock, write_slept, SHAPE(WRITE, .keeps = true, .holder = &read_way), SLEPT)
 STEP_CASE(rwlock, write_slept_writer, SHAPE(WRITE, .keeps = true, .holder = &write_way), SLEPT)
 STEP_CASE(rwlock, read_slept, SHAPE(READ, .holder = &write_way), SLEPT)

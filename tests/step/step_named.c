@@ -326,6 +326,40 @@ meet_attach(struct step_world *w)
 	attach_op(w);
 }
 
+/* Whoever comes next makes the name's arena, or joins it. */
+static void
+meet_at(struct step_world *w, const char *name)
+{
+	shoal_arena_options options = *options_of(w);
+	options.flags |= SHOAL_OR_ATTACH;
+	step_mine(w)->result = shoal_arena_create(name, &options, &mine);
+}
+
+static void
+meet_new(struct step_world *w)
+{
+	meet_at(w, new);
+}
+
+static void
+meet_old(struct step_world *w)
+{
+	meet_at(w, old);
+}
+
+/* And the one who removes it. */
+static void
+meet_unlink_new(struct step_world *w)
+{
+	step_mine(w)->result = shoal_arena_unlink(new);
+}
+
+static void
+meet_unlink_old(struct step_world *w)
+{
+	step_mine(w)->result = shoal_arena_unlink(old);
+}
+
 /* ---- whom a stopped one may hold up ---- */
 
 static bool
@@ -368,15 +402,20 @@ STEP_CASE(named, attach_readonly, ATTACH(.op = attach_readonly_op))
 STEP_CASE(named, check, ATTACH(.prepare = attached, .op = check_op))
 STEP_CASE(named, close, ATTACH(.prepare = attached, .op = close_op))
 STEP_CASE(named, unlink,
-          NAMED(shape, check_gone, NULL, NULL, .op = unlink_op, .unwatched = true))
+          NAMED(shape, check_gone, NULL, NULL, .op = unlink_op, .unwatched = true,
+                .meet = { meet_old, meet_unlink_old, meet_attach }))
 STEP_CASE(named, create,
-          NAMED(shape, check_create, crowd_create_new, NULL, .op = create_op, .unwatched = true))
+          NAMED(shape, check_create, crowd_create_new, NULL, .op = create_op, .unwatched = true,
+                .meet = { meet_new, meet_unlink_new }))
 
 /* The last one to leave takes the name away. */
 STEP_CASE(named, create_last,
-          NAMED(last, check_create, crowd_create_new, NULL, .op = create_op, .unwatched = true))
+          NAMED(last, check_create, crowd_create_new, NULL, .op = create_op, .unwatched = true,
+                .meet = { meet_new, meet_unlink_new }))
 STEP_CASE(named, create_over,
-          NAMED(last, check_gone, crowd_create_old, NULL, .op = create_over_op, .unwatched = true))
+          NAMED(last, check_gone, crowd_create_old, NULL, .op = create_over_op, .unwatched = true,
+                .meet = { meet_old, meet_unlink_old, meet_attach }))
 STEP_CASE(named, close_last,
           NAMED(last, check_gone, crowd_create_old, NULL, .prepare = attached_alone,
-                .op = close_op, .unwatched = true, .role = { { "create", try_create } }))
+                .op = close_op, .unwatched = true, .role = { { "create", try_create } },
+                .meet = { meet_old, meet_unlink_old, meet_attach }))

@@ -198,7 +198,8 @@ check_terminated(struct step_world *w)
 }
 
 #define PROCESSES(check_, ...) \
-	.setup = setup, .clean = clean, .check = check_, .audit = arena_audit, __VA_ARGS__
+	.setup = setup, .clean = clean, .check = check_, .audit = arena_audit, \
+	.meet_prepare = arena_join, .meet = { meet_recover, meet_recover }, __VA_ARGS__
 #define STARTS PROCESSES(check, .unwatched = true, .stepped = true)
 
 STEP_CASE(process, start, STARTS, .prepare = create, .op = start_op, .after = start_after)
@@ -207,5 +208,5 @@ STEP_CASE(process, join, STARTS, .prepare = started, .op = join_op, .after = mus
 STEP_CASE(process, terminate, PROCESSES(check_terminated, .unwatched = true, .stepped = true),
           .prepare = started, .op = terminate_op)
 STEP_CASE(process, exit, PROCESSES(check, .crowd = NULL), .prepare = rich, .op = exit_op,
-          .started = true, .meet_prepare = arena_join, .meet = { meet_recover, meet_recover },
+          .started = true,
           .role = { { "others", try_others } })

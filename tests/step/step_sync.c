@@ -53,6 +53,22 @@ check_permits(struct step_world *w, int least, int most)
 	STEP_REQUIRE(w, rc == -EOVERFLOW, "release beyond the bound: %d", rc);
 }
 
+/* One who came upon it took one and died may have it. */
+static int
+lost_with_second(struct step_world *w)
+{
+	return w->part[STEP_SECOND].inside && !w->part[STEP_SECOND].done;
+}
+
+static void
+meet_permit(struct step_world *w)
+{
+	int rc = shoal_semaphore_acquire(semaphore(w), SHOAL_NOWAIT);
+	step_mine(w)->result = rc;
+	if (rc == 0)
+		shoal_semaphore_release(semaphore(w));
+}
+
 static void
 acquire_op(struct step_world *w)
 {
@@ -71,7 +87,7 @@ static void
 check_acquire(struct step_world *w)
 {
 	bool began = w->part[STEP_VICTIM].inside, done = w->part[STEP_VICTIM].done;
-	check_permits(w, PERMITS - (began || done), PERMITS - done);
+	check_permits(w, PERMITS - (began || done) - lost_with_second(w), PERMITS - done);
 }
 
 static void
@@ -85,7 +101,7 @@ static void
 check_release(struct step_world *w)
 {
 	bool slept = sync_stage(w)->sleeper != 0, done = w->part[STEP_VICTIM].done;
-	check_permits(w, slept ? 0 : done, 1);
+	check_permits(w, slept || lost_with_second(w) ? 0 : done, 1);
 }
 
 static void
@@ -184,7 +200,7 @@ check_slept(struct step_world *w)
 	sync_holder_ends(w);
 	const struct step_part *victim = &w->part[STEP_VICTIM];
 	int left = (int)sync_stage(w)->given - (int)sync_stage(w)->taken - (victim->done != 0);
-	check_permits(w, left - (victim->inside && !victim->done), left);
+	check_permits(w, left - (victim->inside && !victim->done) - lost_with_second(w), left);
 }
 
 static bool
@@ -198,15 +214,18 @@ try_permit_beside(struct step_world *w, int64_t ns)
 	return false;
 }
 
+#define MEETS_PERMIT .meet_prepare = sync_warm, .meet = { meet_permit, meet_permit }
 STEP_CASE(semaphore, acquire_slept, .setup = setup, .clean = clean_giver,
           .prepare = sync_victim_prepare, .op = acquire_op, .after = acquire_after,
           .check = check_slept, .waker = permit_waker, .sleeper = sleep_behind,
-          .rouse = rouse_behind, .role = { { "permit", try_permit_beside } }, .unwatched = true)
+          .rouse = rouse_behind, .role = { { "permit", try_permit_beside } }, .unwatched = true,
+          MEETS_PERMIT)
 STEP_CASE(semaphore, acquire, .setup = setup_permits, .clean = sync_clean, .prepare = sync_warm,
-          .op = acquire_op, .check = check_acquire, .role = { { "permit", try_permit } })
+          .op = acquire_op, .check = check_acquire, .role = { { "permit", try_permit } },
+          MEETS_PERMIT)
 STEP_CASE(semaphore, release, .setup = setup, .clean = sync_clean, .prepare = sync_warm,
           .op = release_op, .check = check_release, .sleeper = sleep_acquire,
-          .rouse = rouse_acquire, .role = { { "permit", try_permit } })
+          .rouse = rouse_acquire, .role = { { "permit", try_permit } }, MEETS_PERMIT)
 
 /* ---- event ---- */
 
@@ -281,11 +300,22 @@ try_event(struct step_world *w, int64_t ns)
 	return shoal_event_wait(event(w), ns) != 0;
 }
 
+/* It changes all that it can. */
+static void
+meet_event(struct step_world *w)
+{
+	(void)shoal_event_wait(event(w), SHOAL_NOWAIT);
+	shoal_event_clear(event(w));
+	shoal_event_set(event(w));
+	step_mine(w)->result = shoal_event_wait(event(w), SHOAL_NOWAIT);
+}
+
+#define MEETS_EVENT .meet_prepare = sync_warm, .meet = { meet_event, meet_event }
 STEP_CASE(event, set, .setup = setup, .clean = sync_clean, .prepare = sync_warm, .op = set_op,
           .check = check_event, .sleeper = sleep_event, .rouse = rouse_event,
-          .role = { { "event", try_event } })
+          .role = { { "event", try_event } }, MEETS_EVENT)
 STEP_CASE(event, clear, .setup = setup, .clean = sync_clean, .prepare = set_prepare,
-          .op = clear_op, .check = check_event, .role = { { "event", try_event } })
+          .op = clear_op, .check = check_event, .role = { { "event", try_event } }, MEETS_EVENT)
 
 /* ---- a wait that sleeps, with two others behind it ---- */
 
@@ -358,6 +388,7 @@ rouse_event_behind(struct step_world *w)
 
 #define WAITS .setup = setup, .clean = sync_clean, .prepare = sync_warm, .op = wait_op, \
 	  .after = wait_after, .check = check_event, .sleeper = sleep_event_behind, \
-	  .rouse = rouse_event_behind, .role = { { "event", try_event } }, .unwatched = true
+	  .rouse = rouse_event_behind, .role = { { "event", try_event } }, .unwatched = true, \
+	  MEETS_EVENT
 STEP_CASE(event, wait, WAITS, .waker = set_waker)
 STEP_CASE(event, wait_chosen, WAITS, .waker = turn_waker)
