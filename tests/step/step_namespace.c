@@ -1,4 +1,7 @@
-/* Attributes set, deleted and read, killed and stopped at each instruction. */
+/*
+ * Attributes of namespaces set, read and deleted, killed and stopped at each instruction: the
+ * attribute is as it was before the call, or as it is after it, and all others are as they were.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -7,96 +10,152 @@
 
 #include <shoal/data.h>
 
-/* What a case's call does to "x", and what "x" is before and after it; NULL: there is none. */
+/* What a case's call does to an attribute; NULL: it is not there. */
 struct shape {
-	int (*call)(shoal_namespace *);
-	const char *before, *after;
+	const char *attribute, *before, *after;
 };
+
+enum { KEPT = 7 };
+
+/* Longer than fits an item, so that it lies in a block. */
+#define LONG_TEXT "a text that is too long for its item, and so is in a block of its own, with " \
+		"some more words, so that it is too long in any case: one, two, three, four, five"
+
+static const struct shape fresh = { "new", NULL, LONG_TEXT }, again = { "text", LONG_TEXT, "short" };
+static const struct shape gone = { "text", LONG_TEXT, NULL }, same = { "text", LONG_TEXT, LONG_TEXT };
+
+static const struct shape *
+shape(const struct step_world *w)
+{
+	return w->shape;
+}
+
+static void
+must_set(struct step_world *w, const char *attribute, shoal_any value)
+{
+	int rc;
+	STEP_WITHIN(w, "set", rc = shoal_namespace_set(w->object[0], attribute, value));
+	STEP_REQUIRE(w, rc == 0, "set: %d, %s", rc, shoal_error());
+}
 
 static void
 setup(struct step_world *w)
 {
-	const struct shape *s = w->of->shape;
-	shoal_namespace *n;
 	arena_world(w);
-	STEP_REQUIRE(w, shoal_namespace_create(w->arena, "n", NULL, &n) == 0, "%s", shoal_error());
-	w->object[0] = n;
-	STEP_REQUIRE(w, shoal_namespace_set(n, "other", SHOAL_ANY(7)) == 0, "%s", shoal_error());
-	if (s->before)
-		STEP_REQUIRE(w, shoal_namespace_set(n, "x", SHOAL_ANY(s->before)) == 0, "%s",
-		             shoal_error());
+	int rc = shoal_namespace_create(w->arena, "old", NULL, (shoal_namespace **)&w->object[0]);
+	STEP_REQUIRE(w, rc == 0, "create: %d, %s", rc, shoal_error());
+	must_set(w, "kept", SHOAL_ANY(KEPT));
+	must_set(w, "text", SHOAL_ANY(LONG_TEXT));
+	step_mine(w)->inside = 0;
+}
+
+/* ---- the calls ---- */
+
+static void
+set_op(struct step_world *w)
+{
+	const struct shape *s = shape(w);
+	step_mine(w)->result =
+		shoal_namespace_set(w->object[0], s->attribute, shoal_any_from_string(s->after));
 }
 
 static void
-op(struct step_world *w)
+del_op(struct step_world *w)
 {
-	const struct shape *s = w->of->shape;
-	step_mine(w)->result = s->call(w->object[0]);
+	step_mine(w)->result = shoal_namespace_del(w->object[0], shape(w)->attribute);
 }
 
-/* NULL where there is none; the text lives until the next call. */
-static const char *
-look(struct step_world *w)
+static void
+get_op(struct step_world *w)
 {
-	static char text[64];
 	shoal_any v;
-	int rc;
-	STEP_WITHIN(w, "get", rc = shoal_namespace_get(w->object[0], "x", &v));
-	STEP_REQUIRE(w, rc == 0 || rc == -ENOENT, "get: %d, %s", rc, shoal_error());
-	if (rc)
-		return NULL;
-	snprintf(text, sizeof text, "%s", shoal_any_string(&v, "no text"));
+	step_mine(w)->result = shoal_namespace_get(w->object[0], shape(w)->attribute, &v);
 	shoal_any_clear(&v);
-	return text;
 }
+
+/* ---- what survivors demand ---- */
 
 static bool
-is(const char *a, const char *b)
+is(const shoal_any *v, const char *text)
 {
-	return a && b ? strcmp(a, b) == 0 : a == b;
+	return text ? v->kind == SHOAL_ANY_STRING && !strcmp(shoal_any_string(v, ""), text)
+	            : v->kind == SHOAL_ANY_NIL;
 }
 
-/* In the end it has no "x", whatever was there. */
+static void
+demand(struct step_world *w)
+{
+	const struct shape *s = shape(w);
+	const struct step_part *part = &w->part[STEP_VICTIM];
+	shoal_any v;
+	int rc;
+	STEP_WITHIN(w, "get", rc = shoal_namespace_get(w->object[0], s->attribute, &v));
+	STEP_REQUIRE(w, rc == 0 || rc == -ENOENT, "get: %d, %s", rc, shoal_error());
+	STEP_REQUIRE(w, is(&v, s->after) || (!part->done && is(&v, s->before)),
+	             "the attribute is neither as it was nor as it was to be");
+	STEP_REQUIRE(w, !part->done || part->result == 0, "the call: %d", (int)part->result);
+	shoal_any_clear(&v);
+	STEP_WITHIN(w, "get", rc = shoal_namespace_get(w->object[0], "kept", &v));
+	STEP_REQUIRE(w, rc == 0 && shoal_any_int(&v, 0) == KEPT, "another one's value is lost: %d", rc);
+}
+
+/* All that there may be is overwritten, and goes. */
 static void
 check(struct step_world *w)
 {
-	const struct shape *s = w->of->shape;
-	const struct step_part *part = &w->part[STEP_VICTIM];
-	const char *x = look(w);
-	shoal_any other;
+	static const char *const name[] = { "kept", "text", "new" };
 	int rc;
-	STEP_REQUIRE(w, is(x, s->before) || is(x, s->after), "x is neither as before nor as after");
-	STEP_REQUIRE(w, is(x, s->after) || !part->done, "the call returned, and has not happened");
-	STEP_REQUIRE(w, !part->done || part->result == 0, "the call returned %lld",
-	             (long long)part->result);
-	STEP_WITHIN(w, "get", rc = shoal_namespace_get(w->object[0], "other", &other));
-	STEP_REQUIRE(w, rc == 0 && shoal_any_int(&other, 0) == 7, "the other attribute is lost");
-	STEP_WITHIN(w, "set", rc = shoal_namespace_set(w->object[0], "x", SHOAL_ANY("anew")));
-	STEP_REQUIRE(w, rc == 0 && is(look(w), "anew"), "set: %d, %s", rc, shoal_error());
-	STEP_WITHIN(w, "del", rc = shoal_namespace_del(w->object[0], "x"));
+	demand(w);
+	for (int i = 0; i < 3; i++) {
+		must_set(w, name[i], SHOAL_ANY("another value"));
+		STEP_WITHIN(w, "del", rc = shoal_namespace_del(w->object[0], name[i]));
+		STEP_REQUIRE(w, rc == 0, "del: %d, %s", rc, shoal_error());
+	}
+}
+
+static void
+crowd(struct step_world *w)
+{
+	static const char *const name[] = { "left", "right" };
+	shoal_any v;
+	int rc;
+	arena_join(w);
+	step_meet(w, 2);
+	for (int i = 0; i < 6; i++) {
+		const char *mine = name[step_me == STEP_RIGHT];
+		must_set(w, mine, SHOAL_ANY(i));
+		STEP_WITHIN(w, "get", rc = shoal_namespace_get(w->object[0], mine, &v));
+		STEP_REQUIRE(w, rc == 0 && shoal_any_int(&v, -1) == i, "get: %d, not what was set", rc);
+	}
+	STEP_WITHIN(w, "del", rc = shoal_namespace_del(w->object[0], name[step_me == STEP_RIGHT]));
 	STEP_REQUIRE(w, rc == 0, "del: %d, %s", rc, shoal_error());
 }
 
-static int call_set(shoal_namespace *n) { return shoal_namespace_set(n, "x", SHOAL_ANY("new")); }
-static int call_del(shoal_namespace *n) { return shoal_namespace_del(n, "x"); }
+/* ---- who comes upon it, and who is held up ---- */
 
-static int
-call_get(shoal_namespace *n)
+static void
+meet_again(struct step_world *w)
 {
-	shoal_any v;
-	int rc = shoal_namespace_get(n, "x", &v);
-	if (rc == 0)
-		shoal_any_clear(&v);
-	return rc;
+	w->of->op(w);
 }
 
-#define NAMESPACE_CASE(name_, call_, before_, after_) \
-	static const struct shape shape_##name_ = { call_, before_, after_ }; \
-	STEP_CASE(namespace, name_, .shape = &shape_##name_, .setup = setup, .prepare = arena_join, \
-	          .op = op, .check = check, .audit = arena_audit, .meet_prepare = arena_join, \
-	          .meet = { meet_recover, meet_recover }, .role = { { "others", try_others } })
+static bool
+try_read(struct step_world *w, int64_t ns)
+{
+	int64_t began = step_now();
+	shoal_any v;
+	if (shoal_namespace_get(w->object[0], "kept", &v) == 0)
+		shoal_any_clear(&v);
+	return step_now() - began > ns;
+}
 
-NAMESPACE_CASE(set_first, call_set, NULL, "new")
-NAMESPACE_CASE(set_again, call_set, "old", "new")
-NAMESPACE_CASE(del, call_del, "old", NULL)
-NAMESPACE_CASE(get, call_get, "old", "old")
+#define NAMESPACE_CASE(name_, shape_, op_, ...) \
+	STEP_CASE(namespace, name_, .shape = &(shape_), .setup = setup, .prepare = arena_join, \
+	          .op = op_, .check = check, .crowd = crowd, .audit = arena_audit, \
+	          .meet_prepare = arena_join, .meet = { __VA_ARGS__ }, \
+	          .role = { { "others", try_others }, { "reader", try_read } })
+
+NAMESPACE_CASE(set_new, fresh, set_op, meet_recover, meet_again)
+NAMESPACE_CASE(set_again, again, set_op, meet_recover, meet_again)
+NAMESPACE_CASE(del, gone, del_op, meet_recover, meet_recover)
+NAMESPACE_CASE(get, same, get_op, meet_recover, meet_recover)
