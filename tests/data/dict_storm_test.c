@@ -2,9 +2,11 @@
  * Processes that write to one dict and read from it, killed at random and replaced: everything that
  * they saw is explained by one order of what they did, and nothing is lost or leaks.
  */
+#define STORM_WORDS 300
 #include "data/dict.h"
 #include "dict_common.h"
 #include "history.h"
+#include "storm_value.h"
 #include <signal.h>
 
 enum {
@@ -12,7 +14,6 @@ enum {
 	PROCESSES = 4,
 	ROWS = 160,
 	OPS = 400,
-	LONGEST = 300,
 	ROUND_MS = 2500
 };
 
@@ -34,41 +35,6 @@ struct job {
 	uint32_t row;
 };
 
-static uint64_t
-random_next(uint64_t *x)
-{
-	*x = *x * UINT64_C(6364136223846793005) + 1442695040888963407;
-	return *x >> 33;
-}
-
-/* A value says its number in every word of it, and has any length. */
-static shoal_any
-value_of(int64_t n, int64_t *words)
-{
-	size_t count = 1 + (size_t)n % LONGEST;
-	if (n % 3 == 0)
-		return SHOAL_ANY(n);
-	for (size_t i = 0; i < count; i++)
-		words[i] = n;
-	return shoal_any_from_bytes(words, count * sizeof *words);
-}
-
-static int64_t
-number_of(const shoal_any *v)
-{
-	int64_t n, word;
-	if (v->kind == SHOAL_ANY_INT)
-		return v->as.integer;
-	REQUIRE_EQ(v->kind, SHOAL_ANY_BYTES);
-	memcpy(&n, v->as.bytes, sizeof n);
-	REQUIRE_EQ(v->count, (1 + (size_t)n % LONGEST) * sizeof n);
-	for (size_t i = 0; i < v->count; i += sizeof word) {
-		memcpy(&word, (const char *)v->as.bytes + i, sizeof word);
-		REQUIRE_EQ(word, n);
-	}
-	return n;
-}
-
 static int64_t
 taken(int rc, shoal_any *v)
 {
@@ -83,7 +49,7 @@ taken(int rc, shoal_any *v)
 static void
 perform(shoal_dict *d, struct history_op *o)
 {
-	int64_t words[LONGEST], other[LONGEST];
+	int64_t words[STORM_WORDS], other[STORM_WORDS];
 	shoal_any key = SHOAL_ANY((int)o->key), v, w;
 	switch (o->kind) {
 	case HISTORY_GET:
@@ -185,16 +151,6 @@ rage(struct storm *s)
 	for (int i = 0; i < PROCESSES; i++)
 		expect_child(pid[i], 0, 10000);
 	REQUIRE(s->next_row > 3 * PROCESSES);
-}
-
-static uint64_t
-blocks(shoal_arena *a)
-{
-	shoal_arena_info info;
-	REQUIRE(shoal_arena_recover(a) >= 0);
-	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
-	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
-	return info.blocks;
 }
 
 Test(dict_storm, what_the_killed_and_the_living_saw_has_one_order, .timeout = 60 * HARNESS_SLOW)

@@ -4,54 +4,10 @@
  */
 #include "list_common.h"
 #include "list_history.h"
+#include "storm_value.h"
 #include <signal.h>
 #include <sys/time.h>
 #include <unistd.h>
-
-static uint64_t
-random_next(uint64_t *x)
-{
-	*x = *x * UINT64_C(6364136223846793005) + 1442695040888963407;
-	return *x >> 33;
-}
-
-/* Every third is an int; the others say their number in all of a block of their own. */
-static shoal_any
-value_of(int64_t n, int64_t *words)
-{
-	size_t count = 1 + (size_t)n % 40;
-	if (n % 3 == 0)
-		return SHOAL_ANY(n);
-	for (size_t i = 0; i < count; i++)
-		words[i] = n;
-	return shoal_any_from_bytes(words, count * sizeof *words);
-}
-
-static int64_t
-number_of(const shoal_any *v)
-{
-	int64_t n, word;
-	if (v->kind == SHOAL_ANY_INT)
-		return v->as.integer;
-	REQUIRE_EQ(v->kind, SHOAL_ANY_BYTES);
-	memcpy(&n, v->as.bytes, sizeof n);
-	REQUIRE_EQ(v->count, (1 + (size_t)n % 40) * sizeof n);
-	for (size_t i = 0; i < v->count; i += sizeof word) {
-		memcpy(&word, (const char *)v->as.bytes + i, sizeof word);
-		REQUIRE_EQ(word, n);
-	}
-	return n;
-}
-
-static uint64_t
-blocks(shoal_arena *a)
-{
-	shoal_arena_info info;
-	REQUIRE(shoal_arena_recover(a) >= 0);
-	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
-	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
-	return info.blocks;
-}
 
 /* ---- one order ---- */
 
