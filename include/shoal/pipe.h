@@ -101,7 +101,8 @@ ssize_t shoal_pipe_peek_bytes(shoal_pipe_end *);
 /*
  * A value (shoal/any.h) as a message, as shoal_queue_put_any and shoal_queue_get_any have it:
  * recv_any gives a message of send as bytes, every other call that receives gives -EPROTO for one
- * of send_any, and it stays.
+ * of send_any, and it stays. Objects inside are held as there; a message that nobody can receive
+ * any more, since its end is closed, lets them go.
  */
 SHOAL_CHECK_ int shoal_pipe_send_any(shoal_pipe_end *, shoal_any, shoal_time timeout);
 SHOAL_CHECK_ int shoal_pipe_recv_any(shoal_pipe_end *, shoal_any *out, shoal_time timeout);

@@ -124,8 +124,15 @@ ssize_t shoal_queue_get_new(shoal_queue *, void **data, shoal_time timeout);
  * message bears one bit that says which it is: get_any gives one of put as bytes; every other call
  * that receives, or peeks, gives -EPROTO for one of put_any, and it stays. As put and get; also
  * -EINVAL, -EOVERFLOW: no value that can be sent. get_any needs memory before it takes the message,
- * which stays where there is none (-ENOMEM). Objects inside must live until the message is
- * received: -ENOENT, and the message is gone, where one does not.
+ * which stays where there is none (-ENOMEM).
+ *
+ * What is in it that refers to objects holds them while the message waits, and hands them over: a
+ * container that its maker has destroyed lives on in the message, and in what get_any gave until
+ * that is cleared. It is let go once, whatever becomes of the message: received, dropped with its
+ * taker, or with the queue. (A queue or pipe that is destroyed meanwhile is none any more: -ENOENT,
+ * and the message is gone.) Such a message takes an entry among the arena's objects (-ENOMEM), and
+ * the name lock for a moment: one STOPPED there holds up those who create and destroy. -EDEADLK: in
+ * a signal handler that interrupted another such call.
  */
 SHOAL_CHECK_ int shoal_queue_put_any(shoal_queue *, shoal_any, shoal_time timeout);
 SHOAL_CHECK_ int shoal_queue_get_any(shoal_queue *, shoal_any *out, shoal_time timeout);

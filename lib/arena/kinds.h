@@ -10,6 +10,7 @@
 #include "arena/member.h"
 
 #define KIND_COUNT 16
+#define KIND_ENVELOPE 15u /* of no user's: data/envelope.h */
 #define KIND_PARTS_UNKNOWN UINT64_MAX
 
 struct kind_ops {
@@ -46,6 +47,11 @@ struct kind_ops {
 	 * By one at a time, under the name lock.
 	 */
 	void (*empty)(shoal_arena *, struct shoal_thread *, struct member *me, uint32_t object);
+	/*
+	 * Of a kind that no user knows, makes or destroys: whether what this object is for is gone.
+	 * Once it is, it stays so. Such objects are neither listed nor counted.
+	 */
+	bool (*lost)(const shoal_arena *, uint32_t object);
 	/* For shoal_arena_next: size as the user understands it. */
 	uint64_t (*size)(const shoal_arena *, uint32_t object);
 	/*

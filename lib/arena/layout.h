@@ -210,6 +210,11 @@ struct member {
 	word32 inside[INSIDE_MAX]; /* locks and the like, by index, on which it is in a call; 0 none */
 	/* arena/pin.h: entries with memory behind them (never falls), used ones, where to look */
 	word32 pins, pins_high, pin_rover;
+	/* data/envelope.h: of the message that it sends, by index; 0 none */
+	word32 posting;
+	/* the queue or pipe, and the place there, of a message that it has taken; 0 none */
+	word32 opening;
+	word64 opening_pos;
 	/* lines 5 … */
 	_Alignas(SPACING) struct counts counts;
 	_Alignas(SPACING) struct loan_entry loans[LOANS_MAX];
@@ -263,7 +268,8 @@ struct object {
 	word64 bytes;     /* SHOAL_KIND_MEMORY: as its maker asked */
 	word32 holds;     /* references from value blocks: arena/hold.h */
 	word32 referred;
-	uint64_t unused[2];
+	word32 mailed;    /* a queue or pipe: messages with references went there */
+	uint32_t unused[3];
 	char name[NAME_BYTES]; /* written before the entry leaves MAKING; empty: none */
 };
 _Static_assert(sizeof(struct object) == 128, "two lines");

@@ -43,6 +43,18 @@ member_here(shoal_arena *a, struct shoal_thread **thread, struct member **out)
 	return member_join(a, t, out);
 }
 
+/*
+ * From before it takes a message with references until what they refer to is pinned: they are
+ * counted for the message until then.
+ */
+static inline void
+member_open(struct member *me, uint32_t object, uint64_t pos)
+{
+	store_relaxed(&me->opening_pos, pos);
+	store_release(&me->opening, object);
+	fence_crash();
+}
+
 static inline uint32_t
 member_index(const shoal_arena *a, const struct member *m)
 {

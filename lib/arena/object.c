@@ -145,6 +145,7 @@ reserve(shoal_arena *a, struct member *me, const char *name, uint32_t kind, uint
 	store_relaxed(&o->owner, 0);
 	store_relaxed(&o->holds, 0);
 	store_relaxed(&o->referred, 0);
+	store_relaxed(&o->mailed, 0);
 	memset(o->name, 0, NAME_BYTES);
 	if (name)
 		memcpy(o->name, name, strlen(name));

@@ -70,6 +70,10 @@ void object_note_end(shoal_arena *a, uint32_t index);
 void object_note_unpinned(shoal_arena *a, uint32_t index);
 /* One who died may not have noted what it made due. */
 void object_note_all(shoal_arena *a);
+/* Messages of this queue or pipe are gone: what they referred to may be due, if they did. */
+void object_note_mail(shoal_arena *a, uint32_t index);
+/* What it was for may be gone: then it goes now, or with the next sweep. Under no lock. */
+void object_end_lost(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index);
 
 /*
  * The object whose body begins at the address. 0, or -EPROTO: there is none of that kind.

@@ -10,6 +10,8 @@
  *
  *	READY -> DYING   object_destroy, of a kind that does not last
  *	READY -> KEPT    object_destroy, of one that lasts
+ *	READY -> DYING   of a kind that nobody destroys (kind_ops.lost): what it was for is gone. Under
+ *	                 the hold lock
  *	KEPT  -> DYING   nothing refers to it: no holds, and then no pins. Under the hold lock
  *	DYING -> NONE    nobody is inside a call on it, and no pin can be on it (referred is 0). Under
  *	                 the name lock
@@ -51,6 +53,13 @@ object_note_unpinned(shoal_arena *a, uint32_t index)
 		object_note_end(a, index);
 }
 
+void
+object_note_mail(shoal_arena *a, uint32_t index)
+{
+	if (load_acquire(&arena_object(a, index)->mailed))
+		fetch_or_seq_cst(&a->header->dying, UINT64_MAX);
+}
+
 /* ---- the entry ---- */
 
 /* A free entry below the rover is found by the next one who makes an object. */
@@ -87,12 +96,21 @@ object_abandon(shoal_arena *a, struct member *me, uint32_t index)
 
 /* ---- nothing refers to it ---- */
 
+static bool
+is_lost(const shoal_arena *a, uint32_t index)
+{
+	const struct kind_ops *ops = kind_of(a, index);
+	return ops && ops->lost && ops->lost(a, index);
+}
+
 /* What may be let go: it has no holds, but may be pinned. */
 static bool
 unheld(const shoal_arena *a, uint32_t index)
 {
 	const struct object *o = arena_object(a, index);
 	enum object_state state = object_state(load_acquire(&o->word));
+	if (state == OBJECT_READY)
+		return is_lost(a, index);
 	return (state == OBJECT_KEPT || (state == OBJECT_DYING && load_relaxed(&o->referred))) &&
 	       load_acquire(&o->holds) == 0;
 }
@@ -126,7 +144,7 @@ let_go(shoal_arena *a, struct member *me, uint32_t *list, unsigned n)
 			continue;
 		store_relaxed(&o->referred, 0);
 		fence_crash();
-		if (object_state(word) == OBJECT_KEPT)
+		if (object_state(word) != OBJECT_DYING)
 			cas64_seq_cst(&o->word, word,
 			              object_word(word, OBJECT_DYING, member_tag(a, me)));
 	}
@@ -305,6 +323,14 @@ end_one(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t inde
 	return !to_bury(a, index) || try_to_bury(a, t, me, index);
 }
 
+void
+object_end_lost(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index)
+{
+	if (index < objects_high(a) && !end_one(a, t, me, index))
+		object_note_end(a, index);
+	object_sweep(a, t, me);
+}
+
 /*
  * Crash points: from DYING, or KEPT, on nobody opens it. Those who sleep on it learn of a death
  * before they are all told by the bell, and shut it themselves.
@@ -343,6 +369,7 @@ destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t inde
 	store_release(&me->making, 0);
 	if (!mine)
 		return fail(-ENOENT, "the object is destroyed already");
+	object_note_mail(a, index);
 	/* Orders the calls that began before against the look whether anybody is inside. */
 	if (a->flags & ARENA_MEMBARRIER)
 		kernel_barrier();

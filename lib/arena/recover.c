@@ -91,6 +91,9 @@ resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member
 	resolve_hand(a, dead, &dead->page_hand, tag);
 	resolve_objects(a, t, me, dead);
 	pin_drop_all(a, dead);
+	/* What it was sending or had taken is where its queue or pipe says: the sweep looks. */
+	store_release(&dead->posting, 0);
+	store_release(&dead->opening, 0);
 }
 
 /* From here on the tag names nobody. */

@@ -54,6 +54,14 @@ features(const shoal_arena *a)
 	return a->flags & ARENA_MEMBARRIER ? has : has & ~(uint32_t)SHOAL_HAS_MEMBARRIER;
 }
 
+/* Whole, and of a kind that users know. */
+static bool
+is_users(const shoal_arena *a, uint32_t index)
+{
+	const struct kind_ops *ops = kind_of(a, index);
+	return object_ready(a, index) && !(ops && ops->lost);
+}
+
 int
 shoal_arena_stat(const shoal_arena *a, shoal_arena_info *out)
 {
@@ -66,7 +74,7 @@ shoal_arena_stat(const shoal_arena *a, shoal_arena_info *out)
 	for (uint32_t i = 1; i <= walk_members(a); i++)
 		count_member(out, arena_member(a, i));
 	for (uint32_t i = 1; i < objects_high(a); i++)
-		out->objects += object_ready(a, i);
+		out->objects += is_users(a, i);
 	return 0;
 }
 
@@ -102,7 +110,7 @@ describe(const shoal_arena *a, uint32_t index, shoal_object_info *out)
 {
 	struct object *o = arena_object(a, index);
 	uint64_t word = load_acquire(&o->word);
-	if (!object_ready(a, index) || !has_body(a, index))
+	if (!is_users(a, index) || !has_body(a, index))
 		return false;
 	memset(out, 0, sizeof *out);
 	if (object_state(word) == OBJECT_READY)

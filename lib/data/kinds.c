@@ -20,4 +20,5 @@ const struct kind_ops *const kind_table[KIND_COUNT] = {
 	[SHOAL_KIND_SEMAPHORE] = &plain_kind,
 	[SHOAL_KIND_CONDITION] = &plain_kind,
 	[SHOAL_KIND_EVENT] = &plain_kind,
+	[KIND_ENVELOPE] = &envelope_kind,
 };

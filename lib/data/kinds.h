@@ -8,5 +8,6 @@ extern const struct kind_ops value_kind;
 extern const struct kind_ops array_kind;
 extern const struct kind_ops list_kind;
 extern const struct kind_ops dict_kind; /* namespaces too */
+extern const struct kind_ops envelope_kind;
 
 #endif

@@ -6,13 +6,19 @@
  *	2 + n       a string, bytes, a list, a map with n anys inside: a block of n nodes
  *	MARK_MAX    so many or more: a node for each byte is enough
  *
+ * and MARK_HOLDS where there are references in it: then the last 8 bytes are that of the envelope
+ * (data/envelope.h) that holds the objects for the message.
+ *
  * Deaths are those of put and get, send and recv: a value is a message like any other. Its sender
- * encodes it, and its receiver makes room for it, before a place is claimed.
+ * encodes it, and its receiver makes room for it, before a place is claimed. What dies with a
+ * message that has references is at the head of data/envelope.h.
  */
 #include "base/error.h"
 #include "data/cbor.h"
 #include "data/cell.h"
+#include "data/envelope.h"
 #include "ring/mark.h"
+#include "ring/pipe.h"
 #include <shoal/queue.h>
 #include <shoal/pipe.h>
 #include <stdlib.h>
@@ -31,48 +37,17 @@ struct parcel {
 	void *data;
 	size_t bytes;
 	uint32_t mark;
+	struct envelope_call envelope;
 	unsigned char brief[SHORT_MAX];
 };
-
-/*
- * What the references inside a message that waits hold: nothing. The objects are found to be whole
- * when it is sent and again when it is received, so a reference leads nowhere else; who sends one
- * must keep the object until it has arrived.
- */
-static int
-hold(shoal_arena *a, const shoal_any *v, struct cell *c)
-{
-	return cell_of(a, v, c);
-}
 
 static uint32_t
 mark_of(const shoal_any *v, const struct cell *c)
 {
+	uint32_t holds = c->refs ? MARK_HOLDS : 0;
 	if (!any_needs_block(v))
-		return MARK_SCALAR;
-	return c->nodes < MARK_MAX - MARK_BLOCK ? MARK_BLOCK + c->nodes : MARK_MAX;
-}
-
-static int
-pack(shoal_arena *a, const shoal_any *v, struct parcel *p)
-{
-	struct cell c;
-	int rc = hold(a, v, &c);
-	if (rc)
-		return rc;
-	uint64_t bytes = cbor_write(v, p->brief, sizeof p->brief);
-	if (bytes > ANY_BYTES_MAX)
-		return fail(-EMSGSIZE, "a value of %llu bytes: a message has at most %llu",
-		            (unsigned long long)bytes, (unsigned long long)ANY_BYTES_MAX);
-	p->data = bytes <= sizeof p->brief ? p->brief : malloc(bytes);
-	if (!p->data)
-		return fail(-ENOMEM, "no memory to encode a value of %llu bytes",
-		            (unsigned long long)bytes);
-	if (p->data != p->brief)
-		cbor_write(v, p->data, bytes);
-	p->bytes = bytes;
-	p->mark = mark_of(v, &c);
-	return 0;
+		return MARK_SCALAR | holds;
+	return (c->nodes < MARK_MAX - MARK_BLOCK ? MARK_BLOCK + c->nodes : MARK_MAX) | holds;
 }
 
 static void
@@ -82,28 +57,82 @@ unpack(struct parcel *p)
 		free(p->data);
 }
 
+/* With room at the end for the envelope's reference. */
+static int
+encode(const shoal_any *v, const struct cell *c, struct parcel *p)
+{
+	uint64_t tail = c->refs ? sizeof(shoal_ref) : 0;
+	uint64_t bytes = cbor_write(v, p->brief, sizeof p->brief) + tail;
+	p->data = p->brief;
+	if (bytes > ANY_BYTES_MAX)
+		return fail(-EMSGSIZE, "a value of %llu bytes: a message has at most %llu",
+		            (unsigned long long)bytes, (unsigned long long)ANY_BYTES_MAX);
+	if (bytes > sizeof p->brief && !(p->data = malloc(bytes))) {
+		p->data = p->brief;
+		return fail(-ENOMEM, "no memory to encode a value of %llu bytes",
+		            (unsigned long long)bytes);
+	}
+	if (p->data != p->brief)
+		cbor_write(v, p->data, bytes - tail);
+	p->bytes = bytes;
+	p->mark = mark_of(v, c);
+	return 0;
+}
+
+/* For the queue or pipe whose body this is. */
+static int
+pack(const void *body, uint32_t kind, const shoal_any *v, struct parcel *p)
+{
+	struct cell c;
+	shoal_arena *a = arena_of(body);
+	p->envelope = (struct envelope_call){ .index = 0 };
+	int rc = cell_of(a, v, &c);
+	if (rc == 0)
+		rc = encode(v, &c, p);
+	if (rc || !c.refs)
+		return rc;
+	uint32_t ring;
+	rc = object_find_body(a, body, kind, &ring);
+	if (rc == 0)
+		rc = envelope_make(a, ring, v, c.refs, &p->envelope);
+	if (rc)
+		unpack(p);
+	else
+		memcpy((char *)p->data + p->bytes - sizeof p->envelope.ref, &p->envelope.ref,
+		       sizeof p->envelope.ref);
+	return rc;
+}
+
+static int
+sent(struct parcel *p, int rc)
+{
+	envelope_sent(&p->envelope, rc);
+	unpack(p);
+	return rc;
+}
+
 int
 shoal_queue_put_any(shoal_queue *q, shoal_any v, shoal_time timeout)
 {
 	struct parcel p;
-	int rc = pack(arena_of(q), &v, &p);
+	int rc = pack(q, SHOAL_KIND_QUEUE, &v, &p);
 	if (rc)
 		return rc;
-	rc = queue_put_marked(q, p.data, p.bytes, p.mark, timeout);
-	unpack(&p);
-	return rc;
+	return sent(&p, queue_put_marked(q, p.data, p.bytes, p.mark, p.envelope.place, timeout));
 }
 
 int
 shoal_pipe_send_any(shoal_pipe_end *end, shoal_any v, shoal_time timeout)
 {
 	struct parcel p;
-	int rc = pack(arena_of(end), &v, &p);
+	struct pipe *pipe;
+	unsigned side;
+	shoal_arena *a = arena_of(end);
+	bool is = a && pipe_find(a, end, &pipe, &side) == 0;
+	int rc = pack(is ? (void *)pipe : end, SHOAL_KIND_PIPE, &v, &p);
 	if (rc)
 		return rc;
-	rc = pipe_send_marked(end, p.data, p.bytes, p.mark, timeout);
-	unpack(&p);
-	return rc;
+	return sent(&p, pipe_send_marked(end, p.data, p.bytes, p.mark, p.envelope.place, timeout));
 }
 
 /* ---- receiving ---- */
@@ -118,8 +147,9 @@ struct reception {
 static uint64_t
 nodes_of(const struct marked *m)
 {
-	uint64_t nodes = m->mark > MARK_BLOCK ? m->mark - MARK_BLOCK : 0;
-	return m->mark == MARK_MAX || nodes > m->bytes ? m->bytes : nodes;
+	uint32_t mark = m->mark & MARK_MAX;
+	uint64_t nodes = mark > MARK_BLOCK ? mark - MARK_BLOCK : 0;
+	return mark == MARK_MAX || nodes > m->bytes ? m->bytes : nodes;
 }
 
 /* The bytes go where the text of the value will be. */
@@ -161,43 +191,81 @@ take_bytes(struct reception *r, shoal_any *out)
 }
 
 static int
+read_value(shoal_arena *a, struct reception *r, uint64_t bytes, shoal_any *out)
+{
+	const struct marked *m = &r->marked;
+	int rc;
+	if ((m->mark & MARK_MAX) == MARK_SCALAR) {
+		rc = cbor_read(a, NULL, m->buffer, bytes, out);
+		free(r->block);
+	} else {
+		rc = cbor_read(a, r->block, NULL, bytes, out);
+	}
+	if (rc == -EINVAL || rc == -EOVERFLOW)
+		return fail(-EPROTO, "a message of %llu bytes is no value: shared memory was overwritten",
+		            (unsigned long long)bytes);
+	return rc;
+}
+
+/* What it refers to is pinned before the message's hold on it goes. */
+static int
+open_envelope(shoal_arena *a, struct reception *r, shoal_any *out)
+{
+	shoal_ref ref = 0;
+	uint64_t bytes = r->marked.bytes;
+	if (bytes >= sizeof ref)
+		memcpy(&ref, (char *)r->marked.buffer + (bytes -= sizeof ref), sizeof ref);
+	int rc = read_value(a, r, bytes, out);
+	envelope_opened(a, ref);
+	return rc;
+}
+
+static int
 finish(shoal_arena *a, struct reception *r, int rc, shoal_any *out)
 {
 	const struct marked *m = &r->marked;
-	if (rc) {
+	if (rc == 0 && (m->mark & MARK_HOLDS))
+		return open_envelope(a, r, out);
+	if (rc && (m->mark & MARK_HOLDS) && a)
+		envelope_opened(a, 0);
+	if (rc)
 		free(r->block);
-		return rc;
-	}
-	if (m->mark == 0) {
+	else if (m->mark == 0)
 		take_bytes(r, out);
-		return 0;
-	}
-	if (m->mark == MARK_SCALAR) {
-		rc = cbor_read(a, NULL, m->buffer, m->bytes, out);
-		free(r->block);
-	} else {
-		rc = cbor_read(a, r->block, NULL, m->bytes, out);
-	}
-	if (rc == -EINVAL || rc == -EOVERFLOW)
-		return fail(-EPROTO, "a message of %zu bytes is no value: shared memory was overwritten",
-		            m->bytes);
+	else
+		rc = read_value(a, r, m->bytes, out);
 	return rc;
+}
+
+/* One who took a message with references has not opened it yet. */
+static int
+enter(const void *end, struct reception *r)
+{
+	const shoal_arena *a = arena_of(end);
+	const struct shoal_thread *t = thread_self();
+	const struct member *me = a && t ? member_seat(a, t) : NULL;
+	begin(r);
+	if (me && load_relaxed(&me->opening))
+		return fail(-EDEADLK, "a value is received by a signal handler inside another such call");
+	return 0;
 }
 
 int
 shoal_queue_get_any(shoal_queue *q, shoal_any *out, shoal_time timeout)
 {
 	struct reception r;
-	begin(&r);
-	int rc = queue_get_marked(q, &r.marked, timeout);
-	return finish(rc ? NULL : arena_of(q), &r, rc, out);
+	int rc = enter(q, &r);
+	if (rc == 0)
+		rc = finish(arena_of(q), &r, queue_get_marked(q, &r.marked, timeout), out);
+	return rc;
 }
 
 int
 shoal_pipe_recv_any(shoal_pipe_end *end, shoal_any *out, shoal_time timeout)
 {
 	struct reception r;
-	begin(&r);
-	int rc = pipe_recv_marked(end, &r.marked, timeout);
-	return finish(rc ? NULL : arena_of(end), &r, rc, out);
+	int rc = enter(end, &r);
+	if (rc == 0)
+		rc = finish(arena_of(end), &r, pipe_recv_marked(end, &r.marked, timeout), out);
+	return rc;
 }

@@ -229,6 +229,7 @@ drop_worn(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t wor
 		if (m.block)
 			(void)block_give(c->arena, c->me, m.block);
 	}
+	object_note_mail(c->arena, c->ring.object);
 	/* After the release: until then a death gives it back, and join must wait for it. */
 	if (c->ring.flags & SHOAL_QUEUE_JOINABLE)
 		queue_count_done(c, t);
@@ -470,6 +471,8 @@ get_next(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room, st
 	int rc = get_take(c, t, room, SIZE_MAX, 1, s, &m);
 	if (rc)
 		return rc;
+	if (unlikely(s->marked && (s->marked->mark & MARK_HOLDS)))
+		member_open(c->me, c->ring.object, m.place);
 	rc = entry ? loan_keep(c, entry, &m, buffer) : get_copy(c, &m, buffer);
 	return rc ? rc : (ssize_t)m.bytes;
 }

@@ -6,9 +6,17 @@
 #ifndef RING_MARK_H
 #define RING_MARK_H
 
-#include <shoal/base.h>
+#include "arena/arena.h"
 
-#define MARK_MAX ((UINT32_C(1) << 26) - 1)
+#define MARK_MAX ((UINT32_C(1) << 25) - 1)
+/*
+ * With any mark: the message has references to objects, which are counted for it by an object of
+ * its own (data/envelope.h), which looks whether the message is still at its place. Its sender says
+ * where that is before the message is there. Who takes it says so in its record (member_open)
+ * before the place is given back; who drops it says object_note_mail.
+ */
+#define MARK_HOLDS (UINT32_C(1) << 25)
+#define MARK_BITS (MARK_MAX | MARK_HOLDS)
 
 struct marked {
 	/* Room for messages of so many bytes and of marks up to this; for those without one too. */
@@ -31,12 +39,23 @@ marked_fits(struct marked *m, size_t bytes, uint32_t mark)
 	return bytes <= m->room && mark <= m->most && (mark || m->plain);
 }
 
-/* 0, or as put and get, send and recv give. */
+/*
+ * 0, or as put and get, send and recv give. Under MARK_HOLDS *place becomes the message's before
+ * it is there.
+ */
 int queue_put_marked(shoal_queue *q, const void *message, size_t bytes, uint32_t mark,
-                     shoal_time timeout);
+                     word64 *place, shoal_time timeout);
 int queue_get_marked(shoal_queue *q, struct marked *m, shoal_time timeout);
 int pipe_send_marked(shoal_pipe_end *end, const void *message, size_t bytes, uint32_t mark,
-                     shoal_time timeout);
+                     word64 *place, shoal_time timeout);
 int pipe_recv_marked(shoal_pipe_end *end, struct marked *m, shoal_time timeout);
+
+/*
+ * Whether the message that was sent to the place is still to be received, for one who has not seen
+ * that the queue or pipe is gone. Of a pipe: whether one is whose last 8 bytes are `last`: the place
+ * may be another one's.
+ */
+bool queue_has_message(const shoal_arena *a, uint32_t object, uint64_t place);
+bool pipe_has_message(const shoal_arena *a, uint32_t object, uint64_t place, uint64_t last);
 
 #endif

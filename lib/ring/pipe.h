@@ -68,12 +68,12 @@ record_word(enum record_type type, uint64_t gap, uint64_t bytes)
 }
 
 #define RECORD_MARK_SHIFT 6
-#define RECORD_MARKED ((uint64_t)MARK_MAX << RECORD_MARK_SHIFT)
+#define RECORD_MARKED ((uint64_t)MARK_BITS << RECORD_MARK_SHIFT)
 
 static inline uint32_t
 record_mark(uint64_t word)
 {
-	return (uint32_t)(word >> RECORD_MARK_SHIFT) & MARK_MAX;
+	return (uint32_t)(word >> RECORD_MARK_SHIFT) & MARK_BITS;
 }
 
 static inline enum record_type
@@ -250,6 +250,7 @@ struct pipe_handle {
 	word64 *user;         /* shared: this process's entry, and what it must say */
 	uint64_t user_word;
 	struct pipe_pace pace;
+	word64 *posting;      /* where the place of a message under MARK_HOLDS is told */
 };
 
 #define PIPE_HANDLES 16u /* a thread that uses more ends in turn looks them up anew */

@@ -65,6 +65,8 @@ pipe_shut_end(shoal_arena *a, struct pipe *p, unsigned side, uint64_t seen)
 		return;
 	fetch_or_seq_cst(&p->end[!side].owner, OWNER_PEER_CLOSED);
 	way_drain(a, p, !side);
+	if (p->object < objects_high(a))
+		object_note_mail(a, p->object);
 	way_wake_all(&p->way[0]);
 	way_wake_all(&p->way[1]);
 }

@@ -4,6 +4,7 @@
  * that does the same.
  */
 #include "base/error.h"
+#include "base/racy.h"
 #include "ring/kinds.h"
 #include "ring/loan.h"
 #include "ring/pipe.h"
@@ -174,6 +175,41 @@ size(const shoal_arena *a, uint32_t object)
 		n += sent > received ? sent - received : 0;
 	}
 	return n;
+}
+
+/* ---- messages with references ---- */
+
+/* What lies at the end of the message; false where it leads outside. */
+static bool
+read_last(const shoal_arena *a, const struct pipe_message *m, uint64_t *last)
+{
+	const char *from = m->data;
+	if (m->bytes < sizeof *last)
+		return false;
+	if (m->block && (!block_word_at(a, m->block) || m->bytes > block_bytes(a, m->block)))
+		return false;
+	if (m->block)
+		from = arena_at(a, m->block);
+	racy_read(last, from + m->bytes - sizeof *last, sizeof *last);
+	return true;
+}
+
+bool
+pipe_has_message(const shoal_arena *a, uint32_t object, uint64_t place, uint64_t last)
+{
+	uint32_t ring;
+	uint64_t pos = place & ~UINT64_C(7), found;
+	unsigned side = place & 1;
+	struct pipe *p = body(a, object, &ring);
+	struct pipe_message m;
+	if (!p || (load_acquire(&p->end[!side].owner) & OWNER_CLOSED))
+		return false;
+	const struct pipe_way *w = &p->way[side];
+	if (load_acquire(&w->done) > pos || load_acquire(&w->taken) > pos)
+		return false;
+	if (way_look(pipe_ring(p, ring, side), ring - 1, pos, &m) != 1 || m.pos != pos)
+		return false;
+	return (m.mark & MARK_HOLDS) && read_last(a, &m, &found) && found == last;
 }
 
 /* ---- check ---- */

@@ -326,6 +326,8 @@ recv_marked(struct pipe_handle *h, struct shoal_thread *t, struct marked *marked
 		return rc;
 	while (rc == 0 && !marked_fits(marked, m.bytes, m.mark))
 		rc = marked->make_room(marked);
+	if (rc == 0 && (m.mark & MARK_HOLDS))
+		member_open(pipe_me(h, t), h->object, m.pos | !h->side);
 	if (rc)
 		recv_give_back(h, t);
 	else

@@ -57,6 +57,14 @@ renew_room(struct pipe_handle *h)
 	h->room = stretch_from(pos, room - 8, h->mask, 8);
 }
 
+/* Before the record is there. */
+static void
+tell_place(const struct pipe_handle *h, uint64_t pos, uint32_t mark)
+{
+	if (unlikely(mark & MARK_HOLDS))
+		store_release(h->posting, pos | h->side);
+}
+
 /* The zero that ends the ring is written before the record is there. */
 static void
 finish_record(struct pipe_handle *h, uint64_t pos, uint64_t size, uint64_t word)
@@ -253,6 +261,7 @@ send_inline(struct pipe_handle *h, struct shoal_thread *t, const void *message, 
 	int rc = take_room(h, t, &w, bytes, &pos, &gap);
 	if (rc)
 		return rc;
+	tell_place(h, pos, mark);
 	copy_bytes(h->tx_ring + (pos & h->mask) + 8 + gap, message, bytes);
 	uint64_t marked = (uint64_t)mark << RECORD_MARK_SHIFT;
 	finish_record(h, pos, record_size(gap, bytes), record_word(RECORD_INLINE, gap, bytes) | marked);
@@ -277,6 +286,7 @@ send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64
 	store_relaxed(&hand->object, h->object);
 	store_relaxed(&hand->pos, pos | h->side);
 	store_release(&hand->kind, HAND_PUT);
+	tell_place(h, pos, mark);
 	memcpy(h->tx_ring + (pos & h->mask) + 8, &block, sizeof block);
 	fence_crash();
 	store_release(word, pipe_place(h->object, h->side, pos));
@@ -318,7 +328,7 @@ send_slow(struct pipe_handle *h, struct shoal_thread *t, const void *message, si
 
 int
 pipe_send_marked(shoal_pipe_end *end, const void *message, size_t bytes, uint32_t mark,
-                 shoal_time timeout)
+                 word64 *place, shoal_time timeout)
 {
 	struct shoal_thread *t;
 	struct pipe_handle *h;
@@ -328,6 +338,7 @@ pipe_send_marked(shoal_pipe_end *end, const void *message, size_t bytes, uint32_
 	void *old = t->robust->pending;
 	if (likely(h->tx))
 		robust_pending_set(t, &h->tx->data.wait);
+	h->posting = place;
 	rc = send_slow(h, t, message, bytes, mark, timeout);
 	robust_pending_restore(t, old);
 	pipe_leave(t, h);

@@ -131,12 +131,21 @@ claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t 
 	return rc;
 }
 
+/* While the place is WRITING(me): whoever sees the message can see where it is. */
+static ALWAYS_INLINE void
+tell_place(const struct cursor *c, uint64_t place, uint32_t mark)
+{
+	if (unlikely(mark & MARK_HOLDS))
+		store_release(c->posting, place);
+}
+
 static ALWAYS_INLINE void
 publish_inline(struct cursor *c, uint64_t place, const void *message, size_t bytes,
                uint32_t mark)
 {
 	struct slot *s = cursor_slot_at(c, place);
 	cursor_prefetch(c, place, true);
+	tell_place(c, place, mark);
 	store_relaxed(&s->bytes, (uint32_t)bytes);
 	store_relaxed(&s->flags, mark << SLOT_MARK_SHIFT | SLOT_INLINE);
 	copy_bytes(s->payload, message, bytes);
@@ -198,6 +207,7 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 	int rc = claim_any(c, t, &s, &place);
 	if (rc == 0) {
 		struct slot *slot = cursor_slot_at(c, place);
+		tell_place(c, place, mark);
 		store_relaxed(&slot->bytes, (uint32_t)bytes);
 		store_relaxed(&slot->flags, mark << SLOT_MARK_SHIFT | SLOT_BLOCK);
 		memcpy(slot->payload, &block, sizeof block);
@@ -242,13 +252,14 @@ put_long(struct cursor *c, struct shoal_thread *t, const void *message, size_t b
 
 int
 queue_put_marked(shoal_queue *q, const void *message, size_t bytes, uint32_t mark,
-                 shoal_time timeout)
+                 word64 *place, shoal_time timeout)
 {
 	struct shoal_thread *t;
 	struct cursor *c;
 	int rc = queue_enter(q, &t, &c);
 	if (unlikely(rc))
 		return rc;
+	c->posting = place;
 	rc = bytes <= ring_inside(&c->ring) ? put_inline(c, t, message, bytes, mark, timeout)
 	                            : put_long(c, t, message, bytes, mark, timeout);
 	queue_leave(t, c);
@@ -258,7 +269,7 @@ queue_put_marked(shoal_queue *q, const void *message, size_t bytes, uint32_t mar
 __attribute__((noinline)) static int
 put_slow(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 {
-	return queue_put_marked(q, message, bytes, 0, timeout);
+	return queue_put_marked(q, message, bytes, 0, NULL, timeout);
 }
 
 /* What some puts have to do after the message is there. */

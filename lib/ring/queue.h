@@ -96,6 +96,7 @@ struct cursor {
 	uint64_t put_since, get_since; /* where it stood when it was full, or empty, last */
 	shoal_arena *arena;
 	bool fenced; /* no membarrier: publish by seq_cst exchange */
+	word64 *posting; /* where the place of a message under MARK_HOLDS is told */
 	/* `backs` before the last look at all places that found none BACK */
 	uint32_t backs_seen;
 };

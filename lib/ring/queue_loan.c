@@ -254,10 +254,13 @@ loan_end(struct cursor *c, struct loan_entry *l, const struct taken *m)
 		store_release(&row->base, base);
 		fence_crash();
 	}
+	bool holds = load_relaxed(&m->slot->flags) >> SLOT_MARK_SHIFT & MARK_HOLDS;
 	get_release(c, m);
 	if (m->block)
 		(void)block_give(c->arena, c->me, m->block);
 	loan_clear(l);
+	if (unlikely(holds))
+		object_note_mail(c->arena, c->ring.object);
 }
 
 int

@@ -357,6 +357,19 @@ recover_member(shoal_arena *a, struct member *me, struct member *dead, uint32_t 
 	gate_open_all(&g.ring.queue->join_gate);
 }
 
+/* A hole is a message that its sender did not finish; its taker, dead or not, has it yet. */
+bool
+queue_has_message(const shoal_arena *a, uint32_t object, uint64_t place)
+{
+	struct ring ring;
+	if (ring_of_object(a, object, &ring))
+		return false;
+	uint64_t word = load_acquire(&ring_slot(&ring, place)->turn);
+	enum slot_state state = slot_state(word);
+	return slot_lap(word) == ring_lap(&ring, place) && !slot_is_hole(word) &&
+	       (state == WRITING || state == FULL || state == READING || state == BACK);
+}
+
 /* ---- destruction, listing, check ---- */
 
 static struct robust *
