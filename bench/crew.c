@@ -1,9 +1,10 @@
 /*
  * crew.c - the workers of one repetition
  *
- * Worker i runs on processor i, counted round. A worker whose subject wants it makes ways of its
- * own before anyone sends, and gives them up when all have what they wanted: a library with a
- * thread that sends in the background would lose what is still under way.
+ * Worker i runs on processor i, counted round; what threads a library starts for it run anywhere.
+ * A worker whose subject wants it makes ways of its own before anyone sends, and gives them up when
+ * all have what they wanted: a library with a thread that sends in the background would lose what
+ * is still under way.
  */
 #include "crew.h"
 
@@ -58,6 +59,7 @@ hand_work(struct hand *h)
 			return work_failed(w, "to enter", rc);
 		work_gather(w);
 	}
+	pin_to(h->processor);
 	switches = switches_of(s);
 	ok = h->worker(w);
 	w->row->switches = switches_of(s) - switches;
@@ -71,7 +73,6 @@ hand_thread(void *arg)
 {
 	struct hand *h = arg;
 
-	pin_to(h->processor);
 	return hand_work(h) ? h : NULL;
 }
 
@@ -87,7 +88,6 @@ crew_add(struct crew *crew, struct work *w, worker_fn *worker, unsigned processo
 	if (h->pid < 0)
 		return false;
 	if (h->pid == 0) {
-		pin_to(processor);
 		_exit(hand_work(h) ? 0 : 1);
 	}
 	crew->count++;
