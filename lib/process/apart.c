@@ -13,8 +13,8 @@
 
 /* A start under way. */
 struct delivery {
-	struct parcel *parcel;
-	int parcel_fd;
+	struct bundle *bundle;
+	int bundle_fd;
 	pid_t pid;
 	int pidfd;
 	unsigned server; /* 0: the process is this one's own child */
@@ -24,8 +24,8 @@ static int
 hand_over(struct delivery *d, shoal_start_method method)
 {
 	if (method == SHOAL_FORKSERVER)
-		return server_fork(d->parcel, d->parcel_fd, &d->pid, &d->pidfd, &d->server);
-	return launch(d->parcel, d->parcel_fd, false, &d->pid, &d->pidfd);
+		return server_fork(d->bundle, d->bundle_fd, &d->pid, &d->pidfd, &d->server);
+	return launch(d->bundle, d->bundle_fd, false, &d->pid, &d->pidfd);
 }
 
 /*
@@ -47,21 +47,21 @@ explain(const struct shoal_process *p, const struct delivery *d, int said)
 {
 	if (said < 0)
 		return fail(said, "process start: %s ended before its function began", p->name);
-	char sentence[PARCEL_SENTENCE];
-	memcpy(sentence, d->parcel->sentence, sizeof sentence);
+	char sentence[BUNDLE_SENTENCE];
+	memcpy(sentence, d->bundle->sentence, sizeof sentence);
 	sentence[sizeof sentence - 1] = '\0';
-	int rc = d->parcel->failure < 0 ? d->parcel->failure : -EPROTO;
+	int rc = d->bundle->failure < 0 ? d->bundle->failure : -EPROTO;
 	return fail(rc, "process start: %s: %s", p->name, sentence);
 }
 
 static void
 settle(struct shoal_process *p, const struct delivery *d)
 {
-	parcel_shrink(d->parcel);
+	bundle_shrink(d->bundle);
 	family_lock();
 	lifeline_given(&p->lifeline);
-	p->parcel = d->parcel;
-	p->cradle = &d->parcel->cradle;
+	p->bundle = d->bundle;
+	p->cradle = &d->bundle->cradle;
 	p->server = d->server;
 	p->pid = d->pid;
 	p->fd = d->pidfd;
@@ -75,11 +75,11 @@ deliver(struct shoal_process *p, struct delivery *d, shoal_start_method method)
 {
 	int rc = hand_over(d, method);
 	if (rc < 0) {
-		cradle_refuse(&d->parcel->cradle);
+		cradle_refuse(&d->bundle->cradle);
 		return rc;
 	}
-	cradle_open(&d->parcel->cradle);
-	int said = cradle_wait_report(&d->parcel->cradle, d->pidfd);
+	cradle_open(&d->bundle->cradle);
+	int said = cradle_wait_report(&d->bundle->cradle, d->pidfd);
 	if (said != 1) {
 		discard(d);
 		return explain(p, d, said);
@@ -92,19 +92,19 @@ static int
 start_once(struct shoal_process *p, shoal_start_method method)
 {
 	struct delivery d = { .pidfd = -1 };
-	int rc = parcel_pack(p, &d.parcel, &d.parcel_fd);
+	int rc = bundle_pack(p, &d.bundle, &d.bundle_fd);
 	if (rc < 0)
 		return rc;
 	rc = deliver(p, &d, method);
-	close(d.parcel_fd);
+	close(d.bundle_fd);
 	if (rc < 0) {
-		parcel_shrink(d.parcel);
-		parcel_drop(d.parcel);
+		bundle_shrink(d.bundle);
+		bundle_drop(d.bundle);
 	}
 	return rc;
 }
 
-/* A parcel is for one process: with another server goes another one. */
+/* A bundle is for one process: with another server goes another one. */
 int
 apart_start(struct shoal_process *p, shoal_start_method method)
 {

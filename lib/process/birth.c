@@ -15,17 +15,17 @@
 /* What the parent's handle is for a forked child: everything that it is known by. */
 static struct shoal_process self;
 
-static struct parcel *delivered;
+static struct bundle *delivered;
 
 static void
-adopt(struct parcel *p, int parent_fd)
+adopt(struct bundle *p, int parent_fd)
 {
-	self.name = parcel_text(p, p->name);
-	self.path = parcel_text(p, p->path);
+	self.name = bundle_text(p, p->name);
+	self.path = bundle_text(p, p->path);
 	self.daemon = p->daemon;
 	self.maker = p->parent;
 	self.cradle = &p->cradle;
-	family_adopt(&self, parcel_text(p, p->parent_name), true);
+	family_adopt(&self, bundle_text(p, p->parent_name), true);
 	family.forked = true;
 	family.parent.fd = parent_fd;
 	method_inherit(p->method);
@@ -33,7 +33,7 @@ adopt(struct parcel *p, int parent_fd)
 
 /* The descriptors have done their work when the arenas are mapped. */
 static int
-attach_arenas(struct parcel *p)
+attach_arenas(struct bundle *p)
 {
 	size_t count = p->fd_count - 1;
 	self.arenas = count ? calloc(count, sizeof *self.arenas) : NULL;
@@ -53,20 +53,20 @@ attach_arenas(struct parcel *p)
 }
 
 static int
-prepare(struct parcel *p, void (**run)(void))
+prepare(struct bundle *p, void (**run)(void))
 {
 	int rc = p->fds[0] >= 0 ? lifeline_accept(p->fds[0]) : 0;
 	if (rc < 0)
 		return fail(rc, "the lifeline: %s", strerror(-rc));
-	if (p->directory && chdir(parcel_text(p, p->directory)))
+	if (p->directory && chdir(bundle_text(p, p->directory)))
 		return fail(-errno, "the working directory '%s': %s",
-		            parcel_text(p, p->directory), strerror(errno));
+		            bundle_text(p, p->directory), strerror(errno));
 	rc = attach_arenas(p);
 	return rc < 0 ? rc : code_find(&p->code, run);
 }
 
 __attribute__((noreturn)) static void
-give_up(struct parcel *p, int rc)
+give_up(struct bundle *p, int rc)
 {
 	p->failure = rc;
 	strncpy(p->sentence, shoal_error(), sizeof p->sentence - 1);
@@ -75,7 +75,7 @@ give_up(struct parcel *p, int rc)
 }
 
 void
-birth(struct parcel *p, int parent_fd)
+birth(struct bundle *p, int parent_fd)
 {
 	void (*run)(void) = NULL;
 	adopt(p, parent_fd);
@@ -86,7 +86,7 @@ birth(struct parcel *p, int parent_fd)
 		_exit(EXIT_FAILURE);
 	cradle_report(&p->cradle, true);
 	pthread_sigmask(SIG_SETMASK, &p->mask, NULL);
-	shoal_process_exit(((int (*)(void *))run)(parcel_arg(p)));
+	shoal_process_exit(((int (*)(void *))run)(bundle_arg(p)));
 }
 
 static void
@@ -98,7 +98,7 @@ run_instead(void)
 }
 
 /* NULL when the token is an old one: of another process, or of a descriptor that is gone. */
-static struct parcel *
+static struct bundle *
 redeem(const char *token)
 {
 	char *end;
@@ -106,15 +106,15 @@ redeem(const char *token)
 	struct stat s;
 	if (*end != ':' || fstat((int)fd, &s) || s.st_ino != strtoull(end + 1, NULL, 10))
 		return NULL;
-	struct parcel *p = parcel_open((int)fd);
-	if (!p || !parcel_take(p))
+	struct bundle *p = bundle_open((int)fd);
+	if (!p || !bundle_take(p))
 		return NULL;
 	close((int)fd);
 	return p;
 }
 
 __attribute__((constructor)) static void
-look_for_parcel(void)
+look_for_bundle(void)
 {
 	const char *token = secure_getenv(BIRTH_TOKEN);
 	if (!token)
@@ -122,5 +122,5 @@ look_for_parcel(void)
 	delivered = redeem(token);
 	unsetenv(BIRTH_TOKEN);
 	if (delivered)
-		again_instead_of_main(look_for_parcel, run_instead);
+		again_instead_of_main(look_for_bundle, run_instead);
 }

@@ -13,7 +13,7 @@
 
 /* What goes along, and what of it is closed here afterwards. */
 struct luggage {
-	int keep[1 + PARCEL_FDS], lifted[PARCEL_FDS];
+	int keep[1 + BUNDLE_FDS], lifted[BUNDLE_FDS];
 	size_t keep_count, lifted_count;
 };
 
@@ -39,11 +39,11 @@ lift(struct luggage *l, int *fd)
 }
 
 static int
-pack(struct luggage *l, struct parcel *p, int parcel_fd)
+pack(struct luggage *l, struct bundle *p, int bundle_fd)
 {
 	l->lifted_count = 0;
 	l->keep_count = 1;
-	l->keep[0] = parcel_fd;
+	l->keep[0] = bundle_fd;
 	for (uint32_t i = 0; i < p->fd_count; i++) {
 		if (p->fds[i] < 0)
 			continue;
@@ -81,14 +81,14 @@ environment(char *token)
 }
 
 static int
-execute(const struct luggage *l, int parcel_fd, bool apart, pid_t *pid, int *pidfd)
+execute(const struct luggage *l, int bundle_fd, bool apart, pid_t *pid, int *pidfd)
 {
 	struct stat s;
 	char token[TOKEN_BYTES], role[] = "[shoal]";
 	char *argv[] = { program_invocation_name, role, NULL };
-	if (fstat(parcel_fd, &s))
-		return fail(-errno, "looking at a parcel: %s", strerror(errno));
-	snprintf(token, sizeof token, BIRTH_TOKEN "=%d:%llu", parcel_fd,
+	if (fstat(bundle_fd, &s))
+		return fail(-errno, "looking at a bundle: %s", strerror(errno));
+	snprintf(token, sizeof token, BIRTH_TOKEN "=%d:%llu", bundle_fd,
 	         (unsigned long long)s.st_ino);
 	char **envp = environment(token);
 	if (!envp)
@@ -101,12 +101,12 @@ execute(const struct luggage *l, int parcel_fd, bool apart, pid_t *pid, int *pid
 }
 
 int
-launch(struct parcel *p, int parcel_fd, bool apart, pid_t *pid, int *pidfd)
+launch(struct bundle *p, int bundle_fd, bool apart, pid_t *pid, int *pidfd)
 {
 	struct luggage l;
-	int rc = pack(&l, p, parcel_fd);
+	int rc = pack(&l, p, bundle_fd);
 	if (!rc)
-		rc = execute(&l, parcel_fd, apart, pid, pidfd);
+		rc = execute(&l, bundle_fd, apart, pid, pidfd);
 	unpack(&l);
 	return rc;
 }

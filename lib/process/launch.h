@@ -1,13 +1,13 @@
-/* This program executed again, with a parcel. */
+/* This program executed again, with a bundle. */
 #ifndef PROCESS_LAUNCH_H
 #define PROCESS_LAUNCH_H
 
-#include "process/parcel.h"
+#include "process/bundle.h"
 
 /*
- * The descriptors that the parcel names go along, and come under the numbers that it has then.
+ * The descriptors that the bundle names go along, and come under the numbers that it has then.
  * Apart: it is nobody's child, and there is no pidfd. 0 or -errno with a sentence.
  */
-int launch(struct parcel *p, int parcel_fd, bool apart, pid_t *pid, int *pidfd);
+int launch(struct bundle *p, int bundle_fd, bool apart, pid_t *pid, int *pidfd);
 
 #endif

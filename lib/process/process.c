@@ -2,7 +2,7 @@
 #include "base/error.h"
 #include "process/family.h"
 #include "process/method.h"
-#include "process/parcel.h"
+#include "process/bundle.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -147,11 +147,11 @@ shoal_process_spawn(int (*run)(void *), void *arg, const shoal_process_options *
 void
 process_leave_cradle(struct shoal_process *p)
 {
-	if (p->parcel)
-		parcel_drop(p->parcel);
+	if (p->bundle)
+		bundle_drop(p->bundle);
 	else if (p->cradle)
 		cradle_give(p->cradle);
-	p->parcel = NULL;
+	p->bundle = NULL;
 	p->cradle = NULL;
 }
 

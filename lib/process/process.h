@@ -9,7 +9,7 @@
 #include "process/cradle.h"
 #include <shoal/process.h>
 
-struct parcel;
+struct bundle;
 
 enum process_kind { PROCESS_CHILD, PROCESS_SELF, PROCESS_PARENT };
 
@@ -41,7 +41,7 @@ struct shoal_process {
 	int fd; /* its pidfd, kept until the handle is closed; -1: none */
 	struct lifeline lifeline;
 	struct cradle *cradle;
-	struct parcel *parcel; /* in which the cradle is; NULL: forked, with one of the family's */
+	struct bundle *bundle; /* in which the cradle is; NULL: forked, with one of the family's */
 	unsigned server;       /* the fork server whose child it is; 0: it is this process's own */
 	bool shown; /* kept, but shoal_process_children gave it out: freed by close alone */
 	bool code_known;

@@ -14,7 +14,7 @@
 struct ward {
 	struct ward *next;
 	pid_t pid;
-	struct parcel *parcel;
+	struct bundle *bundle;
 };
 
 static struct {
@@ -62,9 +62,9 @@ set_stream(int to, int fd)
 	close(fd);
 }
 
-/* In the child: first the parcel's descriptor, last those that the parcel means, in their order. */
+/* In the child: first the bundle's descriptor, last those that the bundle means, in their order. */
 __attribute__((noreturn)) static void
-become_child(struct parcel *p, const struct serve_request *r, const int *fds)
+become_child(struct bundle *p, const struct serve_request *r, const int *fds)
 {
 	close(server.socket);
 	close(server.signals);
@@ -80,11 +80,11 @@ become_child(struct parcel *p, const struct serve_request *r, const int *fds)
 }
 
 static int
-take_in(struct parcel *p, pid_t pid, struct ward *w)
+take_in(struct bundle *p, pid_t pid, struct ward *w)
 {
-	*w = (struct ward){ .next = server.wards, .pid = pid, .parcel = p };
+	*w = (struct ward){ .next = server.wards, .pid = pid, .bundle = p };
 	server.wards = w;
-	parcel_shrink(p);
+	bundle_shrink(p);
 	/* The next children have nothing to do with it. */
 	madvise(p, p->head_bytes, MADV_DONTFORK);
 	return 0;
@@ -92,7 +92,7 @@ take_in(struct parcel *p, pid_t pid, struct ward *w)
 
 /* The child waits in its cradle until the parent has its pidfd. */
 static int
-fork_child(struct parcel *p, const struct serve_request *r, const int *fds,
+fork_child(struct bundle *p, const struct serve_request *r, const int *fds,
            struct serve_answer *a)
 {
 	struct ward *w = malloc(sizeof *w);
@@ -114,7 +114,7 @@ fork_child(struct parcel *p, const struct serve_request *r, const int *fds,
 }
 
 static size_t
-wanted(const struct parcel *p, const struct serve_request *r)
+wanted(const struct bundle *p, const struct serve_request *r)
 {
 	size_t count = (size_t)r->out + r->err;
 	for (uint32_t i = 0; i < p->fd_count; i++)
@@ -126,15 +126,15 @@ wanted(const struct parcel *p, const struct serve_request *r)
 static int
 grant(const struct serve_request *r, const int *fds, size_t count, struct serve_answer *a)
 {
-	struct parcel *p = parcel_open(fds[0]);
+	struct bundle *p = bundle_open(fds[0]);
 	if (!p)
 		return -ENOMEM;
 	int rc = -EPROTO;
-	if (count == 1 + wanted(p, r) && parcel_take(p))
+	if (count == 1 + wanted(p, r) && bundle_take(p))
 		rc = fork_child(p, r, fds, a);
 	if (rc < 0 && !a->pid) {
-		parcel_shrink(p);
-		parcel_drop(p);
+		bundle_shrink(p);
+		bundle_drop(p);
 	}
 	return rc;
 }
@@ -172,8 +172,8 @@ collect(void)
 		if (!w)
 			continue;
 		*at = w->next;
-		cradle_note_end(&w->parcel->cradle, status);
-		parcel_drop(w->parcel);
+		cradle_note_end(&w->bundle->cradle, status);
+		bundle_drop(w->bundle);
 		free(w);
 	}
 }
@@ -190,13 +190,13 @@ introduce(void)
 }
 
 void
-serve(struct parcel *p)
+serve(struct bundle *p)
 {
 	server.socket = p->fds[SERVE_SOCKET];
 	server.parent = p->fds[SERVE_PARENT];
 	fcntl(server.socket, F_SETFD, FD_CLOEXEC);
 	fcntl(server.parent, F_SETFD, FD_CLOEXEC);
-	parcel_drop(p);
+	bundle_drop(p);
 	hold_streams();
 	set_signals();
 	stream_flush(true);

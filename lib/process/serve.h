@@ -5,12 +5,12 @@
 #ifndef PROCESS_SERVE_H
 #define PROCESS_SERVE_H
 
-#include "process/parcel.h"
+#include "process/bundle.h"
 
-/* The descriptors of its parcel. */
+/* The descriptors of its bundle. */
 enum { SERVE_SOCKET, SERVE_PARENT, SERVE_FDS };
 
-/* With the parcel; then stdout and stderr, where the asker has them, then what the parcel names. */
+/* With the bundle; then stdout and stderr, where the asker has them, then what the bundle names. */
 struct serve_request {
 	bool out, err;
 };
@@ -22,6 +22,6 @@ struct serve_answer {
 };
 
 /* Until its parent has ended, or does not need it any more. */
-__attribute__((noreturn)) void serve(struct parcel *p);
+__attribute__((noreturn)) void serve(struct bundle *p);
 
 #endif

@@ -70,7 +70,7 @@ greet(int socket, int *pidfd)
 }
 
 static int
-send_off(struct parcel *p, int parcel_fd, int socket)
+send_off(struct bundle *p, int bundle_fd, int socket)
 {
 	int me = pidfd_open_pid(getpid());
 	if (me < 0)
@@ -78,7 +78,7 @@ send_off(struct parcel *p, int parcel_fd, int socket)
 	p->fds[SERVE_SOCKET] = socket;
 	p->fds[SERVE_PARENT] = me;
 	p->fd_count = SERVE_FDS;
-	int rc = launch(p, parcel_fd, true, NULL, NULL);
+	int rc = launch(p, bundle_fd, true, NULL, NULL);
 	close(me);
 	return rc;
 }
@@ -86,8 +86,8 @@ send_off(struct parcel *p, int parcel_fd, int socket)
 static int
 make(void)
 {
-	struct parcel *p;
-	int ends[2], fd, pidfd, rc = parcel_pack_server(&p, &fd);
+	struct bundle *p;
+	int ends[2], fd, pidfd, rc = bundle_pack_server(&p, &fd);
 	if (rc < 0)
 		return rc;
 	rc = handover_pair(ends);
@@ -103,7 +103,7 @@ make(void)
 			close(ends[0]);
 	}
 	close(fd);
-	parcel_drop(p);
+	bundle_drop(p);
 	return rc;
 }
 
@@ -114,13 +114,13 @@ gone(void)
 }
 
 static int
-ask(const struct parcel *p, int parcel_fd)
+ask(const struct bundle *p, int bundle_fd)
 {
 	int fds[HANDOVER_FDS];
 	size_t count = 0;
 	struct serve_request r = { .out = fcntl(STDOUT_FILENO, F_GETFD) >= 0,
 		                       .err = fcntl(STDERR_FILENO, F_GETFD) >= 0 };
-	fds[count++] = parcel_fd;
+	fds[count++] = bundle_fd;
 	if (r.out)
 		fds[count++] = STDOUT_FILENO;
 	if (r.err)
@@ -133,7 +133,7 @@ ask(const struct parcel *p, int parcel_fd)
 }
 
 static int
-converse(struct parcel *p, int parcel_fd, pid_t *pid, int *pidfd)
+converse(struct bundle *p, int bundle_fd, pid_t *pid, int *pidfd)
 {
 	struct serve_answer a;
 	if (gone()) {
@@ -142,7 +142,7 @@ converse(struct parcel *p, int parcel_fd, pid_t *pid, int *pidfd)
 		if (rc < 0)
 			return rc;
 	}
-	int rc = ask(p, parcel_fd);
+	int rc = ask(p, bundle_fd);
 	rc = rc ? rc : hear(server.socket, &a, pidfd);
 	if (rc < 0) {
 		/* What else it may say would be taken for the next answer. */
@@ -155,10 +155,10 @@ converse(struct parcel *p, int parcel_fd, pid_t *pid, int *pidfd)
 }
 
 int
-server_fork(struct parcel *p, int parcel_fd, pid_t *pid, int *pidfd, unsigned *number)
+server_fork(struct bundle *p, int bundle_fd, pid_t *pid, int *pidfd, unsigned *number)
 {
 	pthread_mutex_lock(&talk);
-	int rc = converse(p, parcel_fd, pid, pidfd);
+	int rc = converse(p, bundle_fd, pid, pidfd);
 	*number = server.number;
 	pthread_mutex_unlock(&talk);
 	return rc;

@@ -9,14 +9,14 @@
 #ifndef PROCESS_SERVER_H
 #define PROCESS_SERVER_H
 
-#include "process/parcel.h"
+#include "process/bundle.h"
 
 /*
- * A new process for the parcel: its number and its pidfd; `server` is the one that waits for it. It
+ * A new process for the bundle: its number and its pidfd; `server` is the one that waits for it. It
  * waits in its cradle. 0 or -errno with a sentence; -ECONNRESET: the server died meanwhile, and
  * perhaps with a child: the cradle must be refused.
  */
-int server_fork(struct parcel *p, int parcel_fd, pid_t *pid, int *pidfd, unsigned *server);
+int server_fork(struct bundle *p, int bundle_fd, pid_t *pid, int *pidfd, unsigned *server);
 
 /* Whether that one still waits for its children. The family's lock is held. */
 bool server_lives(unsigned server);

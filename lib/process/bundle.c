@@ -1,4 +1,4 @@
-#include "process/parcel.h"
+#include "process/bundle.h"
 #include "base/error.h"
 #include "base/shmfile.h"
 #include "process/family.h"
@@ -11,11 +11,11 @@
 
 #define PAGE 4096u
 #define FIRST_FREE_FD 3
-/* A file in memory of another layout is no parcel. */
-#define VERSION (0x70617263u ^ SHOAL_VERSION ^ (uint32_t)sizeof(struct parcel))
+/* A file in memory of another layout is no bundle. */
+#define VERSION (0x70617263u ^ SHOAL_VERSION ^ (uint32_t)sizeof(struct bundle))
 
 static int
-map_new(uint64_t bytes, struct parcel **out, int *fd)
+map_new(uint64_t bytes, struct bundle **out, int *fd)
 {
 	int rc = 0, made = shmfile_private(bytes, 0600);
 	if (made < 0)
@@ -37,7 +37,7 @@ map_new(uint64_t bytes, struct parcel **out, int *fd)
 
 /* What stands behind the struct, and where the next string goes. */
 static uint32_t
-put_text(struct parcel *p, size_t *end, const char *text)
+put_text(struct bundle *p, size_t *end, const char *text)
 {
 	uint32_t at = (uint32_t)*end;
 	*end = at + strlen(text) + 1;
@@ -46,7 +46,7 @@ put_text(struct parcel *p, size_t *end, const char *text)
 }
 
 static void
-fill(struct parcel *to, const struct shoal_process *p, const char *directory)
+fill(struct bundle *to, const struct shoal_process *p, const char *directory)
 {
 	size_t end = sizeof *to;
 	to->daemon = p->daemon;
@@ -61,11 +61,11 @@ fill(struct parcel *to, const struct shoal_process *p, const char *directory)
 	for (size_t i = 0; i < p->arena_count; i++)
 		to->fds[1 + i] = shoal_arena_fd(p->arenas[i]);
 	to->fd_count = (uint32_t)(1 + p->arena_count);
-	memcpy(parcel_arg(to), p->arg, p->arg_bytes);
+	memcpy(bundle_arg(to), p->arg, p->arg_bytes);
 }
 
 int
-parcel_pack(const struct shoal_process *p, struct parcel **out, int *fd)
+bundle_pack(const struct shoal_process *p, struct bundle **out, int *fd)
 {
 	char directory[PATH_MAX];
 	struct code_ref code;
@@ -82,7 +82,7 @@ parcel_pack(const struct shoal_process *p, struct parcel **out, int *fd)
 	rc = map_new(head + p->arg_bytes, out, fd);
 	if (rc < 0)
 		return rc;
-	struct parcel *to = *out;
+	struct bundle *to = *out;
 	to->version = VERSION;
 	to->parent = family.pid;
 	to->head_bytes = head;
@@ -92,7 +92,7 @@ parcel_pack(const struct shoal_process *p, struct parcel **out, int *fd)
 }
 
 int
-parcel_pack_server(struct parcel **out, int *fd)
+bundle_pack_server(struct bundle **out, int *fd)
 {
 	uint64_t head = (sizeof **out + PAGE - 1) / PAGE * PAGE;
 	int rc = map_new(head, out, fd);
@@ -105,15 +105,15 @@ parcel_pack_server(struct parcel **out, int *fd)
 	return 0;
 }
 
-struct parcel *
-parcel_open(int fd)
+struct bundle *
+bundle_open(int fd)
 {
 	struct shmfile file;
 	int rc;
 	if (shmfile_look(fd, "a start token", &file) < 0 || !file.fixed ||
-	    file.bytes < sizeof(struct parcel))
+	    file.bytes < sizeof(struct bundle))
 		return NULL;
-	struct parcel *p = shmfile_map(fd, file.bytes, 0, &rc);
+	struct bundle *p = shmfile_map(fd, file.bytes, 0, &rc);
 	if (!p)
 		return NULL;
 	if (p->version == VERSION && p->head_bytes + p->arg_bytes == file.bytes)
@@ -123,33 +123,33 @@ parcel_open(int fd)
 }
 
 bool
-parcel_take(struct parcel *p)
+bundle_take(struct bundle *p)
 {
 	return cas32_acq_rel(&p->taken, 0, 1);
 }
 
 const char *
-parcel_text(const struct parcel *p, uint32_t at)
+bundle_text(const struct bundle *p, uint32_t at)
 {
 	return (const char *)p + at;
 }
 
 void *
-parcel_arg(struct parcel *p)
+bundle_arg(struct bundle *p)
 {
 	return (char *)p + p->head_bytes;
 }
 
 /* From then on the mapping is as long as the head. */
 void
-parcel_shrink(struct parcel *p)
+bundle_shrink(struct bundle *p)
 {
 	if (p->arg_bytes)
-		shmfile_unmap(parcel_arg(p), p->arg_bytes);
+		shmfile_unmap(bundle_arg(p), p->arg_bytes);
 }
 
 void
-parcel_drop(struct parcel *p)
+bundle_drop(struct bundle *p)
 {
 	shmfile_unmap(p, p->head_bytes);
 }

@@ -7,17 +7,17 @@
  * that a descriptor or a token that was left somewhere makes no second one; those of the cradle;
  * and `failure` and `sentence`, before the child reports that it failed.
  */
-#ifndef PROCESS_PARCEL_H
-#define PROCESS_PARCEL_H
+#ifndef PROCESS_BUNDLE_H
+#define PROCESS_BUNDLE_H
 
 #include "process/code.h"
 #include "process/process.h"
 #include <signal.h>
 
-#define PARCEL_FDS 256 /* the lifeline and up to 255 arenas */
-#define PARCEL_SENTENCE 400
+#define BUNDLE_FDS 256 /* the lifeline and up to 255 arenas */
+#define BUNDLE_SENTENCE 400
 
-struct parcel {
+struct bundle {
 	struct cradle cradle;
 	word32 taken;
 	bool server;  /* for a fork server; of what follows it has only the parent */
@@ -32,24 +32,24 @@ struct parcel {
 	uint32_t name, path, parent_name, directory; /* where the strings begin; 0: no directory */
 	/* The lifeline, -1 when there is none, and the arenas, as the child has them. */
 	uint32_t fd_count;
-	int fds[PARCEL_FDS];
+	int fds[BUNDLE_FDS];
 	int failure;
-	char sentence[PARCEL_SENTENCE];
+	char sentence[BUNDLE_SENTENCE];
 };
 
 /* 0 or -errno with a sentence. The descriptor is close-on-exec and above 2. */
-int parcel_pack(const struct shoal_process *p, struct parcel **out, int *fd);
-int parcel_pack_server(struct parcel **out, int *fd);
+int bundle_pack(const struct shoal_process *p, struct bundle **out, int *fd);
+int bundle_pack_server(struct bundle **out, int *fd);
 
 /* The other side's: NULL when it is none, or not of this library's build. */
-struct parcel *parcel_open(int fd);
+struct bundle *bundle_open(int fd);
 /* Whether this process is the first to have it. */
-bool parcel_take(struct parcel *p);
-const char *parcel_text(const struct parcel *p, uint32_t at);
-void *parcel_arg(struct parcel *p);
+bool bundle_take(struct bundle *p);
+const char *bundle_text(const struct bundle *p, uint32_t at);
+void *bundle_arg(struct bundle *p);
 
 /* Gives the mapping of all but the head back; that of the rest. */
-void parcel_shrink(struct parcel *p);
-void parcel_drop(struct parcel *p);
+void bundle_shrink(struct bundle *p);
+void bundle_drop(struct bundle *p);
 
 #endif
