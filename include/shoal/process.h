@@ -14,6 +14,38 @@
  *	shoal_process_exitcode(p, &code);
  *	shoal_process_close(p);
  *
+ * START METHODS. FORK copies this process, with everything in it. FORKSERVER and SPAWN execute this
+ * program again, but run your function instead of main, when all constructors have run: FORKSERVER
+ * once, in a process of one thread that does nothing but fork, SPAWN for each process. They cost
+ * the same however much memory this process has, and no lock is copied that another thread holds.
+ * Their processes know what the options say, and else only what a program knows that has just been
+ * executed: pointers, handles and static variables of this process mean nothing there. So the
+ * argument goes by copy (refs in it, not pointers), and what is to be shared is in the arenas of
+ * the options.
+ *
+ *	                   FORK                  FORKSERVER            SPAWN
+ *	argument           pointer or copy       copy                  copy
+ *	memory, variables  the parent's          as constructors left  as constructors left
+ *	                                         them in the server    them
+ *	descriptors        all                   0 (empty), 1, 2; its arenas'; the library's
+ *	signal handlers    the parent's          default               default
+ *	signals ignored    as the parent's       as the parent's when  as the parent's
+ *	                                         the server was made
+ *	signal mask, directory                   the parent's, under all three
+ *	environment,       the parent's          as they were when     the parent's
+ *	limits, umask, ids                       the server was made
+ *
+ * A function is found again by its module's build-id and its place in the module, static or not;
+ * in a shared library, too, if the program is linked with it (SHOAL_ENTRY, below, for others).
+ * These methods ask for: the program, or the library that it is linked with, contains libshoal
+ * (which is not there by dlopen); it has a build-id, as linkers of distributions give it; it has no
+ * privileges of its own (set-user-id); /proc is mounted. Otherwise -ENOSYS or -EINVAL, and DEFAULT
+ * is FORK. Constructors run in each execution: one that starts threads has them in the server, too.
+ *
+ * The fork server is made at the first start that needs it, for this process alone, and again when
+ * it has died; it ends with this process, takes no SIGINT, and is no child that wait() sees. The
+ * children of one that died go on, and are joined as ever.
+ *
  * Who may call: any thread, at any time; only shoal_process_close must not run against another use
  * of its handle. A handle belongs to the process that made it: in a forked child every call but
  * _pid and _name gives -EPERM. A child forked by other means than this header is the first of a
@@ -26,11 +58,11 @@
  * children.
  *
  * Progress: one lock of this process guards the handles; nothing is awaited under it and no
- * function of yours runs under it. Only _join waits, and _start for the child's fork. No call is
- * for signal handlers.
+ * function of yours runs under it. Only _join waits, and _start for the child to begin; starts by
+ * the fork server are one at a time, and wait while it is stopped. No call is for signal handlers.
  *
- * Sources: CPython 3.11 Lib/multiprocessing (process.py, popen_fork.py, util.py); pidfd_open(2),
- * waitid(2).
+ * Sources: CPython 3.11 Lib/multiprocessing (process.py, popen_fork.py, popen_forkserver.py,
+ * popen_spawn_posix.py, forkserver.py, util.py); pidfd_open(2), waitid(2), clone(2).
  */
 #ifndef SHOAL_PROCESS_H
 #define SHOAL_PROCESS_H
@@ -40,7 +72,10 @@
 typedef struct shoal_result shoal_result;
 SHOAL_BEGIN_
 
-/* This version starts processes by fork alone, and DEFAULT is FORK. */
+/*
+ * DEFAULT is what shoal_start_method_set chose; else FORK, but FORKSERVER when the argument goes by
+ * copy and this process has more than one thread. With a pointer as argument it is FORK always.
+ */
 typedef enum { SHOAL_START_DEFAULT, SHOAL_FORK, SHOAL_FORKSERVER, SHOAL_SPAWN } shoal_start_method;
 
 /* All zero is the default. The strings and the list are copied when the process is created. */
@@ -55,7 +90,7 @@ typedef struct {
 	 * parent ends it. */
 	bool daemon;
 
-	/* FORKSERVER and SPAWN: -ENOSYS in this version, and -EINVAL always when arg_bytes is 0. */
+	/* FORKSERVER and SPAWN: -EINVAL when arg_bytes is 0. */
 	shoal_start_method method;
 
 	/* 0: the child is given the pointer `arg` as it is. Otherwise a copy of that many bytes,
@@ -74,8 +109,7 @@ typedef struct {
  * Makes a handle; nothing runs yet. `run` is what the child will do; what it returns, & 0xff, is
  * the exit code. `options` may be NULL. The handle is yours to close.
  *
- * -EINVAL: run or out is NULL, or an option is out of its range. -ENOSYS: the start method.
- * -ENOMEM.
+ * -EINVAL: run or out is NULL, or an option is out of its range. -ENOMEM.
  */
 int shoal_process_create(int (*run)(void *), void *arg, const shoal_process_options *options,
                          shoal_process **out);
@@ -84,14 +118,21 @@ int shoal_process_create(int (*run)(void *), void *arg, const shoal_process_opti
  * Starts it, once. Buffered output is written out before the fork: of every stream when this
  * thread is the process's only one, else of stdout and stderr (another thread may hold the lock of
  * a stream for as long as it reads from it); flush others yourself, and in such a child close the
- * streams that you open. The child has the calling thread alone, its signal mask and handlers, and
- * an empty standard input.
+ * streams that you open. The child has one thread, this one's signal mask, and an empty standard
+ * input.
+ *
+ * With FORKSERVER and SPAWN it returns when the new process has all that it needs, just before
+ * `run`.
  *
  * 0: the child is running, or has run. Otherwise there is no child, `run` was not called, and the
  * handle is as it was, so the start may be tried again: -EAGAIN or -ENOMEM from fork (a limit on
  * processes, memory), -EMFILE or -ENFILE (a start needs a descriptor, that of a daemon three, of
- * which two stay), -EALREADY: started before. -EPERM: this process is a daemon, or the handle is
- * another's. -EINVAL: NULL.
+ * which two stay; FORKSERVER and SPAWN one more, the first of FORKSERVER six, of which two stay),
+ * -EALREADY: started before. -EPERM: this process is a daemon, or the handle is another's. -EINVAL:
+ * NULL. Of FORKSERVER and SPAWN also -ENOSYS, -EINVAL: see above; -ENOENT: the function's module is
+ * not loaded in the new process; -EPROTO: it is another build there; -ECHILD: the new process ended
+ * before `run`, by a constructor or a signal; -ECONNRESET: the server was killed, three times; and
+ * errors of shoal_arena_attach_fd.
  *
  * Killed in here: the parent leaves either no child or one that runs; a child that dies early has
  * ended.
@@ -125,9 +166,9 @@ bool shoal_process_is_alive(shoal_process *);
  * How it ended: 0 to 255 as it exited, or minus the signal that ended it, in `code`.
  *
  * -EAGAIN: it is running. -ECHILD: not started; or the parent's, which nobody can know; or the
- * code was lost: the program ignores SIGCHLD or reaped the child itself, *and* the child ended by
- * a signal or by a bare _exit, *and* the kernel is older than 6.15. Otherwise neither of the first
- * two does harm. -EINVAL: `code` is NULL.
+ * code was lost: the program ignores SIGCHLD or reaped the child itself (under FORKSERVER: the
+ * server was killed), *and* the child ended by a signal or by a bare _exit, *and* the kernel is
+ * older than 6.15. Otherwise neither of the first two does harm. -EINVAL: `code` is NULL.
  */
 int shoal_process_exitcode(shoal_process *, int *code);
 
@@ -205,8 +246,9 @@ __attribute__((noreturn)) void shoal_process_exit(int status);
 int shoal_process_at_exit(void (*)(void *), void *arg, int priority);
 
 /*
- * What DEFAULT means from now on: FORK, or DEFAULT for the library's own choice. -ENOSYS:
- * FORKSERVER and SPAWN. -EINVAL: no such method. The second says what it is, and that is FORK.
+ * What DEFAULT means from now on, here and in the processes that are started from here. It is set
+ * once, as in Python: -EALREADY when a method is set; DEFAULT, the library's own choice, takes the
+ * setting back. -EINVAL: no such method. The second says what is set, FORK when nothing is.
  */
 int shoal_start_method_set(shoal_start_method);
 shoal_start_method shoal_start_method_get(void);

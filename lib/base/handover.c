@@ -1,4 +1,5 @@
 #include "base/handover.h"
+#include "base/descriptor.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -7,7 +8,6 @@
 #include <unistd.h>
 
 #define A_MESSAGE 250
-#define FIRST_FREE_FD 3
 
 /* Before the data: how many descriptors there are in all. */
 struct head {
@@ -19,32 +19,14 @@ union control {
 	struct cmsghdr align;
 };
 
-/* Numbers of the streams, which may be closed here, are not for sockets. */
-static int
-lift(int *fd)
-{
-	if (*fd >= FIRST_FREE_FD)
-		return 0;
-	int above = fcntl(*fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-	if (above < 0)
-		return -errno;
-	close(*fd);
-	*fd = above;
-	return 0;
-}
-
 int
 handover_pair(int ends[2])
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
 		return -errno;
-	int rc = lift(&ends[0]);
-	rc = rc ? rc : lift(&ends[1]);
-	if (!rc)
-		return 0;
-	close(ends[0]);
-	close(ends[1]);
-	return rc;
+	ends[0] = descriptor_above(ends[0]);
+	ends[1] = descriptor_above(ends[1]);
+	return 0;
 }
 
 static int
@@ -90,7 +72,7 @@ handover_send(int socket, const void *data, size_t bytes, const int *fds, size_t
 	return rc;
 }
 
-/* How many came in this message; all that came are in `fds`, also when it is not as it should be. */
+/* Adds to `fds` what came with this message, also when it is not as it should be. */
 static int
 recv_one(int socket, struct iovec *parts, size_t part_count, int *fds, size_t *count)
 {
@@ -126,6 +108,8 @@ handover_recv(int socket, void *data, size_t bytes, int *fds)
 		if (!rc && count == before)
 			rc = -EMFILE;
 	}
+	for (size_t i = 0; i < count; i++)
+		fds[i] = descriptor_above(fds[i]);
 	if (!rc)
 		return (int)count;
 	while (count)

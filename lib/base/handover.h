@@ -9,7 +9,7 @@
 
 #define HANDOVER_FDS 320 /* the most that one handover has */
 
-/* Both ends close-on-exec and above 2. 0 or -errno. */
+/* Both ends close-on-exec. 0 or -errno. Here and below: descriptors are above the streams. */
 int handover_pair(int ends[2]);
 
 /* 0 or -errno; -EPIPE and -ECONNRESET: nobody is at the other end. */

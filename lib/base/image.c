@@ -1,4 +1,5 @@
 #include "base/image.h"
+#include "base/descriptor.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -135,6 +136,7 @@ start_child(struct scene *s, pid_t *pid, int *pidfd)
 	*pid = clone(become, s->outer + STACK_BYTES, BORROW | CLONE_PIDFD | SIGCHLD, s, pidfd);
 	if (*pid < 0)
 		return -errno;
+	*pidfd = descriptor_above(*pidfd);
 	if (!s->error)
 		return 0;
 	collect(*pid, 0);

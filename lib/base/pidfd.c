@@ -1,5 +1,6 @@
 #include "base/pidfd.h"
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,7 +27,7 @@ int
 pidfd_open_pid(pid_t pid)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : descriptor_above(fd);
 }
 
 int

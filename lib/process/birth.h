@@ -13,8 +13,8 @@
 #define BIRTH_TOKEN "SHOAL_CHILD"
 
 /*
- * In the new process. The parent's pidfd, which becomes this process's own, or -1 when the parent is
- * the one who started it.
+ * In the new process. The parent's pidfd, which becomes this process's own, or -1 when the parent
+ * is the one who started it.
  */
 __attribute__((noreturn)) void birth(struct bundle *p, int parent_fd);
 

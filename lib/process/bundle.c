@@ -1,16 +1,15 @@
 #include "process/bundle.h"
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/shmfile.h"
 #include "process/family.h"
 #include "process/method.h"
-#include <fcntl.h>
 #include <limits.h>
 #include <shoal/arena.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PAGE 4096u
-#define FIRST_FREE_FD 3
 /* A file in memory of another layout is no bundle. */
 #define VERSION (0x70617263u ^ SHOAL_VERSION ^ (uint32_t)sizeof(struct bundle))
 
@@ -21,18 +20,16 @@ map_new(uint64_t bytes, struct bundle **out, int *fd)
 	if (made < 0)
 		return fail(made, "process start: no file in memory: %s", strerror(-made));
 	/* The numbers below are for output that may be closed now: nobody shall write into it. */
-	*fd = made < FIRST_FREE_FD ? fcntl(made, F_DUPFD_CLOEXEC, FIRST_FREE_FD) : made;
-	if (*fd != made)
-		shmfile_close(made);
-	if (*fd < 0)
-		return fail(-errno, "no descriptor for a new process: %s", strerror(errno));
-	rc = shmfile_back(*fd, 0, bytes);
+	*fd = descriptor_above(made);
+	if (*fd < DESCRIPTOR_FIRST)
+		rc = -EMFILE;
+	rc = rc ? rc : shmfile_back(*fd, 0, bytes);
 	*out = rc ? NULL : shmfile_map(*fd, bytes, 0, &rc);
 	if (*out)
 		return 0;
 	shmfile_close(*fd);
-	return fail(rc, "no memory for the %llu bytes that go to a new process",
-	            (unsigned long long)bytes);
+	return fail(rc, "process start: no file of %llu bytes in memory: %s",
+	            (unsigned long long)bytes, strerror(-rc));
 }
 
 /* What stands behind the struct, and where the next string goes. */

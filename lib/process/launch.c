@@ -1,4 +1,5 @@
 #include "process/launch.h"
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/image.h"
 #include "process/birth.h"
@@ -8,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FIRST_FREE_FD 3
 #define TOKEN_BYTES 64
 
 /* What goes along, and what of it is closed here afterwards. */
@@ -28,9 +28,9 @@ compare(const void *a, const void *b)
 static int
 lift(struct luggage *l, int *fd)
 {
-	if (*fd >= FIRST_FREE_FD)
+	if (*fd >= DESCRIPTOR_FIRST)
 		return 0;
-	int above = fcntl(*fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+	int above = fcntl(*fd, F_DUPFD_CLOEXEC, DESCRIPTOR_FIRST);
 	if (above < 0)
 		return fail(-errno, "no descriptor for a new process: %s", strerror(errno));
 	l->lifted[l->lifted_count++] = above;
