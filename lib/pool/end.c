@@ -64,7 +64,7 @@ terminate_all(void *unused)
 	pthread_mutex_lock(&lock);
 	for (struct shoal_pool *p = pools; p; p = p->next) {
 		store_seq_cst(&p->mute, 1);
-		pool_end(p, -ECANCELED, "the process ends");
+		pool_end(p, -ECANCELED, false, "the process ends");
 	}
 	for (struct shoal_pool *p = pools; p; p = p->next)
 		shoal_pool_terminate(p);
@@ -105,15 +105,6 @@ wait_ended(struct shoal_pool *p, int64_t deadline)
 			return rc;
 	}
 	return 0;
-}
-
-static void
-wait_threads(struct shoal_pool *p, int64_t deadline)
-{
-	uint32_t left;
-	while ((left = load_seq_cst(&p->threads)) > 0)
-		if (futex_wait(&p->threads, left, deadline) == -ETIMEDOUT)
-			return;
 }
 
 /* ---- the calls ---- */
@@ -180,7 +171,7 @@ shoal_pool_terminate(shoal_pool *p)
 	int rc = pool_check(p, "pool terminate");
 	if (rc < 0)
 		return rc;
-	pool_end(p, -ECANCELED, "the pool was terminated");
+	pool_end(p, -ECANCELED, false, "the pool was terminated");
 	if (wait_ended(p, clock_deadline(END_NS)) < 0)
 		return fail(-ETIMEDOUT, "pool terminate: the kernel keeps a worker that was killed");
 	return 0;
@@ -197,7 +188,7 @@ shoal_pool_destroy(shoal_pool *p)
 	}
 	shoal_pool_terminate(p);
 	delist(p);
-	wait_threads(p, clock_deadline(END_NS));
+	pool_threads_wait(p, clock_deadline(END_NS));
 	pool_drop(p);
 }
 
@@ -223,7 +214,7 @@ end_unborn(struct shoal_pool *p)
 		callback_stop(p);
 		slot_ring(p);
 	}
-	wait_threads(p, CLOCK_NEVER);
+	pool_threads_wait(p, CLOCK_NEVER);
 	pool_drop(p);
 	fail(0, "%s", sentence);
 }

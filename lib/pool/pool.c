@@ -99,30 +99,39 @@ pool_thread(struct shoal_pool *p, void *(*run)(void *))
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, stack_bytes());
 	sigfillset(&all);
-	pool_hold(p);
-	fetch_add_seq_cst(&p->threads, 1);
+	fetch_add_seq_cst(&p->references, POOL_HELPER);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int rc = pthread_create(&thread, &attr, run, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	if (!rc)
 		return 0;
-	fetch_add_seq_cst(&p->threads, -1u);
-	pool_drop(p);
+	fetch_add_seq_cst(&p->references, -POOL_HELPER);
 	return fail(-rc, "no thread for a pool: %s", strerror(rc));
 }
 
 /*
- * The arena is left before the count falls: who waits for the threads may then look whether it is
- * as it was.
+ * The arena is left before the count falls: closed by one who waited for the threads, it is unmapped
+ * at once. The pool may be gone by the wake, which takes its address alone.
  */
 void
 pool_thread_end(struct shoal_pool *p)
 {
 	thread_leave();
-	fetch_add_seq_cst(&p->threads, -1u);
-	futex_wake(&p->threads, FUTEX_ALL);
-	pool_drop(p);
+	word32 *word = &p->references;
+	if (fetch_add_seq_cst(word, -POOL_HELPER) == POOL_HELPER)
+		destroy(p);
+	else
+		futex_wake(word, FUTEX_ALL);
+}
+
+void
+pool_threads_wait(struct shoal_pool *p, int64_t deadline)
+{
+	uint32_t now;
+	while ((now = load_seq_cst(&p->references)) >= POOL_HELPER)
+		if (futex_wait(&p->references, now, deadline) == -ETIMEDOUT)
+			return;
 }
 
 /* ---- what is pending ---- */
@@ -180,13 +189,13 @@ pool_settle_all(struct shoal_pool *p, int code, const char *text)
 }
 
 bool
-pool_end(struct shoal_pool *p, int code, const char *text)
+pool_end(struct shoal_pool *p, int code, bool broken, const char *text)
 {
 	pthread_mutex_lock(&p->lock);
 	bool mine = load_relaxed(&p->phase) < POOL_ENDING;
 	if (mine) {
 		store_seq_cst(&p->phase, POOL_ENDING);
-		p->broken = code == -ECANCELED ? 0 : code;
+		p->broken = broken ? code : 0;
 		snprintf(p->reason, sizeof p->reason, "%s", text);
 	}
 	pthread_mutex_unlock(&p->lock);

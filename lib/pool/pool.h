@@ -25,6 +25,8 @@
 #include <urcu/rculfhash.h>
 #include <urcu/wfcqueue.h>
 
+#define POOL_HELPER (1u << 20)
+
 enum pool_phase { POOL_OPEN, POOL_CLOSED, POOL_ENDING, POOL_ENDED };
 
 /* A worker's process as the supervisor knows it. */
@@ -49,9 +51,11 @@ struct shoal_pool {
 	int kick;           /* an eventfd that wakes the supervisor */
 	struct cds_lfht *pending;
 
-	word32 phase; /* enum pool_phase; changes under the lock; ENDED is waited for */
+	word32 phase; /* #define POOL_HELPER (1u << 20)
+
+enum pool_phase; changes under the lock; ENDED is waited for */
+	/* The handle's, iterators' and calls', and POOL_HELPER for each thread of its own. */
 	word32 references;
-	word32 threads; /* helpers that run; waited for at the end */
 	word64 unsettled; /* results not ready, and iterators not wholly begun; 0 wakes `idle` */
 	word32 idle;
 	word32 put_again; /* some task or job has no message in the queue */
@@ -100,11 +104,13 @@ void pool_time(struct shoal_pool *p, shoal_time timeout);
 /* Settles all that is pending with this code. The phase is ENDING already. */
 void pool_settle_all(struct shoal_pool *p, int code, const char *text);
 /* Begins the end: OPEN or CLOSED -> ENDING. False: somebody else did. */
-bool pool_end(struct shoal_pool *p, int code, const char *text);
+bool pool_end(struct shoal_pool *p, int code, bool broken, const char *text);
 void pool_count(struct shoal_pool *p, uint64_t more);
 void pool_uncount(struct shoal_pool *p, uint64_t less);
 /* Starts a helper thread: 0 or -errno. It gives the reference back by pool_thread_end. */
 int pool_thread(struct shoal_pool *p, void *(*run)(void *));
 void pool_thread_end(struct shoal_pool *p);
+/* Waits for all helpers. */
+void pool_threads_wait(struct shoal_pool *p, int64_t deadline);
 
 #endif

@@ -44,7 +44,7 @@ static void
 breaks(struct shoal_pool *p, int code, const char *why)
 {
 	log_line(LOG_WARNING, "a pool breaks: %s", why);
-	pool_end(p, code, why);
+	pool_end(p, code, true, why);
 }
 
 /* Whether the pool goes on. */

@@ -1,0 +1,227 @@
+/* Workers that die with a task in their hands: the faults of Python's and loky's lists. */
+#include "pool/common.h"
+
+struct board {
+	_Atomic int runs[64];
+	_Atomic int pid[64];
+};
+static struct board *board;
+
+static int
+count_and_die(shoal_task *t)
+{
+	int which = *(const int *)t->in;
+	atomic_fetch_add(&board->runs[which], 1);
+	raise(SIGKILL);
+	return 0;
+}
+
+static int
+die_at_first(shoal_task *t)
+{
+	int which = *(const int *)t->in;
+	if (atomic_fetch_add(&board->runs[which], 1) == 0)
+		raise(SIGSEGV);
+	return shoal_task_reply(t, &which, sizeof which);
+}
+
+static int
+leave(shoal_task *t)
+{
+	int status = *(const int *)t->in;
+	if (status < 0)
+		shoal_process_exit(-status);
+	_exit(status);
+}
+
+Test(pool_death, a_task_that_exits_fails_with_its_status)
+{
+	shoal_pool *p = pool_of(1);
+	for (int status = 0; status < 4; status += 3) {
+		shoal_result *r = sent(p, leave, status);
+		char text[64];
+		REQUIRE_EQ(shoal_result_get(r, NULL, 0, SHOAL_SEC(5)), -EOWNERDEAD);
+		snprintf(text, sizeof text, "status %d", status);
+		REQUIRE(strstr(shoal_result_error(r), text));
+		shoal_result_free(r);
+	}
+	int gently = -7;
+	REQUIRE_EQ(shoal_pool_apply(p, leave, &gently, sizeof gently, NULL, 0), -EOWNERDEAD);
+	REQUIRE(strstr(shoal_error(), "status 7"));
+	finish(p);
+}
+
+Test(pool_death, other_tasks_do_not_notice)
+{
+	shoal_pool *p = pool_of(2);
+	shoal_result *r[40];
+	for (int i = 0; i < 40; i++)
+		r[i] = i % 4 == 1 ? sent(p, die_by, SIGKILL) : sent(p, square, i);
+	for (int i = 0; i < 40; i++) {
+		if (i % 4 == 1)
+			REQUIRE_EQ(shoal_result_get(r[i], NULL, 0, SHOAL_SEC(10)), -EOWNERDEAD);
+		else
+			REQUIRE_EQ(gotten(r[i]), i * i);
+		shoal_result_free(r[i]);
+	}
+	until_stat(p, 2, 10);
+	finish(p);
+}
+
+Test(pool_death, an_idle_worker_is_replaced)
+{
+	shoal_pool *p = pool_of(1);
+	int pid = gotten(sent(p, own_pid, 0));
+	kill(pid, SIGKILL);
+	until_stat(p, 1, 1);
+	REQUIRE(gotten(sent(p, own_pid, 0)) != pid);
+	shoal_pool_destroy(p);
+}
+
+Test(pool_death, retried_tasks_run_again_but_not_for_ever)
+{
+	board = shared(sizeof *board);
+	shoal_pool_options o = { .workers = 2, .on_death = SHOAL_RETRY_TASK, .retries_max = 2 };
+	shoal_pool *p = pool_with(&o);
+	REQUIRE_EQ(gotten(sent(p, die_at_first, 3)), 3);
+	REQUIRE_EQ(atomic_load(&board->runs[3]), 2);
+	shoal_result *r = sent(p, count_and_die, 4);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 0, SHOAL_SEC(10)), -EOWNERDEAD);
+	REQUIRE_EQ(atomic_load(&board->runs[4]), 3);
+	shoal_result_free(r);
+	finish(p);
+}
+
+Test(pool_death, a_pool_may_break)
+{
+	shoal_pool_options o = { .workers = 2, .on_death = SHOAL_BREAK_POOL };
+	shoal_pool *p = pool_with(&o);
+	shoal_result *r[10];
+	for (int i = 0; i < 10; i++)
+		r[i] = sent(p, i == 5 ? die_by : nap, i == 5 ? SIGKILL : 20);
+	REQUIRE_EQ(shoal_result_get(r[9], NULL, 0, SHOAL_SEC(10)), -EOWNERDEAD);
+	REQUIRE(strstr(shoal_result_error(r[9]), "signal 9"));
+	REQUIRE_EQ(shoal_pool_apply(p, square, &(int){ 1 }, sizeof(int), NULL, 0), -EOWNERDEAD);
+	REQUIRE(strstr(shoal_error(), "broken"));
+	for (int i = 0; i < 10; i++)
+		shoal_result_free(r[i]);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(5)), -EOWNERDEAD);
+	shoal_pool_destroy(p);
+}
+
+static int
+die_in_the_middle(shoal_task *t)
+{
+	atomic_fetch_add(&board->runs[t->index % 64], 1);
+	if (t->index == 37)
+		raise(SIGABRT);
+	if (t->index == 60)
+		return shoal_task_fail(t, "sixty");
+	*(int *)t->out = (int)t->index + 1;
+	return 0;
+}
+
+Test(pool_death, of_a_chunk_only_the_item_in_hand_is_lost)
+{
+	for (size_t chunk = 1; chunk < 300; chunk *= 4) {
+		enum { COUNT = 64 };
+		int out[COUNT], codes[COUNT];
+		board = shared(sizeof *board);
+		shoal_pool *p = pool_of(2);
+		memset(out, 0, sizeof out);
+		shoal_map_options o = { .chunk = chunk, .codes = codes };
+		REQUIRE_EQ(shoal_pool_map(p, die_in_the_middle, NULL, 0, out, sizeof *out, COUNT, &o), 2);
+		REQUIRE(strstr(shoal_error(), "signal 6"));
+		for (int i = 0; i < COUNT; i++) {
+			REQUIRE_EQ(atomic_load(&board->runs[i]), 1);
+			REQUIRE_EQ(codes[i], i == 37 ? -EOWNERDEAD : i == 60 ? -EIO : 0);
+			REQUIRE_EQ(out[i], codes[i] ? 0 : i + 1);
+		}
+		finish(p);
+	}
+}
+
+Test(pool_death, of_a_batch_of_imap_too)
+{
+	enum { COUNT = 64 };
+	for (size_t chunk = 1; chunk < 70; chunk *= 8) {
+		board = shared(sizeof *board);
+		shoal_pool *p = pool_of(2);
+		shoal_results *it;
+		shoal_map_options o = { .chunk = chunk };
+		REQUIRE_EQ(shoal_pool_imap(p, die_in_the_middle, NULL, 0, sizeof(int), COUNT, &o, &it), 0);
+		for (int i = 0; i < COUNT; i++) {
+			size_t index;
+			int value = 0;
+			ssize_t rc = shoal_results_next(it, &index, &value, sizeof value, SHOAL_SEC(10));
+			REQUIRE_EQ(index, i);
+			REQUIRE_EQ(rc, i == 37 ? -EOWNERDEAD : i == 60 ? -EIO : (int)sizeof value);
+			REQUIRE_EQ(value, rc < 0 ? 0 : i + 1);
+			REQUIRE_EQ(atomic_load(&board->runs[i]), 1);
+		}
+		shoal_results_free(it);
+		finish(p);
+	}
+}
+
+static int
+tell_pid_and_nap(shoal_task *t)
+{
+	int which = *(const int *)t->in;
+	atomic_store(&board->pid[which], getpid());
+	sleep_ms(30000);
+	return 0;
+}
+
+static int
+wait_pid(int which)
+{
+	for (int i = 0; i < 5000 && !atomic_load(&board->pid[which]); i++)
+		sleep_ms(1);
+	REQUIRE(atomic_load(&board->pid[which]));
+	return atomic_load(&board->pid[which]);
+}
+
+Test(pool_death, a_stopped_worker_keeps_its_task_and_holds_up_nobody)
+{
+	board = shared(sizeof *board);
+	shoal_pool *p = pool_of(2);
+	shoal_result *held = sent(p, tell_pid_and_nap, 1);
+	int pid = wait_pid(1);
+	kill(pid, SIGSTOP);
+	for (int i = 0; i < 100; i++)
+		REQUIRE_EQ(gotten(sent(p, square, i)), i * i);
+	REQUIRE(!shoal_result_ready(held));
+	int64_t began = fair_ns();
+	REQUIRE_EQ(shoal_pool_terminate(p), 0);
+	REQUIRE(fair_ns() - began < 1000000000);
+	REQUIRE_EQ(shoal_result_code(held), -ECANCELED);
+	shoal_result_free(held);
+	shoal_pool_destroy(p);
+}
+
+static int
+deaf(shoal_task *t)
+{
+	int which = *(const int *)t->in;
+	signal(SIGTERM, SIG_IGN);
+	atomic_store(&board->pid[which], getpid());
+	for (;;)
+		sleep_ms(1000);
+	return 0;
+}
+
+Test(pool_death, terminate_does_not_wait_for_those_who_do_not_listen)
+{
+	board = shared(sizeof *board);
+	shoal_pool *p = pool_of(2);
+	sent(p, deaf, 1);
+	sent(p, deaf, 2);
+	wait_pid(1);
+	wait_pid(2);
+	int64_t began = fair_ns();
+	REQUIRE_EQ(shoal_pool_terminate(p), 0);
+	REQUIRE(fair_ns() - began < 1000000000);
+	REQUIRE(kill(atomic_load(&board->pid[1]), 0) < 0);
+	shoal_pool_destroy(p);
+}

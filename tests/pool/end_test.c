@@ -1,0 +1,199 @@
+/* How pools end: closed, joined, terminated, destroyed, or with their process. */
+#include "pool/common.h"
+#include <sys/wait.h>
+
+Test(pool_end, close_lets_pending_tasks_end)
+{
+	shoal_pool *p = pool_of(2);
+	shoal_result *r[20];
+	for (int i = 0; i < 20; i++)
+		r[i] = sent(p, square, i);
+	REQUIRE_EQ(shoal_pool_join(p, 0), -EINVAL);
+	REQUIRE_EQ(shoal_pool_close(p), 0);
+	REQUIRE_EQ(shoal_pool_close(p), 0);
+	REQUIRE_EQ(shoal_pool_apply(p, square, &(int){ 1 }, sizeof(int), NULL, 0), -EPIPE);
+	REQUIRE_EQ(shoal_pool_map(p, square, NULL, 0, NULL, 0, 5, NULL), -EPIPE);
+	REQUIRE_EQ(shoal_pool_map(p, square, NULL, 0, NULL, 0, 0, NULL), -EPIPE);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(10)), 0);
+	REQUIRE_EQ(shoal_pool_join(p, 0), 0);
+	for (int i = 0; i < 20; i++) {
+		REQUIRE_EQ(gotten(r[i]), i * i);
+		shoal_result_free(r[i]);
+	}
+	shoal_pool_info info;
+	REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	REQUIRE_EQ(info.workers, 0);
+	shoal_pool_destroy(p);
+}
+
+Test(pool_end, a_closed_pool_ends_without_join)
+{
+	shoal_pool *p = pool_of(2);
+	REQUIRE_EQ(shoal_pool_apply_async(p, nap, &(int){ 20 }, sizeof(int), NULL, NULL, NULL), 0);
+	REQUIRE_EQ(shoal_pool_close(p), 0);
+	until_stat(p, 0, 0);
+	shoal_pool_destroy(p);
+}
+
+Test(pool_end, join_has_a_deadline)
+{
+	shoal_pool *p = pool_of(1);
+	sent(p, nap, 30000);
+	shoal_pool_close(p);
+	REQUIRE_EQ(shoal_pool_join(p, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_MS(20)), -ETIMEDOUT);
+	REQUIRE_EQ(shoal_pool_terminate(p), 0);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(5)), 0);
+	shoal_pool_destroy(p);
+}
+
+Test(pool_end, terminate_cancels_ten_thousand_long_items_at_once)
+{
+	enum { COUNT = 10000 };
+	static int in[COUNT];
+	shoal_pool *p = pool_of(3);
+	shoal_result *r;
+	shoal_map_options o = { .chunk = 1 };
+	for (int i = 0; i < COUNT; i++)
+		in[i] = 30000;
+	REQUIRE_EQ(shoal_pool_map_async(p, nap, in, sizeof *in, NULL, 0, COUNT, &o, NULL, NULL, &r), 0);
+	sleep_ms(20);
+	int64_t began = fair_ns();
+	REQUIRE_EQ(shoal_pool_terminate(p), 0);
+	REQUIRE_EQ(shoal_pool_terminate(p), 0);
+	REQUIRE(fair_ns() - began < 1000000000);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 0, 0), -ECANCELED);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(5)), 0);
+	shoal_result_free(r);
+	shoal_pool_destroy(p);
+}
+
+static int
+leave_with_tasks(void *pids)
+{
+	shoal_pool *p = pool_of(3);
+	int pid[3];
+	for (int i = 0; i < 3; i++)
+		sent(p, nap, 30000);
+	for (int i = 0; i < 10; i++)
+		sent(p, nap, 30000);
+	size_t n = shoal_process_children(NULL, 0);
+	shoal_process *children[3];
+	REQUIRE_EQ(n, 3);
+	shoal_process_children(children, 3);
+	for (int i = 0; i < 3; i++) {
+		pid[i] = shoal_process_pid(children[i]);
+		((_Atomic int *)pids)[i] = pid[i];
+	}
+	exit(3);
+}
+
+static void
+require_gone(const _Atomic int *pids)
+{
+	for (int i = 0; i < 3; i++) {
+		int tries = 0;
+		while (kill(atomic_load(&pids[i]), 0) == 0 && tries++ < 5000)
+			sleep_ms(1);
+		REQUIRE(kill(atomic_load(&pids[i]), 0) < 0);
+	}
+}
+
+Test(pool_end, the_end_of_its_process_drops_tasks_and_leaves_no_worker)
+{
+	_Atomic int *pids = shared(3 * sizeof *pids);
+	int64_t began = fair_ns();
+	expect_child(child(leave_with_tasks, (void *)pids), 3, 5000);
+	REQUIRE(fair_ns() - began < 2000000000);
+	require_gone(pids);
+}
+
+static int
+be_killed_with_tasks(void *pids)
+{
+	shoal_pool *p = pool_of(3);
+	shoal_process *children[3];
+	for (int i = 0; i < 10; i++)
+		sent(p, nap, 30000);
+	shoal_process_children(children, 3);
+	for (int i = 0; i < 3; i++)
+		((_Atomic int *)pids)[i] = shoal_process_pid(children[i]);
+	kill(getpid(), SIGKILL);
+	return 0;
+}
+
+Test(pool_end, workers_end_when_their_host_is_killed)
+{
+	_Atomic int *pids = shared(3 * sizeof *pids);
+	expect_killed(child(be_killed_with_tasks, (void *)pids), SIGKILL, 5000);
+	require_gone(pids);
+}
+
+Test(pool_end, pools_come_and_go_and_leave_nothing)
+{
+	shoal_pool_destroy(pool_of(2));
+	int fds = open_fds();
+	for (int i = 0; i < 20; i++) {
+		shoal_pool *p = pool_of(2);
+		shoal_result *r = sent(p, square, i);
+		if (i % 2)
+			REQUIRE_EQ(gotten(r), i * i);
+		shoal_pool_destroy(p);
+		REQUIRE_EQ(shoal_result_ready(r), true);
+		shoal_result_free(r);
+	}
+	REQUIRE_EQ(open_fds(), fds);
+	REQUIRE_EQ(threads(), threads());
+	REQUIRE_EQ(shoal_process_children(NULL, 0), 0);
+}
+
+static int
+use_inherited(void *pool)
+{
+	shoal_pool *p = pool;
+	shoal_pool_info info;
+	shoal_result *r;
+	REQUIRE_EQ(shoal_pool_apply(p, square, &(int){ 1 }, sizeof(int), NULL, 0), -EPERM);
+	REQUIRE_EQ(shoal_pool_apply_async(p, square, NULL, 0, NULL, NULL, &r), -EPERM);
+	REQUIRE_EQ(shoal_pool_map(p, square, NULL, 0, NULL, 0, 1, NULL), -EPERM);
+	REQUIRE_EQ(shoal_pool_close(p), -EPERM);
+	REQUIRE_EQ(shoal_pool_terminate(p), -EPERM);
+	REQUIRE_EQ(shoal_pool_stat(p, &info), -EPERM);
+	shoal_pool_destroy(p);
+	p = pool_of(1);
+	int out;
+	REQUIRE_EQ(shoal_pool_apply(p, square, &(int){ 4 }, sizeof(int), &out, sizeof out), 0);
+	REQUIRE_EQ(out, 16);
+	finish(p);
+	return 0;
+}
+
+Test(pool_end, a_forked_child_may_not_use_it_but_make_its_own)
+{
+	shoal_pool *p = pool_of(2);
+	expect_child(child(use_inherited, p), 0, 10000);
+	REQUIRE_EQ(gotten(sent(p, square, 3)), 9);
+	finish(p);
+}
+
+Test(pool_end, bad_options_are_refused)
+{
+	shoal_pool *p;
+	REQUIRE_EQ(shoal_pool_create(&(shoal_pool_options){ .workers = 5000 }, &p), -EINVAL);
+	REQUIRE_EQ(shoal_pool_create(&(shoal_pool_options){ .on_death = 9 }, &p), -EINVAL);
+	REQUIRE_EQ(shoal_pool_create(&(shoal_pool_options){ .method = 9 }, &p), -EINVAL);
+	REQUIRE_EQ(shoal_pool_create(&(shoal_pool_options){ .reserved_ = { 1 } }, &p), -EINVAL);
+	REQUIRE_EQ(shoal_pool_create(&(shoal_pool_options){ .queue_depth = 1u << 30 }, &p), -EINVAL);
+	REQUIRE_EQ(shoal_pool_create(NULL, NULL), -EINVAL);
+	REQUIRE_EQ(shoal_pool_apply(NULL, square, NULL, 0, NULL, 0), -EINVAL);
+	shoal_pool_destroy(NULL);
+	shoal_result_free(NULL);
+	shoal_results_free(NULL);
+	p = pool_of(1);
+	REQUIRE_EQ(shoal_pool_apply(p, NULL, NULL, 0, NULL, 0), -EINVAL);
+	REQUIRE_EQ(shoal_pool_apply(p, square, NULL, 4, NULL, 0), -EINVAL);
+	REQUIRE_EQ(shoal_pool_map(p, square, NULL, 4, NULL, 0, 2, NULL), -EINVAL);
+	REQUIRE_EQ(shoal_pool_map(p, square, p, SIZE_MAX / 2, NULL, 0, 5, NULL), -EOVERFLOW);
+	REQUIRE_EQ(shoal_pool_map(p, square, NULL, 4, NULL, 4, 0, NULL), 0);
+	finish(p);
+}

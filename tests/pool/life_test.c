@@ -1,0 +1,206 @@
+/* Workers from their initializer to their last task; how long an item may run. */
+#include "pool/common.h"
+
+static _Atomic int *count;
+static int answer;
+
+static int
+set_answer(void *arg)
+{
+	answer = arg ? *(const int *)arg : 42;
+	return 0;
+}
+
+static int
+tell_answer(shoal_task *t)
+{
+	return shoal_task_reply(t, &answer, sizeof answer);
+}
+
+Test(pool_life, an_initializer_runs_first_in_each_worker)
+{
+	int arg = 7;
+	shoal_pool_options o = { .workers = 2, .initializer = set_answer };
+	shoal_pool *p = pool_with(&o);
+	REQUIRE_EQ(gotten(sent(p, tell_answer, 0)), 42);
+	finish(p);
+	o.initializer_arg = &arg;
+	o.initializer_arg_bytes = sizeof arg;
+	p = pool_with(&o);
+	arg = 8;
+	int pid = gotten(sent(p, own_pid, 0));
+	REQUIRE_EQ(gotten(sent(p, tell_answer, 0)), 7);
+	kill(pid, SIGKILL);
+	until_stat(p, 2, 1);
+	for (int i = 0; i < 10; i++)
+		REQUIRE_EQ(gotten(sent(p, tell_answer, 0)), 7);
+	finish(p);
+}
+
+static int
+refuse(void *arg)
+{
+	atomic_fetch_add(count, 1);
+	return arg ? -ENXIO : 1;
+}
+
+static int
+die(void *arg)
+{
+	atomic_fetch_add(count, 1);
+	raise(arg ? SIGSEGV : SIGKILL);
+	return 0;
+}
+
+static void
+require_broken(int (*initializer)(void *), void *arg, int code)
+{
+	count = shared(sizeof *count);
+	shoal_pool_options o = { .workers = 1, .initializer = initializer, .initializer_arg = arg };
+	shoal_pool *p = pool_with(&o);
+	shoal_result *r = NULL;
+	int rc = shoal_pool_apply_async(p, square, &(int){ 3 }, sizeof(int), NULL, NULL, &r);
+	if (rc == 0) {
+		REQUIRE_EQ(shoal_result_get(r, NULL, 0, SHOAL_SEC(10)), code);
+		REQUIRE(strstr(shoal_result_error(r), "initializer"));
+		shoal_result_free(r);
+	}
+	REQUIRE_EQ(shoal_pool_apply(p, square, &(int){ 3 }, sizeof(int), NULL, 0), code);
+	REQUIRE_EQ(atomic_load(count), 3);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(5)), code);
+	shoal_pool_destroy(p);
+}
+
+Test(pool_life, an_initializer_that_fails_breaks_the_pool)
+{
+	require_broken(refuse, &answer, -ENXIO);
+	require_broken(refuse, NULL, -ECANCELED);
+	require_broken(die, NULL, -EOWNERDEAD);
+	require_broken(die, &answer, -EOWNERDEAD);
+}
+
+Test(pool_life, workers_leave_after_so_many_tasks)
+{
+	enum { TASKS = 100 };
+	shoal_pool_options o = { .workers = 2, .tasks_per_worker = 10 };
+	shoal_pool *p = pool_with(&o);
+	shoal_result *r[TASKS];
+	int pids[TASKS], distinct = 0;
+	for (int i = 0; i < TASKS; i++)
+		r[i] = sent(p, own_pid, i);
+	for (int i = 0; i < TASKS; i++) {
+		int k = 0, pid = gotten(r[i]);
+		while (k < distinct && pids[k] != pid)
+			k++;
+		pids[k] = pid;
+		distinct += k == distinct;
+		shoal_result_free(r[i]);
+	}
+	REQUIRE(distinct >= TASKS / 10);
+	shoal_pool_info info;
+	REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	REQUIRE_EQ(info.deaths, 0);
+	REQUIRE_EQ(info.tasks_done, TASKS);
+	finish(p);
+}
+
+Test(pool_life, workers_that_leave_in_a_map_lose_nothing)
+{
+	enum { COUNT = 500 };
+	static int in[COUNT], out[COUNT];
+	shoal_pool_options o = { .workers = 3, .tasks_per_worker = 7 };
+	shoal_map_options m = { .chunk = 3 };
+	shoal_pool *p = pool_with(&o);
+	for (int i = 0; i < COUNT; i++)
+		in[i] = i;
+	REQUIRE_EQ(shoal_pool_map(p, square, in, sizeof *in, out, sizeof *out, COUNT, &m), 0);
+	for (int i = 0; i < COUNT; i++)
+		REQUIRE_EQ(out[i], i * i);
+	finish(p);
+}
+
+static int
+sleep_when_odd(shoal_task *t)
+{
+	atomic_fetch_add(&count[t->index], 1);
+	if (t->index % 10 == 5)
+		for (;;)
+			sleep_ms(1000);
+	*(int *)t->out = (int)t->index;
+	return 0;
+}
+
+Test(pool_life, an_item_that_takes_too_long_fails_alone)
+{
+	enum { COUNT = 40 };
+	int out[COUNT], codes[COUNT];
+	count = shared(COUNT * sizeof *count);
+	shoal_pool_options po = { .workers = 2, .on_death = SHOAL_RETRY_TASK };
+	shoal_pool *p = pool_with(&po);
+	shoal_map_options o = { .timeout = SHOAL_MS(100 * HARNESS_SLOW), .codes = codes, .chunk = 8 };
+	REQUIRE_EQ(shoal_pool_map(p, sleep_when_odd, NULL, 0, out, sizeof *out, COUNT, &o), 4);
+	REQUIRE(strstr(shoal_error(), "longer than it may"));
+	for (int i = 0; i < COUNT; i++) {
+		REQUIRE_EQ(codes[i], i % 10 == 5 ? -ETIMEDOUT : 0);
+		REQUIRE_EQ(atomic_load(&count[i]), 1);
+		REQUIRE(codes[i] || out[i] == i);
+	}
+	shoal_results *it;
+	o.codes = NULL;
+	REQUIRE_EQ(shoal_pool_imap(p, sleep_when_odd, NULL, 0, sizeof *out, COUNT, &o, &it), 0);
+	for (int i = 0; i < COUNT; i++) {
+		int value;
+		ssize_t rc = shoal_results_next(it, NULL, &value, sizeof value, SHOAL_SEC(10));
+		REQUIRE_EQ(rc, i % 10 == 5 ? -ETIMEDOUT : (int)sizeof value);
+	}
+	shoal_results_free(it);
+	finish(p);
+}
+
+static int
+tell_name(shoal_task *t)
+{
+	const char *name = shoal_process_name(shoal_process_current());
+	return shoal_task_reply(t, name, strlen(name) + 1);
+}
+
+static int
+try_children(shoal_task *t)
+{
+	shoal_pool *p = NULL;
+	shoal_process *child = NULL;
+	if (shoal_pool_create(NULL, &p) != -EPERM || p)
+		return -EINVAL;
+	bool context = t->context == &answer;
+	return context && shoal_process_spawn(set_answer, NULL, NULL, &child) == -EPERM ? 0 : -1;
+}
+
+Test(pool_life, workers_are_daemons_with_names_and_no_children)
+{
+	char name[64];
+	shoal_pool_options o = { .workers = 1, .context = &answer };
+	shoal_pool *p = pool_with(&o);
+	shoal_result *r = sent(p, tell_name, 0);
+	REQUIRE(shoal_result_get(r, name, sizeof name, SHOAL_SEC(5)) > 0);
+	REQUIRE_STR_EQ(name, "ForkPoolWorker-1");
+	shoal_result_free(r);
+	REQUIRE_EQ(shoal_pool_apply(p, try_children, NULL, 0, NULL, 0), 0);
+	finish(p);
+}
+
+static void
+on_term(int signo)
+{
+	(void)signo;
+}
+
+Test(pool_life, a_handler_of_the_program_does_not_keep_workers)
+{
+	signal(SIGTERM, on_term);
+	shoal_pool *p = pool_of(2);
+	sent(p, nap, 30000);
+	sleep_ms(50);
+	int64_t began = fair_ns();
+	shoal_pool_destroy(p);
+	REQUIRE(fair_ns() - began < 90000000 * HARNESS_SLOW);
+}
