@@ -228,6 +228,7 @@ struct seat {
 	word64 job;      /* the id of the job that it takes part in */
 	word64 at;       /* 1 + the item that it is running */
 	word64 deadline;
+	word32 pid;      /* for those who look */
 };
 
 /* ---- the whole ---- */

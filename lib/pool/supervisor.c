@@ -124,7 +124,7 @@ look_at_times(struct watch *w)
 	struct shoal_pool *p = w->pool;
 	int64_t next = CLOCK_NEVER, now = clock_now();
 	uint64_t shortest = load_seq_cst(&p->shortest);
-	if (!shortest)
+	if (!shortest || !load_seq_cst(&p->unsettled))
 		return CLOCK_NEVER;
 	next = now + (int64_t)shortest;
 	for (uint32_t i = 1; i <= p->head->workers; i++) {

@@ -5,6 +5,7 @@
 #include "pool/task.h"
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * The process may have been forked by the supervisor, which blocks all signals; and its host may
@@ -80,6 +81,7 @@ worker_run(void *order)
 	if (begin(&self, order) < 0)
 		return 1;
 	set_signals(self.head);
+	store_relaxed(&self.seat->pid, (uint32_t)getpid());
 	if (initialize(&self))
 		return 1;
 	store_release(&self.seat->phase, SEAT_WORKING);
