@@ -40,6 +40,10 @@
  * STOPPED. A process that is stopped inside a call that changes a container holds up other changes
  * of that list, or of that part of a dict; nobody who reads.
  *
+ * OVERWRITTEN. Where another program wrote over a container's memory, calls give -EPROTO, and none
+ * writes outside of the container because of it. Destroying it gives back all blocks that still say
+ * that they are its, and lets go what they refer to.
+ *
  * The designs: readers copy and validate as in MemC3 (Fan, Andersen, Kaminsky, NSDI 2013), writers
  * publish by one store and write down what they do (recovery as in CXL-SHM, Zhang et al., SOSP
  * 2023).

@@ -221,6 +221,24 @@ class_of_run(uint32_t pages)
 }
 
 bool
+block_around(const shoal_arena *a, uint64_t offset, struct block_found *out)
+{
+	uint64_t start = offset & ~(PAGE_BYTES - 1);
+	uint64_t page = page_of(a, offset);
+	if (offset < a->data_at || page >= load_acquire(&a->header->pages_high) || page >= a->pages_max)
+		return false;
+	uint64_t word = load_acquire(&arena_page(a, page)->word);
+	if (block_state(word) == BLOCK_SLAB) {
+		const struct slab_class *c = &slab_classes[block_low(word) % SMALL_CLASSES];
+		uint64_t rest = offset - start - c->blocks_at;
+		if (offset - start < c->blocks_at)
+			return false;
+		start += c->blocks_at + rest / c->bytes * c->bytes;
+	}
+	return block_find(a, start, out);
+}
+
+bool
 block_find(const shoal_arena *a, uint64_t offset, struct block_found *out)
 {
 	uint64_t page = page_of(a, offset);

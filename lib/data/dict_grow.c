@@ -76,9 +76,10 @@ void
 dict_finish_split(struct ledger_hold *h)
 {
 	struct dict_call c = { .in = { h->arena, h->thread, h->me, h->object } };
-	uint64_t state = load_relaxed(&h->ledger->then[0].to);
-	struct bucket *line = dict_at(&c, load_relaxed(&h->ledger->then[0].at), LINE);
-	unsigned depth = state_depth(state);
+	struct bucket *line = (struct bucket *)(void *)h->then[0].at;
+	unsigned depth = state_depth(h->then[0].to);
+	if (!line || arena_offset(h->arena, line) % LINE)
+		return;
 	for (unsigned lines = 0; line && depth && lines < LINES_MAX; lines++) {
 		for (unsigned i = 0; i < SLOTS; i++)
 			if (goes_over(&c, load_relaxed(&line->slot[i]), depth))

@@ -59,24 +59,34 @@ dict_replace_table(struct dict_call *c, struct ledger_hold *shared, uint64_t tab
 
 /*
  * Everything goes out through the ledger, in one change without anything in its place; so a death
- * inside goes on where it stopped. What is damaged stays behind.
+ * inside goes on where it stopped: then there is no root any more. False: it is damaged.
  */
+static bool
+take_apart(struct dict_call *c)
+{
+	recover_ledgers(c);
+	struct ledger_hold shared = dict_hold(c, SHARED_LEDGER);
+	if (!ledger_try(&shared))
+		return false;
+	bool is = load_relaxed(&c->dict->root) == 0;
+	if (!is && dict_look(c)) {
+		ledger_open(&shared, 0);
+		is = dict_replace_table(c, &shared, 0) == 0;
+		if (!is)
+			ledger_give_up(&shared);
+	}
+	ledger_unlock(&shared);
+	return is;
+}
+
 static void
 empty(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t object)
 {
 	struct dict_call c;
-	if (!call_of(a, t, me, object, &c))
-		return;
-	recover_ledgers(&c);
-	struct ledger_hold shared = dict_hold(&c, SHARED_LEDGER);
-	if (!ledger_try(&shared))
-		return;
-	if (dict_look(&c)) {
-		ledger_open(&shared, 0);
-		if (dict_replace_table(&c, &shared, 0))
-			ledger_give_up(&shared);
-	}
-	ledger_unlock(&shared);
+	struct ledger_hold all = { .arena = a, .thread = t, .me = me, .kind = &dict_ledger,
+		                       .object = object };
+	if (!call_of(a, t, me, object, &c) || !take_apart(&c))
+		ledger_reclaim(&all);
 }
 
 uint64_t

@@ -42,15 +42,25 @@ dict_make_entry(struct dict_call *c, const struct dict_key *key, const struct di
 
 /* ---- references ---- */
 
-static struct cell
-cell_of_entry(const struct dict_entry *e)
+/* The value, as the head says once it is read. False: it is longer than its block. */
+static bool
+value_of_entry(const struct ledger_hold *h, uint64_t entry, struct cell *cell, const char **value)
 {
-	return (struct cell){
-		.kind = e->value_kind,
-		.bytes = e->value_bytes,
-		.refs = e->value_refs,
-		.nodes = e->value_nodes,
+	struct dict_entry head;
+	const char *e = arena_at(h->arena, entry);
+	uint64_t bytes = block_bytes(h->arena, entry);
+	if (bytes < sizeof head)
+		return false;
+	racy_read(&head, e, sizeof head);
+	uint64_t at = entry_value_at(head.key_bytes);
+	*cell = (struct cell){
+		.kind = head.value_kind,
+		.bytes = head.value_bytes,
+		.refs = head.value_refs,
+		.nodes = head.value_nodes,
 	};
+	*value = e + at;
+	return bytes >= at && bytes - at >= head.value_bytes;
 }
 
 /* The entry is fresh on the ledger: what is counted is dropped again, if the change is given up. */
@@ -59,9 +69,11 @@ count_refs(struct dict_call *c, uint64_t entry)
 {
 	struct ledger_hold *h = &c->hold;
 	struct dict_entry *e = arena_at(h->arena, entry);
-	struct cell cell = cell_of_entry(e);
-	const char *value = (const char *)e + entry_value_at(e->key_bytes);
+	struct cell cell;
+	const char *value;
 	shoal_ref ref[REFS_AT_ONCE];
+	if (!value_of_entry(h, entry, &cell, &value))
+		return dict_damaged(c);
 	int rc = ledger_bears(h, entry);
 	for (uint32_t i = 0; rc == 0 && i < cell.refs; i++) {
 		uint32_t object;
@@ -83,13 +95,11 @@ static void
 drop_refs(struct ledger_hold *h, uint64_t entry)
 {
 	struct dict_entry *e = arena_at(h->arena, entry);
-	struct cell cell = cell_of_entry(e);
-	uint64_t bytes = block_bytes(h->arena, entry);
-	if (bytes < entry_value_at(e->key_bytes) ||
-	    bytes - entry_value_at(e->key_bytes) < cell.bytes)
-		return;
-	const char *value = (const char *)e + entry_value_at(e->key_bytes);
+	struct cell cell;
+	const char *value;
 	uint32_t counted;
+	if (!value_of_entry(h, entry, &cell, &value))
+		return;
 	hold_settle(h->arena, h->thread);
 	while ((counted = load_relaxed(&e->counted))) {
 		shoal_ref ref;

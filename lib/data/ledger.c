@@ -1,4 +1,5 @@
 #include "data/ledger.h"
+#include "arena/walk.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -40,6 +41,7 @@ void
 ledger_open(struct ledger_hold *h, uint32_t what)
 {
 	struct ledger *l = h->ledger;
+	h->then[0].at = h->then[1].at = NULL;
 	store_relaxed(ledger_what(l), what);
 	store_relaxed(&l->then[0].at, 0);
 	store_relaxed(&l->then[1].at, 0);
@@ -113,32 +115,20 @@ void
 ledger_then(struct ledger_hold *h, unsigned which, word64 *at, uint64_t to)
 {
 	struct ledger_store *s = &h->ledger->then[which];
+	h->then[which].at = at;
+	h->then[which].to = to;
 	store_relaxed(&s->to, to);
 	store_relaxed(&s->at, arena_offset(h->arena, at));
 }
 
 /* ---- after the commit ---- */
 
-/* A word that a ledger names; NULL where it names none, or lies: all of it has memory behind it. */
-static word64 *
-named_word(const struct ledger_hold *h, const word64 *at)
-{
-	const shoal_arena *a = h->arena;
-	uint64_t offset = load_relaxed(at), pages = load_relaxed(&a->header->pages_high);
-	uint64_t end = a->data_at + ((pages < a->pages_max ? pages : a->pages_max) << PAGE_BITS);
-	bool is = offset >= a->data_at && offset < end && offset % sizeof(word64) == 0;
-	return is ? arena_at(a, offset) : NULL;
-}
-
 static void
 store_then(struct ledger_hold *h)
 {
-	for (int i = 0; i < 2; i++) {
-		struct ledger_store *s = &h->ledger->then[i];
-		word64 *at = named_word(h, &s->at);
-		if (at)
-			store_release(at, load_relaxed(&s->to));
-	}
+	for (int i = 0; i < 2; i++)
+		if (h->then[i].at)
+			store_release(h->then[i].at, h->then[i].to);
 }
 
 /*
@@ -234,13 +224,36 @@ free_chain(struct ledger_hold *h, word64 *head, uint64_t marks)
 	}
 }
 
+/* A word of the container's that a ledger names: NULL where there is none. */
+static word64 *
+named_word(const struct ledger_hold *h, const word64 *at)
+{
+	uint64_t offset = load_relaxed(at);
+	struct block_found b;
+	if (offset % sizeof(word64) || !block_around(h->arena, offset, &b))
+		return NULL;
+	uint64_t word = load_relaxed(b.word);
+	bool its = block_state(word) == BLOCK_PART || block_state(word) == BLOCK_OBJECT;
+	return its && block_object(word) == h->object ? arena_at(h->arena, offset) : NULL;
+}
+
+/* What the dead one left, in private memory. False: it names what is not the container's. */
 static bool
-committed(const struct ledger_hold *h)
+read_change(struct ledger_hold *h, bool *committed)
 {
 	struct ledger *l = h->ledger;
-	const word64 *at = named_word(h, &l->commit.at);
-	return load_relaxed(ledger_op(l)) == LEDGER_COMMITTING && at &&
-	       load_acquire(at) == load_relaxed(&l->commit.to);
+	uint32_t op = load_relaxed(ledger_op(l));
+	*committed = false;
+	for (int i = 0; i < 2; i++) {
+		uint64_t at = load_relaxed(&l->then[i].at);
+		h->then[i].at = at ? named_word(h, &l->then[i].at) : NULL;
+		h->then[i].to = load_relaxed(&l->then[i].to);
+		if (at && !h->then[i].at)
+			return false;
+	}
+	const word64 *at = op == LEDGER_COMMITTING ? named_word(h, &l->commit.at) : NULL;
+	*committed = at && load_acquire(at) == load_relaxed(&l->commit.to);
+	return op == LEDGER_OPEN || at;
 }
 
 /* The block whose word was set for the chain, but which is not its head yet. */
@@ -264,12 +277,18 @@ static void
 repair(struct ledger_hold *h)
 {
 	struct ledger *l = h->ledger;
-	if (load_acquire(ledger_op(l)) == LEDGER_IDLE) {
+	uint32_t op = load_acquire(ledger_op(l));
+	bool committed;
+	if (op == LEDGER_IDLE) {
 		if (load_relaxed(&l->writes) & 1)
 			close_ledger(l);
 		return;
 	}
-	if (committed(h)) {
+	if (op >= LEDGER_DAMAGED || !read_change(h, &committed)) {
+		store_release(ledger_op(l), LEDGER_DAMAGED);
+		return;
+	}
+	if (committed) {
 		uint32_t what = load_relaxed(ledger_what(l));
 		store_then(h);
 		fence_release();
@@ -297,6 +316,17 @@ mend(struct ledger_hold *h)
 	robust_mend(&h->ledger->lock);
 }
 
+/* With the lock: whether the ledger can be used. Else the lock goes back. */
+static bool
+is_usable(struct ledger_hold *h)
+{
+	if (likely(load_relaxed(ledger_op(h->ledger)) == LEDGER_IDLE))
+		return true;
+	store_release(ledger_op(h->ledger), LEDGER_DAMAGED);
+	ledger_unlock(h);
+	return false;
+}
+
 int
 ledger_lock(struct ledger_hold *h)
 {
@@ -308,7 +338,12 @@ ledger_lock(struct ledger_hold *h)
 		            "this thread has ledger %u of container %u of arena '%s' already: shared "
 		            "memory was overwritten",
 		            h->index, h->object, h->arena->name);
-	return 0;
+	if (likely(is_usable(h)))
+		return 0;
+	return fail(-EPROTO,
+	            "ledger %u of container %u of arena '%s' contradicts itself: shared memory was "
+	            "overwritten; destroy the container",
+	            h->index, h->object, h->arena->name);
 }
 
 bool
@@ -317,7 +352,7 @@ ledger_try(struct ledger_hold *h)
 	int rc = robust_try(h->thread, &h->ledger->lock);
 	if (rc == -EOWNERDEAD)
 		mend(h);
-	return rc == 0 || rc == -EOWNERDEAD;
+	return (rc == 0 || rc == -EOWNERDEAD) && is_usable(h);
 }
 
 void
@@ -337,4 +372,23 @@ bool
 ledger_idle(struct ledger *l)
 {
 	return load_acquire(ledger_op(l)) == LEDGER_IDLE && !(load_relaxed(&l->writes) & 1);
+}
+
+/* ---- what cannot be taken apart ---- */
+
+static void
+reclaim_part(void *arg, const struct block_seen *b)
+{
+	struct ledger_hold *h = arg;
+	if (block_state(b->word) != BLOCK_PART || block_object(b->word) != h->object)
+		return;
+	if ((b->word & BEARS) && h->kind->drop)
+		h->kind->drop(h, b->offset);
+	block_reclaim(h->arena, b->offset, b->word);
+}
+
+void
+ledger_reclaim(struct ledger_hold *h)
+{
+	(void)walk_blocks(h->arena, reclaim_part, h);
 }

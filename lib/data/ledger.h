@@ -19,6 +19,8 @@
  *	        LEDGER_COMMITTING: commit_at and commit_to are valid. The change has happened if and
  *	        only if the word at commit_at is commit_to. It has another value before, and changes
  *	        under this ledger alone; where the two may be equal, nothing is fresh or stale.
+ *	        LEDGER_DAMAGED: what a dead holder left contradicts itself, and nobody changes this part
+ *	        of the container any more
  *	what    (own[1]) for the container: what else is to be done after the commit
  *	then    up to two words that get new values after the commit: the version that readers
  *	        compare, first, and a count. Absolute values, so storing them again does no harm. at
@@ -53,6 +55,14 @@
  * the word as it was, and starts again; after it, the block is the hand's, and the chain goes on at
  * next. A repairer frees by one CAS from the exact word to FREE, and so needs no hand: it may be in
  * the midst of another call.
+ *
+ * ---- what was overwritten ----
+ *
+ * A living holder stores where it knows, not where its ledger says. A repairer has the ledger alone:
+ * what that names is changed only where it lies in the container's body or in one of its parts, and
+ * no block leaves a chain whose word is not of that chain. Where that is not so, nothing is done but
+ * that the ledger is LEDGER_DAMAGED: writers get -EPROTO, readers go on. When the container ends,
+ * its blocks are found by their own words (ledger_reclaim).
  */
 #ifndef DATA_LEDGER_H
 #define DATA_LEDGER_H
@@ -62,7 +72,8 @@
 enum {
 	LEDGER_IDLE,
 	LEDGER_OPEN,
-	LEDGER_COMMITTING
+	LEDGER_COMMITTING,
+	LEDGER_DAMAGED
 };
 
 struct ledger_store {
@@ -104,6 +115,11 @@ struct ledger_hold {
 	const struct ledger_kind *kind;
 	uint32_t object; /* the container's */
 	uint32_t index; /* of the ledger among the container's */
+	/* of this change, as the ledger says it: at NULL: none */
+	struct {
+		word64 *at;
+		uint64_t to;
+	} then[2];
 };
 
 static inline word32 *
@@ -120,10 +136,11 @@ ledger_what(struct ledger *l)
 
 /*
  * Takes the lock, however long that takes, and repairs what a dead holder left. 0, or -EPROTO where
- * the lock's word says that this thread has it: shared memory was overwritten.
+ * the lock's word says that this thread has it, or the ledger is damaged: shared memory was
+ * overwritten.
  */
 int ledger_lock(struct ledger_hold *h);
-/* The same without waiting: false where another one has it. */
+/* The same without waiting: false where another one has it, or it is damaged. */
 bool ledger_try(struct ledger_hold *h);
 void ledger_unlock(struct ledger_hold *h);
 
@@ -147,6 +164,13 @@ void ledger_give_up(struct ledger_hold *h);
 
 /* For recovery and destruction: repairs the ledger if a dead one left it so. Never waits. */
 void ledger_recover(struct ledger_hold *h);
+
+/*
+ * For the end of a container that is too damaged to be taken apart: frees every block that says it is
+ * a part of it, and drops the references of those that bear some. Nobody is inside. A look at all of
+ * the arena's blocks. Again, where one dies in it.
+ */
+void ledger_reclaim(struct ledger_hold *h);
 
 /* For shoal_arena_check of a quiet arena: whether nothing is under way in it. */
 bool ledger_idle(struct ledger *l);

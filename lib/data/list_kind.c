@@ -48,8 +48,14 @@ call_for(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t obj
 	call.list = object_body_at(a, object);
 	if (call.list && object_body_bytes(a, call.list) < sizeof *call.list)
 		call.list = NULL;
-	if (call.list)
-		call.hold = (struct ledger_hold){ a, t, me, &call.list->ledger, &list_ledger, object, 0 };
+	call.hold = (struct ledger_hold){
+		.arena = a,
+		.thread = t,
+		.me = me,
+		.ledger = call.list ? &call.list->ledger : NULL,
+		.kind = &list_ledger,
+		.object = object,
+	};
 	return call;
 }
 
@@ -63,18 +69,27 @@ recover_call(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
 		ledger_recover(&call.hold);
 }
 
-/* Nobody is inside, so nobody has the ledger, but perhaps a dead one. */
+/* Nobody is inside, so nobody has the ledger, but perhaps a dead one. False: it is damaged. */
+static bool
+take_apart(struct list_call *call)
+{
+	if (!ledger_try(&call->hold))
+		return false;
+	bool is = list_shape_read(call->c.arena, call->list, &call->shape);
+	if (is) {
+		ledger_open(&call->hold, 0);
+		is = list_empty_locked(call) == 0;
+	}
+	ledger_unlock(&call->hold);
+	return is;
+}
+
 static void
 empty(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t object)
 {
 	struct list_call call = call_for(a, t, me, object);
-	if (!call.list || !ledger_try(&call.hold))
-		return;
-	if (list_shape_read(a, call.list, &call.shape)) {
-		ledger_open(&call.hold, 0);
-		(void)list_empty_locked(&call);
-	}
-	ledger_unlock(&call.hold);
+	if (!call.list || !take_apart(&call))
+		ledger_reclaim(&call.hold);
 }
 
 static uint64_t

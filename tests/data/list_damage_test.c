@@ -63,6 +63,27 @@ Test(list_damage, children_that_lead_back_to_their_node)
 	try_everything(&w);
 }
 
+/* What is damaged is found by its blocks' own words; what it held is let go. */
+Test(list_damage, its_end_gives_back_what_it_had)
+{
+	struct world w = damaged_world(200 * (int)LEAF_SLOTS);
+	shoal_list *inner;
+	shoal_arena_info info;
+	REQUIRE_EQ(shoal_list_create(w.arena, NULL, NULL, &inner), 0);
+	REQUIRE_EQ(shoal_list_insert(w.list, 3000, SHOAL_LIST(inner, inner)), 0);
+	REQUIRE_EQ(shoal_list_destroy(w.arena, inner), 0);
+	struct list_top *top = top_of(&w);
+	struct node *root = arena_at(w.arena, load_relaxed(&top->root));
+	store_relaxed(&root->at[1].child, load_relaxed(&top->root));
+	REQUIRE_EQ(shoal_list_clear(w.list), -EPROTO);
+	REQUIRE_EQ(shoal_list_destroy(w.arena, w.list), 0);
+	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	REQUIRE_EQ(shoal_arena_stat(w.arena, &info), 0);
+	REQUIRE_EQ(info.blocks, 0);
+	REQUIRE_EQ(info.objects, 0);
+	shoal_arena_close(w.arena);
+}
+
 Test(list_damage, counts_beyond_everything)
 {
 	static const uint64_t counts[] = { UINT64_MAX, UINT64_MAX / 8, UINT64_C(1) << 40, 100000 };

@@ -70,9 +70,26 @@ data_make(shoal_arena *a, struct live_data *d)
 	MUST(shoal_namespace_set(d->names, "list", shoal_any_from_list(d->list[1])) == 0);
 }
 
+/* One that is committed, and whose ledger names a word of another one's to be changed after it. */
+static void
+made_up_change(shoal_dict *d, word64 *others)
+{
+	struct dict_call c;
+	MUST(dict_enter(d, SHOAL_KIND_DICT, &c) == 0);
+	MUST(dict_lock(&c, 0) == 0);
+	struct ledger *l = c.hold.ledger;
+	ledger_open(&c.hold, 0);
+	ledger_then(&c.hold, 0, others, 1);
+	store_relaxed(&l->commit.at, arena_offset(c.in.arena, &c.dict->root));
+	store_relaxed(&l->commit.to, load_relaxed(&c.dict->root));
+	store_relaxed(ledger_op(l), LEDGER_COMMITTING);
+	c.in.thread->busy = 0;
+}
+
 void
 data_half_change(const struct live_data *d)
 {
+	made_up_change(d->dict[1], (word64 *)shoal_value_lock(d->value));
 	struct list_call call;
 	uint64_t slot, leaf;
 	shoal_any object = shoal_any_from_list(d->list[0]);
