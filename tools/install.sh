@@ -7,13 +7,19 @@ to=${DESTDIR:-}
 version=$(sed -n 's/^#define SHOAL_VERSION 0x\(..\)\(..\)\(..\)$/\1 \2 \3/p' include/shoal/base.h |
 	{ read -r major minor patch; echo "$((0x$major)).$((0x$minor)).$((0x$patch))"; })
 
-install -d "$to$includedir/shoal" "$to$libdir/pkgconfig"
-install -m 644 include/shoal/*.h "$to$includedir/shoal"
+install -d "$to$includedir/shoal" "$to$libdir/pkgconfig" "$to$libdir/cmake/shoal"
+install -m 644 include/shoal/*.h include/shoal/*.hpp "$to$includedir/shoal"
 install -m 644 "$build/libshoal.a" "$to$libdir"
 install -m 755 "$build/libshoal.so.0" "$to$libdir"
 ln -sf libshoal.so.0 "$to$libdir/libshoal.so"
-sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@includedir@|$includedir|" \
-	-e "s|@version@|$version|" shoal.pc.in > "$to$libdir/pkgconfig/shoal.pc"
+to_includedir=$(realpath -m --relative-to="$libdir/cmake/shoal" "$includedir")
+fill_in() {
+	sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@includedir@|$includedir|" \
+		-e "s|@version@|$version|" -e "s|@to_includedir@|$to_includedir|" "$1" > "$to$2/${1%.in}"
+}
+fill_in shoal.pc.in "$libdir/pkgconfig"
+fill_in shoal-config.cmake.in "$libdir/cmake/shoal"
+fill_in shoal-config-version.cmake.in "$libdir/cmake/shoal"
 for page in build/man/man?/*; do
 	test -e "$page" || continue
 	section=$to$prefix/share/man/$(basename "$(dirname "$page")")
