@@ -5,6 +5,10 @@ for header in include/shoal/*.h; do
 	command -v "$CXX" >/dev/null || continue
 	$CXX -std=c++17 -Wall -Wextra -Werror -Iinclude -fsyntax-only -x c++ "$header" || bad=1
 done
+for header in include/shoal/*.hpp; do
+	command -v "$CXX" >/dev/null || continue
+	$CXX -std=c++17 -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only -x c++ "$header" || bad=1
+done
 for use in $(find tests -name '*.cc'); do
 	command -v "$CXX" >/dev/null || continue
 	$CXX -std=c++17 -Wall -Wextra -Werror -Iinclude -fsyntax-only "$use" || bad=1
