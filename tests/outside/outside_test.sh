@@ -1,0 +1,62 @@
+#!/bin/sh
+# outside_test.sh BUILD: installs what stands in BUILD below a directory of its own, and compiles programs
+# against that as anybody would: in C by pkg-config alone, shared and static, in C++, by CMake, and with the
+# event loops that are here. What is not here is said.
+set -eu
+
+build=$1 cc=${CC:-cc} cxx=${CXX:-c++}
+stage=$PWD/$build/outside
+prefix=/opt/shoal
+warn="-Wall -Wextra -Wpedantic -Werror"
+rm -rf "$stage"
+mkdir -p "$stage"
+DESTDIR=$stage tools/install.sh "$build" $prefix $prefix/lib $prefix/include > "$stage/log"
+
+fail() { echo "outside: $*" >&2; exit 1; }
+
+# Only shoal's paths lie below the stage; what it needs itself lies in the system.
+ours() { PKG_CONFIG_SYSROOT_DIR=$stage PKG_CONFIG_PATH=$stage$prefix/lib/pkgconfig pkg-config "$@" shoal; }
+
+# run PROGRAM [LINE]: it must end by itself with 0, and have said that line.
+run() {
+	LD_LIBRARY_PATH=$stage$prefix/lib timeout -k 2 30 "$stage/$1" > "$stage/$1.out" 2>&1 < /dev/null ||
+		{ cat "$stage/$1.out"; fail "$1 failed"; }
+	test -z "${2:-}" || grep -qxF "$2" "$stage/$1.out" || { cat "$stage/$1.out"; fail "$1 did not say: $2"; }
+}
+
+test "$(ours --modversion)" = "$(sed -n 's/^installed shoal \([0-9.]*\) .*/\1/p' "$stage/log")" ||
+	fail "pkg-config has another version"
+$cc -std=c11 -D_GNU_SOURCE $warn -o "$stage/api" tests/outside/*.c $(ours --cflags --libs)
+run api "outside: every section"
+grep -qxF '{"bolts": {"price": 0.25, "bins": [7, 9]}}' "$stage/api.out" || fail "the README shows another dict"
+$cc -std=c11 -D_GNU_SOURCE $warn -o "$stage/api_static" tests/outside/*.c $(ours --cflags) \
+	$(ours --static --libs | sed 's/-lshoal/-l:libshoal.a/')
+run api_static "outside: every section"
+! ldd "$stage/api_static" | grep -q libshoal || fail "the static program needs libshoal.so"
+done="C, static"
+
+if command -v "$cxx" >/dev/null; then
+	$cxx -std=c++17 $warn -o "$stage/raii" tests/outside/raii.cc $(ours --cflags --libs)
+	run raii "outside: C++"
+	done="$done, C++"
+fi
+if command -v cmake >/dev/null; then
+	cmake -S tests/outside/cmake -B "$stage/cmake" -DCMAKE_PREFIX_PATH="$stage$prefix" \
+		-DCMAKE_C_COMPILER="$(command -v "$cc")" > "$stage/log" 2>&1 &&
+		cmake --build "$stage/cmake" >> "$stage/log" 2>&1 || { cat "$stage/log"; fail "CMake"; }
+	run cmake/hello "hello from a process"
+	run cmake/hello_static "hello from a process"
+	done="$done, CMake"
+fi
+for loop in epoll libuv:libuv libevent:libevent_core; do
+	name=${loop%:*} needs=${loop#*:}
+	if test "$needs" != "$loop"; then
+		pkg-config --exists "$needs" || { echo "outside: no $needs here"; continue; }
+		flags=$(pkg-config --cflags --libs "$needs")
+	fi
+	$cc -std=c11 -D_GNU_SOURCE $warn -o "$stage/$name" "examples/loops/$name.c" $(ours --cflags --libs) ${flags:-}
+	run "$name" "message 5"
+	test "$(grep -c '^message ' "$stage/$name.out")" -eq 5 || fail "$name has not said five messages"
+	done="$done, $name"
+done
+echo "outside: $done"

@@ -1,0 +1,49 @@
+/* The programs that the README shows, word for word. */
+#include "outside.h"
+
+struct account {
+	shoal_lock lock;
+	long balance;
+};
+
+static void
+repair(struct account *account)
+{
+	account->balance = 0;
+}
+
+static int
+deposit(struct account *account)
+{
+	int rc = shoal_lock_acquire(&account->lock, SHOAL_SEC(1));
+	if (rc == -EOWNERDEAD)                        /* held; its last holder died in the middle */
+		repair(account), shoal_lock_consistent(&account->lock);
+	else if (rc < 0)
+		return rc;                                /* not held */
+	account->balance += 10;
+	shoal_lock_release(&account->lock);
+	return 0;
+}
+
+static void
+sell(shoal_dict *stock, shoal_dict *sold)
+{
+	shoal_dict_set(stock, SHOAL_ANY("bolts"), SHOAL_MAP("price", 0.25, "bins", SHOAL_LIST(7, 9)));
+	shoal_dict_add_int(sold, SHOAL_ANY("bolts"), 12, NULL);
+	shoal_dict_print(stock, stdout);              /* {"bolts": {"price": 0.25, "bins": [7, 9]}} */
+	puts("");
+}
+
+int
+readme(shoal_arena *arena)
+{
+	struct account *account = shoal_new(arena, sizeof *account);
+	shoal_dict *stock, *sold;
+	CHECK(shoal_dict_create(arena, "stock", NULL, &stock) == 0);
+	CHECK(shoal_dict_create(arena, "sold", NULL, &sold) == 0);
+	sell(stock, sold);
+	CHECK(deposit(account) == 0 && account->balance == 10);
+	shoal_free(arena, account);
+	CHECK(shoal_dict_destroy(arena, stock) == 0);
+	return shoal_dict_destroy(arena, sold);
+}
