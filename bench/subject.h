@@ -106,6 +106,7 @@ extern const struct subject subject_stream, subject_seqpacket, subject_mq, subje
 extern const struct subject subject_zeromq, subject_nng, subject_queue_boost, subject_queue_tbb;
 extern const struct subject subject_ck_spsc, subject_ck_mpmc;
 extern const struct subject subject_rte_ring, subject_rte_ring_rts, subject_rte_ring_hts;
+extern const struct subject subject_python_queue, subject_python_simple, subject_python_pipe;
 extern const struct subject subject_mutex, subject_vyukov;
 extern const struct subject subject_alloc, subject_malloc;
 extern const struct subject subject_lock, subject_lock_normal, subject_lock_robust, subject_lock_pi;
