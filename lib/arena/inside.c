@@ -49,13 +49,23 @@ name(struct member *me, uint32_t index)
 	return NULL;
 }
 
+/*
+ * What says of itself that it was made under a name, and is not there, was destroyed, and buried,
+ * before this call began. That is told as long as its memory is nobody else's.
+ */
+static const word64 buried;
+
 static void
 stay(const void *body, enum stay_mode mode, struct stay *out)
 {
 	shoal_arena *a = arena_of(body);
 	uint32_t index = a && !a->readonly ? plain_at(a, body) : 0;
-	if (!index)
+	if (!index && mode == STAY_LOOK)
 		return;
+	if (!index) {
+		*out = (struct stay){ .word = &buried, .alive = UINT64_MAX };
+		return;
+	}
 	out->word = &arena_object(a, index)->word;
 	if (mode == STAY_LOOK)
 		return;

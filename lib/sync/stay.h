@@ -43,7 +43,10 @@ enum stay_mode {
 	STAY_JOIN,
 };
 
-/* Set before main, where there are arenas; fills what it was given all zero. */
+/*
+ * Set before main, where there are arenas; fills what it was given all zero. Asked to name what is
+ * no such object any more, it is over; only what knows that it was made as one is to be named.
+ */
 extern void (*stay_hook)(const void *object, enum stay_mode mode, struct stay *out)
 	__attribute__((visibility("hidden")));
 

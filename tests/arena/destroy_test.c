@@ -277,6 +277,21 @@ Test(destroy, a_condition_and_its_lock_may_go_together)
 	shoal_arena_close(s->arena);
 }
 
+/* Its memory is nobody else's yet: then there is nothing to wait for, and no reason to hang. */
+Test(destroy, one_who_comes_when_it_is_over_is_told)
+{
+	struct scene *s = set_the_scene();
+	REQUIRE_EQ(shoal_semaphore_destroy(s->arena, s->semaphore), 0);
+	REQUIRE_EQ(shoal_event_destroy(s->arena, s->event), 0);
+	REQUIRE_EQ(shoal_condition_destroy(s->arena, s->condition), 0);
+	REQUIRE_EQ(shoal_semaphore_acquire(s->semaphore, SHOAL_SEC(5)), -EPIPE);
+	REQUIRE_EQ(shoal_event_wait(s->event, SHOAL_SEC(5)), -EPIPE);
+	REQUIRE_EQ(shoal_lock_acquire(s->lock, 0), 0);
+	REQUIRE_EQ(shoal_condition_wait(s->condition, s->lock, SHOAL_SEC(5)), -EPIPE);
+	REQUIRE_EQ(shoal_lock_release(s->lock), 0);
+	shoal_arena_close(s->arena);
+}
+
 static bool
 never(void *arg)
 {
