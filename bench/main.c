@@ -12,6 +12,8 @@ in_selection(const struct options *o, const struct plan *p)
 {
 	if (!o->quick)
 		return true;
+	if (p->measure == FIXED_RATE)
+		return p->bytes == 64;
 	if (p->measure == ONE_WAY_TOUCHED)
 		return p->producers == 1 && p->bytes == 64 * KIBI;
 	if (measure_is_map(p->measure))
@@ -57,6 +59,19 @@ add_shapes(struct session *s, const struct options *o, enum measure measure)
 
 			add_cell(s, o, cell);
 		}
+	}
+}
+
+/* Of the sizes asked for, those that are neither all overhead nor all copying. */
+static void
+add_delays(struct session *s, const struct options *o)
+{
+	for (size_t size = 0; size < o->size_count; size++) {
+		struct plan cell = { .measure = FIXED_RATE, .producers = 1, .consumers = 1,
+			             .bytes = o->sizes[size] };
+
+		if (cell.bytes >= 64 && cell.bytes <= KIBI)
+			add_cell(s, o, cell);
 	}
 }
 
@@ -109,6 +124,7 @@ add_all(struct session *s, const struct options *o)
 	spinning.bytes = asleep.bytes = o->sizes[0];
 	add_shapes(s, o, ONE_WAY);
 	add_shapes(s, o, ONE_WAY_TOUCHED);
+	add_delays(s, o);
 	add_cell(s, o, spinning);
 	add_cell(s, o, asleep);
 	add_cell(s, o, allocation);

@@ -13,6 +13,7 @@
 enum measure {
 	ONE_WAY, /* copied from a private buffer and into one */
 	ONE_WAY_TOUCHED, /* every byte made by the producer and summed by the consumer */
+	FIXED_RATE, /* one way, each message at its time; how late it comes */
 	ROUND_SPINNING, /* ping-pong, back to back */
 	ROUND_ASLEEP, /* ping-pong, each side thinking for so long that the other sleeps */
 	ALLOCATION, /* alloc and free in turn, one process */
@@ -29,6 +30,10 @@ enum measure {
 	MEASURES,
 };
 
+enum {
+	CURVE = 21
+};
+
 struct plan {
 	const struct subject *subject;
 	enum measure measure;
@@ -37,6 +42,7 @@ struct plan {
 	size_t bytes; /* a message, a block or a map's value; 0 for locks */
 	unsigned inside_ns; /* how long a lock is held, each time */
 	uint32_t keys; /* of a map; MAP_GROWTH: how many it gets */
+	double rate; /* FIXED_RATE: million a second, which the session finds out */
 };
 
 struct timing {
@@ -48,7 +54,9 @@ struct sample {
 	double rate; /* million a second: messages, pairs of alloc and free, acquisitions */
 	double cpu_ns; /* processor time of all workers for one of them */
 	double switches; /* of all workers' contexts, wanted or not, for a million of them */
-	double p50, p99, p999; /* microseconds a round trip */
+	double p50, p90, p99, p999, max; /* microseconds a round trip, or of delay: then all of them */
+	double target; /* FIXED_RATE: the rate wanted */
+	double curve[CURVE]; /* FIXED_RATE: the delay of all but 10^(-i/4) of the messages */
 	double share; /* acquisitions of whoever got fewest, of what would be fair */
 	double pause_us; /* MAP_GROWTH: the longest call */
 	uint64_t messages;

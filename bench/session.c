@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIXED_RATE_DEFAULT 0.1
+
 bool
 same_cell(const struct plan *a, const struct plan *b)
 {
@@ -46,9 +48,39 @@ session_add(struct session *s, const struct plan *p)
 	return (long)s->count++;
 }
 
+static bool
+is_ours(const struct subject *subject)
+{
+	return strncmp(subject->name, "shoal", 5) == 0;
+}
+
+/* Half of what the slowest of ours and of what ratios are against carries; million a second. */
+static double
+fixed_rate(struct session *s, const struct plan *cell)
+{
+	double least = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		struct plan p = s->series[i].plan;
+		struct sample sample;
+
+		if (!same_cell(&p, cell))
+			continue;
+		if (!is_ours(p.subject) && !(p.subject->traits & SUBJECT_IS_BASE))
+			continue;
+		p.measure = ONE_WAY;
+		run_once(&p, &s->timing, &sample);
+		if (sample.ok && (least == 0 || sample.rate < least))
+			least = sample.rate;
+	}
+	return least > 0 ? least / 2 : FIXED_RATE_DEFAULT;
+}
+
 static void
 run_cell(struct session *s, const struct plan *cell, struct progress *progress)
 {
+	double rate = cell->measure == FIXED_RATE ? fixed_rate(s, cell) : 0;
+
 	for (unsigned rep = 0; rep < s->reps; rep++) {
 		for (size_t i = 0; i < s->count; i++) {
 			struct series *one = &s->series[i];
@@ -56,6 +88,7 @@ run_cell(struct session *s, const struct plan *cell, struct progress *progress)
 			if (!same_cell(&one->plan, cell))
 				continue;
 			one->seen = true;
+			one->plan.rate = rate;
 			progress_show(progress, &one->plan);
 			run_once(&one->plan, &s->timing, &one->sample[rep]);
 			progress_step(progress);
@@ -93,6 +126,8 @@ sample_value(const struct sample *sample, enum value value)
 		return sample->cpu_ns;
 	case P50:
 		return sample->p50;
+	case P90:
+		return sample->p90;
 	case P99:
 		return sample->p99;
 	case P999:
@@ -101,6 +136,10 @@ sample_value(const struct sample *sample, enum value value)
 		return sample->share;
 	case PAUSE:
 		return sample->pause_us;
+	case SWITCHES:
+		return sample->switches;
+	case LONGEST:
+		return sample->max;
 	}
 	return 0;
 }

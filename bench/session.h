@@ -36,10 +36,13 @@ enum value {
 	RATE,
 	CPU_NS,
 	P50,
+	P90,
 	P99,
 	P999,
 	SHARE,
 	PAUSE,
+	SWITCHES,
+	LONGEST,
 };
 double sample_value(const struct sample *, enum value);
 size_t series_values(const struct session *, const struct series *, enum value, double *out);

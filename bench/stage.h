@@ -7,6 +7,7 @@
 #ifndef BENCH_STAGE_H
 #define BENCH_STAGE_H
 
+#include "hist.h"
 #include "run.h"
 
 #include <stdatomic.h>
@@ -29,7 +30,7 @@ struct row {
 };
 
 struct stage {
-	_Alignas(128) _Atomic bool stop;
+	_Alignas(128) _Atomic bool stop, measuring;
 	_Alignas(128) _Atomic uint32_t producers_left;
 	_Atomic uint32_t consumers_ended;
 	_Atomic uint32_t gathered, leaving;
@@ -40,6 +41,8 @@ struct stage {
 	uint64_t handed_ns; /* when a lock's last holder was about to give it up */
 	struct row row[WORKERS_MAX];
 	struct sample sample;
+	uint64_t paced_from_ns; /* FIXED_RATE: written before the first message */
+	struct hist hist;
 	uint32_t trip[2][TRIPS_MAX];
 };
 
@@ -63,6 +66,16 @@ struct work {
 /* Writes into the row why the worker gives up; false, to be returned. */
 bool work_failed(struct work *, const char *call, long rc);
 
+/* Of one message, or of a batch; private, touched, and gone with the process. */
+void *work_buffer(const struct plan *);
+
+/* Threads of one process must not count each other's time; a library's threads are to count. */
+uint64_t work_cpu_ns(const struct work *);
+
+/* What the worker leaves in its row. */
+struct audit;
+void work_close(struct work *, const struct audit *, uint64_t cpu_began);
+
 /* Waits until all are there: the first one would have the lock to itself meanwhile. */
 void work_gather(struct work *);
 unsigned workers_of(const struct plan *);
@@ -70,6 +83,8 @@ unsigned workers_of(const struct plan *);
 /* Each runs until the stage says stop and everything has arrived; false is a failed call. */
 bool produce(struct work *);
 bool consume(struct work *);
+bool pace(struct work *);
+bool follow(struct work *);
 bool ping(struct work *);
 bool pong(struct work *);
 void allocate_and_free(struct work *);

@@ -22,8 +22,8 @@ enum {
 	SUBJECT_MAPS = 128, /* carries nothing: keys of 8 bytes and their values */
 	SUBJECT_THREADS = 256, /* its workers are threads of one process: it cannot do more */
 	SUBJECT_PRIVATE = 512, /* each worker has a map of its own: what sharing may cost */
-	SUBJECT_SPINS_FIRST = 1024, /* whoever waits sleeps after a while; without either, at once */
-	SUBJECT_COUNTED = 2048, /* recv is 0 after a while without messages: ends are counted out */
+	SUBJECT_SPINS_FIRST = 1 << 16, /* whoever waits sleeps after a while; without either, at once */
+	SUBJECT_COUNTED = 1 << 17, /* recv is 0 after a while without messages: ends are counted out */
 };
 
 enum {

@@ -50,8 +50,8 @@ work_gather(struct work *w)
 		clock_nap(GATHER_NS);
 }
 
-static void *
-buffer_of(const struct plan *plan)
+void *
+work_buffer(const struct plan *plan)
 {
 	size_t bytes = plan->bytes * plan->subject->batch;
 	void *buffer = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
@@ -130,21 +130,20 @@ send_end(struct work *w, void *way, char *buffer)
 	return send_all(w, way, buffer, batch);
 }
 
-/* Threads of one process must not count each other's time; a library's threads are to count. */
-static uint64_t
-cpu_ns(const struct work *w)
+uint64_t
+work_cpu_ns(const struct work *w)
 {
 	return w->plan->subject->traits & SUBJECT_THREADS ? clock_thread_cpu_ns() : clock_cpu_ns();
 }
 
-static void
-close_row(struct work *w, const struct audit *a, uint64_t cpu_began)
+void
+work_close(struct work *w, const struct audit *a, uint64_t cpu_began)
 {
 	w->row->messages = a->count;
 	w->row->sum = a->sum;
 	w->row->squares = a->squares;
 	w->row->bad = a->bad;
-	w->row->cpu_ns = cpu_ns(w) - cpu_began;
+	w->row->cpu_ns = work_cpu_ns(w) - cpu_began;
 }
 
 static bool
@@ -205,8 +204,8 @@ bool
 produce(struct work *w)
 {
 	void *way = w->opening->way[0];
-	void *buffer = buffer_of(w->plan);
-	uint64_t cpu_began = cpu_ns(w);
+	void *buffer = work_buffer(w->plan);
+	uint64_t cpu_began = work_cpu_ns(w);
 	struct audit a = { 0 };
 	bool ok = goes_singly(w->plan) ? produce_singles(w, way, buffer, &a)
 	                               : produce_others(w, way, buffer, &a);
@@ -214,7 +213,7 @@ produce(struct work *w)
 	w->row->messages = a.count;
 	if (ok && atomic_fetch_sub(&w->stage->producers_left, 1) == 1 && !counted(w->plan))
 		ok = send_end(w, way, buffer);
-	close_row(w, &a, cpu_began);
+	work_close(w, &a, cpu_began);
 	return ok;
 }
 
@@ -348,8 +347,8 @@ bool
 consume(struct work *w)
 {
 	void *way = w->opening->way[0];
-	void *buffer = buffer_of(w->plan);
-	uint64_t cpu_began = cpu_ns(w);
+	void *buffer = work_buffer(w->plan);
+	uint64_t cpu_began = work_cpu_ns(w);
 	struct audit a = { 0 };
 	int more = goes_singly(w->plan) ? consume_singles(w, way, buffer, &a)
 	                                : consume_others(w, way, buffer, &a);
@@ -357,7 +356,7 @@ consume(struct work *w)
 	if (more == 0 && !counted(w->plan) &&
 	    atomic_fetch_add(&w->stage->consumers_ended, 1) + 1 < w->plan->consumers)
 		more = send_end(w, way, buffer) - 1;
-	close_row(w, &a, cpu_began);
+	work_close(w, &a, cpu_began);
 	return more == 0;
 }
 
@@ -393,5 +392,5 @@ allocate_and_free(struct work *w)
 	for (size_t i = 0; i < ALIVE; i++)
 		if (alive[i])
 			s->give(arena, alive[i]);
-	close_row(w, &a, cpu_began);
+	work_close(w, &a, cpu_began);
 }
