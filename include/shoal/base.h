@@ -113,6 +113,7 @@ typedef uint64_t shoal_ref;
 typedef struct shoal_arena shoal_arena;
 typedef struct shoal_queue shoal_queue;
 typedef struct shoal_pipe_end shoal_pipe_end;
+typedef struct shoal_listener shoal_listener;
 typedef struct shoal_value shoal_value;
 typedef struct shoal_array shoal_array;
 typedef struct shoal_list shoal_list;

@@ -152,5 +152,66 @@ int     shoal_pipe_fd(shoal_pipe_end *);
 int     shoal_pipe_room_fd(shoal_pipe_end *);
 int     shoal_pipe_stat(const shoal_pipe_end *, shoal_pipe_info *);
 
+/* ---- listeners: a pipe for each client ---- */
+
+/*
+ *	server                                          client
+ *	shoal_listener_create(a, "echo", NULL, &l);     shoal_pipe_connect(a, "echo", s, &end);
+ *	shoal_listener_accept(l, SHOAL_FOREVER, &end);  shoal_pipe_send(end, "hello", 5, SHOAL_FOREVER);
+ *
+ * Who may use the arena may connect: its mode is the authority.
+ *
+ * A listener belongs to the process that made it, and ends with it, or when it is destroyed: its
+ * name goes, accepts return -EPIPE, and so do clients that wait for a place, and calls on the ends
+ * of those who were not accepted. Connections that were accepted are their own: nothing of this
+ * concerns them. Several processes and threads may accept at once; each connection goes to one.
+ *
+ * A connection is a pipe. The client has its right end, the server its left one (so with
+ * SHOAL_PIPE_SIMPLEX clients send). The client may send before it is accepted. A client that dies
+ * before that is accepted all the same: what it sent is received, then comes -EPIPE. Until then its
+ * left end belongs to the listener's process. Whose the ends are, what a death closes, and
+ * shoal_pipe_give: as above.
+ *
+ * It is destroyed by itself when both its ends are closed, by shoal_pipe_close, by the death of
+ * whose they are, or by the end of that process; shoal_pipe_destroy does it at once. So nothing
+ * leaks, whoever dies where; and no end may be used after its shoal_pipe_close. An end that was
+ * given to nobody (shoal_pipe_give to 0) and that nobody then uses keeps it.
+ *
+ * Killed in connect: there is no connection, or one whose client is gone. In accept: the connection
+ * is the next one's to accept, or its client gets -EPIPE. A stopped client that was about to become
+ * one of the backlog takes a place of it away; nobody else is held up by a stopped client or
+ * server, but for what holds up making and destroying objects.
+ */
+
+/*
+ * options: of the pipes; flags SHOAL_PIPE_SIMPLEX, and SHOAL_OR_OPEN for another process that
+ * accepts. 0. -EEXIST: there is one, and its process lives. -EINVAL: no name; SHARED_ENDS.
+ * -EPROTO, -ENOMEM, -ENOSPC, -EUSERS, as of shoal_pipe_create.
+ */
+int     shoal_listener_create(shoal_arena *, const char *name, const shoal_pipe_options *,
+                              shoal_listener **out);
+/*
+ * The next client's pipe, in the order in which they came. 0. -EAGAIN, -ETIMEDOUT: nobody.
+ * -EPIPE: the listener was destroyed, or its process has ended, also before the call. -ECANCELED,
+ * -EDEADLK. -EPROTO: this is no listener, or its memory is another object's by now.
+ */
+int     shoal_listener_accept(shoal_listener *, shoal_time timeout, shoal_pipe_end **out);
+/* For poll and epoll, as shoal_pipe_fd: readable when accept would not wait. */
+int     shoal_listener_fd(shoal_listener *);
+/* The name goes at once. NULL is 0. -ENOENT: destroyed already. */
+int     shoal_listener_destroy(shoal_arena *, shoal_listener *);
+
+/*
+ * Waits for a listener of that name whose process lives, and, where 128 clients wait to be accepted
+ * already, for a place: `timeout` in all. It does not wait to be accepted. 0. -ENOENT: there is
+ * none. -EAGAIN, -ETIMEDOUT: no place. -EPIPE: the listener went meanwhile. -EPROTO: the name is
+ * another object's. -ECANCELED, -EDEADLK, -EINVAL, -ENOMEM, -ENOSPC, -EUSERS. Slices of 5 ms until
+ * a place is noticed that a dead server made.
+ *
+ * Each connection takes twice ring_bytes of the arena, 512 KiB by default.
+ */
+int     shoal_pipe_connect(shoal_arena *, const char *listener, shoal_time timeout,
+                           shoal_pipe_end **out);
+
 SHOAL_END_
 #endif

@@ -1,6 +1,6 @@
 #include "arena/close.h"
 #include "arena/handle.h"
-#include "arena/member.h"
+#include "arena/recover.h"
 #include "base/error.h"
 #include "base/kernel.h"
 #include <unistd.h>
@@ -144,8 +144,10 @@ shoal_arena_close(shoal_arena *a)
 	table_unlock();
 	if (!last || holds)
 		return;
-	if (t && t->seat[a->seat])
+	if (t && t->seat[a->seat]) {
+		recover_leaving(a, t, t->seat[a->seat]);
 		member_leave(a, t);
+	}
 	arena_unmap(a);
 }
 

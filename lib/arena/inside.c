@@ -54,6 +54,20 @@ name(struct member *me, uint32_t index)
  * before this call began. That is told as long as its memory is nobody else's.
  */
 static const word64 buried;
+word32 *
+object_stay(shoal_arena *a, struct member *me, uint32_t index, uint64_t generation)
+{
+	word32 *place = name(me, index);
+	if (!place)
+		return NULL;
+	fence_seq_cst();
+	uint64_t word = load_acquire(&arena_object(a, index)->word);
+	enum object_state state = object_state(word);
+	if (word >> 32 == generation && (state == OBJECT_READY || state == OBJECT_MAKING))
+		return place;
+	object_unstay(place);
+	return NULL;
+}
 
 static void
 stay(const void *body, enum stay_mode mode, struct stay *out)

@@ -32,7 +32,14 @@ struct kind_ops {
 	/* Each object of the kind, for each dead member. */
 	void (*recover_member)(shoal_arena *, struct member *me, struct member *dead, uint32_t object);
 	/* A process ended or left; objects may have parts that belong to it. */
-	void (*recover_process)(shoal_arena *, uint32_t process, uint32_t generation, uint32_t object);
+	void (*recover_process)(shoal_arena *, struct member *me, uint32_t process,
+	                        uint32_t generation, uint32_t object);
+	/*
+	 * The process leaves, in order; UINT32_MAX: whichever have left. Objects that go when nobody
+	 * has them any more go now.
+	 */
+	void (*collect)(shoal_arena *, struct member *me, uint32_t process, uint32_t generation,
+	                uint32_t object);
 	/* What those who sleep on it watch besides; NULL where the body is damaged. */
 	struct robust *(*bell)(const shoal_arena *, uint32_t object);
 	/* The object is being destroyed: those who wait on it return -EPIPE. */

@@ -87,6 +87,14 @@ leave_all(struct shoal_thread *t)
 }
 
 static void
+leave_processes(struct shoal_thread *t)
+{
+	for (unsigned i = 0; i < THREAD_SEATS; i++)
+		if (t->seat[i])
+			recover_leaving(arena_of(t->seat[i]), t, t->seat[i]);
+}
+
+static void
 forget(struct shoal_thread *parents)
 {
 	(void)parents;
@@ -105,6 +113,7 @@ ensure_process(shoal_arena *a)
 	if (!thread_end_hook) {
 		thread_fork_hook = forget;
 		thread_end_hook = leave_all;
+		thread_exit_hook = leave_processes;
 	}
 	if (a->generation != thread_generation())
 		rc = process_join(a);

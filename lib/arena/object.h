@@ -60,6 +60,24 @@ int object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32
 int object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index);
 
 /*
+ * From READY, for an object that nobody can use any more, though nobody destroyed it; `word` was
+ * read before that was found. Any number may try. object_sweep follows, by anybody.
+ */
+void object_end_alone(shoal_arena *a, uint32_t index, uint64_t word);
+
+/*
+ * Names the object in this record, so that it is not buried: for one who is in no call on it. NULL:
+ * it has ended, or is another one, or the record names enough already. Ends with object_unstay.
+ */
+word32 *object_stay(shoal_arena *a, struct member *me, uint32_t index, uint64_t generation);
+
+static inline void
+object_unstay(word32 *place)
+{
+	store_release(place, 0);
+}
+
+/*
  * Gives back what is due. One load when nothing is. Under no lock: it takes those of objects that
  * it buries.
  */

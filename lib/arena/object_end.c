@@ -386,6 +386,16 @@ object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32
 	return destroy(a, t, me, index, load_seq_cst(&arena_object(a, index)->word));
 }
 
+void
+object_end_alone(shoal_arena *a, uint32_t index, uint64_t word)
+{
+	if (object_state(word) != OBJECT_READY)
+		return;
+	cas64_seq_cst(&arena_object(a, index)->word, word, object_word(word, OBJECT_DYING, TAG_NONE));
+	/* Should this one die before it is noted, its recovery notes all. */
+	object_note_end(a, index);
+}
+
 /* ---- for recovery ---- */
 
 /*

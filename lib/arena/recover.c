@@ -124,9 +124,29 @@ resolve_process(shoal_arena *a, struct shoal_thread *t, struct member *me, uint3
 	for (uint32_t i = 1; i < high; i++) {
 		const struct kind_ops *ops = object_ready(a, i) ? kind_of(a, i) : NULL;
 		if (ops && ops->recover_process)
-			ops->recover_process(a, process, generation, i);
+			ops->recover_process(a, me, process, generation, i);
 	}
 	object_recover_owned(a, t, me);
+}
+
+static void
+collect(shoal_arena *a, struct member *me, uint32_t process, uint32_t generation)
+{
+	uint32_t high = objects_high(a);
+	for (uint32_t i = 1; i < high; i++) {
+		const struct kind_ops *ops = object_ready(a, i) ? kind_of(a, i) : NULL;
+		if (ops && ops->collect)
+			ops->collect(a, me, process, generation, i);
+	}
+}
+
+void
+recover_leaving(shoal_arena *a, struct shoal_thread *t, struct member *me)
+{
+	if (a->generation != thread_generation())
+		return;
+	collect(a, me, a->process, process_generation(a, a->process));
+	object_sweep(a, t, me);
 }
 
 static bool
@@ -221,6 +241,7 @@ shoal_arena_recover(shoal_arena *a)
 		return rc;
 	int reaped = member_recover_all(a, t, me);
 	object_recover_owned(a, t, me);
+	collect(a, me, UINT32_MAX, 0);
 	object_sweep(a, t, me);
 	return reaped;
 }

@@ -20,6 +20,12 @@
 /* The same for oneself, at the end: no death is counted. */
 void recover_self(shoal_arena *a, struct shoal_thread *t, struct member *me);
 
+/*
+ * This process leaves the arena, in order: gives up what is to go with it (kinds.h, collect). A
+ * process that is killed leaves that to its members' recovery.
+ */
+void recover_leaving(shoal_arena *a, struct shoal_thread *t, struct member *me);
+
 /* For one that has no record because all are taken: reaps one dead member, true if it did. */
 bool member_recover_bare(shoal_arena *a, struct shoal_thread *t);
 

@@ -16,6 +16,7 @@
 static word32 never_begun;
 __thread struct shoal_thread *thread_here;
 word32 *thread_epoch = &never_begun;
+void (*thread_exit_hook)(struct shoal_thread *);
 void (*thread_end_hook)(struct shoal_thread *);
 void (*thread_fork_hook)(struct shoal_thread *);
 
@@ -91,6 +92,8 @@ thread_leave(void)
 {
 	if (!thread_here || !load_relaxed(thread_epoch))
 		return;
+	if (thread_exit_hook)
+		thread_exit_hook(thread_here);
 	pthread_setspecific(key, NULL);
 	thread_end(thread_here);
 }

@@ -68,6 +68,10 @@ void thread_leave(void);
 /* Counts forks of this process's line: what was kept under another number is the parent's. */
 uint32_t thread_generation(void);
 
+/*
+ * Called when the process is about to end in order, by the thread that ends it, before its record.
+ */
+extern void (*thread_exit_hook)(struct shoal_thread *);
 /* Called at the end of each thread that has a record; arena/member.c leaves its arenas there. */
 extern void (*thread_end_hook)(struct shoal_thread *);
 /*

@@ -10,6 +10,7 @@ const struct kind_ops *const kind_table[KIND_COUNT] = {
 	[SHOAL_KIND_MEMORY] = &memory_kind,
 	[SHOAL_KIND_QUEUE] = &queue_kind,
 	[SHOAL_KIND_PIPE] = &pipe_kind,
+	[SHOAL_KIND_LISTENER] = &listener_kind,
 	[SHOAL_KIND_VALUE] = &value_kind,
 	[SHOAL_KIND_ARRAY] = &array_kind,
 	[SHOAL_KIND_LIST] = &list_kind,

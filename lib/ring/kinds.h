@@ -5,5 +5,6 @@
 
 extern const struct kind_ops queue_kind; /* ring/queue_recover.c */
 extern const struct kind_ops pipe_kind;  /* ring/pipe_recover.c */
+extern const struct kind_ops listener_kind; /* ring/listener.c */
 
 #endif

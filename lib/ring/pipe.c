@@ -7,13 +7,8 @@
 
 #define FLAGS (SHOAL_PIPE_SIMPLEX | SHOAL_PIPE_SHARED_ENDS)
 
-struct shape {
-	uint32_t ring_bytes, flags;
-	size_t bytes; /* of the whole body */
-};
-
-static int
-shape_of(const shoal_arena *a, const shoal_pipe_options *o, struct shape *out)
+int
+pipe_shape_of(const shoal_arena *a, const shoal_pipe_options *o, struct pipe_shape *out)
 {
 	static const shoal_pipe_options none;
 	o = o ? o : &none;
@@ -47,7 +42,7 @@ join(shoal_arena *a, struct pipe *p, unsigned side)
 
 /* Zero is an empty ring at position 0. */
 static void
-fill(shoal_arena *a, uint32_t index, const struct shape *shape)
+fill(shoal_arena *a, uint32_t index, const struct pipe_shape *shape)
 {
 	struct pipe *p = object_body_at(a, index);
 	if (!p)
@@ -65,14 +60,24 @@ fill(shoal_arena *a, uint32_t index, const struct shape *shape)
 }
 
 int
+pipe_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+          const struct pipe_shape *shape)
+{
+	int rc = object_body(a, t, me, index, shape->bytes);
+	if (rc == 0)
+		fill(a, index, shape);
+	return rc;
+}
+
+int
 shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *options,
                   shoal_pipe_end **left, shoal_pipe_end **right)
 {
 	struct shoal_thread *t;
 	struct member *me;
-	struct shape shape = { 0 };
+	struct pipe_shape shape = { 0 };
 	struct object_made made;
-	int rc = shape_of(a, options, &shape);
+	int rc = pipe_shape_of(a, options, &shape);
 	if (rc || (rc = member_here(a, &t, &me)))
 		return rc;
 	unsigned flags = options ? options->flags : 0;
@@ -80,12 +85,11 @@ shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *op
 	if (rc)
 		return rc;
 	if (!made.existed) {
-		rc = object_body(a, t, me, made.index, shape.bytes);
+		rc = pipe_body(a, t, me, made.index, &shape);
 		if (rc) {
 			object_abandon(a, me, made.index);
 			return rc;
 		}
-		fill(a, made.index, &shape);
 		object_own(a, made.index, flags);
 		object_publish(a, me, made.index);
 	}
@@ -179,8 +183,15 @@ shoal_pipe_close(shoal_pipe_end *end)
 	} else {
 		pipe_shut_end(h->arena, h->pipe, h->side, load_acquire(&end->owner));
 	}
+	bool connection = h->pipe->flags & PIPE_CONNECTION;
+	if (connection) {
+		pipe_forget_fds(h);
+		pipe_end_left(h->arena, h->pipe, !h->side);
+	}
 	pipe_leave(t, h);
 	h->end = NULL;
+	if (connection)
+		object_sweep(h->arena, t, h->me);
 }
 
 static int

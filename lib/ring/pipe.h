@@ -32,8 +32,8 @@
  * Who owns an end is in its owner word; both ends' states are in the two words, so that one load
  * tells a call that the end is still this process's, of this pipe, and that the peer has not
  * closed. Bit by bit:
- *	bits 63..59  OWNER_… flags
- *	bits 58..44  part of the object's generation: tells incarnations at one address apart
+ *	bits 63..58  OWNER_… flags
+ *	bits 57..44  part of the object's generation: tells incarnations at one address apart
  *	bits 43..32  OWNED: index of the process record
  *	bits 31..0   OWNED: generation of the process record. GIVEN: the pid it was given to
  */
@@ -142,7 +142,9 @@ struct pipe_way {
 #define OWNER_SHARED (UINT64_C(1) << 61)      /* SHARED_ENDS: the users' rows tell whose */
 #define OWNER_OWNED (UINT64_C(1) << 60)
 #define OWNER_GIVEN (UINT64_C(1) << 59)
-#define OWNER_NONCE (UINT64_C(0x7fff) << 44)
+/* OWNED by a listener's process, and to be accepted: nobody uses it before (listener.h) */
+#define OWNER_PENDING (UINT64_C(1) << 58)
+#define OWNER_NONCE (UINT64_C(0x3fff) << 44)
 #define OWNER_WHO \
 	(OWNER_OWNED | OWNER_GIVEN | OWNER_SHARED | OWNER_CLOSED | UINT64_C(0xfffffffffff))
 
@@ -167,6 +169,12 @@ struct pipe {
 	struct robust bell;
 	struct pipe_way way[2]; /* way[s]: what the end of side s sends */
 };
+
+/*
+ * Beside the SHOAL_PIPE_… of its flags: it was made by shoal_pipe_connect, and ends when both its
+ * ends are closed.
+ */
+#define PIPE_CONNECTION 0x100u
 
 #define PIPE_RINGS_AT ((sizeof(struct pipe) + 4095) & ~(size_t)4095)
 _Static_assert(sizeof(struct shoal_pipe_end) == SPACING, "an end is found by its address");
@@ -281,6 +289,19 @@ pipe_user_word(uint32_t generation, unsigned state)
 	return (uint64_t)generation << 2 | state;
 }
 
+/* ---- pipe.c ---- */
+
+struct pipe_shape {
+	uint32_t ring_bytes, flags;
+	size_t bytes; /* of the whole body */
+};
+
+/* 0, or -EINVAL. */
+int pipe_shape_of(const shoal_arena *a, const shoal_pipe_options *o, struct pipe_shape *out);
+/* A body of that shape for an object that is being made. 0, -ENOMEM, -ENOSPC, -EPROTO. */
+int pipe_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+              const struct pipe_shape *shape);
+
 /* ---- pipe_handle.c: from an end's address to this thread's handle, and who owns the end ---- */
 
 static inline struct pipe_handle *
@@ -342,6 +363,10 @@ pipe_leave(struct shoal_thread *t, struct pipe_handle *h)
 void pipe_shut(shoal_arena *a, uint32_t object);
 /* Closes an end for its owner, or for a dead one: from exactly the word seen. Wakes everybody. */
 void pipe_shut_end(shoal_arena *a, struct pipe *p, unsigned side, uint64_t seen);
+/* Whether it is one that ends by itself, and both ends are closed: then it does. */
+void pipe_end_connection(shoal_arena *a, struct pipe *p);
+/* Closes an end whose owner has gone, if it has. Its callers are as those of the one above. */
+void pipe_end_left(shoal_arena *a, struct pipe *p, unsigned side);
 /* A process left a shared end: closes it if nobody else uses it. */
 void pipe_leave_users(shoal_arena *a, struct pipe *p, unsigned side, uint32_t process,
                       uint64_t word);
@@ -430,6 +455,11 @@ bool pipe_end_closed(const struct pipe_handle *h);
  * has, and its end is closed.
  */
 bool pipe_peer_gone(struct pipe_handle *h, struct shoal_thread *t);
+
+/* ---- pipe_fd.c ---- */
+
+/* The descriptors that this process made of the end: those who still watch them see it no more. */
+void pipe_forget_fds(const struct pipe_handle *h);
 
 /* ---- pipe_send.c, pipe_recv.c ---- */
 

@@ -145,3 +145,10 @@ shoal_pipe_room_fd(shoal_pipe_end *end)
 {
 	return fd_of(end, true);
 }
+
+void
+pipe_forget_fds(const struct pipe_handle *h)
+{
+	poller_forget(&h->pipe->way[h->side].room.poll);
+	poller_forget(&h->pipe->way[!h->side].data.poll);
+}

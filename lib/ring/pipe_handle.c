@@ -69,6 +69,23 @@ pipe_shut_end(shoal_arena *a, struct pipe *p, unsigned side, uint64_t seen)
 		object_note_mail(a, p->object);
 	way_wake_all(&p->way[0]);
 	way_wake_all(&p->way[1]);
+	pipe_end_connection(a, p);
+}
+
+/*
+ * The object's word is read first: what is found after that is this pipe's, or the word is another
+ * one by now. Its callers are in a call on the pipe, or name it.
+ */
+void
+pipe_end_connection(shoal_arena *a, struct pipe *p)
+{
+	uint32_t object = p->object;
+	if (!(p->flags & PIPE_CONNECTION) || object >= objects_high(a))
+		return;
+	uint64_t word = load_acquire(&arena_object(a, object)->word);
+	if (object_body_at(a, object) == (void *)p &&
+	    (load_acquire(&p->end[0].owner) & load_acquire(&p->end[1].owner) & OWNER_CLOSED))
+		object_end_alone(a, object, word);
 }
 
 /* Whether a process that uses the end is left. */

@@ -5,6 +5,7 @@
  */
 #include "base/error.h"
 #include "base/racy.h"
+#include "base/kernel.h"
 #include "ring/kinds.h"
 #include "ring/loan.h"
 #include "ring/pipe.h"
@@ -117,11 +118,95 @@ end_of_owner(shoal_arena *a, struct pipe *p, unsigned side, uint32_t process, ui
 	wake_all(p);
 }
 
+/*
+ * A connection may end while this one is at it: it is named meanwhile. NULL where it has ended, or
+ * the record has no place for another name: then it is left to the next one to come.
+ */
+static struct pipe *
+stay(shoal_arena *a, struct member *me, uint32_t object, word32 **place)
+{
+	uint32_t ring;
+	uint64_t word = load_acquire(&arena_object(a, object)->word);
+	*place = object_stay(a, me, object, word >> 32);
+	struct pipe *p = *place ? body(a, object, &ring) : NULL;
+	if (*place && !p)
+		object_unstay(*place);
+	return p;
+}
+
+void
+pipe_end_left(shoal_arena *a, struct pipe *p, unsigned side)
+{
+	shoal_pipe_end *end = &p->end[side];
+	uint64_t word = load_acquire(&end->owner);
+	bool left = false;
+	if (word & OWNER_GIVEN)
+		left = kernel_process_ended((pid_t)(uint32_t)word, load_relaxed(&end->given_start));
+	else if (word & OWNER_OWNED)
+		left = process_gone(a, (uint32_t)(word >> 32) & 0xfff, (uint32_t)word);
+	if (left)
+		pipe_shut_end(a, p, side, word);
+}
+
 static void
-recover_process(shoal_arena *a, uint32_t process, uint32_t generation, uint32_t object)
+collect_ends(shoal_arena *a, struct pipe *p, uint32_t process, uint32_t generation)
+{
+	for (unsigned side = 0; side < 2; side++) {
+		if (process != UINT32_MAX)
+			end_of_owner(a, p, side, process, generation);
+		else
+			pipe_end_left(a, p, side);
+	}
+	pipe_end_connection(a, p);
+}
+
+static bool
+is_connection(const shoal_arena *a, uint32_t object)
+{
+	uint32_t ring;
+	const struct pipe *p = body(a, object, &ring);
+	return p && p->flags & PIPE_CONNECTION;
+}
+
+static void
+collect(shoal_arena *a, struct member *me, uint32_t process, uint32_t generation, uint32_t object)
+{
+	word32 *place;
+	struct pipe *p = is_connection(a, object) ? stay(a, me, object, &place) : NULL;
+	if (!p)
+		return;
+	collect_ends(a, p, process, generation);
+	object_unstay(place);
+}
+
+/* Of one that was closed as the second end by one who died there, too; or given to one who died. */
+static void
+recover_connection(shoal_arena *a, struct member *me, uint32_t process, uint32_t generation,
+                   uint32_t object)
+{
+	word32 *place;
+	struct pipe *p = stay(a, me, object, &place);
+	if (!p)
+		return;
+	for (unsigned side = 0; side < 2; side++) {
+		end_of_owner(a, p, side, process, generation);
+		if (load_relaxed(&p->end[side].owner) & OWNER_GIVEN)
+			pipe_end_left(a, p, side);
+	}
+	pipe_end_connection(a, p);
+	object_unstay(place);
+}
+
+static void
+recover_process(shoal_arena *a, struct member *me, uint32_t process, uint32_t generation,
+                uint32_t object)
 {
 	uint32_t ring;
 	struct pipe *p = body(a, object, &ring);
+	if (p && p->flags & PIPE_CONNECTION) {
+		recover_connection(a, me, process, generation, object);
+		return;
+	}
 	for (unsigned side = 0; p && side < 2; side++) {
 		end_of_owner(a, p, side, process, generation);
 		if (!(p->flags & SHOAL_PIPE_SHARED_ENDS))
@@ -270,6 +355,7 @@ const struct kind_ops pipe_kind = {
 	.recover_loan = recover_loan,
 	.recover_hand = recover_hand,
 	.recover_process = recover_process,
+	.collect = collect,
 	.bell = bell,
 	.shut = pipe_shut,
 	.empty = empty,

@@ -286,6 +286,22 @@ poller_fd(const struct poller_object *o)
 	return fd;
 }
 
+void
+poller_forget(word32 *gate)
+{
+	if (likely(!load_relaxed(&poller_sources)))
+		return;
+	notice_fork();
+	pthread_mutex_lock(&lock);
+	for (struct source **link = &sources; *link; link = &(*link)->next) {
+		if ((*link)->of.gate != gate)
+			continue;
+		drop(link);
+		break;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
 /*
  * Cleared first, looked at after: what comes in between raises it again. One that stays without a
  * helper thread, since there can be none now, is left readable: its user comes again.

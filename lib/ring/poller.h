@@ -62,6 +62,9 @@ struct poller_object {
 /* The descriptor for this gate, made if needed. -EMFILE, -ENOMEM, -EAGAIN (no thread). */
 int poller_fd(const struct poller_object *o);
 
+/* The descriptor of this gate, if there is one, is closed. */
+void poller_forget(word32 *gate);
+
 /* A call met nothing at this gate: its descriptor is unreadable until there is something again. */
 void poller_rearm_slow(word32 *gate);
 extern word32 poller_sources; /* of this process; 0: nobody asked for a descriptor */
