@@ -36,6 +36,14 @@
 		          .keys = 100000 }, \
 		.peer = other, .value = RATE, .limit = lim, \
 	}
+/* Times of a start and a join, to a bare one's beside the same memory. */
+#define START_ROW(txt, subj, mib, other, lim) \
+	{ \
+		.text = "process start + join, " txt, \
+		.ours = { .subject = subj, .measure = PROCESS_START, .pairs = 1, \
+		          .beside_mib = mib }, \
+		.peer = other, .value = P50, .limit = lim, .at_most = true, \
+	}
 #define DEATH_ROW(txt, who, n) \
 	{ \
 		.text = txt, .victim = who, .kills = n, .limit = 10, .at_most = true, \
@@ -100,6 +108,15 @@ static const struct bar table[] = {
 	MAP_ROW("50 % reads, 2 processes, to LMDB", MAP_HALF, &subject_map_lmdb, 4),
 	MAP_ROW("95 % reads, 2 processes, to Redis", MAP_READING, &subject_map_redis, 50),
 	MAP_ROW("50 % reads, 2 processes, to Redis", MAP_HALF, &subject_map_redis, 50),
+	START_ROW("fork: of a bare fork's", &subject_start_fork, 0, &subject_bare_fork, 1.3),
+	START_ROW("fork, 1 GiB: of a bare fork's", &subject_start_fork, 1024, &subject_bare_fork,
+	          1.3),
+	START_ROW("server: of a bare fork's", &subject_start_server, 0, &subject_bare_fork, 2),
+	START_ROW("server, 1 GiB: of a bare fork's", &subject_start_server, 1024,
+	          &subject_bare_fork, 0.1),
+	START_ROW("spawn: of a bare spawn's", &subject_start_spawn, 0, &subject_bare_spawn, 1.3),
+	START_ROW("spawn, 1 GiB: of a bare fork's", &subject_start_spawn, 1024,
+	          &subject_bare_fork, 0.5),
 	DEATH_ROW("death of a putter: p99 to the next message, 64 members", VICTIM_PUT, 150),
 	DEATH_ROW("death inside a batch of 32: p99 to the next message", VICTIM_PUT_MANY, 150),
 	DEATH_ROW("death of a getter: p99 to the next message, 64 members", VICTIM_GET, 150),

@@ -60,6 +60,7 @@ print_series(const struct session *s, const struct series *one, FILE *out)
 	        one->plan.consumers, one->plan.pairs);
 	fprintf(out, "\"bytes\": %zu, \"inside_ns\": %u, \"keys\": %u, ", one->plan.bytes,
 	        one->plan.inside_ns, one->plan.keys);
+	fprintf(out, "\"beside_mib\": %u, ", one->plan.beside_mib);
 	fputs("\"samples\": [", out);
 	for (unsigned rep = 0; rep < s->reps; rep++) {
 		fputs(rep ? ",\n      " : "\n      ", out);

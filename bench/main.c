@@ -115,6 +115,17 @@ add_maps(struct session *s, const struct options *o)
 }
 
 static void
+add_starts(struct session *s, const struct options *o)
+{
+	struct plan cell = { .measure = PROCESS_START, .pairs = 1 };
+
+	add_cell(s, o, cell);
+	cell.beside_mib = 1024;
+	if (!o->quick)
+		add_cell(s, o, cell);
+}
+
+static void
 add_all(struct session *s, const struct options *o)
 {
 	struct plan spinning = { .measure = ROUND_SPINNING, .producers = 1, .consumers = 1 };
@@ -130,6 +141,7 @@ add_all(struct session *s, const struct options *o)
 	add_cell(s, o, allocation);
 	add_locks(s, o);
 	add_maps(s, o);
+	add_starts(s, o);
 }
 
 static void
@@ -208,6 +220,8 @@ main(int argc, char **argv)
 	struct session session = { .count = 0 };
 	int rc;
 
+	if (argc == 2 && !strcmp(argv[1], SUBJECT_NOTHING))
+		return 0;
 	options_read(&options, argc, argv);
 	if (options.list) {
 		list();

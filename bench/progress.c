@@ -38,6 +38,9 @@ cell_text(const struct plan *p, char text[128])
 		snprintf(text, 128, "%s, %u process%s, %u keys, values of %s",
 		         measure_name(p->measure), workers_of(p), workers_of(p) > 1 ? "es" : "",
 		         p->keys, size_text(p->bytes, size));
+	else if (p->measure == PROCESS_START)
+		snprintf(text, 128, "%s, beside %s of private memory", measure_name(p->measure),
+		         p->beside_mib ? size_text(p->beside_mib * (size_t)MEBI, size) : "little");
 	else if (measure_is_lock(p->measure))
 		snprintf(text, 128, "%s", measure_name(p->measure));
 	else if (!measure_is_message(p->measure))

@@ -47,6 +47,7 @@ static const char *const measure_names[MEASURES] = {
 	[MAP_READING] = "map, 95 % reads",
 	[MAP_HALF] = "map, 50 % reads",
 	[MAP_GROWTH] = "map, growing from empty",
+	[PROCESS_START] = "process, started and joined",
 };
 
 const char *
@@ -58,7 +59,8 @@ measure_name(enum measure m)
 bool
 measure_is_trip(enum measure m)
 {
-	return m == ROUND_SPINNING || m == ROUND_ASLEEP || (m >= LOCK_RELAY && m <= LOCK_DEATH);
+	return m == ROUND_SPINNING || m == ROUND_ASLEEP || (m >= LOCK_RELAY && m <= LOCK_DEATH) ||
+	       m == PROCESS_START;
 }
 
 bool
@@ -83,7 +85,7 @@ bool
 measure_is_alone(enum measure m)
 {
 	return m == ALLOCATION || m == LOCK_ALONE || m == MAP_READING_ALONE || m == MAP_HALF_ALONE ||
-	       m == MAP_GROWTH;
+	       m == MAP_GROWTH || m == PROCESS_START;
 }
 
 bool
@@ -101,6 +103,8 @@ plan_possible(const struct plan *p)
 		return measure_is_map(p->measure) && traits & SUBJECT_MAPS && map_possible(p);
 	if (measure_is_lock(p->measure) || traits & SUBJECT_LOCKS)
 		return measure_is_lock(p->measure) && traits & SUBJECT_LOCKS;
+	if (p->measure == PROCESS_START || traits & SUBJECT_STARTS)
+		return p->measure == PROCESS_START && traits & SUBJECT_STARTS;
 	if (p->bytes < sizeof(uint64_t) || p->bytes > p->subject->bytes_max || p->bytes % 8)
 		return false;
 	if (p->measure == ALLOCATION || traits & SUBJECT_ALLOCATES)
@@ -141,6 +145,8 @@ worker_for(enum measure m, bool producer)
 		return allocate;
 	if (measure_is_map(m))
 		return m == MAP_GROWTH ? map_grow : map_use;
+	if (m == PROCESS_START)
+		return start_and_join;
 	if (m == LOCK_DEATH)
 		return producer ? inherit : bequeath;
 	if (measure_is_lock(m))

@@ -27,6 +27,7 @@ enum measure {
 	MAP_READING, /* the same by two processes a pair */
 	MAP_HALF,
 	MAP_GROWTH, /* new keys only, from empty on, one process */
+	PROCESS_START, /* a process that does nothing, started and waited for */
 	MEASURES,
 };
 
@@ -43,6 +44,7 @@ struct plan {
 	unsigned inside_ns; /* how long a lock is held, each time */
 	uint32_t keys; /* of a map; MAP_GROWTH: how many it gets */
 	double rate; /* FIXED_RATE: million a second, which the session finds out */
+	uint32_t beside_mib; /* PROCESS_START: private memory of the one who starts */
 };
 
 struct timing {

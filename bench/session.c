@@ -13,7 +13,8 @@ same_cell(const struct plan *a, const struct plan *b)
 {
 	return a->measure == b->measure && a->producers == b->producers &&
 	       a->consumers == b->consumers && a->pairs == b->pairs && a->bytes == b->bytes &&
-	       a->inside_ns == b->inside_ns && a->keys == b->keys;
+	       a->inside_ns == b->inside_ns && a->keys == b->keys &&
+	       a->beside_mib == b->beside_mib;
 }
 
 static void *

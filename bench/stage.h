@@ -88,6 +88,7 @@ bool follow(struct work *);
 bool ping(struct work *);
 bool pong(struct work *);
 void allocate_and_free(struct work *);
+bool start_and_join(struct work *);
 bool contend(struct work *);
 bool relay(struct work *);
 bool inherit(struct work *);

@@ -1,5 +1,5 @@
 /*
- * subject.h - one way to carry messages from process to process, one heap, one lock, or one map
+ * subject.h - one way to carry messages from process to process, to start one, one heap, lock, map
  *
  * Every subject, ours or a peer, is driven through this table by the same loops, so each pays the
  * same indirect call, learns the length only at run time and cannot be inlined into its caller.
@@ -24,6 +24,7 @@ enum {
 	SUBJECT_PRIVATE = 512, /* each worker has a map of its own: what sharing may cost */
 	SUBJECT_SPINS_FIRST = 1 << 16, /* whoever waits sleeps after a while; without either, at once */
 	SUBJECT_COUNTED = 1 << 17, /* recv is 0 after a while without messages: ends are counted out */
+	SUBJECT_STARTS = 1024, /* carries nothing: a process that ends at once */
 };
 
 enum {
@@ -88,6 +89,9 @@ struct subject {
 	int (*lock)(void *it);
 	int (*unlock)(void *it);
 
+	/* A process that does nothing, until it has been waited for: 0 or a negative errno. */
+	int (*start)(void);
+
 	/* Each worker joins the map by itself; NULL is a failure. get returns the value's bytes. */
 	void *(*join)(const struct opening *);
 	int (*set)(void *map, uint64_t key, const void *value, size_t bytes);
@@ -111,6 +115,10 @@ extern const struct subject subject_mutex, subject_vyukov;
 extern const struct subject subject_alloc, subject_malloc;
 extern const struct subject subject_lock, subject_lock_normal, subject_lock_robust, subject_lock_pi;
 extern const struct subject subject_lock_sem, subject_lock_ck, subject_lock_boost;
+
+extern const struct subject subject_bare_fork, subject_start_fork, subject_start_server;
+extern const struct subject subject_start_spawn, subject_bare_spawn;
+#define SUBJECT_NOTHING "--nothing" /* asks the program to end at once */
 
 extern const struct subject subject_dict, subject_map_boost, subject_map_lmdb;
 extern const struct subject subject_map_redis, subject_map_memcached;

@@ -54,6 +54,7 @@ name(struct member *me, uint32_t index)
  * before this call began. That is told as long as its memory is nobody else's.
  */
 static const word64 buried;
+
 word32 *
 object_stay(shoal_arena *a, struct member *me, uint32_t index, uint64_t generation)
 {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 
 static int
 tell_server(void *arg)
@@ -237,4 +238,83 @@ EACH_METHOD(an_old_token_means_nothing)
 	REQUIRE_EQ(code_sent(return_it, 5), 5);
 	REQUIRE_EQ(code_sent(run_a_program, 0), order.method == SHOAL_FORK);
 	unsetenv("SHOAL_CHILD");
+}
+
+static pid_t
+newest_child_of(pid_t server)
+{
+	char path[64], text[4096] = "";
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)server, (int)server);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	char *last = strrchr(text, ' ');
+	if (last && last > text)
+		*last = '\0';
+	last = strrchr(text, ' ');
+	return atoi(last ? last + 1 : text);
+}
+
+/* Kills the newest child of that process, or the process itself, at odd moments, until told. */
+static int
+hunt(void *of_server)
+{
+	unsigned seed = 1;
+	while (!atomic_load(&board->value[5])) {
+		pid_t server = atomic_load(&board->value[1]), prey;
+		struct timespec nap = { .tv_nsec = (long)(rand_r(&seed) % 600) * 1000 };
+		nap.tv_nsec <<= rand_r(&seed) % 8; /* short of fork's time, and long of exec's */
+		nanosleep(&nap, NULL);
+		if (of_server && rand_r(&seed) % 8 == 0)
+			kill(server, SIGKILL);
+		else if ((prey = newest_child_of(server)) > 1 && prey != getpid())
+			kill(prey, SIGKILL);
+	}
+	return 0;
+}
+
+/* Whatever is killed whenever: a start ends, its result is true, and what it has taken comes back. */
+static void
+start_under_fire(shoal_start_method method)
+{
+	int codes[2] = { 0 }, fds;
+	prepare(method);
+	pid_t server = method == SHOAL_FORKSERVER ? find_server() : getpid();
+	atomic_store(&board->value[1], server);
+	fds = count_fds();
+	pid_t hunter = child(hunt, method == SHOAL_FORKSERVER ? (void *)1 : NULL);
+	shoal_process_options o = { .method = method, .arg_bytes = sizeof order, .arenas = &arena,
+		                        .arena_count = 1, .daemon = true };
+	for (int i = 0; i < 150 / HARNESS_SLOW || !codes[0]; i++) {
+		shoal_process *p;
+		order.number = 0;
+		int code = 0, rc = shoal_process_spawn(tell_server, &order, &o, &p);
+		if (rc) {
+			REQUIRE(rc == -ECHILD || rc == -ECONNRESET);
+			codes[1]++;
+			continue;
+		}
+		REQUIRE_EQ(shoal_process_join(p, SHOAL_SEC(10)), 0);
+		rc = shoal_process_exitcode(p, &code);
+		REQUIRE(rc == -ECHILD || code == 0 || code == -SIGKILL);
+		REQUIRE_EQ(shoal_process_close(p), 0);
+		codes[0]++;
+	}
+	atomic_store(&board->value[5], 1);
+	expect_child(hunter, 0, 5000);
+	find_server();
+	REQUIRE_EQ(count_fds(), fds);
+	REQUIRE_EQ(shoal_process_children(NULL, 0), 0);
+}
+
+Test(process_by_server, killed_anywhere_a_start_ends)
+{
+	start_under_fire(SHOAL_FORKSERVER);
+}
+
+Test(process_by_spawn, killed_anywhere_a_start_ends)
+{
+	start_under_fire(SHOAL_SPAWN);
 }

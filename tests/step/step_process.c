@@ -111,6 +111,58 @@ start_op(struct step_world *w)
 	step_mine(w)->result = shoal_process_start(started_one);
 }
 
+/* One that inherits nothing has the arena from its options. */
+static int
+sent_run(void *arg)
+{
+	(void)arg;
+	return child_run(shoal_process_arena(0));
+}
+
+static void
+create_by(struct step_world *w, shoal_start_method method)
+{
+	arena_join(w);
+	arena = w->arena;
+	shoal_process_options o = { .method = method, .arg_bytes = 1, .arenas = &arena,
+		                    .arena_count = 1 };
+	int rc = shoal_process_create(sent_run, "", &o, &started_one);
+	STEP_REQUIRE(w, rc == 0, "create: %d, %s", rc, shoal_error());
+}
+
+static void
+create_by_spawn(struct step_world *w)
+{
+	create_by(w, SHOAL_SPAWN);
+}
+
+/* The server is made by the operation. */
+static void
+create_first(struct step_world *w)
+{
+	create_by(w, SHOAL_FORKSERVER);
+}
+
+/* The server is there. */
+static void
+create_next(struct step_world *w)
+{
+	create_first(w);
+	int rc = shoal_process_start(started_one);
+	STEP_REQUIRE(w, rc == 0, "start: %d, %s", rc, shoal_error());
+	shoal_process_join(started_one, SHOAL_FOREVER);
+	shoal_process_close(started_one);
+	create_first(w);
+}
+
+static void
+started_by_server(struct step_world *w)
+{
+	create_first(w);
+	start_op(w);
+	STEP_REQUIRE(w, step_mine(w)->result == 0, "start: %s", shoal_error());
+}
+
 static void
 started(struct step_world *w)
 {
@@ -205,6 +257,14 @@ check_terminated(struct step_world *w)
 STEP_CASE(process, start, STARTS, .prepare = create, .op = start_op, .after = start_after)
 STEP_CASE(process, spawn, STARTS, .prepare = arena_join, .op = spawn_op, .after = start_after)
 STEP_CASE(process, join, STARTS, .prepare = started, .op = join_op, .after = must_join)
+STEP_CASE(process, start_by_spawn, STARTS, .prepare = create_by_spawn, .op = start_op,
+          .after = start_after)
+STEP_CASE(process, start_first_by_server, STARTS, .prepare = create_first, .op = start_op,
+          .after = start_after)
+STEP_CASE(process, start_next_by_server, STARTS, .prepare = create_next, .op = start_op,
+          .after = start_after)
+STEP_CASE(process, join_by_server, STARTS, .prepare = started_by_server, .op = join_op,
+          .after = must_join)
 STEP_CASE(process, terminate, PROCESSES(check_terminated, .unwatched = true, .stepped = true),
           .prepare = started, .op = terminate_op)
 STEP_CASE(process, exit, PROCESSES(check, .crowd = NULL), .prepare = rich, .op = exit_op,
