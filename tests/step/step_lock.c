@@ -193,6 +193,8 @@ told_right(struct step_world *w)
 	/* One who met it first was told, and died itself once it had mended it. */
 	bool second = w->part[STEP_SECOND].result == -EOWNERDEAD;
 	bool met = sync_stage(w)->met || second;
+	/* Of whose death anybody may be told. */
+	bool died = w->part[STEP_SECOND].inside && !w->part[STEP_SECOND].done;
 	if (shape(w)->suspect || (shape(w)->flags & SHOAL_LOCK_AUTOCLEAN))
 		return;
 	if (shape(w)->keeps && w->killed && victim->done == 1 && shoal_have((int)victim->result))
@@ -200,7 +202,7 @@ told_right(struct step_world *w)
 	if (victim->done == 2 && shape(w)->ends)
 		STEP_REQUIRE(w, met, "its thread ended with the lock, and nobody is told");
 	else if (victim->done == 2)
-		STEP_REQUIRE(w, !met || (shape(w)->keeps && w->killed), "a death is told of the living");
+		STEP_REQUIRE(w, !met || died || (shape(w)->keeps && w->killed), "a death is told of the living");
 }
 
 static void
