@@ -17,6 +17,16 @@
  * It is no lock: who cannot have it, since another one changes the object just now, goes on
  * without it.
  *
+ * Why this, and stay.h. Both tell those who wait that an object is over, but what they have to go
+ * by differs. Who sleeps on a queue or a pipe watches several words anyway, so one more costs
+ * nothing, and tells of a death at once, where messages promise 10 ms; who is inside, their calls
+ * say in the member's record as it is; and a bell tells of more than ends: of closing, and of ends
+ * claimed. Who sleeps for a lock watches its word alone, since a second one halves what goes
+ * through a contended lock, the public struct has no room for a bell, and most locks are in no
+ * arena, where nothing is to be told: there a look at the object's entry each 50 ms is enough.
+ * Bells in the entries for what is no lock, and stays for locks, would be a third way; stays for
+ * queues would make 50 ms of what is at once.
+ *
  *	0                  nobody
  *	tid, SLEEPERS      held
  *	DIED, SLEEPERS     its holder died; the next one clears it

@@ -17,7 +17,8 @@
  *	  its record names nothing
  *
  * Y1: either the one who waits sees DYING, or it is seen in its record. Y2: either it sees DYING,
- * or what it sleeps on changes after it was looked at. No word is waited on that was not before.
+ * or what it sleeps on changes after it was looked at. No word is waited on that was not before,
+ * which is why bell.h, by which queues and pipes end, is another way: it says more of that.
  *
  * Crash points. The destroyer, before DYING: nothing was done. After it, before the wake: who waits
  * looks at the word again after each slice, of 50 ms at most, and the next one who creates or
