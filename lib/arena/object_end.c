@@ -15,6 +15,11 @@
  *	KEPT  -> DYING   nothing refers to it: no holds, and then no pins. Under the hold lock
  *	DYING -> NONE    nobody is inside a call on it, and no pin can be on it (referred is 0). Under
  *	                 the name lock
+ *
+ * What has parts gives them back before the name lock is taken, since they may be many. Who does
+ * that names the object in its record (`making`), so that nobody else buries it meanwhile; two who
+ * meet there leave it to the next one. One that is stopped in it holds up nobody; after its death
+ * the next one goes on.
  */
 #include "arena/block.h"
 #include "arena/hold.h"
@@ -176,22 +181,23 @@ is_inside(const struct member *m, uint32_t index)
 	for (unsigned i = 0; i < INSIDE_MAX; i++)
 		if (load_acquire(&m->inside[i]) == index)
 			return true;
-	return load_acquire(&m->call.object) == index || load_acquire(&m->making) == index;
+	return load_acquire(&m->call.object) == index;
 }
 
 /*
  * Whether any member is in a call on the object, this one too, when it recovers another one inside
- * its own call; or destroys it and has not told those who wait yet.
+ * its own call; or destroys it and has not told those who wait yet, or, but for `me`, buries it.
  */
 static bool
-somebody_inside(const shoal_arena *a, uint32_t index)
+somebody_inside(const shoal_arena *a, const struct member *me, uint32_t index)
 {
 	/* Orders the look at the object's word before: sync/stay.h, Y1. */
 	fence_seq_cst();
 	uint32_t high = load_acquire(&a->header->members_high);
 	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
 		const struct member *m = arena_member(a, i);
-		if (load_acquire(&m->life.word) && is_inside(m, index))
+		bool making = m != me && load_acquire(&m->making) == index;
+		if (load_acquire(&m->life.word) && (making || is_inside(m, index)))
 			return true;
 	}
 	return false;
@@ -219,7 +225,7 @@ static bool
 is_in_use(shoal_arena *a, uint32_t index)
 {
 	const struct kind_ops *ops = kind_of(a, index);
-	return somebody_inside(a, index) ||
+	return somebody_inside(a, NULL, index) ||
 	       (ops && ops->kept && object_has_body(a, index) && ops->kept(a, index));
 }
 
@@ -234,7 +240,7 @@ bury_if_left(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t
 	uint64_t word = load_acquire(&arena_object(a, index)->word);
 	if (word != seen)
 		return true;
-	if (!in_use && !somebody_inside(a, index)) {
+	if (!in_use && !somebody_inside(a, me, index)) {
 		bury(a, t, me, index, word);
 		return true;
 	}
@@ -242,6 +248,34 @@ bury_if_left(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t
 	if (ops && ops->shut && member_state(a, object_tag(word)) != MEMBER_ALIVE)
 		ops->shut(a, index);
 	return false;
+}
+
+/*
+ * Its parts go, while the record names it. False: another one is about it.
+ */
+static bool
+empty(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, uint64_t seen)
+{
+	const struct kind_ops *ops = kind_of(a, index);
+	/* Pairs with the others' same steps: one of two sees the other, or the word that it left. */
+	store_release(&me->making, index);
+	fence_seq_cst();
+	if (somebody_inside(a, me, index))
+		return false;
+	if (load_acquire(&arena_object(a, index)->word) == seen && object_has_body(a, index))
+		ops->empty(a, t, me, index);
+	return true;
+}
+
+static bool
+bury_named(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, uint64_t word,
+           bool in_use)
+{
+	if (object_lock_names(a, t, clock_deadline(0)))
+		return false;
+	bool done = bury_if_left(a, t, me, index, word, in_use);
+	object_unlock_names(a, t);
+	return done;
 }
 
 /* False: it is still to be buried. */
@@ -254,10 +288,12 @@ try_to_bury(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t 
 		return true;
 	if (in_use && member_state(a, object_tag(word)) == MEMBER_ALIVE)
 		return false;
-	if (object_lock_names(a, t, clock_deadline(0)))
-		return false;
-	bool done = bury_if_left(a, t, me, index, word, in_use);
-	object_unlock_names(a, t);
+	const struct kind_ops *ops = kind_of(a, index);
+	if (in_use || !ops || !ops->parts || !ops->empty)
+		return bury_named(a, t, me, index, word, in_use);
+	uint32_t making = load_relaxed(&me->making);
+	bool done = empty(a, t, me, index, word) && bury_named(a, t, me, index, word, false);
+	store_release(&me->making, making);
 	return done;
 }
 

@@ -1,6 +1,6 @@
 /*
- * CPython's TestSyncManagerTypes, of the types that hold data: made here, used in a child that finds
- * them by name in an arena of its own, looked at here again.
+ * CPython's TestSyncManagerTypes, of the types that hold data: made here, used in a child that
+ * finds them by name in an arena of its own, looked at here again.
  */
 #include "harness.h"
 #include <errno.h>
