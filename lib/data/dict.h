@@ -44,6 +44,7 @@
  *
  *	set        commit: the slot; a new overflow line comes with its slot filled, commit: the link
  *	pop        commit: the slot
+ *	popitem    likewise; before it, where no entry of a stripe is named, commit: its `recent`
  *	add_int    commit: the entry's value
  *	split      the child's slots and overflow lines are filled while its state is 0; commit: its
  *	           state. Then the parent's state says the greater depth, and then (finish) its slots
@@ -90,6 +91,7 @@ struct dict_table {
 	struct {
 		_Alignas(LINE) word64 count;
 		word64 split; /* a hint: the next bucket to be split; level << 48 | index */
+		word64 recent; /* offset of the block that names its newest entries, or 0 */
 	} stripe[STRIPES];
 };
 
@@ -332,6 +334,11 @@ void dict_grow(struct dict_call *c, const struct dict_place *p);
 void dict_finish_split(struct ledger_hold *h);
 /* Room for so many items: 0, -ENOMEM, -ENOSPC. */
 int dict_reserve(struct dict_call *c, uint64_t items);
+
+/* ---- dict_recent.c ---- */
+
+/* Before an entry of this order and hash comes in, under the stripe's lock. */
+void dict_name_recent(struct dict_call *c, uint64_t order, uint64_t hash);
 
 /* ---- dict_kind.c, dict.c ---- */
 

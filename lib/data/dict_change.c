@@ -1,4 +1,4 @@
-/* Changes that depend on what is there: setdefault, add_int, compare_exchange, popitem. */
+/* Changes that depend on what is there: setdefault, add_int, compare_exchange. */
 #include "base/error.h"
 #include "data/dict.h"
 #include <string.h>
@@ -150,80 +150,5 @@ shoal_dict_compare_exchange(shoal_dict *d, shoal_any key, const shoal_any *expec
 	}
 	dict_leave_changed(&x.call);
 	shoal_any_clear(&x.there);
-	return rc;
-}
-
-/* ---- popitem ---- */
-
-struct newest {
-	uint64_t offset;
-	uint64_t order;
-	uint64_t hash;
-};
-
-static bool
-look_at(void *arg, uint64_t block, const struct dict_entry *e)
-{
-	struct newest *n = arg;
-	if (e && (!n->offset || e->order > n->order))
-		*n = (struct newest){ block, e->order, e->hash };
-	return true;
-}
-
-/* The key of the newest, for the place of it. */
-static int
-pop_newest(struct dict_call *c, shoal_any *key, shoal_any *value)
-{
-	struct newest n = { 0 };
-	struct dict_copy copy;
-	struct dict_place p;
-	struct dict_key k;
-	if (!dict_walk(c, look_at, &n))
-		return dict_damaged(c);
-	if (!n.offset)
-		return fail_quiet(-ENOENT, "the dict is empty");
-	const struct dict_entry *e = dict_at(c, n.offset, sizeof *e);
-	int rc = dict_copy_entry(c, n.offset, e, &copy);
-	k = (struct dict_key){
-		.cell = { .kind = copy.head.key_kind, .bytes = copy.head.key_bytes },
-		.bytes = copy.bytes,
-		.hash = copy.head.hash,
-	};
-	c->hold = dict_hold(c, k.hash & (STRIPES - 1));
-	if (rc == 0)
-		rc = dict_locate(c, &k, &p);
-	if (rc == 0 && p.offset != n.offset)
-		rc = dict_damaged(c);
-	if (rc == 0)
-		rc = dict_copy_key(c, &copy, key);
-	if (rc == 0)
-		rc = dict_copy_value(c, &copy, value);
-	if (rc == 0)
-		rc = dict_remove(c, &p);
-	dict_copy_clear(&copy);
-	return rc;
-}
-
-int
-shoal_dict_popitem(shoal_dict *d, shoal_any *key, shoal_any *value)
-{
-	struct dict_call c;
-	shoal_any popped[2] = { SHOAL_NIL, SHOAL_NIL };
-	int rc = dict_enter(d, SHOAL_KIND_DICT, &c);
-	if (rc)
-		return rc;
-	rc = dict_lock_all(&c);
-	if (rc == 0) {
-		rc = pop_newest(&c, &popped[0], &popped[1]);
-		dict_unlock_all(&c);
-	}
-	dict_leave_changed(&c);
-	shoal_any *out[2] = { key, value };
-	for (int i = 0; i < 2; i++) {
-		if (rc || !out[i])
-			shoal_any_clear(&popped[i]);
-		if (out[i])
-			*out[i] = popped[i];
-	}
 	return rc;
 }

@@ -301,5 +301,10 @@ dict_walk(struct dict_call *c, dict_visit *visit, void *arg)
 	for (unsigned i = 0; i <= level; i++)
 		if (!walk_level(&w, i))
 			return false;
+	for (unsigned i = 0; i < STRIPES; i++) {
+		uint64_t recent = load_acquire(&c->table->stripe[i].recent);
+		if (recent && !visit(arg, recent, NULL))
+			return false;
+	}
 	return visit_part(&w, arena_offset(c->in.arena, c->table));
 }

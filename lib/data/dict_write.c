@@ -151,7 +151,9 @@ replace(struct dict_call *c, const struct dict_key *key, const struct dict_place
 static int
 insert(struct dict_call *c, const struct dict_key *key, const struct dict_place *p, uint64_t entry)
 {
+	const struct dict_entry *e = arena_at(c->in.arena, entry);
 	uint64_t slot = slot_make(key->hash, entry), more;
+	dict_name_recent(c, e->order, key->hash);
 	then_count(c, 1);
 	if (p->room) {
 		ledger_commit(&c->hold, p->room, slot);

@@ -449,3 +449,39 @@ Test(dict, what_it_holds_lives_as_long_as_it_does)
 	}
 	dict_world_end(&w);
 }
+
+/* Also where the newest came, went, and were overwritten between two of them. */
+Test(dict, popitem_among_much_else)
+{
+	enum { MANY = 3000 };
+	struct dict_world w = dict_world(0);
+	shoal_any k;
+	uint64_t x = 88172645463325252u;
+	static int64_t order[2 * MANY];
+	size_t n = 0;
+	for (int64_t next = 0; next < 2 * MANY;) {
+		x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
+		unsigned what = (unsigned)(x >> 33) % 8;
+		if (what < 5 || n == 0) {
+			REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(next), SHOAL_ANY("value")), 0);
+			order[n++] = next++;
+		} else if (what == 5) {
+			size_t i = (size_t)(x >> 40) % n;
+			REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY(order[i]), NULL), 0);
+			memmove(order + i, order + i + 1, (--n - i) * sizeof *order);
+		} else if (what == 6) {
+			size_t i = (size_t)(x >> 40) % n;
+			REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(order[i]), SHOAL_ANY(0)), 0);
+		} else {
+			REQUIRE_EQ(shoal_dict_popitem(w.dict, &k, NULL), 0);
+			REQUIRE_EQ(shoal_any_int(&k, -1), order[--n]);
+		}
+	}
+	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	while (n) {
+		REQUIRE_EQ(shoal_dict_popitem(w.dict, &k, NULL), 0);
+		REQUIRE_EQ(shoal_any_int(&k, -1), order[--n]);
+	}
+	REQUIRE_EQ(shoal_dict_popitem(w.dict, NULL, NULL), -ENOENT);
+	dict_world_end(&w);
+}
