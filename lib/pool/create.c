@@ -7,8 +7,9 @@
 #include "pool/crew.h"
 #include "pool/end.h"
 #include "pool/functions.h"
-#include "pool/parcel.h"
+#include "pool/crate.h"
 #include "pool/supervisor.h"
+#include "process/method.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,19 @@
 #define MEMBERS_BESIDE 300u
 
 /* ---- options ---- */
+
+/*
+ * Tasks are mostly written for workers that see the program as it was, with its globals and its
+ * context, which only forked ones do; a program with threads that must not be forked says so.
+ */
+static shoal_start_method
+method_of_pool(const shoal_pool_options *o)
+{
+	shoal_start_method method = o->method;
+	if (method == SHOAL_START_DEFAULT)
+		method = (shoal_start_method)method_chosen();
+	return method == SHOAL_START_DEFAULT ? SHOAL_FORK : method;
+}
 
 static int
 check_options(const shoal_pool_options *o)
@@ -43,6 +57,10 @@ check_options(const shoal_pool_options *o)
 		            o->initializer_arg_bytes, o->initializer ? "an argument" : "initializer");
 	if ((unsigned)o->method > SHOAL_SPAWN)
 		return fail(-EINVAL, "there is no start method %d", (int)o->method);
+	if (method_of_pool(o) != SHOAL_FORK &&
+	    (o->context || (o->initializer_arg && !o->initializer_arg_bytes)))
+		return fail(-EINVAL, "%s is a pointer, which only fork carries",
+		            o->context ? "context" : "initializer_arg without bytes");
 	return 0;
 }
 
@@ -71,6 +89,7 @@ lay_out(struct shoal_pool *p, uint32_t workers, uint32_t depth)
 	struct pool_head *h = p->head = arena_at(p->arena, at);
 	h->workers = workers;
 	h->depth = depth;
+	h->method = (uint32_t)method_of_pool(&p->options);
 	h->seats = at + head;
 	h->done = h->seats + seats;
 	h->slots = h->done + done;
@@ -102,7 +121,7 @@ give_initializer(struct shoal_pool *p)
 	h->initializer_bytes = o->initializer_arg_bytes;
 	int rc = 0;
 	if (o->initializer_arg_bytes) {
-		rc = parcel_take(p->arena, 0, o->initializer_arg_bytes, NULL, &h->initializer_arg);
+		rc = crate_take(p->arena, 0, o->initializer_arg_bytes, NULL, &h->initializer_arg);
 		if (!rc)
 			memcpy(arena_at(p->arena, h->initializer_arg), o->initializer_arg,
 			       o->initializer_arg_bytes);

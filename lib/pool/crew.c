@@ -28,9 +28,7 @@ crew_start(struct shoal_pool *p, uint32_t seat)
 {
 	char name[40];
 	shoal_arena *arenas[2] = { p->arena, p->options.arena };
-	shoal_start_method method = p->options.method;
-	if (method == SHOAL_START_DEFAULT)
-		method = shoal_start_method_get();
+	shoal_start_method method = (shoal_start_method)p->head->method;
 	snprintf(name, sizeof name, "%sPoolWorker-%u", method_name(method),
 	         fetch_add_relaxed(&numbers, 1) + 1);
 	struct worker_order order = { arena_offset(p->arena, p->head), seat };

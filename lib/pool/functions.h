@@ -9,10 +9,13 @@
 
 typedef void any_function(void);
 
-/* In the host, under the pool's lock: 0, or -ENOMEM when there are too many. */
+/*
+ * In the host, under the pool's lock: 0; -ENOMEM: there are too many; -EINVAL: other processes
+ * than forked ones cannot find it.
+ */
 int function_number(struct pool_head *head, any_function *fn, uint32_t *number);
 
-/* In a worker: NULL where it has no such function. */
+/* In a worker, which has one pool: NULL where it has no such function. */
 any_function *function_find(const struct pool_head *head, uint32_t number);
 
 #endif

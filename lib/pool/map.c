@@ -1,5 +1,5 @@
 /*
- * How a map begins and ends in the host. Its memory, one parcel: the job, a row for each seat, the
+ * How a map begins and ends in the host. Its memory, one crate: the job, a row for each seat, the
  * words of its chunks, its items' codes, and inputs and results where they are copied.
  */
 #include "pool/map.h"
@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/futex.h"
 #include "pool/functions.h"
-#include "pool/parcel.h"
+#include "pool/crate.h"
 #include "pool/slot.h"
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ lies_in(const shoal_arena *a, const void *from, uint64_t bytes)
 struct plan {
 	uint64_t chunk, chunks, ins, outs;
 	bool in_theirs, out_theirs;
-	uint64_t rows, words, codes, in, out, all; /* from the parcel's start */
+	uint64_t rows, words, codes, in, out, all; /* from the crate's start */
 };
 
 /* False: more than there are addresses. */
@@ -146,11 +146,11 @@ new_map(struct shoal_pool *p, const struct map_errand *e, const struct plan *n)
 		fail(-ENOMEM, "%s: no memory", e->call);
 		return NULL;
 	}
-	if (parcel_take(p->arena, 0, n->all + SPACING, NULL, &m->parcel) < 0) {
+	if (crate_take(p->arena, 0, n->all + SPACING, NULL, &m->crate) < 0) {
 		free(m);
 		return NULL;
 	}
-	uint64_t base = spaced(m->parcel);
+	uint64_t base = spaced(m->crate);
 	m->job = arena_at(p->arena, base);
 	write_job(p, e, n, base, m->job);
 	m->result = e->result;
@@ -181,7 +181,7 @@ map_begin(struct shoal_pool *p, const struct map_errand *e)
 	int rc = enter_in_time(p, e, m);
 	if (rc) {
 		fetch_add_seq_cst(&r->references, -1u);
-		parcel_give(p->arena, m->parcel);
+		crate_give(p->arena, m->crate);
 		pool_uncount(p, 1);
 		return rc;
 	}
@@ -327,7 +327,7 @@ map_bury_retired(struct shoal_pool *p)
 	pthread_mutex_unlock(&p->lock);
 	for (struct map *m = free_ones, *next; m; m = next) {
 		next = m->next;
-		parcel_give(p->arena, m->parcel);
+		crate_give(p->arena, m->crate);
 		result_drop(m->result);
 	}
 }
@@ -388,12 +388,18 @@ map_harvest_all(struct shoal_pool *p)
 }
 
 void
-map_stop(struct shoal_pool *p, struct map *m)
+map_tell(struct shoal_pool *p, struct map *m)
 {
 	store_seq_cst(&m->job->tell, 1);
-	store_seq_cst(&m->job->stop, 1);
 	if (load_seq_cst(&m->job->complete))
 		slot_ring(p);
+}
+
+void
+map_stop(struct shoal_pool *p, struct map *m)
+{
+	store_seq_cst(&m->job->stop, 1);
+	map_tell(p, m);
 }
 
 /* The pool ends, and its workers have. */

@@ -9,7 +9,7 @@ struct death;
 struct map {
 	struct shoal_result *result; /* holds it, until it is buried */
 	struct job *job;
-	uint64_t id, parcel;
+	uint64_t id, crate;
 	unsigned index; /* in the head's table */
 	word32 over;    /* 1: somebody takes it in, or has */
 	void *out;      /* NULL: results lie in place */
@@ -44,6 +44,8 @@ unsigned map_harvest_all(struct shoal_pool *p);
 word32 *map_complete(struct map *m);
 /* Items that have ended, by chunks. */
 size_t map_items_done(const struct shoal_pool *p, const struct map *m);
+/* The collector is to take its end in. */
+void map_tell(struct shoal_pool *p, struct map *m);
 /* Nothing more of it is begun; the collector takes its end in. */
 void map_stop(struct shoal_pool *p, struct map *m);
 

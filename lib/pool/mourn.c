@@ -8,7 +8,7 @@
 #include "base/futex.h"
 #include "base/notice.h"
 #include "pool/map.h"
-#include "pool/parcel.h"
+#include "pool/crate.h"
 #include "pool/slot.h"
 #include <string.h>
 
@@ -19,8 +19,8 @@ static void
 forget_reply(struct shoal_pool *p, struct slot *s, uint64_t id)
 {
 	uint64_t reply = load_relaxed(&s->reply);
-	if (reply && parcel_is(p->arena, reply, id))
-		parcel_give(p->arena, reply);
+	if (reply && crate_is(p->arena, reply, id))
+		crate_give(p->arena, reply);
 	store_relaxed(&s->reply, 0);
 	s->reply_bytes = 0;
 }
@@ -28,7 +28,7 @@ forget_reply(struct shoal_pool *p, struct slot *s, uint64_t id)
 static void
 fail_item(struct shoal_pool *p, struct slot *s, uint64_t i, const struct death *d)
 {
-	struct answer *a = s->items > 1 ? arena_at(p->arena, s->parcel) : &s->answer;
+	struct answer *a = s->items > 1 ? arena_at(p->arena, s->crate) : &s->answer;
 	a[i].value = d->code;
 	if (s->text_of)
 		return;

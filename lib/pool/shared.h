@@ -44,13 +44,14 @@
 #define POOL_SHARED_H
 
 #include "base/atomic.h"
+#include "process/code.h"
 #include <shoal/pool.h>
 #include <shoal/queue.h>
 
 #define POOL_WORKERS_MAX 1000u
 #define POOL_DEPTH_MAX (1u << 20)
 #define POOL_JOBS 64u
-#define POOL_FUNCTIONS 1024u /* a power of two */
+#define POOL_FUNCTIONS 256u /* a power of two */
 #define TEXT_BYTES SHOAL_TASK_ERROR_BYTES
 #define INLINE_BYTES 64u
 
@@ -125,7 +126,7 @@ struct slot {
 	word64 state;
 	word32 wait;  /* the tag of those who sleep until it is DONE; 0: nobody */
 	word32 flags; /* enum slot_flags */
-	word64 reply; /* the parcel of shoal_task_reply, 0: none */
+	word64 reply; /* the crate of shoal_task_reply, 0: none */
 	uint64_t reply_bytes;
 	struct answer answer; /* of a single item */
 	uint32_t text_of;     /* 1 + the item whose text is in the slot's line of texts; 0: none */
@@ -134,14 +135,14 @@ struct slot {
 	uint32_t function;
 	uint32_t unused;
 	/* line 2: what does not, while the slot is in use */
-	uint64_t in;          /* offset of the inputs: `inline_in`, or a parcel */
+	uint64_t in;          /* offset of the inputs: `inline_in`, or a crate */
 	uint64_t in_bytes;    /* of one item */
-	uint64_t out;         /* offset of the results' area: `inline_out`, or a parcel */
+	uint64_t out;         /* offset of the results' area: `inline_out`, or a crate */
 	uint64_t out_bytes;   /* of one item */
 	uint64_t items;
 	uint64_t index;       /* of the first item, as the task is told it */
 	int64_t timeout;      /* of one item, 0: none */
-	uint64_t parcel;      /* offset of what inputs, results and answers lie in; 0: none */
+	uint64_t crate;      /* offset of what inputs, results and answers lie in; 0: none */
 	/* lines 3 and 4: small ones */
 	char inline_in[INLINE_BYTES];
 	char inline_out[INLINE_BYTES];
@@ -233,6 +234,12 @@ struct seat {
 
 /* ---- the whole ---- */
 
+struct function {
+	word64 pointer;       /* in the host, and in what was forked from it; 0: no function yet */
+	uint64_t referred;    /* 1: `ref` finds it; 0: in forked workers only, where the pointer does */
+	struct code_ref ref;
+};
+
 struct pool_head {
 	/* never changes */
 	uint32_t workers, depth;
@@ -241,6 +248,7 @@ struct pool_head {
 	uint64_t initializer_bytes;
 	uint32_t initializer; /* function; ~0: none */
 	uint32_t tasks_per_worker;
+	uint32_t method; /* shoal_start_method */
 	shoal_ref queue;
 	uint8_t mask[128];    /* the signal mask of the thread that made the pool */
 	/* `bell` is 1 while somebody in the host wants to hear of an end that is to be told */
@@ -252,7 +260,7 @@ struct pool_head {
 	_Alignas(SPACING) word64 jobs[POOL_JOBS];
 	word64 job_at[POOL_JOBS];
 	/* functions of tasks, by number: functions.h */
-	_Alignas(SPACING) word64 functions[POOL_FUNCTIONS];
+	_Alignas(SPACING) struct function functions[POOL_FUNCTIONS];
 };
 
 #endif

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/notice.h"
 #include "pool/functions.h"
-#include "pool/parcel.h"
+#include "pool/crate.h"
 #include "sync/gate.h"
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +42,9 @@ static void
 release(struct shoal_pool *p, struct slot *s)
 {
 	uint64_t next = slot_generation(load_relaxed(&s->state)) + 1;
-	parcel_give(p->arena, s->parcel);
-	parcel_give(p->arena, load_relaxed(&s->reply));
-	s->parcel = 0;
+	crate_give(p->arena, s->crate);
+	crate_give(p->arena, load_relaxed(&s->reply));
+	s->crate = 0;
 	store_relaxed(&s->reply, 0);
 	pthread_mutex_lock(&p->lock);
 	store_release(&s->state, slot_word(next, 0, SLOT_FREE));
@@ -131,7 +131,7 @@ up(uint64_t bytes)
 	return (bytes + 15) & ~UINT64_C(15);
 }
 
-/* Answers, inputs and results that are not small lie in one parcel, in this order. */
+/* Answers, inputs and results that are not small lie in one crate, in this order. */
 static int
 place_parts(struct shoal_pool *p, struct slot *s, const struct errand *e, uint64_t *in)
 {
@@ -140,12 +140,12 @@ place_parts(struct shoal_pool *p, struct slot *s, const struct errand *e, uint64
 	uint64_t far_in = ins > INLINE_BYTES ? up(ins) : 0;
 	uint64_t far_out = outs > INLINE_BYTES ? up(outs) : 0;
 	uint64_t all = answers + far_in + far_out, at = 0;
-	s->parcel = 0;
+	s->crate = 0;
 	if (all) {
-		int rc = parcel_take(p->arena, id_of(p, s), all, NULL, &at);
+		int rc = crate_take(p->arena, id_of(p, s), all, NULL, &at);
 		if (rc < 0)
 			return rc;
-		s->parcel = at;
+		s->crate = at;
 	}
 	*in = far_in ? at + answers : arena_offset(p->arena, s->inline_in);
 	s->out = far_out ? at + answers + far_in : arena_offset(p->arena, s->inline_out);
@@ -255,7 +255,7 @@ static void
 settle_batch(struct shoal_pool *p, struct slot *s, struct shoal_result *r)
 {
 	uint64_t answers = s->items * sizeof(struct answer), outs = s->items * s->out_bytes;
-	const struct answer *a = s->items > 1 ? arena_at(p->arena, s->parcel) : &s->answer;
+	const struct answer *a = s->items > 1 ? arena_at(p->arena, s->crate) : &s->answer;
 	uint64_t failed = 0;
 	for (uint64_t i = 0; i < s->items; i++)
 		failed += a[i].value < 0;

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/futex.h"
 #include "pool/functions.h"
-#include "pool/parcel.h"
+#include "pool/crate.h"
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -89,7 +89,7 @@ reply_in_place(struct self *self, shoal_task *task, const void *data, size_t byt
 }
 
 /*
- * Crash points: the parcel is the slot's once the slot names it; an earlier one was given back
+ * Crash points: the crate is the slot's once the slot names it; an earlier one was given back
  * before, when nothing named it any more.
  */
 static int
@@ -98,9 +98,9 @@ reply_apart(struct self *self, const void *data, size_t bytes)
 	struct slot *s = self->slot;
 	uint64_t old = load_relaxed(&s->reply), at;
 	store_release(&s->reply, 0);
-	parcel_give(self->arena, old);
+	crate_give(self->arena, old);
 	if (bytes > INLINE_BYTES) {
-		int rc = parcel_take(self->arena, self->id, bytes, &s->reply, &at);
+		int rc = crate_take(self->arena, self->id, bytes, &s->reply, &at);
 		if (rc < 0) {
 			store_release(&s->reply, 0);
 			return rc;
@@ -160,7 +160,7 @@ static void
 run_items(struct self *self, struct slot *s)
 {
 	shoal_task_fn *fn = (shoal_task_fn *)function_find(self->head, s->function);
-	struct answer *a = s->items > 1 ? arena_at(self->arena, s->parcel) : &s->answer;
+	struct answer *a = s->items > 1 ? arena_at(self->arena, s->crate) : &s->answer;
 	for (uint64_t i = s->first; i < s->items; i++)
 		a[i].value = fn ? run_item(self, s, fn, i) : -ENOENT;
 }

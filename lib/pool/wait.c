@@ -6,8 +6,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "base/notice.h"
 #include "pool/map.h"
 #include "pool/slot.h"
+#include "process/waitable.h"
 #include "sync/gate.h"
 
 /* A wake takes about as long as this many pauses. */
@@ -113,4 +115,66 @@ result_await(struct shoal_result *r, const char *call, int64_t deadline, bool no
 	if (pool_in_callback(r->pool))
 		return fail(-EDEADLK, "%s: in a callback of this pool, and the task has not ended", call);
 	return sleep_until(r, call, direct, deadline);
+}
+
+/* ---- for shoal_wait ---- */
+
+/* The collector takes it in from now on, and the result alone tells. */
+static int
+begin(struct waitable *w)
+{
+	struct shoal_result *r = w->on.object;
+	if (!r)
+		return fail(-EINVAL, "wait: the result is NULL");
+	thread_self();
+	if (r->generation != thread_generation())
+		return fail(-EPERM, "wait: the result is another process's");
+	if (ready(r) || r->called || r->it)
+		return 0;
+	if (r->map)
+		map_tell(r->pool, r->map);
+	else
+		slot_tell(r->pool, r->id);
+	return 0;
+}
+
+static bool
+look(struct waitable *w, struct waitable_sleep *s)
+{
+	struct shoal_result *r = w->on.object;
+	if (s)
+		cas32_seq_cst(&r->state, RESULT_PENDING, RESULT_AWAITED);
+	if (ready(r))
+		return true;
+	if (s)
+		waitable_watch(s, &r->state, RESULT_AWAITED);
+	return false;
+}
+
+/* Made once, and readable from the end on. */
+static int
+descriptor(struct waitable *w)
+{
+	struct shoal_result *r = w->on.object;
+	uint32_t notice = load_acquire(&r->notice);
+	if (notice)
+		return (int)notice - 1;
+	int fd = notice_open();
+	if (fd < 0)
+		return fail(fd, "wait: no descriptor for a result");
+	if (!cas32_seq_cst(&r->notice, 0, (uint32_t)fd + 1))
+		notice_close(fd);
+	if (ready(r))
+		notice_raise((int)load_acquire(&r->notice) - 1);
+	return (int)load_acquire(&r->notice) - 1;
+}
+
+static const struct waitable_kind result_kind = {
+	.noun = "result", .begin = begin, .look = look, .fd = descriptor,
+};
+
+__attribute__((constructor)) static void
+define_kind(void)
+{
+	waitable_define(WAITABLE_RESULT, &result_kind);
 }

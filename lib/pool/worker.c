@@ -70,7 +70,8 @@ begin(struct self *self, const struct worker_order *o)
 	self->head = arena_at(self->arena, o->head);
 	self->number = o->seat;
 	self->seat = (struct seat *)arena_at(self->arena, self->head->seats) + o->seat;
-	self->context = (void *)(uintptr_t)self->head->context;
+	bool forked = self->head->method == SHOAL_FORK;
+	self->context = forked ? (void *)(uintptr_t)self->head->context : NULL;
 	return shoal_queue_at(self->arena, self->head->queue, &self->queue);
 }
 

@@ -1,4 +1,4 @@
-#include "pool/parcel.h"
+#include "pool/crate.h"
 #include "arena/block.h"
 #include "arena/member.h"
 #include "base/error.h"
@@ -8,11 +8,11 @@ take(shoal_arena *a, struct shoal_thread *t, struct member *me, uint64_t owner, 
      word64 *record, uint64_t *data)
 {
 	uint64_t offset;
-	int rc = block_take(a, t, me, bytes + PARCEL_AHEAD, &offset);
+	int rc = block_take(a, t, me, bytes + CRATE_AHEAD, &offset);
 	if (rc)
 		return rc;
 	store_relaxed((word64 *)arena_at(a, offset), owner);
-	*data = offset + PARCEL_AHEAD;
+	*data = offset + CRATE_AHEAD;
 	if (record)
 		store_relaxed(record, *data);
 	fence_crash();
@@ -24,7 +24,7 @@ take(shoal_arena *a, struct shoal_thread *t, struct member *me, uint64_t owner, 
 }
 
 int
-parcel_take(shoal_arena *a, uint64_t owner, uint64_t bytes, word64 *record, uint64_t *data)
+crate_take(shoal_arena *a, uint64_t owner, uint64_t bytes, word64 *record, uint64_t *data)
 {
 	struct shoal_thread *t;
 	struct member *me;
@@ -43,18 +43,18 @@ parcel_take(shoal_arena *a, uint64_t owner, uint64_t bytes, word64 *record, uint
 }
 
 void
-parcel_give(shoal_arena *a, uint64_t data)
+crate_give(shoal_arena *a, uint64_t data)
 {
 	if (data)
-		shoal_free(a, arena_at(a, data - PARCEL_AHEAD));
+		shoal_free(a, arena_at(a, data - CRATE_AHEAD));
 }
 
 bool
-parcel_is(const shoal_arena *a, uint64_t data, uint64_t owner)
+crate_is(const shoal_arena *a, uint64_t data, uint64_t owner)
 {
-	if (data < PARCEL_AHEAD || data >= a->bytes)
+	if (data < CRATE_AHEAD || data >= a->bytes)
 		return false;
-	const word64 *word = block_word_at(a, data - PARCEL_AHEAD);
+	const word64 *word = block_word_at(a, data - CRATE_AHEAD);
 	return word && block_state(load_acquire(word)) == BLOCK_USER &&
-	       load_relaxed((const word64 *)arena_at(a, data - PARCEL_AHEAD)) == owner;
+	       load_relaxed((const word64 *)arena_at(a, data - CRATE_AHEAD)) == owner;
 }
