@@ -1,11 +1,12 @@
 /*
- * The Mandelbrot set as a picture: a pool computes the rows, and a bar on stderr says how far it is.
+ * The Mandelbrot set as a picture: a pool computes the rows, and a bar on stderr says how far it
+ * is.
  *
  *	mandelbrot [-s] WIDTH HEIGHT >picture.ppm
  *
- * Rows differ much in what they cost, so each is an item of its own and workers take whichever comes
- * next. The rows lie in an arena that the pool knows, where the workers write them in place: nothing
- * is copied. -s computes the same in one process, for comparison.
+ * Rows differ much in what they cost, so each is an item of its own and workers take whichever
+ * comes next. The rows lie in an arena that the pool knows, where the workers write them in place:
+ * nothing is copied. -s computes the same in one process, for comparison.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -111,8 +111,8 @@ pool_thread(struct shoal_pool *p, void *(*run)(void *))
 }
 
 /*
- * The arena is left before the count falls: closed by one who waited for the threads, it is unmapped
- * at once. The pool may be gone by the wake, which takes its address alone.
+ * The arena is left before the count falls: closed by one who waited for the threads, it is
+ * unmapped at once. The pool may be gone by the wake, which takes its address alone.
  */
 void
 pool_thread_end(struct shoal_pool *p)
