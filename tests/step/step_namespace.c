@@ -18,8 +18,9 @@ struct shape {
 enum { KEPT = 7 };
 
 /* Longer than fits an item, so that it lies in a block. */
-#define LONG_TEXT "a text that is too long for its item, and so is in a block of its own, with " \
-		"some more words, so that it is too long in any case: one, two, three, four, five"
+#define LONG_TEXT \
+	"a text that is too long for its item, and so is in a block of its own, with some more " \
+	"words, so that it is too long in any case: one, two, three, four, five"
 
 static const struct shape fresh = { "new", NULL, LONG_TEXT }, again = { "text", LONG_TEXT, "short" };
 static const struct shape gone = { "text", LONG_TEXT, NULL }, same = { "text", LONG_TEXT, LONG_TEXT };
