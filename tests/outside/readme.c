@@ -34,6 +34,33 @@ sell(shoal_dict *stock, shoal_dict *sold)
 	puts("");
 }
 
+static int
+f(void *q)
+{
+	return shoal_queue_put_any(q, SHOAL_LIST(42, SHOAL_NIL, "hello"), SHOAL_SEC(1));
+}
+
+/* The right column of the table of what is known from Python. */
+static void
+from_python(shoal_arena *arena)
+{
+	static shoal_lock lock;
+	shoal_queue *q;
+	shoal_process *p;
+	shoal_dict *d;
+	shoal_any x;
+	SHOAL_HOLD(&lock);
+	CHECK(shoal_queue_create(arena, NULL, &(shoal_queue_options){ .capacity = 64 }, &q) == 0);
+	CHECK(shoal_process_spawn(f, q, NULL, &p) == 0);
+	CHECK(shoal_queue_get_any(q, &x, SHOAL_FOREVER) == 0);
+	CHECK(shoal_process_join(p, SHOAL_SEC(5)) == 0 && shoal_process_close(p) == 0);
+	CHECK(x.count == 3);
+	shoal_any_clear(&x);
+	CHECK(shoal_dict_create(arena, NULL, NULL, &d) == 0);
+	CHECK(shoal_dict_set(d, SHOAL_ANY("hits"), SHOAL_ANY(1)) == 0);
+	CHECK(shoal_dict_destroy(arena, d) == 0 && shoal_queue_destroy(arena, q) == 0);
+}
+
 int
 readme(shoal_arena *arena)
 {
@@ -44,6 +71,7 @@ readme(shoal_arena *arena)
 	sell(stock, sold);
 	CHECK(deposit(account) == 0 && account->balance == 10);
 	shoal_free(arena, account);
+	from_python(arena);
 	CHECK(shoal_dict_destroy(arena, stock) == 0);
 	return shoal_dict_destroy(arena, sold);
 }

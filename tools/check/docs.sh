@@ -1,6 +1,7 @@
 # The documents tell of what there is: every name of shoal's in them is one of the public headers or of the
 # manual's pages, every function stands in docs/python.md or docs/guarantees.md, every public name of
-# Python's multiprocessing in docs/python.md, and every link leads to a file.
+# Python's multiprocessing in docs/python.md. Every link leads to a file, every C program that is shown is
+# taken from one that is built, and what is said to be printed is.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 bad=0
@@ -43,6 +44,42 @@ for text in $texts; do
 	done > "$work/out"
 	complain "$text has a link to nowhere"
 done
+
+# A block of C stands below a comment, "<!-- from FILE -->", and is part of that file, line by line.
+awk '
+	FNR == 1 { from = "" }
+	/^<!-- from .* -->$/ { from = $3; next }
+	/^```c$/ { block = ""; inside = 1; if (from == "") print FILENAME ":" FNR ": no file is said"; next }
+	/^```$/ && inside {
+		text = ""
+		while ((getline line < from) > 0) { sub(/^\t+/, "", line); text = text line "\n" }
+		close(from)
+		if (from != "" && !index(text, block)) print FILENAME ":" FNR ": not as in " from
+		inside = 0; from = ""; next
+	}
+	inside { line = $0; sub(/^\t+/, "", line); block = block line "\n" }' README.md docs/*.md > "$work/out"
+complain "a program"
+
+# What stands below "<!-- printed by COMMAND -->" is what the command prints.
+awk -v work="$work" '
+	FNR == 1 { command = "" }
+	/^<!-- printed by .* -->$/ { command = $0; sub(/^<!-- printed by /, "", command); sub(/ -->$/, "", command); next }
+	/^```/ && command != "" && !inside { inside = 1; block = ""; next }
+	/^```$/ && inside {
+		text = ""
+		run = "timeout -k 2 10 " command " 2>&1 </dev/null"
+		while ((run | getline line) > 0) text = text line "\n"
+		close(run)
+		if (text != block) print FILENAME ":" FNR ": not what it prints: " command
+		inside = 0; command = ""; next
+	}
+	inside { block = block $0 "\n" }' README.md docs/*.md > "$work/out"
+complain "a transcript"
+
+# The right column of the README's first table is taken from that program too.
+sed -n '/^| Python | C |/,/^$/p' README.md | sed -n 's/^| `.*` | `\(.*\)` |$/\1/p' | sed 's/; /\n/g; s/;$//' |
+	while read -r call; do grep -qF -- "$call" tests/outside/readme.c || echo "$call"; done > "$work/out"
+complain "in README.md, and not in tests/outside/readme.c"
 
 test $bad = 0 && echo "$(echo $texts | wc -w) documents name only what there is"
 exit $bad
