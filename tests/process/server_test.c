@@ -275,7 +275,7 @@ hunt(void *of_server)
 	return 0;
 }
 
-/* Whatever is killed whenever: a start ends, its result is true, and what it has taken comes back. */
+/* Whatever is killed whenever: a start ends and tells the truth, and all it took comes back. */
 static void
 start_under_fire(shoal_start_method method)
 {

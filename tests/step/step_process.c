@@ -15,6 +15,7 @@
 
 #include "arena_world.h"
 #include "harness.h"
+#include "process/again.h"
 
 #include <shoal/process.h>
 
@@ -124,6 +125,7 @@ create_by(struct step_world *w, shoal_start_method method)
 {
 	arena_join(w);
 	arena = w->arena;
+	again_possible(); /* it looks once, at all modules, and shares nothing */
 	shoal_process_options o = { .method = method, .arg_bytes = 1, .arenas = &arena,
 		                    .arena_count = 1 };
 	int rc = shoal_process_create(sent_run, "", &o, &started_one);
@@ -257,9 +259,22 @@ check_terminated(struct step_world *w)
 STEP_CASE(process, start, STARTS, .prepare = create, .op = start_op, .after = start_after)
 STEP_CASE(process, spawn, STARTS, .prepare = arena_join, .op = spawn_op, .after = start_after)
 STEP_CASE(process, join, STARTS, .prepare = started, .op = join_op, .after = must_join)
-STEP_CASE(process, start_by_spawn, STARTS, .prepare = create_by_spawn, .op = start_op,
+/* Each kill executes the program once more, for half a minute in all: in the full run alone. */
+#define FULL_CASE(name_, ...) \
+	static const struct step_case name_##_case = { .name = "process." #name_, __VA_ARGS__ }; \
+	__attribute__((constructor)) static void name_##_register(void) \
+	{ \
+		if (getenv("STEP_FULL")) \
+			step_register(&name_##_case); \
+	} \
+	Test(step_process, name_, .timeout = 4000) \
+	{ \
+		if (getenv("STEP_FULL")) \
+			REQUIRE_EQ(step_run(&name_##_case), 0); \
+	}
+FULL_CASE(start_by_spawn, STARTS, .prepare = create_by_spawn, .op = start_op,
           .after = start_after)
-STEP_CASE(process, start_first_by_server, STARTS, .prepare = create_first, .op = start_op,
+FULL_CASE(start_first_by_server, STARTS, .prepare = create_first, .op = start_op,
           .after = start_after)
 STEP_CASE(process, start_next_by_server, STARTS, .prepare = create_next, .op = start_op,
           .after = start_after)
