@@ -1,10 +1,13 @@
 /* json.c - every repetition of every series as JSON */
+#include "progress.h"
 #include "report.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
+#include <time.h>
+
+enum {
+	SCHEMA = 2
+};
 
 /* All texts are our own or strerror's: quotes and backslashes are all that needs care. */
 static void
@@ -19,28 +22,71 @@ print_text(const char *text, FILE *out)
 	fputc('"', out);
 }
 
+/* One member, and the comma in front of the next one. */
 static void
-print_machine(FILE *out)
+print_member(const char *name, const char *text, FILE *out)
 {
-	struct utsname name;
-
-	if (uname(&name) < 0)
-		return;
-	fputs("  \"kernel\": ", out);
-	print_text(name.release, out);
-	fputs(",\n  \"machine\": ", out);
-	print_text(name.machine, out);
-	fprintf(out, ",\n  \"processors\": %ld,\n", sysconf(_SC_NPROCESSORS_ONLN));
+	fprintf(out, "\"%s\": ", name);
+	print_text(text, out);
+	fputs(", ", out);
 }
 
 static void
-print_sample(const struct sample *s, FILE *out)
+print_host(const struct host *h, FILE *out)
+{
+	fputs("  \"host\": {", out);
+	print_member("cpu", h->cpu, out);
+	print_member("kernel", h->kernel, out);
+	print_member("machine", h->machine, out);
+	print_member("virt", h->virt, out);
+	print_member("governor", h->governor, out);
+	print_member("clock", h->clock, out);
+	print_member("thp", h->thp, out);
+	print_member("thp_shmem", h->thp_shmem, out);
+	fprintf(out, "\n    \"processors\": %u, \"cores\": %u, \"packages\": %u, \"smt\": %d, ",
+	        h->processors, h->cores, h->packages, h->smt);
+	fprintf(out, "\"load\": %g,\n    \"warnings\": [", h->load);
+	for (unsigned i = 0; i < h->warnings; i++) {
+		fputs(i ? ", " : "", out);
+		print_text(h->warning[i], out);
+	}
+	fputs("]},\n  \"build\": {", out);
+	print_member("git", h->git, out);
+	print_member("cc", h->cc, out);
+	fputs("\"cflags\": ", out);
+	print_text(h->cflags, out);
+	fputs("},\n", out);
+}
+
+static void
+print_limits(const struct limits *limits, FILE *out)
+{
+	fputs("  \"limits\": [\n", out);
+	for (int i = 0; i < LIMITS; i++) {
+		struct spread spread = limits_spread(limits, (enum limit)i);
+
+		fputs("    {", out);
+		print_member("limit", limit_name((enum limit)i), out);
+		print_member("unit", limit_unit((enum limit)i), out);
+		fprintf(out, "\"median\": %.6g, \"min\": %.6g, \"max\": %.6g}%s\n", spread.median,
+		        spread.min, spread.max, i + 1 < LIMITS ? "," : "");
+	}
+	fputs("  ],\n", out);
+}
+
+static void
+print_sample(const struct sample *s, bool curve, FILE *out)
 {
 	fprintf(out, "{\"ok\": %s, \"million_per_s\": %.6g, \"cpu_ns\": %.6g, ",
 	        s->ok ? "true" : "false", s->rate, s->cpu_ns);
-	fprintf(out, "\"p50_us\": %.6g, \"p99_us\": %.6g, \"p999_us\": %.6g, ", s->p50, s->p99,
-	        s->p999);
-	fprintf(out, "\"share\": %.6g, \"pause_us\": %.6g, ", s->share, s->pause_us);
+	fprintf(out, "\"switches_per_million\": %.6g, ", s->switches);
+	fprintf(out, "\"p50_us\": %.6g, \"p90_us\": %.6g, \"p99_us\": %.6g, \"p999_us\": %.6g, ",
+	        s->p50, s->p90, s->p99, s->p999);
+	fprintf(out, "\"max_us\": %.6g, \"share\": %.6g, \"pause_us\": %.6g, ", s->max, s->share,
+	        s->pause_us);
+	fputs(curve ? "\"curve_us\": [" : "", out);
+	for (int i = 0; curve && i < CURVE; i++)
+		fprintf(out, "%.6g%s", s->curve[i], i + 1 < CURVE ? ", " : "], ");
 	fprintf(out, "\"messages\": %llu", (unsigned long long)s->messages);
 	if (!s->ok) {
 		fputs(", \"error\": ", out);
@@ -52,11 +98,18 @@ print_sample(const struct sample *s, FILE *out)
 static void
 print_series(const struct session *s, const struct series *one, FILE *out)
 {
-	fputs("    {\"subject\": ", out);
-	print_text(one->plan.subject->name, out);
-	fputs(", \"measure\": ", out);
-	print_text(measure_name(one->plan.measure), out);
-	fprintf(out, ", \"producers\": %u, \"consumers\": %u, \"pairs\": %u, ", one->plan.producers,
+	const struct subject *subject = one->plan.subject;
+	char cell[128];
+
+	fputs("    {", out);
+	print_member("subject", subject->name, out);
+	print_member("measure", measure_name(one->plan.measure), out);
+	print_member("cell", cell_text(&one->plan, cell), out);
+	print_member("waits", report_waits(&one->plan), out);
+	fprintf(out, "\"threads\": %s, \"base\": %s, \"target_million_per_s\": %.6g, ",
+	        subject->traits & SUBJECT_THREADS ? "true" : "false",
+	        subject->traits & SUBJECT_IS_BASE ? "true" : "false", one->plan.rate);
+	fprintf(out, "\"producers\": %u, \"consumers\": %u, \"pairs\": %u, ", one->plan.producers,
 	        one->plan.consumers, one->plan.pairs);
 	fprintf(out, "\"bytes\": %zu, \"inside_ns\": %u, \"keys\": %u, ", one->plan.bytes,
 	        one->plan.inside_ns, one->plan.keys);
@@ -64,7 +117,7 @@ print_series(const struct session *s, const struct series *one, FILE *out)
 	fputs("\"samples\": [", out);
 	for (unsigned rep = 0; rep < s->reps; rep++) {
 		fputs(rep ? ",\n      " : "\n      ", out);
-		print_sample(&one->sample[rep], out);
+		print_sample(&one->sample[rep], one->plan.measure == FIXED_RATE, out);
 	}
 	fputs("]}", out);
 }
@@ -86,26 +139,48 @@ print_bar(const struct bar *bar, FILE *out)
 	fputc('}', out);
 }
 
-int
-report_json(const struct session *s, const struct bars *bars, const char *path)
+static void
+print_left_out(FILE *out)
 {
+	bool first = true;
+
+	fputs("  ],\n  \"left_out\": [", out);
+	for (size_t i = 0; i < subject_count; i++) {
+		if (subjects[i]->open)
+			continue;
+		fputs(first ? "{" : ", {", out);
+		print_member("subject", subjects[i]->name, out);
+		fputs("\"why\": ", out);
+		print_text(subjects[i]->about, out);
+		fputc('}', out);
+		first = false;
+	}
+	fputs("]\n}\n", out);
+}
+
+int
+report_json(const struct report *r, const char *path)
+{
+	const struct session *s = r->session;
 	FILE *out = fopen(path, "w");
 
 	if (!out)
 		return -errno;
-	fputs("{\n", out);
-	print_machine(out);
-	fprintf(out, "  \"reps\": %u,\n  \"window_ms\": %g,\n  \"series\": [\n", s->reps,
-	        (double)s->timing.window_ns / 1e6);
+	fprintf(out, "{\n  \"schema\": \"shoal-bench %d\",\n", SCHEMA);
+	print_host(r->host, out);
+	fprintf(out, "  \"ended\": %lld,\n  \"reps\": %u,\n  \"window_ms\": %g,\n",
+	        (long long)time(NULL), s->reps, (double)s->timing.window_ns / 1e6);
+	print_limits(r->limits, out);
+	fputs("  \"series\": [\n", out);
 	for (size_t i = 0; i < s->count; i++) {
 		print_series(s, &s->series[i], out);
 		fputs(i + 1 < s->count ? ",\n" : "\n", out);
 	}
 	fputs("  ],\n  \"bars\": [\n", out);
-	for (size_t i = 0; bars && i < bars->count; i++) {
-		print_bar(&bars->bar[i], out);
-		fputs(i + 1 < bars->count ? ",\n" : "\n", out);
+	for (size_t i = 0; r->bars && i < r->bars->count; i++) {
+		print_bar(&r->bars->bar[i], out);
+		fputs(i + 1 < r->bars->count ? ",\n" : "\n", out);
 	}
-	fputs("  ]\n}\n", out);
+	print_left_out(out);
 	return fclose(out) == 0 ? 0 : -errno;
 }

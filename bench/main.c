@@ -1,5 +1,6 @@
 /* main.c - shoal-bench: what is measured, in which order */
 #include "bars.h"
+#include "compare.h"
 #include "options.h"
 #include "report.h"
 
@@ -157,29 +158,65 @@ list(void)
 	bars_list(stdout);
 }
 
-static int
-write_json(const struct session *s, const struct bars *bars, const char *path)
-{
-	int rc = path ? report_json(s, bars, path) : 0;
+enum {
+	LIMIT_REPS = 3 /* before, and as many after */
+};
 
+static int
+say_written(const char *path, int rc)
+{
 	if (rc < 0)
 		fprintf(stderr, "shoal-bench: cannot write %s: %s\n", path, strerror(-rc));
 	return rc < 0 ? 2 : 0;
+}
+
+/* What is left to be written is written even where something before could not be. */
+static int
+write_files(const struct report *r, const struct options *o)
+{
+	int rc = 0;
+
+	if (o->json)
+		rc |= say_written(o->json, report_json(r, o->json));
+	if (o->csv)
+		rc |= say_written(o->csv, report_csv(r->session, o->csv));
+	return rc;
+}
+
+static void
+look_at_machine(struct host *host, struct limits *limits)
+{
+	host_look(host);
+	host_print(host, stdout);
+	for (int i = 0; i < LIMIT_REPS; i++)
+		limits_measure(limits);
+}
+
+static void
+measure_all(struct session *s, struct limits *limits)
+{
+	session_run(s);
+	for (int i = 0; i < LIMIT_REPS; i++)
+		limits_measure(limits);
 }
 
 static int
 measure_bars(struct session *s, const struct options *o)
 {
 	static struct bars bars;
+	struct limits limits = { .reps = 0 };
+	struct host host;
+	struct report report = { s, &bars, &host, &limits };
 	bool met;
 	int rc;
 
+	look_at_machine(&host, &limits);
 	bars_plan(&bars, s, o->only);
-	session_run(s);
+	measure_all(s, &limits);
 	bars_deaths(&bars);
 	bars_judge(&bars, s);
 	met = bars_print(&bars, stdout);
-	rc = write_json(s, &bars, o->json);
+	rc = write_files(&report, o);
 	return rc ? rc : !met;
 }
 
@@ -203,13 +240,20 @@ say_left_out(const struct options *o)
 static int
 measure_table(struct session *s, const struct options *o)
 {
+	struct limits limits = { .reps = 0 };
+	struct host host;
+	struct report report = { s, NULL, &host, &limits };
 	int rc;
 
+	look_at_machine(&host, &limits);
 	add_all(s, o);
-	session_run(s);
+	measure_all(s, &limits);
 	report_table(s, stdout);
+	report_limits(&limits, stdout);
 	say_left_out(o);
-	rc = write_json(s, NULL, o->json);
+	rc = write_files(&report, o);
+	if (o->compare && compare_with(s, o->compare, stdout))
+		rc = 2;
 	return rc ? rc : !all_good(s);
 }
 

@@ -27,7 +27,10 @@ static const char usage[] =
 	"  --reps N         repetitions, interleaved; medians are reported (5; bars 7)\n"
 	"  --window-ms N    how long each repetition is observed (quick 25, full 60, bars 80);\n"
 	"                   round trips of sleepers and contended locks take four times as long\n"
-	"  --json FILE      also write every repetition to FILE\n"
+	"  --json FILE      also write every repetition to FILE; bench/README.md has its schema\n"
+	"  --csv FILE       the same, flat\n"
+	"  --compare OLD    beside what --json has written: the exit status is 2 if any of\n"
+	"                   shoal's series is worse, beyond the noise\n"
 	"  --list           what there is to measure\n"
 	"  --help           this text\n";
 
@@ -42,6 +45,8 @@ enum {
 	REPS,
 	WINDOW,
 	JSON,
+	CSV,
+	COMPARE,
 	LIST,
 	HELP,
 };
@@ -57,6 +62,8 @@ static const struct option names[] = {
 	{ "reps", required_argument, NULL, REPS },
 	{ "window-ms", required_argument, NULL, WINDOW },
 	{ "json", required_argument, NULL, JSON },
+	{ "csv", required_argument, NULL, CSV },
+	{ "compare", required_argument, NULL, COMPARE },
 	{ "list", no_argument, NULL, LIST },
 	{ "help", no_argument, NULL, HELP },
 	{ NULL, 0, NULL, 0 },
@@ -143,6 +150,10 @@ read_one(struct options *o, int option, char *value, bool *full)
 		o->measure = value;
 	else if (option == JSON)
 		o->json = value;
+	else if (option == CSV)
+		o->csv = value;
+	else if (option == COMPARE)
+		o->compare = value;
 	else if (option == SIZES)
 		read_sizes(o, value);
 	else if (option == SHAPES)

@@ -15,7 +15,7 @@ struct shape {
 
 struct options {
 	bool quick, bars, list;
-	const char *json, *only, *measure;
+	const char *json, *csv, *compare, *only, *measure;
 	unsigned reps, window_ms;
 	size_t sizes[CHOICES_MAX], size_count;
 	struct shape shapes[CHOICES_MAX];

@@ -80,8 +80,8 @@ print_blocks(double value, double most, FILE *out)
 }
 
 /* How it waits is part of what is compared: sleepers with sleepers, spinners with spinners. */
-static const char *
-waits_of(const struct plan *p)
+const char *
+report_waits(const struct plan *p)
 {
 	if (!measure_is_message(p->measure) && !measure_is_lock(p->measure))
 		return "";
@@ -131,8 +131,8 @@ print_rate(const struct session *s, const struct series *one, FILE *out)
 
 	snprintf(range, sizeof range, "%.4g-%.4g", rate.min, rate.max);
 	fprintf(out, "  %-21s %-6s %9.4g  %-17s %8.3f %9.1f %9.3g", one->plan.subject->name,
-	        waits_of(&one->plan), rate.median, range, beside_rate(s, one, rate.median), cpu.median,
-	        spread_over(s, one, SWITCHES).median);
+	        report_waits(&one->plan), rate.median, range, beside_rate(s, one, rate.median),
+	        cpu.median, spread_over(s, one, SWITCHES).median);
 	print_ratio(rate.median, base ? spread_over(s, base, RATE).median : 0, out);
 	print_blocks(rate.median, largest(s, &one->plan, RATE), out);
 }
@@ -147,7 +147,7 @@ print_trip(const struct session *s, const struct series *one, FILE *out)
 
 	snprintf(range, sizeof range, "%.4g-%.4g", p50.min, p50.max);
 	fprintf(out, "  %-21s %-6s %8.3f  %-17s %9.3f %9.3f %9.0f", one->plan.subject->name,
-	        waits_of(&one->plan), p50.median, range, p99.median, p999.median, cpu.median);
+	        report_waits(&one->plan), p50.median, range, p99.median, p999.median, cpu.median);
 	print_ratio(base ? spread_over(s, base, P50).median : 0, p50.median, out);
 	print_blocks(p50.median, largest(s, &one->plan, P50), out);
 }
@@ -159,7 +159,7 @@ print_delays(const struct session *s, const struct series *one, FILE *out)
 	double p50 = spread_over(s, one, P50).median;
 
 	fprintf(out, "  %-21s %-6s %8.3f %9.3f %9.3f %9.3f %9.3f %9.1f", one->plan.subject->name,
-	        waits_of(&one->plan), p50, spread_over(s, one, P90).median,
+	        report_waits(&one->plan), p50, spread_over(s, one, P90).median,
 	        spread_over(s, one, P99).median, spread_over(s, one, P999).median,
 	        spread_over(s, one, LONGEST).median, spread_over(s, one, CPU_NS).median);
 	print_ratio(base ? spread_over(s, base, P50).median : 0, p50, out);
@@ -227,4 +227,16 @@ report_table(const struct session *s, FILE *out)
 		}
 	}
 	free(printed);
+}
+
+void
+report_limits(const struct limits *limits, FILE *out)
+{
+	fputs("\nlimits of this machine, before and after\n", out);
+	for (int i = 0; i < LIMITS; i++) {
+		struct spread spread = limits_spread(limits, (enum limit)i);
+
+		fprintf(out, "  %-38s %9.4g %-4s  (%.4g-%.4g)\n", limit_name((enum limit)i),
+		        spread.median, limit_unit((enum limit)i), spread.min, spread.max);
+	}
 }

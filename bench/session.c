@@ -49,12 +49,6 @@ session_add(struct session *s, const struct plan *p)
 	return (long)s->count++;
 }
 
-static bool
-is_ours(const struct subject *subject)
-{
-	return strncmp(subject->name, "shoal", 5) == 0;
-}
-
 /* Half of what the slowest of ours and of what ratios are against carries; million a second. */
 static double
 fixed_rate(struct session *s, const struct plan *cell)
@@ -67,7 +61,7 @@ fixed_rate(struct session *s, const struct plan *cell)
 
 		if (!same_cell(&p, cell))
 			continue;
-		if (!is_ours(p.subject) && !(p.subject->traits & SUBJECT_IS_BASE))
+		if (!subject_is_ours(p.subject) && !(p.subject->traits & SUBJECT_IS_BASE))
 			continue;
 		p.measure = ONE_WAY;
 		run_once(&p, &s->timing, &sample);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <shoal/arena.h>
+#include <string.h>
 #include <sys/mman.h>
 
 enum {
@@ -62,6 +63,12 @@ const struct subject *const subjects[] = {
 	&subject_map_private,
 };
 const size_t subject_count = sizeof subjects / sizeof *subjects;
+
+bool
+subject_is_ours(const struct subject *s)
+{
+	return strncmp(s->name, "shoal", 5) == 0;
+}
 
 void *
 shared_memory(size_t bytes)

@@ -127,6 +127,9 @@ extern const struct subject subject_map_lfht, subject_map_private;
 extern const struct subject *const subjects[];
 extern const size_t subject_count;
 
+/* By its name: what is measured for its own sake, and not as a peer. */
+bool subject_is_ours(const struct subject *);
+
 /* slots_for is how many messages a ring of fixed slots holds: the same for every such ring. */
 static inline uint32_t
 slots_for(size_t bytes)
