@@ -20,7 +20,7 @@ struct shoal_arena {
 	uint64_t pages_max;
 	uint32_t members_max;
 	uint32_t objects_max;
-	uint64_t members_at, objects_at, pages_at, pins_at, processes_at, data_at;
+	uint64_t members_at, objects_at, names_at, pages_at, pins_at, processes_at, data_at;
 	uint64_t id;
 	uint32_t flags;     /* ARENA_… of the header */
 	int fd;             /* close-on-exec; kept to grow with */
@@ -67,6 +67,12 @@ static inline struct object *
 arena_object(const shoal_arena *a, uint32_t index)
 {
 	return (struct object *)arena_at(a, a->objects_at) + index;
+}
+
+static inline word32 *
+arena_name_hash(const shoal_arena *a, uint32_t index)
+{
+	return (word32 *)arena_at(a, a->names_at) + index;
 }
 
 static inline struct page *

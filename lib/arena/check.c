@@ -106,6 +106,8 @@ check_name(struct check *c, uint32_t i)
 	const struct object *o = arena_object(c->a, i);
 	if (!o->name[0] || !is_named(c->a, i))
 		return;
+	if (load_relaxed(arena_name_hash(c->a, i)) != object_name_hash(o->name))
+		check_wrong(c, "object %u is not found by its name, '%.63s'", i, o->name);
 	for (uint32_t j = 1; j < i; j++)
 		if (is_named(c->a, j) &&
 		    !strncmp(arena_object(c->a, j)->name, o->name, NAME_BYTES))

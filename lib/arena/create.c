@@ -31,6 +31,7 @@ back_first(const struct making *m)
 	const struct { uint64_t from, bytes; } parts[] = {
 		{ 0, l->members_at + MEMBER_STRIDE },
 		{ l->objects_at, OBJECTS_FIRST * sizeof(struct object) },
+		{ l->names_at, OBJECTS_FIRST * sizeof(word32) },
 		{ l->pages_at, HEADER_BYTES },
 		{ l->pages_at,
 		  (m->reserve_bytes + PAGE_BYTES - 1) / PAGE_BYTES * sizeof(struct page) },
@@ -53,7 +54,8 @@ map_and_fill(const struct making *m, shoal_arena **out)
 		.limit_bytes = m->layout.bytes, .pages_max = m->layout.pages_max,
 		.members_max = m->layout.members_max, .objects_max = m->layout.objects_max,
 		.processes_at = m->layout.processes_at, .members_at = m->layout.members_at,
-		.objects_at = m->layout.objects_at, .pages_at = m->layout.pages_at,
+		.objects_at = m->layout.objects_at, .names_at = m->layout.names_at,
+		.pages_at = m->layout.pages_at,
 		.pins_at = m->layout.pins_at, .data_at = m->layout.data_at, .flags = m->flags,
 	};
 	shoal_arena *a;

@@ -25,6 +25,7 @@ fill(shoal_arena *a, const struct arena_header *h)
 	a->processes_at = h->processes_at;
 	a->members_at = h->members_at;
 	a->objects_at = h->objects_at;
+	a->names_at = h->names_at;
 	a->pages_at = h->pages_at;
 	a->pins_at = h->pins_at;
 	a->data_at = h->data_at;

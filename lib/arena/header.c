@@ -28,7 +28,8 @@ layout_compute(uint64_t pages_max, uint32_t members_max, uint32_t objects_max, s
 	out->members_at = round_up(
 		out->processes_at + members_max * sizeof(struct process_record), SMALL_PAGE);
 	out->objects_at = out->members_at + members_max * MEMBER_STRIDE;
-	out->pages_at = round_up(out->objects_at + objects_max * sizeof(struct object), SMALL_PAGE);
+	out->names_at = round_up(out->objects_at + objects_max * sizeof(struct object), SMALL_PAGE);
+	out->pages_at = round_up(out->names_at + objects_max * sizeof(word32), SMALL_PAGE);
 	out->pins_at = round_up(out->pages_at + pages_max * sizeof(struct page), SMALL_PAGE);
 	out->data_at = round_up(out->pins_at + members_max * PIN_STRIDE, PAGE_BYTES);
 	out->bytes = out->data_at + (pages_max << PAGE_BITS);
@@ -159,6 +160,7 @@ header_fill(struct arena_header *h, const struct layout *l, uint32_t flags, unsi
 	h->processes_at = l->processes_at;
 	h->members_at = l->members_at;
 	h->objects_at = l->objects_at;
+	h->names_at = l->names_at;
 	h->pages_at = l->pages_at;
 	h->pins_at = l->pins_at;
 	h->data_at = l->data_at;
@@ -221,6 +223,7 @@ validate_layout(const struct arena_header *h, uint64_t file_bytes, const char *w
 		{ "processes_at", h->processes_at, l.processes_at },
 		{ "members_at", h->members_at, l.members_at },
 		{ "objects_at", h->objects_at, l.objects_at },
+		{ "names_at", h->names_at, l.names_at },
 		{ "pages_at", h->pages_at, l.pages_at },
 		{ "pins_at", h->pins_at, l.pins_at },
 		{ "data_at", h->data_at, l.data_at },

@@ -20,7 +20,7 @@ struct layout {
 	uint64_t pages_max;
 	uint32_t members_max;
 	uint32_t objects_max;
-	uint64_t processes_at, members_at, objects_at, pages_at, pins_at, data_at;
+	uint64_t processes_at, members_at, objects_at, names_at, pages_at, pins_at, data_at;
 };
 
 /* False where a limit is out of range. */

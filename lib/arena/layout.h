@@ -3,11 +3,12 @@
  *
  * One mapping, offsets from its start:
  *
- *	header | process records | member records | object table | page table | pins | pages of 64 KiB …
+ *	header | process records | member records | object table | name hashes | page table | pins |
+ *	pages of 64 KiB …
  *
  * The file has its full length (limit_bytes) from the start and is sparse; memory is put behind a
  * part with fallocate before anybody touches it (records up to members_high, objects up to
- * objects_high, each record's pins up to its own count, pages up to pages_high), so a full tmpfs is
+ * objects_high, and so their hashes, each record's pins up to its own count, pages up to pages_high), so a full tmpfs is
  * an error of the call that grows, never a SIGBUS.
  *
  * Owners. A member is a thread that uses the arena. Its tag, 24 bits, is never 0:
@@ -272,6 +273,10 @@ struct object {
 	uint32_t unused[3];
 	char name[NAME_BYTES]; /* written before the entry leaves MAKING; empty: none */
 };
+/*
+ * Each entry's name has a hash in a table of its own, so that a look for a name reads 4 bytes of each
+ * entry; 0 where there is none. Written with the name, and left when the entry ends.
+ */
 _Static_assert(sizeof(struct object) == 128, "two lines");
 
 /* What is to be done under the hold lock, in absolute values: arena/hold.h. */
@@ -299,7 +304,7 @@ struct arena_header {
 	uint64_t pages_max;
 	uint32_t members_max;
 	uint32_t objects_max;
-	uint64_t processes_at, members_at, objects_at, pages_at, pins_at, data_at;
+	uint64_t processes_at, members_at, objects_at, names_at, pages_at, pins_at, data_at;
 	uint32_t flags;
 	uint32_t mode;
 	uint64_t pid_namespace;

@@ -47,6 +47,16 @@ object_unlock_names(shoal_arena *a, struct shoal_thread *t)
 	robust_release(t, &a->header->name_lock);
 }
 
+/* FNV-1a; never 0. */
+uint32_t
+object_name_hash(const char *name)
+{
+	uint32_t hash = 2166136261u;
+	for (size_t i = 0; i < NAME_BYTES && name[i]; i++)
+		hash = (hash ^ (unsigned char)name[i]) * 16777619u;
+	return hash ? hash : 1;
+}
+
 static bool
 is_named(const struct object *o, const char *name)
 {
@@ -70,14 +80,35 @@ read_named(const struct object *o, const char *name, uint64_t *word)
 }
 
 /*
+ * The first entry from i on with this hash, or `high`, which is even. Two are read at once. Whoever
+ * knows that there is an object of that name sees its hash: its maker wrote it first.
+ */
+static uint32_t
+find_hash(const shoal_arena *a, uint32_t i, uint32_t high, uint32_t hash)
+{
+	for (; i < high; i = (i | 1) + 1) {
+		uint64_t two = load_relaxed((word64 *)(void *)arena_name_hash(a, i & ~1u));
+		if (unlikely((uint32_t)two == hash && !(i & 1)))
+			break;
+		if (unlikely(two >> 32 == hash)) {
+			i |= 1;
+			break;
+		}
+	}
+	/* Pairs with `reserve`: the name is read after the hash. */
+	fence_acquire();
+	return i < high ? i : high;
+}
+
+/*
  * The entry of that name that is READY, or MAKING by a living member; objects_high where there is
  * none.
  */
 static uint32_t
 look_up(const shoal_arena *a, const char *name, uint64_t *word)
 {
-	uint32_t high = objects_high(a);
-	for (uint32_t i = 1; i < high; i++) {
+	uint32_t high = objects_high(a), hash = object_name_hash(name);
+	for (uint32_t i = 1; (i = find_hash(a, i, high & ~1u, hash)) < (high & ~1u); i++) {
 		if (!read_named(arena_object(a, i), name, word))
 			continue;
 		if (object_state(*word) == OBJECT_READY ||
@@ -96,6 +127,8 @@ grow(shoal_arena *a)
 		return fail(-ENOMEM, "the arena holds its %u objects; destroy some", a->objects_max);
 	int rc = arena_back(a, a->objects_at + high * sizeof(struct object),
 	                    more * sizeof(struct object));
+	if (rc == 0)
+		rc = arena_back(a, a->names_at + high * sizeof(word32), more * sizeof(word32));
 	if (rc == 0)
 		store_release(&a->header->objects_high, high + more);
 	return rc;
@@ -149,6 +182,7 @@ reserve(shoal_arena *a, struct member *me, const char *name, uint32_t kind, uint
 	memset(o->name, 0, NAME_BYTES);
 	if (name)
 		memcpy(o->name, name, strlen(name));
+	store_release(arena_name_hash(a, i), name ? object_name_hash(name) : 0);
 	/*
 	 * Named first, so that a death after the word finds it; a NONE entry that is named here is
 	 * nobody's.

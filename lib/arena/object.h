@@ -24,6 +24,8 @@ struct object_made {
 
 /* 0, or -EINVAL with a sentence; NULL is no name. */
 int object_name_check(const char *name);
+/* What arena_name_hash has for an entry of that name. */
+uint32_t object_name_hash(const char *name);
 
 /*
  * Reserves an entry, MAKING(me), with its name; with SHOAL_OR_OPEN in flags gives the one that

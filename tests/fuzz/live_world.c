@@ -232,6 +232,7 @@ add_regions(void)
 	add("header", 0, sizeof(struct arena_header));
 	add("processes", a->processes_at, a->members_max * sizeof(struct process_record));
 	add("objects", a->objects_at, 21 * sizeof(struct object));
+	add("names", a->names_at, 21 * sizeof(word32));
 	add_members();
 	add_pages();
 	add_bodies();
