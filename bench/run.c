@@ -26,6 +26,7 @@
 enum {
 	ASLEEP_WINDOWS = 4,
 	TRIPS_MIN = 50,
+	STARTS_MIN = 12, /* a fork of much memory takes a tenth of a second */
 };
 
 #define DRAIN_NS (5 * 1000000000ull)
@@ -199,7 +200,9 @@ window_of(const struct plan *p, const struct timing *timing)
 static void
 observe(struct work *w, const struct timing *timing, struct sample *out)
 {
-	uint64_t enough = measure_is_trip(w->plan->measure) ? TRIPS_MIN : 1;
+	uint64_t enough = w->plan->measure == PROCESS_START     ? STARTS_MIN
+	                  : measure_is_trip(w->plan->measure) ? TRIPS_MIN
+	                                                      : 1;
 	uint64_t before[WORKERS_MAX], after[WORKERS_MAX];
 	uint64_t window_ns = window_of(w->plan, timing), began, ended, first, last;
 
