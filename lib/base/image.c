@@ -40,7 +40,7 @@
 struct scene {
 	const struct image *image;
 	sigset_t mask;
-	int error;
+	int error, pidfd;
 	char outer[STACK_BYTES] __attribute__((aligned(16)));
 	char inner[STACK_BYTES] __attribute__((aligned(16)));
 };
@@ -101,12 +101,16 @@ become(void *arg)
 	return 127;
 }
 
-/* The one in between has no children to wait for, so its child becomes the first process's. */
+/*
+ * The one in between ends at once, so its child becomes the first process's. It has the
+ * descriptors of the one who asked: there the pidfd comes to be.
+ */
 BARE static int
 stand_between(void *arg)
 {
 	struct scene *s = arg;
-	if (clone(become, s->inner + STACK_BYTES, BORROW | SIGCHLD, s) < 0)
+	int flags = BORROW | CLONE_PIDFD | SIGCHLD;
+	if (clone(become, s->inner + STACK_BYTES, flags, s, &s->pidfd) < 0)
 		s->error = errno;
 	syscall(SYS_exit_group, 0);
 	return 0;
@@ -123,7 +127,7 @@ collect(pid_t pid, int options)
 static int
 start_apart(struct scene *s)
 {
-	pid_t pid = clone(stand_between, s->outer + STACK_BYTES, BORROW, s);
+	pid_t pid = clone(stand_between, s->outer + STACK_BYTES, BORROW | CLONE_FILES, s);
 	if (pid < 0)
 		return -errno;
 	collect(pid, (int)__WCLONE);
@@ -131,16 +135,14 @@ start_apart(struct scene *s)
 }
 
 static int
-start_child(struct scene *s, pid_t *pid, int *pidfd)
+start_child(struct scene *s, pid_t *pid)
 {
-	*pid = clone(become, s->outer + STACK_BYTES, BORROW | CLONE_PIDFD | SIGCHLD, s, pidfd);
+	int flags = BORROW | CLONE_PIDFD | SIGCHLD;
+	*pid = clone(become, s->outer + STACK_BYTES, flags, s, &s->pidfd);
 	if (*pid < 0)
 		return -errno;
-	*pidfd = descriptor_above(*pidfd);
-	if (!s->error)
-		return 0;
-	collect(*pid, 0);
-	close(*pidfd);
+	if (s->error)
+		collect(*pid, 0);
 	return -s->error;
 }
 
@@ -158,9 +160,13 @@ image_start(const struct image *image, pid_t *pid, int *pidfd)
 	sigset_t all;
 	sigfillset(&all);
 	s->image = image;
+	s->pidfd = -1;
 	pthread_sigmask(SIG_SETMASK, &all, &s->mask);
-	int rc = image->apart ? start_apart(s) : start_child(s, pid, pidfd);
+	int rc = image->apart ? start_apart(s) : start_child(s, pid);
 	pthread_sigmask(SIG_SETMASK, &s->mask, NULL);
+	*pidfd = descriptor_above(s->pidfd);
+	if (rc && *pidfd >= 0)
+		close(*pidfd);
 	munmap(s, sizeof *s);
 	return rc;
 }

@@ -60,6 +60,16 @@ pidfd_sleep(int fd, int64_t deadline)
 }
 
 int
+pidfd_sleep_beside(int fd, int other)
+{
+	struct pollfd on[] = { { .fd = fd, .events = POLLIN }, { .fd = other, .events = POLLIN } };
+	while (poll(on, 2, -1) < 0)
+		if (errno != EINTR && errno != EAGAIN)
+			return -errno;
+	return on[1].revents & POLLIN ? 0 : -ECONNRESET;
+}
+
+int
 pidfd_reap(int fd, int *code)
 {
 	siginfo_t info = { .si_pid = 0 };

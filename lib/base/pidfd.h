@@ -21,6 +21,9 @@ int pidfd_signal(int fd, int signo);
 /* 1: the process has ended. 0: the deadline passed. -EINTR: a signal handler ran. */
 int pidfd_sleep(int fd, int64_t deadline);
 
+/* 0: the other descriptor can be read. -ECONNRESET: it cannot, and the process has ended. */
+int pidfd_sleep_beside(int fd, int other);
+
 /*
  * Waits for a child that has ended: 0 and its exit code, minus the signal that ended it. -EAGAIN:
  * it runs, or a tracer still holds it. -ECHILD: it has ended and there is nothing to wait for,

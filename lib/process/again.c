@@ -89,15 +89,15 @@ needed_from(const struct link_map *program, const struct link_map *wanted)
 }
 
 /* Without a dynamic section the program is one piece, this library included. */
-static bool
-there_from_the_start(void)
+bool
+again_has(const void *address)
 {
 	Dl_info info;
 	struct link_map *own = NULL;
 	const struct link_map *program = _r_debug.r_map;
 	if (!program || !program->l_ld)
 		return true;
-	return dladdr1((void *)(uintptr_t)again_check, &info, (void **)&own, RTLD_DL_LINKMAP) &&
+	return dladdr1(address, &info, (void **)&own, RTLD_DL_LINKMAP) &&
 	       needed_from(program, own);
 }
 
@@ -107,7 +107,7 @@ again_possible(void)
 	enum { UNKNOWN, POSSIBLE, IMPOSSIBLE };
 	static word32 known;
 	if (!load_relaxed(&known))
-		store_relaxed(&known, there_from_the_start() && !getauxval(AT_SECURE) ? POSSIBLE
+		store_relaxed(&known, again_has((void *)(uintptr_t)again_check) && !getauxval(AT_SECURE) ? POSSIBLE
 		                                                                      : IMPOSSIBLE);
 	return load_relaxed(&known) == POSSIBLE;
 }

@@ -10,6 +10,8 @@
 /* 0, or -ENOSYS with a sentence. */
 int again_check(void);
 bool again_possible(void);
+/* Whether the module of that address is there then, before anything is loaded by dlopen. */
+bool again_has(const void *address);
 
 /*
  * In a program just begun, from a constructor: lets all other initialisers run, then `run` instead

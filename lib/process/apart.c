@@ -92,7 +92,7 @@ static int
 start_once(struct shoal_process *p, shoal_start_method method)
 {
 	struct delivery d = { .pidfd = -1 };
-	int rc = bundle_pack(p, &d.bundle, &d.bundle_fd);
+	int rc = bundle_pack(p, method, &d.bundle, &d.bundle_fd);
 	if (rc < 0)
 		return rc;
 	rc = deliver(p, &d, method);

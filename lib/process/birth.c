@@ -97,7 +97,17 @@ run_instead(void)
 	birth(delivered, -1);
 }
 
-/* NULL when the token is an old one: of another process, or of a descriptor that is gone. */
+/* Its parent has ended, or it was run by what another library has for a constructor. */
+static bool
+is_for_us(const struct bundle *p)
+{
+	return p->server || getppid() == p->parent;
+}
+
+/*
+ * NULL when the token is an old one, of a descriptor that is gone. Where there is a bundle, main is
+ * never what was asked for.
+ */
 static struct bundle *
 redeem(const char *token)
 {
@@ -107,8 +117,11 @@ redeem(const char *token)
 	if (*end != ':' || fstat((int)fd, &s) || s.st_ino != strtoull(end + 1, NULL, 10))
 		return NULL;
 	struct bundle *p = bundle_open((int)fd);
-	if (!p || !bundle_take(p))
-		return NULL;
+	if (!p)
+		stop("the program was executed again and has another libshoal than the one that "
+		     "did it: was it replaced?");
+	if (!is_for_us(p) || !bundle_take(p))
+		_exit(EXIT_FAILURE);
 	close((int)fd);
 	return p;
 }

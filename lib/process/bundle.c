@@ -62,14 +62,15 @@ fill(struct bundle *to, const struct shoal_process *p, const char *directory)
 }
 
 int
-bundle_pack(const struct shoal_process *p, struct bundle **out, int *fd)
+bundle_pack(const struct shoal_process *p, shoal_start_method method, struct bundle **out, int *fd)
 {
 	char directory[PATH_MAX];
 	struct code_ref code;
 	int rc = code_refer((void (*)(void))p->run, &code);
 	if (rc < 0)
 		return rc;
-	if (!getcwd(directory, sizeof directory))
+	/* A server may stand elsewhere; what is executed from here stands here. */
+	if (method != SHOAL_FORKSERVER || !getcwd(directory, sizeof directory))
 		directory[0] = '\0';
 	uint64_t head = sizeof **out + strlen(p->name) + strlen(p->path) +
 	                strlen(family.self.name) + strlen(directory) + 4;

@@ -38,7 +38,8 @@ struct bundle {
 };
 
 /* 0 or -errno with a sentence. The descriptor is close-on-exec and above 2. */
-int bundle_pack(const struct shoal_process *p, struct bundle **out, int *fd);
+int bundle_pack(const struct shoal_process *p, shoal_start_method method, struct bundle **out,
+                int *fd);
 int bundle_pack_server(struct bundle **out, int *fd);
 
 /* The other side's: NULL when it is none, or not of this library's build. */

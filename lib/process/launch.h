@@ -6,7 +6,7 @@
 
 /*
  * The descriptors that the bundle names go along, and come under the numbers that it has then.
- * Apart: it is nobody's child, and there is no pidfd. 0 or -errno with a sentence.
+ * Apart: it is nobody's child, and its number is not told. 0 or -errno with a sentence.
  */
 int launch(struct bundle *p, int bundle_fd, bool apart, pid_t *pid, int *pidfd);
 

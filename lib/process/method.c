@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/kernel.h"
 #include "process/again.h"
+#include "process/code.h"
 
 static word32 chosen; /* a shoal_start_method; DEFAULT until one is set */
 
@@ -35,12 +36,21 @@ method_check(shoal_start_method method, size_t arg_bytes)
 	return 0;
 }
 
+/* Whether the program, executed again, has the function. */
+static bool
+carried(void (*run)(void))
+{
+	struct code_ref ref;
+	return again_possible() && !code_refer(run, &ref) &&
+	       (ref.main || ref.name || again_has((void *)(uintptr_t)run));
+}
+
 /*
  * A pointer is carried by fork alone. Locks that other threads hold at a fork stay locked in the
  * child, so who has threads gets the server, if it does not need fork.
  */
 shoal_start_method
-method_of(shoal_start_method method, size_t arg_bytes)
+method_of(shoal_start_method method, size_t arg_bytes, int (*run)(void *))
 {
 	if (method != SHOAL_START_DEFAULT)
 		return method;
@@ -49,7 +59,7 @@ method_of(shoal_start_method method, size_t arg_bytes)
 	method = (shoal_start_method)load_relaxed(&chosen);
 	if (method != SHOAL_START_DEFAULT)
 		return method;
-	return kernel_threads() != 1 && again_possible() ? SHOAL_FORKSERVER : SHOAL_FORK;
+	return kernel_threads() > 1 && carried((void (*)(void))run) ? SHOAL_FORKSERVER : SHOAL_FORK;
 }
 
 uint32_t

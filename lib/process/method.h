@@ -10,8 +10,8 @@
  */
 int method_check(shoal_start_method method, size_t arg_bytes);
 
-/* What DEFAULT comes to now; never DEFAULT. */
-shoal_start_method method_of(shoal_start_method method, size_t arg_bytes);
+/* What DEFAULT comes to now for this function; never DEFAULT. */
+shoal_start_method method_of(shoal_start_method method, size_t arg_bytes, int (*run)(void *));
 
 /* What was chosen for DEFAULT, DEFAULT when nothing was; and in a new process, by its parent. */
 uint32_t method_chosen(void);

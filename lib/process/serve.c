@@ -79,7 +79,7 @@ become_child(struct bundle *p, const struct serve_request *r, const int *fds)
 	birth(p, server.parent);
 }
 
-static int
+static void
 take_in(struct bundle *p, pid_t pid, struct ward *w)
 {
 	*w = (struct ward){ .next = server.wards, .pid = pid, .bundle = p };
@@ -87,7 +87,6 @@ take_in(struct bundle *p, pid_t pid, struct ward *w)
 	bundle_shrink(p);
 	/* The next children have nothing to do with it. */
 	madvise(p, p->head_bytes, MADV_DONTFORK);
-	return 0;
 }
 
 /* The child waits in its cradle until the parent has its pidfd. */
@@ -181,12 +180,8 @@ collect(void)
 static void
 introduce(void)
 {
-	struct serve_answer a = { .pid = getpid() };
-	int fd = pidfd_open_pid(a.pid);
-	a.rc = fd < 0 ? fd : 0;
-	handover_send(server.socket, &a, sizeof a, &fd, fd >= 0);
-	if (fd >= 0)
-		close(fd);
+	struct serve_answer a = { .rc = 1 };
+	handover_send(server.socket, &a, sizeof a, NULL, 0);
 }
 
 void

@@ -15,7 +15,7 @@ struct serve_request {
 	bool out, err;
 };
 
-/* With a pidfd, the child's, when rc is 0. The first answer is unasked: the server's own. */
+/* With a pidfd, the child's, when rc is 0. The first answer is unasked, and has none: rc is 1. */
 struct serve_answer {
 	int rc;
 	pid_t pid;

@@ -43,12 +43,16 @@ drop(void)
 		close(pidfd);
 }
 
-/* The answer, and the one pidfd that comes with it when it is a good one. */
+/*
+ * The answer, and the one pidfd that comes with it when it is a good one. That the server has died
+ * is told by its pidfd: its end of the socket may be open in a process that was just forked.
+ */
 static int
-hear(int socket, struct serve_answer *a, int *pidfd)
+hear(int socket, int its_pidfd, struct serve_answer *a, int *pidfd)
 {
 	int fds[HANDOVER_FDS];
-	int count = handover_recv(socket, a, sizeof *a, fds);
+	int rc = pidfd_sleep_beside(its_pidfd, socket);
+	int count = rc < 0 ? rc : handover_recv(socket, a, sizeof *a, fds);
 	if (count < 0)
 		return count == -EPIPE ? -ECONNRESET : count;
 	if (count != (a->rc == 0)) {
@@ -60,25 +64,28 @@ hear(int socket, struct serve_answer *a, int *pidfd)
 	return a->rc;
 }
 
-/* The server's own end is closed here by now, so that its death is seen. */
 static int
-greet(int socket, int *pidfd)
+greet(int socket, int pidfd)
 {
 	struct serve_answer a;
-	int rc = hear(socket, &a, pidfd);
-	return rc < 0 ? fail(rc, "the fork server did not begin: %s", strerror(-rc)) : 0;
+	int none, rc = hear(socket, pidfd, &a, &none);
+	if (rc >= 0)
+		return 0;
+	close(pidfd);
+	return fail(rc, "the fork server did not begin: %s", strerror(-rc));
 }
 
 static int
-send_off(struct bundle *p, int bundle_fd, int socket)
+send_off(struct bundle *p, int bundle_fd, int socket, int *pidfd)
 {
+	pid_t pid;
 	int me = pidfd_open_pid(getpid());
 	if (me < 0)
 		return fail(me, "no descriptor for the fork server's parent: %s", strerror(-me));
 	p->fds[SERVE_SOCKET] = socket;
 	p->fds[SERVE_PARENT] = me;
 	p->fd_count = SERVE_FDS;
-	int rc = launch(p, bundle_fd, true, NULL, NULL);
+	int rc = launch(p, bundle_fd, true, &pid, pidfd);
 	close(me);
 	return rc;
 }
@@ -94,9 +101,9 @@ make(void)
 	if (rc < 0)
 		fail(rc, "no socket for the fork server: %s", strerror(-rc));
 	if (!rc) {
-		rc = send_off(p, fd, ends[1]);
+		rc = send_off(p, fd, ends[1], &pidfd);
 		close(ends[1]);
-		rc = rc ? rc : greet(ends[0], &pidfd);
+		rc = rc ? rc : greet(ends[0], pidfd);
 		if (!rc)
 			set(ends[0], pidfd);
 		else
@@ -143,7 +150,7 @@ converse(struct bundle *p, int bundle_fd, pid_t *pid, int *pidfd)
 			return rc;
 	}
 	int rc = ask(p, bundle_fd);
-	rc = rc ? rc : hear(server.socket, &a, pidfd);
+	rc = rc ? rc : hear(server.socket, server.pidfd, &a, pidfd);
 	if (rc < 0) {
 		/* What else it may say would be taken for the next answer. */
 		if (rc == -ECONNRESET || rc == -EPROTO)

@@ -145,7 +145,7 @@ shoal_process_start(shoal_process *p)
 	int rc = process_check(p, "process start");
 	if (rc < 0)
 		return rc;
-	shoal_start_method method = method_of(p->method, p->arg_bytes);
+	shoal_start_method method = method_of(p->method, p->arg_bytes, p->run);
 	family_lock();
 	family_sweep();
 	rc = claim(p, method);
