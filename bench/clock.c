@@ -82,6 +82,18 @@ pin_to(unsigned n)
 	}
 }
 
+void
+priority_shift(int by)
+{
+	int policy = sched_getscheduler(0);
+	struct sched_param param;
+
+	if ((policy != SCHED_FIFO && policy != SCHED_RR) || sched_getparam(0, &param) < 0)
+		return;
+	param.sched_priority += by;
+	sched_setparam(0, &param);
+}
+
 /* The parent may have died before prctl took hold: then the child is somebody else's already. */
 pid_t
 fork_bound(void)

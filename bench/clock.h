@@ -17,6 +17,9 @@ uint64_t clock_thread_cpu_ns(void);
 /* The n-th of the processors that this process was given, counted round. */
 void pin_to(unsigned n);
 
+/* Where this runs in real time: so much above what it was. Nothing elsewhere. */
+void priority_shift(int by);
+
 /* fork; the child dies with its parent, whatever kills that. */
 pid_t fork_bound(void);
 

@@ -52,6 +52,7 @@ hand_work(struct hand *h)
 	bool ok;
 
 	w->opening = &own;
+	priority_shift(-1);
 	if (s->enter) {
 		int rc = s->enter(&own, (unsigned)(w->row - w->stage->row));
 

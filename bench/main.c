@@ -7,12 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The quick run leaves out what says little more: large messages where processes outnumber CPUs. */
 static bool
-in_selection(const struct options *o, const struct plan *p)
+in_quick(const struct options *o, const struct plan *p)
 {
-	if (!o->quick)
-		return true;
+	if ((p->subject->traits & SUBJECT_FULL_ONLY && !o->only) || p->producers == 2)
+		return false;
 	if (p->measure == FIXED_RATE)
 		return p->bytes == 64;
 	if (p->measure == ONE_WAY_TOUCHED)
@@ -21,6 +20,31 @@ in_selection(const struct options *o, const struct plan *p)
 		return p->pairs == 1 && p->keys < 1000000 && p->measure == MAP_READING;
 	return !measure_is_message(p->measure) || p->producers == 1 || p->bytes == 8 ||
 	       p->bytes == KIBI;
+}
+
+/* Shapes with many workers at two sizes, and maps of a million keys by two processes only. */
+static bool
+in_full(const struct plan *p)
+{
+	unsigned most = p->producers > p->consumers ? p->producers : p->consumers;
+	bool few = p->bytes == 8 || p->bytes == KIBI;
+
+	if (p->measure == ONE_WAY_TOUCHED)
+		return most == 1 ? p->bytes > 8 : most == 4 && p->bytes == 64 * KIBI;
+	if (p->measure == ONE_WAY)
+		return most == 1 || few || (most <= 4 && p->bytes == 64 * KIBI);
+	if (measure_is_map(p->measure) && p->keys >= 1000000)
+		return p->pairs == 1 && p->measure != MAP_READING_ALONE && p->measure != MAP_HALF_ALONE;
+	return true;
+}
+
+/* What is asked for by size or by shape is measured all. */
+static bool
+in_selection(const struct options *o, const struct plan *p)
+{
+	if (o->quick)
+		return in_quick(o, p);
+	return !o->full || in_full(p);
 }
 
 static bool

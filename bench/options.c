@@ -14,7 +14,7 @@ static const char usage[] =
 	"Measures shoal's queue and pipe beside what else carries messages between processes,\n"
 	"its memory beside malloc, and locks that processes share.\n"
 	"\n"
-	"  --quick          a selection of shapes and sizes, under one minute in all (the\n"
+	"  --quick          a selection of subjects, shapes and sizes, under one minute (the\n"
 	"                   default where neither --sizes nor --shapes is given)\n"
 	"  --full           every subject, shape and size\n"
 	"  --bars           the library's bars: measured, demanded, met or not; the exit\n"
@@ -33,6 +33,11 @@ static const char usage[] =
 	"                   shoal's series is worse, beyond the noise\n"
 	"  --list           what there is to measure\n"
 	"  --help           this text\n";
+
+/* The first of all shapes: those with as many on either side. */
+enum {
+	QUICK_SHAPES = 3
+};
 
 enum {
 	QUICK = 1,
@@ -186,10 +191,11 @@ static void
 fill_in(struct options *o, bool full)
 {
 	static const size_t sizes[] = { 8, 64, KIBI, 64 * KIBI, MEBI };
-	static const struct shape shapes[] = { { 1, 1 }, { 2, 2 }, { 4, 4 } };
+	static const struct shape shapes[] = { { 1, 1 }, { 2, 2 }, { 4, 4 }, { 1, 10 },
+		                               { 10, 1 }, { 3, 20 }, { 20, 3 }, { 20, 20 } };
 
-	if (!full && !o->size_count && !o->shape_count)
-		o->quick = true;
+	if (!o->size_count && !o->shape_count)
+		*(full ? &o->full : &o->quick) = true;
 	if (!o->window_ms)
 		o->window_ms = o->bars ? 80 : o->quick ? 25
 		                                       : 60;
@@ -201,7 +207,7 @@ fill_in(struct options *o, bool full)
 	}
 	if (!o->shape_count) {
 		memcpy(o->shapes, shapes, sizeof shapes);
-		o->shape_count = sizeof shapes / sizeof *shapes;
+		o->shape_count = o->full ? sizeof shapes / sizeof *shapes : QUICK_SHAPES;
 	}
 }
 

@@ -15,6 +15,7 @@ struct shape {
 
 struct options {
 	bool quick, bars, list;
+	bool full; /* neither --sizes nor --shapes beside it */
 	const char *json, *csv, *compare, *only, *measure;
 	unsigned reps, window_ms;
 	size_t sizes[CHOICES_MAX], size_count;

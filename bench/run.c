@@ -264,6 +264,7 @@ manage(const struct plan *p, const struct timing *timing, struct stage *stage)
 	out->ok = !out->error[0];
 }
 
+/* In real time workers that spin let nobody of their own priority run, nor who is to stop them. */
 void
 run_once(const struct plan *p, const struct timing *timing, struct sample *out)
 {
@@ -281,6 +282,7 @@ run_once(const struct plan *p, const struct timing *timing, struct sample *out)
 		return;
 	}
 	if (pid == 0) {
+		priority_shift(1);
 		manage(p, timing, stage);
 		_exit(0);
 	}

@@ -25,6 +25,7 @@ enum {
 	SUBJECT_SPINS_FIRST = 1 << 16, /* whoever waits sleeps after a while; without either, at once */
 	SUBJECT_COUNTED = 1 << 17, /* recv is 0 after a while without messages: ends are counted out */
 	SUBJECT_STARTS = 1024, /* carries nothing: a process that ends at once */
+	SUBJECT_FULL_ONLY = 1 << 18, /* the quick run goes without it */
 };
 
 enum {

@@ -114,7 +114,7 @@ mpmc_recv(void *way, void *item, size_t bytes, size_t count)
 
 const struct subject subject_ck_spsc = {
 	.name = "ck_ring spsc",
-	.traits = SUBJECT_SPINS,
+	.traits = SUBJECT_SPINS | SUBJECT_FULL_ONLY,
 	.batch = 1,
 	.bytes_max = KIBI,
 #if HAVE_CK
@@ -130,7 +130,7 @@ const struct subject subject_ck_spsc = {
 
 const struct subject subject_ck_mpmc = {
 	.name = "ck_ring mpmc",
-	.traits = SUBJECT_SPINS,
+	.traits = SUBJECT_SPINS | SUBJECT_FULL_ONLY,
 	.batch = 1,
 	.bytes_max = KIBI,
 #if HAVE_CK

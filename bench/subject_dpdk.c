@@ -85,7 +85,7 @@ ring_recv(void *way, void *item, size_t bytes, size_t count)
 	const struct subject id = { \
 		.name = title, \
 		.about = "DPDK's rte_ring_enqueue_elem, rte_ring_dequeue_elem, " how, \
-		.traits = SUBJECT_SPINS, \
+		.traits = SUBJECT_SPINS | SUBJECT_FULL_ONLY, \
 		.batch = 1, \
 		.bytes_max = 64 * KIBI, \
 		.open = opens, \

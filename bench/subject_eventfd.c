@@ -133,6 +133,7 @@ ring_recv(void *way, void *item, size_t bytes, size_t count)
 const struct subject subject_eventfd = {
 	.name = "eventfd ring",
 	.about = "a ring in shared memory, room and messages counted by two EFD_SEMAPHOREs",
+	.traits = SUBJECT_FULL_ONLY,
 	.batch = 1,
 	.bytes_max = MEBI,
 	.open = ring_open,

@@ -163,7 +163,7 @@ const struct subject subject_nng = {
 	.name = "nng ipc",
 	.batch = 1,
 	.bytes_max = MEBI,
-	.traits = SUBJECT_COUNTED,
+	.traits = SUBJECT_COUNTED | SUBJECT_FULL_ONLY,
 #if HAVE_NNG
 	.about = "push and pull over ipc, nng_send, nng_recv",
 	.open = nng_begin,

@@ -137,8 +137,9 @@ python_run(const char *kind, const struct plan *p, const struct timing *t, struc
 	const struct subject id = { \
 		.name = title, \
 		.about = "Python's multiprocessing." kind ", " what, \
+		.traits = SUBJECT_FULL_ONLY, \
 		.batch = 1, \
-		.bytes_max = MEBI, \
+		.bytes_max = 64 * KIBI, \
 		.open = python_open, \
 		.fits = fit, \
 		.run = id##_run, \

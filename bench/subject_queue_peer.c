@@ -26,6 +26,7 @@ boost_open(struct opening *o)
 
 const struct subject subject_queue_boost = {
 	.name = "Boost message_queue",
+	.traits = SUBJECT_FULL_ONLY,
 	.batch = 1,
 	.bytes_max = MEBI,
 #if HAVE_BOOST
@@ -61,7 +62,7 @@ tbb_fits(const struct plan *p)
 
 const struct subject subject_queue_tbb = {
 	.name = "oneTBB (threads)",
-	.traits = SUBJECT_THREADS,
+	.traits = SUBJECT_THREADS | SUBJECT_FULL_ONLY,
 	.batch = 1,
 	.bytes_max = KIBI,
 #if HAVE_TBB

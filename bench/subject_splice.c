@@ -161,6 +161,7 @@ splice_release(void *way)
 const struct subject subject_vmsplice = {
 	.name = "vmsplice",
 	.about = "pipe(2) of 64 KiB: copied into pages that vmsplice(2) lends, and read",
+	.traits = SUBJECT_FULL_ONLY,
 	.batch = 1,
 	.bytes_max = 64 * MEBI,
 	.open = splice_open,
@@ -173,7 +174,7 @@ const struct subject subject_vmsplice = {
 const struct subject subject_vmsplice_loan = {
 	.name = "vmsplice in place",
 	.about = "pipe(2) of 64 KiB: made in the pages that vmsplice(2) lends, and read",
-	.traits = SUBJECT_LENDS,
+	.traits = SUBJECT_LENDS | SUBJECT_FULL_ONLY,
 	.batch = 1,
 	.bytes_max = 64 * MEBI,
 	.open = splice_open,

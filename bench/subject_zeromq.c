@@ -160,7 +160,7 @@ const struct subject subject_zeromq = {
 	.name = "ZeroMQ ipc",
 	.batch = 1,
 	.bytes_max = MEBI,
-	.traits = SUBJECT_COUNTED,
+	.traits = SUBJECT_COUNTED | SUBJECT_FULL_ONLY,
 #if HAVE_ZMQ
 	.about = "PUSH and PULL over ipc, zmq_send, zmq_recv",
 	.open = zeromq_open,
