@@ -160,9 +160,16 @@ static const struct object_kind empty_semaphore = { .create = create_semaphore,
 	                                            .destroy = destroy_semaphore };
 static const struct object_kind shared_pipe = { .create = create_pipe, .destroy = destroy_pipe };
 
-static const struct kind lock_kind = { &step_lock_kind, open_lock, wait_lock, take_lock, give_lock };
-static const struct kind rwlock_kind = { &step_rwlock_kind, open_rwlock, wait_rwlock, take_rwlock,
-	                                 give_rwlock };
+static const struct kind lock_kind = { .names = &step_lock_kind,
+	                               .open = open_lock,
+	                               .wait = wait_lock,
+	                               .take = take_lock,
+	                               .give = give_lock };
+static const struct kind rwlock_kind = { .names = &step_rwlock_kind,
+	                                 .open = open_rwlock,
+	                                 .wait = wait_rwlock,
+	                                 .take = take_rwlock,
+	                                 .give = give_rwlock };
 static const struct kind semaphore_kind = { .names = &empty_semaphore,
 	                                    .open = open_semaphore,
 	                                    .wait = wait_semaphore };

@@ -202,7 +202,8 @@ told_right(struct step_world *w)
 	if (victim->done == 2 && shape(w)->ends)
 		STEP_REQUIRE(w, met, "its thread ended with the lock, and nobody is told");
 	else if (victim->done == 2)
-		STEP_REQUIRE(w, !met || died || (shape(w)->keeps && w->killed), "a death is told of the living");
+		STEP_REQUIRE(w, !met || died || (shape(w)->keeps && w->killed),
+		             "a death is told of the living");
 }
 
 static void

@@ -17,13 +17,15 @@ struct shape {
 
 enum { KEPT = 7 };
 
-/* Longer than fits an item, so that it lies in a block. */
-#define LONG_TEXT \
-	"a text that is too long for its item, and so is in a block of its own, with some more " \
-	"words, so that it is too long in any case: one, two, three, four, five"
+/* Too long for an item, so that it lies in a block. */
+static const char long_text[] =
+	"a text that is too long for its item, and so is in a block of its own, with some more "
+	"words, so that it is too long in any case: one, two, three, four, five, six, seven";
 
-static const struct shape fresh = { "new", NULL, LONG_TEXT }, again = { "text", LONG_TEXT, "short" };
-static const struct shape gone = { "text", LONG_TEXT, NULL }, same = { "text", LONG_TEXT, LONG_TEXT };
+static const struct shape fresh = { "new", NULL, long_text };
+static const struct shape again = { "text", long_text, "short" };
+static const struct shape gone = { "text", long_text, NULL };
+static const struct shape same = { "text", long_text, long_text };
 
 static const struct shape *
 shape(const struct step_world *w)
@@ -46,7 +48,7 @@ setup(struct step_world *w)
 	int rc = shoal_namespace_create(w->arena, "old", NULL, (shoal_namespace **)&w->object[0]);
 	STEP_REQUIRE(w, rc == 0, "create: %d, %s", rc, shoal_error());
 	must_set(w, "kept", SHOAL_ANY(KEPT));
-	must_set(w, "text", SHOAL_ANY(LONG_TEXT));
+	must_set(w, "text", SHOAL_ANY(long_text));
 	step_mine(w)->inside = 0;
 }
 
