@@ -48,6 +48,10 @@
 	{ \
 		.text = txt, .victim = who, .kills = n, .limit = 10, .at_most = true, \
 	}
+#define POOL_ROW(txt, which, lim) \
+	{ \
+		.text = txt, .pool = which, .limit = lim, \
+	}
 
 static const struct bar table[] = {
 	RATE_ROW("pipe, 8 B, to pipe(2)", &subject_shoal_pipe, 1, 8, &subject_pipe, 40),
@@ -120,12 +124,19 @@ static const struct bar table[] = {
 	DEATH_ROW("death of a putter: p99 to the next message, 64 members", VICTIM_PUT, 150),
 	DEATH_ROW("death inside a batch of 32: p99 to the next message", VICTIM_PUT_MANY, 150),
 	DEATH_ROW("death of a getter: p99 to the next message, 64 members", VICTIM_GET, 150),
+	POOL_ROW("pool map, trivial items, chunk 1: rate, to OpenMP", POOL_MAP_ONE, 0.5),
+	POOL_ROW("pool map, trivial items, default chunk: to OpenMP", POOL_MAP_DEFAULT, 0.5),
+	POOL_ROW("pool round trip: shorter than Python's Pool's", POOL_TRIP_PYTHON, 10),
+	POOL_ROW("pool round trip: shorter than ProcessPoolExecutor's", POOL_TRIP_EXECUTOR, 10),
+	POOL_ROW("pool, burst of apply_async: rate, to Python's Pool's", POOL_BURST_PYTHON, 10),
 };
 
 /* configure has not found it: there is nothing to be judged. */
 static bool
 bar_lacks_peer(const struct bar *bar)
 {
+	if (bar->pool)
+		return pool_lacks(bar->pool) != NULL;
 	return bar->peer && !bar->peer->open;
 }
 
@@ -141,7 +152,7 @@ bars_plan(struct bars *bars, struct session *s, const char *only)
 			continue;
 		*bar = table[i];
 		bars->count++;
-		if (bar->kills || bar_lacks_peer(bar))
+		if (bar->kills || bar->pool || bar_lacks_peer(bar))
 			continue;
 		bar->ours_at = session_add(s, &bar->ours);
 		peer.subject = bar->peer;
@@ -156,10 +167,13 @@ bars_deaths(struct bars *bars)
 	for (size_t i = 0; i < bars->count; i++) {
 		struct bar *bar = &bars->bar[i];
 
-		if (!bar->kills)
+		if (!bar->kills && !bar->pool)
 			continue;
 		progress_say(bar->text);
-		death_run(bar->victim, bar->kills, &bar->death);
+		if (bar->kills)
+			death_run(bar->victim, bar->kills, &bar->death);
+		else if (!bar_lacks_peer(bar))
+			pool_run(bar->pool, &bar->pooled);
 	}
 	progress_say("");
 }
@@ -217,6 +231,13 @@ judge_death(struct bar *bar)
 	bar->error = bar->death.error[0] ? bar->death.error : NULL;
 }
 
+static void
+judge_pool(struct bar *bar)
+{
+	bar->measured = bar->pooled.ratio;
+	bar->error = bar->pooled.error[0] ? bar->pooled.error : NULL;
+}
+
 void
 bars_judge(struct bars *bars, const struct session *s)
 {
@@ -227,6 +248,8 @@ bars_judge(struct bars *bars, const struct session *s)
 			continue;
 		if (bar->kills)
 			judge_death(bar);
+		else if (bar->pool)
+			judge_pool(bar);
 		else if (bar->peer)
 			judge_ratio(bar, s);
 		else
@@ -250,11 +273,12 @@ print_death(const struct bar *bar, FILE *out)
 static void
 print_bar(const struct bar *bar, FILE *out)
 {
-	const char *times = bar->peer ? "x" : " ";
+	const char *times = bar->peer || bar->pool ? "x" : " ";
 	char range[32];
 
 	if (bar_lacks_peer(bar)) {
-		fprintf(out, "%-7s %-57s %s\n", "-", bar->text, bar->peer->about);
+		fprintf(out, "%-7s %-57s %s\n", "-", bar->text,
+		        bar->pool ? pool_lacks(bar->pool) : bar->peer->about);
 		return;
 	}
 	fprintf(out, "%-7s %-57s ", bar->met ? "met" : "NOT MET", bar->text);
@@ -265,6 +289,8 @@ print_bar(const struct bar *bar, FILE *out)
 		fprintf(out, "%7.2f%s  %-17s %s %g%s", bar->measured.median, times, range,
 		        bar->at_most ? "<=" : ">=", bar->limit, times);
 	}
+	if (bar->pool && !bar->error)
+		fprintf(out, "  (%.3g and %.3g)", bar->pooled.ours, bar->pooled.peer);
 	if (bar->error)
 		fprintf(out, "  FAILED: %s", bar->error);
 	fputc('\n', out);

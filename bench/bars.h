@@ -8,6 +8,7 @@
 #define BENCH_BARS_H
 
 #include "death.h"
+#include "pool.h"
 #include "session.h"
 #include "stats.h"
 
@@ -25,10 +26,12 @@ struct bar {
 
 	enum victim victim;
 	unsigned kills; /* not 0: a death, in milliseconds */
+	enum pool_row pool; /* not POOL_NONE: measured by itself */
 
 	long ours_at, peer_at; /* where the session has them */
 	struct spread measured;
 	struct death_result death;
+	struct pool_result pooled;
 	bool met;
 	const char *error;
 };
@@ -40,6 +43,7 @@ struct bars {
 
 /* Chooses the bars whose text contains `only` (NULL: all) and adds what they need. */
 void bars_plan(struct bars *, struct session *, const char *only);
+/* Those that no session measures: deaths, and pools. */
 void bars_deaths(struct bars *);
 void bars_judge(struct bars *, const struct session *);
 

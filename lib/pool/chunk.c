@@ -3,9 +3,10 @@
  * compare-and-swap each, in their own line of cache; at the end each looks through all words and
  * takes what is left in the others' lines.
  *
- * Crash points: pool/shared.h. An item's code is written before the row says that one failed, and
- * both before the chunk is DONE: so of a chunk that is not DONE the supervisor settles the item
- * that seat->at names, and whatever was said of earlier ones is true.
+ * Crash points: pool/shared.h. Before its first failure a chunk's codes are made 0, then its word
+ * says that they are valid, then the code is written, then the row says that one failed, then the
+ * chunk is DONE: so of one that is not DONE the supervisor settles the item that seat->at names, and
+ * whatever was said of earlier ones is true.
  */
 #include "pool/chunk.h"
 #include "base/futex.h"
@@ -24,6 +25,7 @@ struct part {
 	const char *in;
 	char *out;
 	uint64_t chunks; /* of the row */
+	uint64_t now, word; /* the chunk that is its own, and that one's word */
 	uint32_t *left;
 };
 
@@ -48,11 +50,22 @@ keep_failure(struct part *p, uint64_t i, int code)
 }
 
 static void
-settle(struct part *p, uint64_t i, int code)
+make_codes(struct part *p)
 {
+	uint64_t c = p->now, begin = c * p->job->chunk, end = begin + p->job->chunk;
+	for (uint64_t i = begin; i < end && i < p->job->count; i++)
+		store_relaxed(&p->codes[i], 0);
+	p->word |= CHUNK_CODES;
+	store_release(&p->words[c], p->word);
+}
+
+static __attribute__((noinline)) void
+settle_failure(struct part *p, uint64_t i, int code)
+{
+	if (!(p->word & CHUNK_CODES))
+		make_codes(p);
 	store_relaxed(&p->codes[i], (uint32_t)code);
-	if (unlikely(code))
-		keep_failure(p, i, code);
+	keep_failure(p, i, code);
 }
 
 static int
@@ -62,31 +75,38 @@ run_timed(struct part *p, uint64_t i, const shoal_task *t)
 	return task_run(p->self, &item, i);
 }
 
-/* The items of a chunk from `i` to before `end`, some nanoseconds each beside what they do. */
+/*
+ * The items of a chunk from `i` to before `end`, some nanoseconds each beside what they do. What a
+ * task may take for its own to change is written anew for each.
+ */
 static void
 run_items(struct part *p, uint64_t i, uint64_t end)
 {
 	struct self *self = p->self;
 	const struct job *job = p->job;
-	uint64_t in_bytes = job->in_bytes, out_bytes = job->out_bytes;
-	for (; i < end && !unlikely(load_relaxed(&job->stop)); i++) {
-		shoal_task task = {
-			.in = in_bytes ? p->in + i * in_bytes : NULL, .in_bytes = in_bytes,
-			.out = out_bytes ? p->out + i * out_bytes : NULL, .out_bytes = out_bytes,
-			.index = i, .context = self->context, .internal_ = { self },
-		};
-		int code;
-		self->text[0] = 0;
-		if (likely(!job->timeout)) {
-			store_release(&self->seat->at, i + 1);
-			code = p->fn(&task);
-		} else {
-			code = run_timed(p, i, &task);
-		}
-		settle(p, i, code < 0 ? code : 0);
+	const size_t in_bytes = job->in_bytes, out_bytes = job->out_bytes;
+	const bool timed = job->timeout;
+	shoal_task_fn *const fn = p->fn;
+	const char *in = in_bytes ? p->in + i * in_bytes : NULL;
+	char *out = out_bytes ? p->out + i * out_bytes : NULL;
+	word64 *at = &self->seat->at;
+	shoal_task task = { .context = self->context, .internal_ = { self } };
+	self->text[0] = 0;
+	for (; i < end && likely(!load_relaxed(&job->stop)); in += in_bytes, out += out_bytes) {
+		task.in = in;
+		task.in_bytes = in_bytes;
+		task.out = out;
+		task.out_bytes = out_bytes;
+		task.index = i++;
+		store_release(at, i);
+		int code = likely(!timed) ? fn(&task) : run_timed(p, i - 1, &task);
+		if (unlikely(code < 0))
+			settle_failure(p, i - 1, code);
+		if (unlikely(self->text[0]))
+			self->text[0] = 0;
 	}
 	for (; i < end; i++)
-		settle(p, i, -ECANCELED);
+		settle_failure(p, i, -ECANCELED);
 }
 
 static bool
@@ -98,13 +118,14 @@ run_chunk(struct part *p, uint64_t c)
 	if (chunk_state(word) != CHUNK_FREE)
 		return true;
 	uint64_t first = chunk_first(word);
-	if (!cas64_acq_rel(&p->words[c], word,
-	                   chunk_word(first, chunk_tries(word), me, CHUNK_CLAIMED)))
+	p->now = c;
+	p->word = chunk_word(first, chunk_tries(word), me, CHUNK_CLAIMED) | (word & CHUNK_CODES);
+	if (!cas64_acq_rel(&p->words[c], word, p->word))
 		return true;
 	uint64_t begin = c * job->chunk, end = begin + job->chunk;
 	run_items(p, begin + first, end < job->count ? end : job->count);
 	/* [J.1] released here, acquired with the rows: what the items wrote is whole. */
-	store_release(&p->words[c], chunk_word(0, 0, me, CHUNK_DONE));
+	store_release(&p->words[c], chunk_word(0, 0, me, CHUNK_DONE) | (p->word & CHUNK_CODES));
 	task_idle(p->self);
 	store_release(&p->row->chunks, ++p->chunks);
 	return !p->left || --*p->left > 0;

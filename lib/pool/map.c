@@ -253,10 +253,12 @@ copy_some(struct shoal_pool *p, struct map *m, struct shoal_result *r)
 {
 	const struct job *job = m->job;
 	const word32 *codes = arena_at(p->arena, job->codes);
+	const word64 *words = arena_at(p->arena, job->words);
 	const char *from = arena_at(p->arena, job->out_theirs ? 0 : job->out);
 	uint64_t failed = 0;
 	for (uint64_t i = 0; i < job->count; i++) {
-		int code = (int)load_relaxed(&codes[i]);
+		bool valid = load_relaxed(&words[i / job->chunk]) & CHUNK_CODES;
+		int code = valid ? (int)load_relaxed(&codes[i]) : 0;
 		if (code && !failed++)
 			r->code = code;
 		if (m->codes)

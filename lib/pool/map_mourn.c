@@ -6,10 +6,13 @@
 #include <string.h>
 
 static void
-fail_item(struct shoal_pool *p, struct job *job, uint64_t i, const struct death *d)
+fail_item(struct shoal_pool *p, struct job *job, uint64_t i, bool valid, const struct death *d)
 {
 	struct row *row = arena_at(p->arena, job->rows);
 	word32 *codes = arena_at(p->arena, job->codes);
+	uint64_t begin = i / job->chunk * job->chunk, end = begin + job->chunk;
+	for (uint64_t k = begin; !valid && k < end && k < job->count; k++)
+		store_relaxed(&codes[k], 0);
 	store_relaxed(&codes[i], (uint32_t)d->code);
 	store_relaxed(&row->failed, 1);
 	uint64_t had = load_relaxed(&row->text_of);
@@ -24,18 +27,18 @@ static uint64_t
 settle_chunk(struct shoal_pool *p, struct job *job, uint64_t c, uint64_t word, struct death *d)
 {
 	uint64_t at = load_acquire(&p->seats[d->seat].at);
-	uint64_t begin = c * job->chunk, first = chunk_first(word);
+	uint64_t begin = c * job->chunk, first = chunk_first(word), codes = word & CHUNK_CODES;
 	uint64_t items = job->count - begin < job->chunk ? job->count - begin : job->chunk;
 	if (at <= begin || at > begin + items)
-		return chunk_word(first, chunk_tries(word), 0, CHUNK_FREE);
+		return chunk_word(first, chunk_tries(word), 0, CHUNK_FREE) | codes;
 	d->held = true;
 	uint64_t i = at - 1 - begin;
 	unsigned tries = i == first ? chunk_tries(word) : 0;
 	if (mourn_try_again(p, d, tries))
-		return chunk_word(i, tries + 1, 0, CHUNK_FREE);
-	fail_item(p, job, at - 1, d);
-	return i + 1 < items ? chunk_word(i + 1, 0, 0, CHUNK_FREE)
-	                     : chunk_word(0, 0, d->seat, CHUNK_DONE);
+		return chunk_word(i, tries + 1, 0, CHUNK_FREE) | codes;
+	fail_item(p, job, at - 1, codes, d);
+	return CHUNK_CODES | (i + 1 < items ? chunk_word(i + 1, 0, 0, CHUNK_FREE)
+	                                    : chunk_word(0, 0, d->seat, CHUNK_DONE));
 }
 
 static void

@@ -21,7 +21,8 @@
  * wakes.
  *
  * A JOB is a map. Its chunks are words:
- *	bits 63..24  the first item of the chunk that is not settled yet, counted from the chunk's own
+ *	bit  63      some item of it failed: its part of the codes is valid, else all are 0
+ *	bits 62..24  the first item of the chunk that is not settled yet, counted from the chunk's own
  *	bits 23..16  how often that item was tried
  *	bits 15..2   the worker's seat (CLAIMED, DONE)
  *	bits  1..0   FREE, CLAIMED, DONE
@@ -152,6 +153,7 @@ _Static_assert(sizeof(struct slot) == 256, "two pairs of lines");
 /* ---- jobs ---- */
 
 enum chunk_state { CHUNK_FREE, CHUNK_CLAIMED, CHUNK_DONE };
+#define CHUNK_CODES (UINT64_C(1) << 63)
 
 static inline uint64_t
 chunk_word(uint64_t first, uint32_t tries, uint32_t seat, enum chunk_state state)
@@ -180,7 +182,7 @@ chunk_tries(uint64_t word)
 static inline uint64_t
 chunk_first(uint64_t word)
 {
-	return word >> 24;
+	return (word & ~CHUNK_CODES) >> 24;
 }
 
 /* What one worker tells of its part in a job; row 0 is the host's. */
