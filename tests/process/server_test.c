@@ -13,11 +13,22 @@ tell_server(void *arg)
 	return 0;
 }
 
+/* A child whose server died says that its parent is who has the orphans now, in another session. */
+static bool
+is_ours(pid_t pid)
+{
+	return pid > 1 && getsid(pid) == getsid(0);
+}
+
 static pid_t
 find_server(void)
 {
-	REQUIRE_EQ(code_sent(tell_server, 0), 0);
-	return atomic_load(&board->value[1]);
+	pid_t server;
+	do {
+		REQUIRE_EQ(code_sent(tell_server, 0), 0);
+		server = atomic_load(&board->value[1]);
+	} while (!is_ours(server));
+	return server;
 }
 
 static void
@@ -257,7 +268,10 @@ newest_child_of(pid_t server)
 	return atoi(last ? last + 1 : text);
 }
 
-/* Kills the newest child of that process, or the process itself, at odd moments, until told. */
+/*
+ * Kills the newest child of that process, or the process itself, at odd moments, until told. Who
+ * has the orphans has others' children too.
+ */
 static int
 hunt(void *of_server)
 {
@@ -267,9 +281,11 @@ hunt(void *of_server)
 		struct timespec nap = { .tv_nsec = (long)(rand_r(&seed) % 600) * 1000 };
 		nap.tv_nsec <<= rand_r(&seed) % 8; /* short of fork's time, and long of exec's */
 		nanosleep(&nap, NULL);
+		if (!is_ours(server))
+			continue;
 		if (of_server && rand_r(&seed) % 8 == 0)
 			kill(server, SIGKILL);
-		else if ((prey = newest_child_of(server)) > 1 && prey != getpid())
+		else if (is_ours(prey = newest_child_of(server)) && prey != getpid())
 			kill(prey, SIGKILL);
 	}
 	return 0;
