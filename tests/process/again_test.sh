@@ -22,6 +22,15 @@ expect again-entry "$all" "$dir/again-entry" 2 3 1
 expect again-dlopen "$(lines main 'child copied' 0 'child copied' 0 -38 -38 | sort)" sh -c \
 	"$dir/again-dlopen $dir/libshoal.so | sort"
 
+# A token of nothing that is there, and one of a file that is no parcel of this library's.
+expect "an old token" main env SHOAL_CHILD=77:1 "$dir/again"
+got=$( (exec 9< "$0"; SHOAL_CHILD=9:$(stat -Lc %i "$0") "$dir/again") 2>&1 </dev/null)
+case $got in
+*main*) printf 'a wrong parcel led to main: %s\n' "$got"; bad=1 ;;
+*"has another libshoal"*) ;;
+*) printf 'a wrong parcel: %s\n' "$got"; bad=1 ;;
+esac
+
 # A function without a name, in a module without build-id.
 got=$("$dir/again-bare" 3 2>&1 </dev/null)
 case $got in

@@ -249,6 +249,23 @@ Test(process_threads, with_threads_the_default_finds_no_lock_held)
 	pthread_join(t, NULL);
 }
 
+/* What the server could not find is forked. */
+Test(process_threads, with_threads_a_function_by_dlopen_is_forked)
+{
+	pthread_t t;
+	void *library = dlopen("libthread_db.so.1", RTLD_NOW);
+	if (!library)
+		return;
+	int (*run)(void *) = (int (*)(void *))(uintptr_t)dlsym(library, "td_init");
+	pthread_barrier_init(&both, NULL, 2);
+	REQUIRE_EQ(pthread_create(&t, NULL, hold_it, NULL), 0);
+	shoal_process_options o = { .arg_bytes = sizeof order };
+	REQUIRE_EQ(ended_code(spawned(run, &order, &o)), 0);
+	pthread_barrier_wait(&both);
+	pthread_barrier_wait(&both);
+	pthread_join(t, NULL);
+}
+
 static int
 resident_mib(void *arg)
 {
