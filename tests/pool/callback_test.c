@@ -117,7 +117,7 @@ Test(pool_callback, one_that_blocks_harms_nothing_else)
 	while (!atomic_load(&calls))
 		sleep_ms(1);
 	for (int i = 0; i < 100; i++)
-		REQUIRE_EQ(gotten(sent(p, square, i)), i * i);
+		REQUIRE_EQ(value_of(p, square, i), i * i);
 	int in[100], out[100];
 	for (int i = 0; i < 100; i++)
 		in[i] = i;

@@ -97,6 +97,21 @@ gotten(shoal_result *r)
 	return value;
 }
 
+static inline __attribute__((unused)) int
+value_of(shoal_pool *p, shoal_task_fn *fn, int arg)
+{
+	shoal_result *r = sent(p, fn, arg);
+	int value = gotten(r);
+	shoal_result_free(r);
+	return value;
+}
+
+static inline __attribute__((unused)) void
+drop(shoal_pool *p, shoal_task_fn *fn, int arg)
+{
+	REQUIRE_EQ(shoal_pool_apply_async(p, fn, &arg, sizeof arg, NULL, NULL, NULL), 0);
+}
+
 static inline __attribute__((unused)) void
 until_stat(shoal_pool *p, unsigned workers, uint64_t deaths)
 {

@@ -21,7 +21,7 @@ die_at_first(shoal_task *t)
 {
 	int which = *(const int *)t->in;
 	if (atomic_fetch_add(&board->runs[which], 1) == 0)
-		raise(SIGSEGV);
+		raise(SIGUSR1);
 	return shoal_task_reply(t, &which, sizeof which);
 }
 
@@ -71,10 +71,10 @@ Test(pool_death, other_tasks_do_not_notice)
 Test(pool_death, an_idle_worker_is_replaced)
 {
 	shoal_pool *p = pool_of(1);
-	int pid = gotten(sent(p, own_pid, 0));
+	int pid = value_of(p, own_pid, 0);
 	kill(pid, SIGKILL);
 	until_stat(p, 1, 1);
-	REQUIRE(gotten(sent(p, own_pid, 0)) != pid);
+	REQUIRE(value_of(p, own_pid, 0) != pid);
 	shoal_pool_destroy(p);
 }
 
@@ -83,7 +83,7 @@ Test(pool_death, retried_tasks_run_again_but_not_for_ever)
 	board = shared(sizeof *board);
 	shoal_pool_options o = { .workers = 2, .on_death = SHOAL_RETRY_TASK, .retries_max = 2 };
 	shoal_pool *p = pool_with(&o);
-	REQUIRE_EQ(gotten(sent(p, die_at_first, 3)), 3);
+	REQUIRE_EQ(value_of(p, die_at_first, 3), 3);
 	REQUIRE_EQ(atomic_load(&board->runs[3]), 2);
 	shoal_result *r = sent(p, count_and_die, 4);
 	REQUIRE_EQ(shoal_result_get(r, NULL, 0, SHOAL_SEC(10)), -EOWNERDEAD);
@@ -190,7 +190,7 @@ Test(pool_death, a_stopped_worker_keeps_its_task_and_holds_up_nobody)
 	int pid = wait_pid(1);
 	kill(pid, SIGSTOP);
 	for (int i = 0; i < 100; i++)
-		REQUIRE_EQ(gotten(sent(p, square, i)), i * i);
+		REQUIRE_EQ(value_of(p, square, i), i * i);
 	REQUIRE(!shoal_result_ready(held));
 	int64_t began = fair_ns();
 	REQUIRE_EQ(shoal_pool_terminate(p), 0);
@@ -215,8 +215,8 @@ Test(pool_death, terminate_does_not_wait_for_those_who_do_not_listen)
 {
 	board = shared(sizeof *board);
 	shoal_pool *p = pool_of(2);
-	sent(p, deaf, 1);
-	sent(p, deaf, 2);
+	drop(p, deaf, 1);
+	drop(p, deaf, 2);
 	wait_pid(1);
 	wait_pid(2);
 	int64_t began = fair_ns();

@@ -38,7 +38,7 @@ Test(pool_end, a_closed_pool_ends_without_join)
 Test(pool_end, join_has_a_deadline)
 {
 	shoal_pool *p = pool_of(1);
-	sent(p, nap, 30000);
+	drop(p, nap, 30000);
 	shoal_pool_close(p);
 	REQUIRE_EQ(shoal_pool_join(p, 0), -EAGAIN);
 	REQUIRE_EQ(shoal_pool_join(p, SHOAL_MS(20)), -ETIMEDOUT);
@@ -74,9 +74,9 @@ leave_with_tasks(void *pids)
 	shoal_pool *p = pool_of(3);
 	int pid[3];
 	for (int i = 0; i < 3; i++)
-		sent(p, nap, 30000);
+		drop(p, nap, 30000);
 	for (int i = 0; i < 10; i++)
-		sent(p, nap, 30000);
+		drop(p, nap, 30000);
 	size_t n = shoal_process_children(NULL, 0);
 	shoal_process *children[3];
 	REQUIRE_EQ(n, 3);
@@ -114,7 +114,7 @@ be_killed_with_tasks(void *pids)
 	shoal_pool *p = pool_of(3);
 	shoal_process *children[3];
 	for (int i = 0; i < 10; i++)
-		sent(p, nap, 30000);
+		drop(p, nap, 30000);
 	shoal_process_children(children, 3);
 	for (int i = 0; i < 3; i++)
 		((_Atomic int *)pids)[i] = shoal_process_pid(children[i]);
@@ -172,7 +172,7 @@ Test(pool_end, a_forked_child_may_not_use_it_but_make_its_own)
 {
 	shoal_pool *p = pool_of(2);
 	expect_child(child(use_inherited, p), 0, 10000);
-	REQUIRE_EQ(gotten(sent(p, square, 3)), 9);
+	REQUIRE_EQ(value_of(p, square, 3), 9);
 	finish(p);
 }
 

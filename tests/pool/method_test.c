@@ -36,12 +36,12 @@ run_all(shoal_start_method method, const char *prefix)
 		                     .initializer_arg = &arg, .initializer_arg_bytes = sizeof arg,
 		                     .arena = theirs };
 	shoal_pool *p = pool_with(&o);
-	REQUIRE_EQ(gotten(sent(p, tell_answer, 0)), 11);
+	REQUIRE_EQ(value_of(p, tell_answer, 0), 11);
 	shoal_result *r = sent(p, tell_name, 0);
 	REQUIRE(shoal_result_get(r, name, sizeof name, SHOAL_SEC(10)) > 0);
 	REQUIRE(strncmp(name, prefix, strlen(prefix)) == 0);
 	REQUIRE_EQ(shoal_pool_apply(p, die_by, &(int){ SIGKILL }, sizeof(int), NULL, 0), -EOWNERDEAD);
-	REQUIRE_EQ(gotten(sent(p, tell_answer, 0)), 11);
+	REQUIRE_EQ(value_of(p, tell_answer, 0), 11);
 	for (int i = 0; i < COUNT; i++)
 		in[i] = i;
 	REQUIRE_EQ(shoal_pool_map(p, square, in, sizeof *in, out, sizeof *out, COUNT, NULL), 0);
