@@ -6,6 +6,7 @@
  * the first one has afterwards. Survivors demand that it has what it had before, or what it is to
  * have; then they write to it, and empty it, so that the auditor sees what leaked.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "arena_world.h"
@@ -355,6 +356,16 @@ op_next(struct step_world *w)
 		;
 }
 
+static void
+op_print(struct step_world *w)
+{
+	char text[4000];
+	FILE *to = fmemopen(text, sizeof text, "w");
+	step_mine(w)->result = to ? shoal_dict_print(dict_of(w), to) : -1;
+	if (to)
+		fclose(to);
+}
+
 #define DICT_CASE(name_, shape_, meet_) \
 	STEP_CASE(dict, name_, .shape = &(shape_), .setup = setup, .prepare = arena_join, \
 	          .op = op_##name_, .check = check, .crowd = crowd, .audit = arena_audit, \
@@ -384,3 +395,4 @@ DICT_CASE(size, few, NULL)
 DICT_CASE(version, few, NULL)
 DICT_CASE(next, few, NULL)
 DICT_CASE(snapshot, few, NULL)
+DICT_CASE(print, few, NULL)

@@ -2,6 +2,7 @@
  * Calls on lists, killed and stopped at each instruction. The list is as it was before the call, or
  * as it is after it; everybody else goes on with it.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "arena_world.h"
@@ -275,6 +276,35 @@ call_read(shoal_list *l, int at)
 	return rc;
 }
 
+static int
+call_snapshot(shoal_list *l, int at)
+{
+	shoal_any v;
+	int rc = shoal_list_snapshot(l, &v);
+	if (rc == 0 && shoal_any_int(shoal_any_at(&v, (size_t)at), 0) != item(at))
+		rc = -1;
+	shoal_any_clear(&v);
+	return rc;
+}
+
+static int
+call_print(shoal_list *l, int at)
+{
+	char text[4000];
+	FILE *to = fmemopen(text, sizeof text, "w");
+	(void)at;
+	int rc = to ? shoal_list_print(l, to) : -1;
+	if (to)
+		fclose(to);
+	return rc;
+}
+
+static int
+call_size(shoal_list *l, int at)
+{
+	return shoal_list_size(l) == (size_t)at ? 0 : -1;
+}
+
 static void
 model_read(struct model *m, int at)
 {
@@ -314,6 +344,9 @@ LIST_CASE(reverse, LEAF + 6, 0, 0, call_reverse, model_reverse)
 LIST_CASE(sort, 20, 0, 0, call_sort, model_sort)
 LIST_CASE(clear, 2 * LEAF + 5, 0, 0, call_clear, model_clear)
 LIST_CASE(read, LEAF + 5, 0, 5, call_read, model_read)
+LIST_CASE(snapshot, LEAF + 5, 0, 5, call_snapshot, model_read)
+LIST_CASE(print, 10, 0, 5, call_print, model_read)
+LIST_CASE(size, 10, 0, 10, call_size, model_read)
 
 /* ---- lists within lists: references counted, dropped, pinned ---- */
 
@@ -340,7 +373,7 @@ check_nested(struct step_world *w)
 	int rc;
 	STEP_WITHIN(w, "get", rc = shoal_list_get(w->object[0], 0, &first));
 	STEP_REQUIRE(w, rc == 0 || rc == -ENOENT, "get: %d, %s", rc, shoal_error());
-	STEP_REQUIRE(w, rc == 0 || w->part[STEP_VICTIM].inside, "the item is not there any more");
+	STEP_REQUIRE(w, rc == 0 || w->part[STEP_VICTIM].extra, "the item is not there any more");
 	if (rc == 0 && first.kind != SHOAL_ANY_INT) {
 		const shoal_any *inner = first.kind == SHOAL_ANY_LIST ? shoal_any_at(&first, 0) : &first;
 		STEP_WITHIN(w, "get", rc = shoal_list_get(shoal_any_to_list(inner), 0, &v));
@@ -368,7 +401,7 @@ nested_set_op(struct step_world *w)
 static void
 nested_clear_op(struct step_world *w)
 {
-	step_mine(w)->inside = 1;
+	step_mine(w)->extra = 1;
 	step_mine(w)->result = shoal_list_clear(w->object[0]);
 }
 
@@ -384,7 +417,7 @@ static void
 nested_pop_op(struct step_world *w)
 {
 	shoal_any v;
-	step_mine(w)->inside = 1;
+	step_mine(w)->extra = 1;
 	step_mine(w)->result = shoal_list_pop(w->object[0], 0, &v);
 	shoal_any_clear(&v);
 }
