@@ -170,6 +170,26 @@ free_stale(struct ledger_hold *h)
 	}
 }
 
+/*
+ * Any number of times, by one after the other. Only the first may have left the chain already; a
+ * chain that leads elsewhere later on was overwritten, and is let go.
+ */
+static void
+free_chain(struct ledger_hold *h, word64 *head, uint64_t marks)
+{
+	uint64_t block;
+	for (bool first = true; (block = load_relaxed(head)); first = false) {
+		word64 *at;
+		uint64_t word = detach(h, block, marks, &at);
+		if (word)
+			block_reclaim(h->arena, block, word);
+		else if (!first)
+			break;
+		fence_crash();
+		store_relaxed(head, load_relaxed(&h->ledger->next));
+	}
+}
+
 static void
 close_ledger(struct ledger *l)
 {
@@ -198,31 +218,15 @@ ledger_commit(struct ledger_hold *h, word64 *at, uint64_t to)
 	uint32_t what = load_relaxed(ledger_what(l));
 	if (what && h->kind->finish)
 		h->kind->finish(h, what);
-	free_stale(h);
+	/* One who sweeps in the midst of another call may have a block of that in its hand. */
+	if (likely(!load_relaxed(&h->me->hand.block)))
+		free_stale(h);
+	else
+		free_chain(h, &l->stale, STALE);
 	close_ledger(l);
 }
 
 /* ---- repair ---- */
-
-/*
- * Any number of times, by one after the other. Only the first may have left the chain already; a
- * chain that leads elsewhere later on was overwritten, and is let go.
- */
-static void
-free_chain(struct ledger_hold *h, word64 *head, uint64_t marks)
-{
-	uint64_t block;
-	for (bool first = true; (block = load_relaxed(head)); first = false) {
-		word64 *at;
-		uint64_t word = detach(h, block, marks, &at);
-		if (word)
-			block_reclaim(h->arena, block, word);
-		else if (!first)
-			break;
-		fence_crash();
-		store_relaxed(head, load_relaxed(&h->ledger->next));
-	}
-}
 
 /* A word of the container's that a ledger names: NULL where there is none. */
 static word64 *

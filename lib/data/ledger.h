@@ -54,7 +54,8 @@
  * my hand names it, its word := HELD(me) -> stale := next -> block_give. A death before HELD finds
  * the word as it was, and starts again; after it, the block is the hand's, and the chain goes on at
  * next. A repairer frees by one CAS from the exact word to FREE, and so needs no hand: it may be in
- * the midst of another call.
+ * the midst of another call. So does a holder whose hand has a block: it puts a long message, and
+ * buries what somebody who died there had let go.
  *
  * ---- what was overwritten ----
  *

@@ -135,3 +135,23 @@ Test(ledger, a_made_up_change_of_a_list)
 		world_end(&w);
 	}
 }
+
+/* Whoever meets the dead while it puts a long message may come to bury lists and dicts. */
+Test(ledger, what_is_in_the_hand_stays_there)
+{
+	struct world w = world_make(0);
+	struct shoal_thread *t;
+	struct member *me;
+	uint64_t block;
+	REQUIRE_EQ(member_here(w.arena, &t, &me), 0);
+	REQUIRE_EQ(block_take(w.arena, t, me, 3000, &block), 0);
+	REQUIRE_EQ(shoal_list_destroy(w.arena, w.list), 0);
+	REQUIRE_EQ(load_relaxed(&me->hand.block), block);
+	REQUIRE_EQ(shoal_dict_destroy(w.arena, w.dict), 0);
+	REQUIRE_EQ(load_relaxed(&me->hand.block), block);
+	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	REQUIRE_EQ(block_give(w.arena, me, block), 0);
+	shoal_free(w.arena, w.others);
+	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	shoal_arena_close(w.arena);
+}
