@@ -13,9 +13,12 @@ install -m 644 "$build/libshoal.a" "$to$libdir"
 install -m 755 "$build/libshoal.so.0" "$to$libdir"
 ln -sf libshoal.so.0 "$to$libdir/libshoal.so"
 to_includedir=$(realpath -m --relative-to="$libdir/cmake/shoal" "$includedir")
+# What the static library needs, as shoal.pc says, for CMake's list.
+needs=$(sed -n 's/^Requires.private: *//p' shoal.pc.in | tr -d , |
+	xargs "${PKG_CONFIG:-pkg-config}" --static --libs-only-l | tr -s ' ' ';' | sed 's/;$//')
 fill_in() {
 	sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@includedir@|$includedir|" \
-		-e "s|@version@|$version|" -e "s|@to_includedir@|$to_includedir|" "$1" > "$to$2/${1%.in}"
+		-e "s|@version@|$version|" -e "s|@to_includedir@|$to_includedir|" -e "s|@needs@|$needs|" "$1" > "$to$2/${1%.in}"
 }
 fill_in shoal.pc.in "$libdir/pkgconfig"
 fill_in shoal-config.cmake.in "$libdir/cmake/shoal"
