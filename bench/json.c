@@ -106,6 +106,7 @@ print_series(const struct session *s, const struct series *one, FILE *out)
 	print_member("measure", measure_name(one->plan.measure), out);
 	print_member("cell", cell_text(&one->plan, cell), out);
 	print_member("waits", report_waits(&one->plan), out);
+	fprintf(out, "\"private\": %s, ", subject->traits & SUBJECT_PRIVATE ? "true" : "false");
 	fprintf(out, "\"threads\": %s, \"base\": %s, \"target_million_per_s\": %.6g, ",
 	        subject->traits & SUBJECT_THREADS ? "true" : "false",
 	        subject->traits & SUBJECT_IS_BASE ? "true" : "false", one->plan.rate);
