@@ -27,11 +27,14 @@
  * its process, which block all signals: one looks after the workers, one takes results in, one runs
  * callbacks. The process is a threaded one from then on, which matters where it forks.
  *
- * WORKERS are daemon processes named ForkPoolWorker-N, forked from this process when the pool is
- * made and whenever one is to be replaced; they see this process's memory as it was then. SIGTERM
+ * WORKERS are daemon processes named ForkPoolWorker-N, by default forked from this process when the
+ * pool is made and whenever one is to be replaced; they see this process's memory as it was then. A
+ * program with threads of its own may not want to be forked: SHOAL_FORKSERVER and SHOAL_SPAWN (as
+ * an option, or by shoal_start_method_set) make workers that see nothing of it but the options'
+ * arena. Functions are found there again by build-id and offset; `context` is NULL. SIGTERM
  * ends them, whatever handler this process has for it; otherwise signals are as in the thread that
  * made the pool. They end with this process, however it ends: at its normal end every pool is
- * terminated first, and tasks not begun are dropped.
+ * terminated first, tasks that have not ended are dropped, and no callback comes any more.
  *
  * WHEN A WORKER IS KILLED, crashes, or calls exit, the task in its hands ends by the pool's policy:
  *	SHOAL_FAIL_TASK   with -EOWNERDEAD, and the signal or exit status in its error text
@@ -151,7 +154,8 @@ typedef struct {
 /*
  * A pool, whose workers are running. Does not wait for their initializers.
  *
- * -EINVAL: an option is out of its range. -EPERM: this process is a daemon. -EAGAIN, -ENOMEM,
+ * -EINVAL: an option is out of its range, or a pointer (context, initializer_arg without its bytes)
+ * that only forked workers have. -EPERM: this process is a daemon. -EAGAIN, -ENOMEM,
  * -EMFILE and others of shoal_process_start: not all workers could be started, and those that were
  * are ended. -ENOSYS, -EINVAL: the start method.
  */
