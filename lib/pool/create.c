@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/notice.h"
 #include "pool/callback.h"
+#include "pool/create.h"
 #include "pool/collector.h"
 #include "pool/crew.h"
 #include "pool/end.h"
@@ -140,7 +141,7 @@ share(struct shoal_pool *p)
 	if (workers > POOL_WORKERS_MAX)
 		workers = POOL_WORKERS_MAX;
 	shoal_arena_options ao = { .members_max = workers + MEMBERS_BESIDE };
-	int rc = shoal_arena_create(NULL, &ao, &p->arena);
+	int rc = p->arena ? 0 : shoal_arena_create(NULL, &ao, &p->arena);
 	if (!rc)
 		rc = lay_out(p, workers, depth);
 	if (!rc)
@@ -197,13 +198,23 @@ blank(const shoal_pool_options *o)
 	return p;
 }
 
+int
+create_host(const shoal_pool_options *o, shoal_arena *arena, struct shoal_pool **out)
+{
+	thread_self();
+	struct shoal_pool *p = *out = blank(o);
+	if (!p)
+		return fail(-ENOMEM, "no memory for a pool");
+	p->arena = arena;
+	int rc = share(p);
+	return rc ? rc : allocate(p);
+}
+
 /* Workers first: those that are forked before there are threads find no lock taken. */
 static int
 begin(struct shoal_pool *p)
 {
-	int rc = share(p);
-	if (!rc)
-		rc = allocate(p);
+	int rc = 0;
 	for (uint32_t i = 1; !rc && i <= p->head->workers; i++)
 		rc = crew_start(p, i);
 	if (rc)
@@ -228,15 +239,15 @@ shoal_pool_create(const shoal_pool_options *options, shoal_pool **out)
 	int rc = check_options(o);
 	if (rc < 0)
 		return rc;
-	thread_self();
-	struct shoal_pool *p = blank(o);
-	if (!p)
-		return fail(-ENOMEM, "no memory for a pool");
-	rc = begin(p);
+	struct shoal_pool *p;
+	rc = create_host(o, NULL, &p);
+	if (!rc)
+		rc = begin(p);
 	if (!rc)
 		rc = end_with_process(p);
 	if (rc) {
-		end_unborn(p);
+		if (p)
+			end_unborn(p);
 		return rc;
 	}
 	*out = p;

@@ -39,34 +39,43 @@ initialize(struct self *self)
 	return 1;
 }
 
+int
+worker_once(struct self *self, uint32_t *left, shoal_time timeout)
+{
+	uint64_t message;
+	ssize_t rc = shoal_queue_get(self->queue, &message, sizeof message, timeout);
+	if (rc != (ssize_t)sizeof message)
+		return rc < 0 ? (int)rc : -EPROTO;
+	if (message & ID_JOB) {
+		chunk_work(self, message, left);
+	} else {
+		task_slot(self, message);
+		if (left)
+			--*left;
+	}
+	return 0;
+}
+
 /* 0: the pool is closed, or the worker has done its share. */
 static int
 work(struct self *self)
 {
 	uint32_t left = self->head->tasks_per_worker;
-	bool counted = left > 0;
+	uint32_t *counted = left ? &left : NULL;
 	while (!counted || left > 0) {
-		uint64_t message;
-		ssize_t rc = shoal_queue_get(self->queue, &message, sizeof message, SHOAL_FOREVER);
-		if (rc == -ECANCELED)
-			continue;
-		if (rc != (ssize_t)sizeof message)
+		int rc = worker_once(self, counted, SHOAL_FOREVER);
+		if (rc < 0 && rc != -ECANCELED)
 			return rc != -EPIPE;
-		if (message & ID_JOB) {
-			chunk_work(self, message, counted ? &left : NULL);
-		} else {
-			task_slot(self, message);
-			left--;
-		}
 	}
 	return 0;
 }
 
-static int
-begin(struct self *self, const struct worker_order *o)
+int
+worker_begin(struct self *self, shoal_arena *arena, shoal_arena *theirs,
+             const struct worker_order *o)
 {
-	self->arena = shoal_process_arena(0);
-	self->theirs = shoal_process_arena(1);
+	self->arena = arena;
+	self->theirs = theirs;
 	self->head = arena_at(self->arena, o->head);
 	self->number = o->seat;
 	self->seat = (struct seat *)arena_at(self->arena, self->head->seats) + o->seat;
@@ -79,7 +88,7 @@ int
 worker_run(void *order)
 {
 	static struct self self;
-	if (begin(&self, order) < 0)
+	if (worker_begin(&self, shoal_process_arena(0), shoal_process_arena(1), order) < 0)
 		return 1;
 	set_signals(self.head);
 	store_relaxed(&self.seat->pid, (uint32_t)getpid());
