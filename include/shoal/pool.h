@@ -188,8 +188,8 @@ typedef struct {
 	 * imap 1. */
 	size_t chunk;
 	/* Called with how many of `total` items have ended, from time to time when more have, and at
-	 * the end, when they are all: under map by its caller; under map_async as a callback is. Items
-	 * count by chunks. */
+	 * the end, when they are all: under map by its caller; under map_async as a callback is; items
+	 * count by chunks there. Under imap by results_next, for each item that it gives. */
 	void (*progress)(void *arg, size_t done, size_t total);
 	void *progress_arg;
 	/* How long one item may run: when it is over its worker is killed and replaced, and the item

@@ -5,8 +5,8 @@
  *
  * Crash points: pool/shared.h. Before its first failure a chunk's codes are made 0, then its word
  * says that they are valid, then the code is written, then the row says that one failed, then the
- * chunk is DONE: so of one that is not DONE the supervisor settles the item that seat->at names, and
- * whatever was said of earlier ones is true.
+ * chunk is DONE: so of one that is not DONE the supervisor settles the item that seat->at names,
+ * and whatever was said of earlier ones is true.
  */
 #include "pool/chunk.h"
 #include "base/futex.h"

@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #define WIDTH 30
+#define REDRAW_NS INT64_C(50000000)
 
 /* Whose bar is on the line, and since when: one at a time, others begin anew. */
 static struct {
 	pthread_mutex_t lock;
 	const void *of;
 	size_t last;
-	int64_t since;
+	int64_t since, drawn;
 } bar = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void
@@ -55,8 +56,11 @@ shoal_progress_bar(void *arg, size_t done, size_t total)
 		bar.since = now;
 	}
 	bar.last = done;
-	if (terminal || done == total)
+	bool due = terminal && now - bar.drawn >= REDRAW_NS;
+	if (due || done == total) {
+		bar.drawn = now;
 		draw(arg, done, total, (double)(now - bar.since) / 1e9, terminal);
+	}
 	if (done == total)
 		bar.since = 0;
 	pthread_mutex_unlock(&bar.lock);

@@ -234,6 +234,8 @@ make(struct shoal_pool *p, const struct shoal_results *like, const shoal_map_opt
 	it->chunk = o->chunk ? o->chunk : 1;
 	it->window = o->window ? o->window : WINDOW_CHUNKS * p->head->workers * it->chunk;
 	it->timeout = o->timeout;
+	it->progress = o->progress;
+	it->progress_arg = o->progress_arg;
 	it->generation = p->generation;
 	store_relaxed(&it->references, 1);
 	pthread_mutex_init(&it->feeding, NULL);

@@ -18,6 +18,8 @@ struct shoal_results {
 	const char *in;
 	size_t in_bytes, out_bytes, count, chunk, window;
 	shoal_time timeout;
+	void (*progress)(void *arg, size_t done, size_t total);
+	void *progress_arg;
 
 	pthread_mutex_t feeding;
 	size_t begun;    /* items sent; those that are not begun count as one of the pool's unsettled */

@@ -117,8 +117,13 @@ shoal_results_next(shoal_results *it, size_t *index, void *out, size_t out_bytes
 	int rc = find_batch(it, timeout);
 	if (rc < 0)
 		return rc;
-	if (rc == 0)
-		return give(it, which, out, out_bytes);
+	if (rc == 0) {
+		uint64_t taken = load_relaxed(&it->taken);
+		ssize_t given = give(it, which, out, out_bytes);
+		if (it->progress && load_relaxed(&it->taken) > taken)
+			it->progress(it->progress_arg, taken + 1, it->count);
+		return given;
+	}
 	*which = it->count;
 	return fail_quiet(-EPIPE, "the iterator has given all results");
 }

@@ -19,6 +19,66 @@ Test(pool_map, every_item_runs_and_lands_in_its_place)
 	finish(p);
 }
 
+static size_t progressed;
+
+static void
+note_progress(void *arg, size_t done, size_t total)
+{
+	(void)arg;
+	REQUIRE_EQ(done, progressed % total + 1);
+	progressed = done;
+}
+
+Test(pool_map, a_window_bounds_what_is_in_work)
+{
+	enum { COUNT = 100 };
+	int in[COUNT];
+	for (int i = 0; i < COUNT; i++)
+		in[i] = i;
+	shoal_pool *p = pool_of(2);
+	shoal_map_options o = { .window = 5 };
+	shoal_results *it;
+	shoal_pool_info info;
+	REQUIRE_EQ(shoal_pool_imap_unordered(p, square, in, sizeof *in, sizeof *in, COUNT, &o, &it), 0);
+	sleep_ms(100);
+	REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	REQUIRE_EQ(info.tasks_done, 5);
+	int value;
+	for (int i = 0; i < 7; i++)
+		REQUIRE(shoal_results_next(it, NULL, &value, sizeof value, SHOAL_SEC(5)) == sizeof value);
+	sleep_ms(50);
+	REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	REQUIRE(info.tasks_done <= 12);
+	REQUIRE_EQ(shoal_pool_close(p), 0);
+	/* Who joins has the rest run, as far as it is not given up. */
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(10)), 0);
+	REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	REQUIRE_EQ(info.tasks_done, COUNT);
+	for (int i = 7; i < 50; i++)
+		REQUIRE(shoal_results_next(it, NULL, &value, sizeof value, SHOAL_SEC(5)) == sizeof value);
+	shoal_results_free(it);
+	shoal_pool_destroy(p);
+}
+
+Test(pool_map, an_iterator_given_up_in_the_middle_leaves_the_pool_as_it_was)
+{
+	enum { COUNT = 100 };
+	int in[COUNT], out;
+	for (int i = 0; i < COUNT; i++)
+		in[i] = 5;
+	shoal_pool *p = pool_of(2);
+	for (int round = 0; round < 3; round++) {
+		shoal_results *it;
+		REQUIRE_EQ(shoal_pool_imap(p, nap, in, sizeof *in, 0, COUNT, NULL, &it), 0);
+		if (round)
+			REQUIRE_EQ(shoal_results_next(it, NULL, NULL, 0, SHOAL_SEC(5)), 0);
+		REQUIRE(round != 2 || shoal_results_next(it, NULL, NULL, 0, 0) <= 0);
+		shoal_results_free(it);
+		REQUIRE_EQ(shoal_pool_apply(p, square, in, sizeof *in, &out, sizeof out), 0);
+	}
+	finish(p);
+}
+
 Test(pool_map, imap_gives_results_in_order)
 {
 	enum { COUNT = 1000 };
@@ -27,7 +87,7 @@ Test(pool_map, imap_gives_results_in_order)
 	for (int i = 0; i < COUNT; i++)
 		in[i] = i;
 	for (size_t chunk = 1; chunk < 200; chunk += 99) {
-		shoal_map_options o = { .chunk = chunk };
+		shoal_map_options o = { .chunk = chunk, .progress = note_progress };
 		shoal_results *it;
 		REQUIRE_EQ(shoal_pool_imap(p, square, in, sizeof *in, sizeof *in, COUNT, &o, &it), 0);
 		for (int i = 0; i < COUNT; i++) {
@@ -38,6 +98,7 @@ Test(pool_map, imap_gives_results_in_order)
 			REQUIRE_EQ(index, i);
 			REQUIRE_EQ(value, i * i);
 		}
+		REQUIRE_EQ(progressed, COUNT);
 		size_t index = 0;
 		REQUIRE_EQ(shoal_results_next(it, &index, NULL, 0, SHOAL_SEC(5)), -EPIPE);
 		REQUIRE_EQ(index, COUNT);
