@@ -1,5 +1,6 @@
 /* How pools end: closed, joined, terminated, destroyed, or with their process. */
 #include "pool/common.h"
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 Test(pool_end, close_lets_pending_tasks_end)
@@ -174,6 +175,25 @@ Test(pool_end, a_forked_child_may_not_use_it_but_make_its_own)
 	expect_child(child(use_inherited, p), 0, 10000);
 	REQUIRE_EQ(value_of(p, square, 3), 9);
 	finish(p);
+}
+
+/* Descriptors run out while workers are started: those that were are ended. */
+Test(pool_end, a_pool_that_cannot_be_made_leaves_nothing)
+{
+	shoal_pool_destroy(pool_of(1));
+	int fds = open_fds(), highest = dup(0);
+	close(highest);
+	struct rlimit old, few = { (rlim_t)highest + 12, (rlim_t)highest + 12 };
+	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few.rlim_max = old.rlim_max;
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	shoal_pool *p = NULL;
+	REQUIRE_EQ(shoal_pool_create(&(shoal_pool_options){ .workers = 20 }, &p), -EMFILE);
+	REQUIRE(!p);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+	REQUIRE_EQ(shoal_process_children(NULL, 0), 0);
+	REQUIRE_EQ(open_fds(), fds);
+	finish(pool_of(1));
 }
 
 Test(pool_end, bad_options_are_refused)

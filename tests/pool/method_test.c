@@ -39,6 +39,7 @@ run_all(shoal_start_method method, const char *prefix)
 	REQUIRE_EQ(value_of(p, tell_answer, 0), 11);
 	shoal_result *r = sent(p, tell_name, 0);
 	REQUIRE(shoal_result_get(r, name, sizeof name, SHOAL_SEC(10)) > 0);
+	shoal_result_free(r);
 	REQUIRE(strncmp(name, prefix, strlen(prefix)) == 0);
 	REQUIRE_EQ(shoal_pool_apply(p, die_by, &(int){ SIGKILL }, sizeof(int), NULL, 0), -EOWNERDEAD);
 	REQUIRE_EQ(value_of(p, tell_answer, 0), 11);
