@@ -43,6 +43,8 @@ main(void)
 	locks(arena);
 	data(arena);
 	processes(arena);
+	waits(arena);
+	pools();
 	CHECK(readme(arena) == 0);
 	CHECK(shoal_arena_check(arena, stderr) == 0);
 	shoal_arena_close(arena);

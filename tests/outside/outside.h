@@ -18,6 +18,8 @@ void pipes(shoal_arena *arena);
 void locks(shoal_arena *arena);
 void data(shoal_arena *arena);
 void processes(shoal_arena *arena);
+void waits(shoal_arena *arena);
+void pools(void);
 
 /* The programs of the README. */
 int readme(shoal_arena *arena);

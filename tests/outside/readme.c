@@ -40,6 +40,14 @@ f(void *q)
 	return shoal_queue_put_any(q, SHOAL_LIST(42, SHOAL_NIL, "hello"), SHOAL_SEC(1));
 }
 
+static int
+square(shoal_task *task)
+{
+	int x = *(const int *)task->in;
+	*(int *)task->out = x * x;
+	return 0;
+}
+
 /* The right column of the table of what is known from Python. */
 static void
 from_python(shoal_arena *arena)
@@ -47,8 +55,10 @@ from_python(shoal_arena *arena)
 	static shoal_lock lock;
 	shoal_queue *q;
 	shoal_process *p;
+	shoal_pool *pool;
 	shoal_dict *d;
 	shoal_any x;
+	int xs[4] = { 1, 2, 3, 4 }, ys[4];
 	SHOAL_HOLD(&lock);
 	CHECK(shoal_queue_create(arena, NULL, &(shoal_queue_options){ .capacity = 64 }, &q) == 0);
 	CHECK(shoal_process_spawn(f, q, NULL, &p) == 0);
@@ -56,6 +66,10 @@ from_python(shoal_arena *arena)
 	CHECK(shoal_process_join(p, SHOAL_SEC(5)) == 0 && shoal_process_close(p) == 0);
 	CHECK(x.count == 3);
 	shoal_any_clear(&x);
+	CHECK(shoal_pool_create(NULL, &pool) == 0);
+	CHECK(shoal_pool_map(pool, square, xs, sizeof *xs, ys, sizeof *ys, 4, NULL) == 0);
+	CHECK(ys[3] == 16);
+	shoal_pool_destroy(pool);
 	CHECK(shoal_dict_create(arena, NULL, NULL, &d) == 0);
 	CHECK(shoal_dict_set(d, SHOAL_ANY("hits"), SHOAL_ANY(1)) == 0);
 	CHECK(shoal_dict_destroy(arena, d) == 0 && shoal_queue_destroy(arena, q) == 0);
