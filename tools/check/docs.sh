@@ -16,18 +16,18 @@ for text in $texts; do
 	complain "$text names what is not in include/shoal"
 done
 
-nm -D --defined-only build/release/libshoal.so | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' |
+nm -D --defined-only build/release/libshoal.so | awk '$2 == "T" { sub(/@.*/, "", $3); if ($3 !~ /_$/) print $3 }' |
 	sort -u > "$work/functions"
 names docs/python.md docs/guarantees.md 2>/dev/null | comm -23 "$work/functions" - > "$work/out"
 complain "in neither docs/python.md nor docs/guarantees.md"
 
 for name in Array AuthenticationError Barrier BoundedSemaphore BufferTooShort Condition Event JoinableQueue \
-	Lock Manager Pipe Process ProcessError Queue RLock RawArray RawValue Semaphore SimpleQueue \
+	Lock Manager Pipe Pool Process ProcessError Queue RLock RawArray RawValue Semaphore SimpleQueue \
 	TimeoutError Value active_children allow_connection_pickling cpu_count current_process \
 	freeze_support get_all_start_methods get_context get_logger get_start_method log_to_stderr \
 	parent_process reducer set_executable set_forkserver_preload set_start_method \
-	deliver_challenge answer_challenge BaseManager SyncManager SharedMemoryManager \
-	BaseProxy Token synchronized SharedMemory ShareableList dummy Finalize \
+	Client Listener deliver_challenge answer_challenge BaseManager SyncManager SharedMemoryManager \
+	BaseProxy Token ThreadPool AsyncResult synchronized SharedMemory ShareableList dummy Finalize \
 	register_after_fork get_temp_dir send_handle recv_handle DupFd resource_tracker; do
 	grep -qw "$name" docs/python.md || echo "$name"
 done > "$work/out"
