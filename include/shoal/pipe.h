@@ -34,10 +34,10 @@
  * whose threads had all left the arena, or that was given the end and never used it; on a pipe of
  * which anybody made a descriptor, until a receiver notices what a dead one had not told; and until
  * shoal_pipe_open notices a pipe whose creator died just when its name appeared.
- * An end that nobody has used yet is nobody's. Whoever was meant to have it and dies before its first
- * call on it closes nothing: the end stays open for the next process that uses it, and the other end
- * waits for that one. Where one process alone is meant to have it, give it to that one as soon as
- * its pid is known (shoal_pipe_give): then its death is the end, whether it used it or not.
+ * An end that nobody has used yet is nobody's. Whoever was meant to have it and dies before its
+ * first call on it closes nothing: the end stays open for the next process that uses it, and the
+ * other end waits for that one. Where one process alone is meant to have it, give it to that one as
+ * soon as its pid is known (shoal_pipe_give): then its death is the end, whether it used it or not.
  */
 #ifndef SHOAL_PIPE_H
 #define SHOAL_PIPE_H

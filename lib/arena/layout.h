@@ -8,8 +8,8 @@
  *
  * The file has its full length (limit_bytes) from the start and is sparse; memory is put behind a
  * part with fallocate before anybody touches it (records up to members_high, objects up to
- * objects_high, and so their hashes, each record's pins up to its own count, pages up to pages_high), so a full tmpfs is
- * an error of the call that grows, never a SIGBUS.
+ * objects_high, and so their hashes, each record's pins up to its own count, pages up to
+ * pages_high), so a full tmpfs is an error of the call that grows, never a SIGBUS.
  *
  * Owners. A member is a thread that uses the arena. Its tag, 24 bits, is never 0:
  *	bits 11..0   index of its record, from 1
@@ -274,8 +274,8 @@ struct object {
 	char name[NAME_BYTES]; /* written before the entry leaves MAKING; empty: none */
 };
 /*
- * Each entry's name has a hash in a table of its own, so that a look for a name reads 4 bytes of each
- * entry; 0 where there is none. Written with the name, and left when the entry ends.
+ * Each entry's name has a hash in a table of its own, so that a look for a name reads 4 bytes of
+ * each entry; 0 where there is none. Written with the name, and left when the entry ends.
  */
 _Static_assert(sizeof(struct object) == 128, "two lines");
 

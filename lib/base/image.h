@@ -23,8 +23,8 @@ struct image {
 
 /*
  * 0: it has executed; its pidfd, close-on-exec, and its number, unless it is apart. Otherwise
- * -errno of fork or exec, and there is no process. Signals that are not ignored have their default action in it, and
- * the mask is this thread's.
+ * -errno of fork or exec, and there is no process. Signals that are not ignored have their default
+ * action in it, and the mask is this thread's.
  */
 int image_start(const struct image *image, pid_t *pid, int *pidfd);
 

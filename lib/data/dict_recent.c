@@ -2,8 +2,8 @@
  * popitem: the item whose key was inserted last.
  *
  * Each stripe of a dict of which anybody popped an item has a block that names its newest entries,
- * by their order and hash, the newest last. They are hints: what one names is looked up before it is
- * believed. But none that is newer than the oldest one named is missing: an insertion names its
+ * by their order and hash, the newest last. They are hints: what one names is looked up before it
+ * is believed. But none that is newer than the oldest one named is missing: an insertion names its
  * entry before it commits it. So the newest entry of a stripe is the last one named that is there.
  * Where no more are named, all of the stripe are looked at, once for as many items as the block has
  * room for.
@@ -29,7 +29,9 @@ struct named {
 	word64 hash;
 };
 
-/* last: 63..32 how many were ever named, modulo 2^32; 31..0 how many of the last of them still are */
+/*
+ * last: 63..32 how many were ever named, modulo 2^32; 31..0 how many of the last of them still are.
+ */
 struct dict_recent {
 	word64 room; /* a power of two */
 	word64 last;

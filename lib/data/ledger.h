@@ -59,11 +59,11 @@
  *
  * ---- what was overwritten ----
  *
- * A living holder stores where it knows, not where its ledger says. A repairer has the ledger alone:
- * what that names is changed only where it lies in the container's body or in one of its parts, and
- * no block leaves a chain whose word is not of that chain. Where that is not so, nothing is done but
- * that the ledger is LEDGER_DAMAGED: writers get -EPROTO, readers go on. When the container ends,
- * its blocks are found by their own words (ledger_reclaim).
+ * A living holder stores where it knows, not where its ledger says. A repairer has the ledger
+ * alone: what that names is changed only where it lies in the container's body or in one of its
+ * parts, and no block leaves a chain whose word is not of that chain. Where that is not so, nothing
+ * is done but that the ledger is LEDGER_DAMAGED: writers get -EPROTO, readers go on. When the
+ * container ends, its blocks are found by their own words (ledger_reclaim).
  */
 #ifndef DATA_LEDGER_H
 #define DATA_LEDGER_H
@@ -167,9 +167,9 @@ void ledger_give_up(struct ledger_hold *h);
 void ledger_recover(struct ledger_hold *h);
 
 /*
- * For the end of a container that is too damaged to be taken apart: frees every block that says it is
- * a part of it, and drops the references of those that bear some. Nobody is inside. A look at all of
- * the arena's blocks. Again, where one dies in it.
+ * For the end of a container that is too damaged to be taken apart: frees every block that says it
+ * is a part of it, and drops the references of those that bear some. Nobody is inside. A look at
+ * all of the arena's blocks. Again, where one dies in it.
  */
 void ledger_reclaim(struct ledger_hold *h);
 

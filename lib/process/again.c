@@ -106,9 +106,10 @@ again_possible(void)
 {
 	enum { UNKNOWN, POSSIBLE, IMPOSSIBLE };
 	static word32 known;
-	if (!load_relaxed(&known))
-		store_relaxed(&known, again_has((void *)(uintptr_t)again_check) && !getauxval(AT_SECURE) ? POSSIBLE
-		                                                                      : IMPOSSIBLE);
+	if (!load_relaxed(&known)) {
+		bool can = again_has((void *)(uintptr_t)again_check) && !getauxval(AT_SECURE);
+		store_relaxed(&known, can ? POSSIBLE : IMPOSSIBLE);
+	}
 	return load_relaxed(&known) == POSSIBLE;
 }
 

@@ -52,8 +52,8 @@ int pipe_recv_marked(shoal_pipe_end *end, struct marked *m, shoal_time timeout);
 
 /*
  * Whether the message that was sent to the place is still to be received, for one who has not seen
- * that the queue or pipe is gone. Of a pipe: whether one is whose last 8 bytes are `last`: the place
- * may be another one's.
+ * that the queue or pipe is gone. Of a pipe: whether one is whose last 8 bytes are `last`: the
+ * place may be another one's.
  */
 bool queue_has_message(const shoal_arena *a, uint32_t object, uint64_t place);
 bool pipe_has_message(const shoal_arena *a, uint32_t object, uint64_t place, uint64_t last);

@@ -17,7 +17,9 @@ enum { TIMEOUT_MS = 300, ANSWER = 42 };
 static const int64_t WAKE_NS = 400000000;
 static const shoal_pipe_options small = { .ring_bytes = 4096 };
 
-/* object[0]: the listener of setup; object[1]: the client's end of one who waits there, nobody's. */
+/*
+ * object[0]: the listener of setup; object[1]: the client's end of one who waits there, nobody's.
+ */
 static shoal_listener *
 listener_of(struct step_world *w)
 {

@@ -1,8 +1,8 @@
 /*
  * A pool's worker, killed and stopped at each instruction of a task: the pool is laid out in the
- * watched arena without processes of its own, the victim is worker 1, and the survivor does what the
- * supervisor does at its death, then what worker 2 would do, then takes the results in. Each item
- * ends exactly once, as it should or by the death, and was run once at most.
+ * watched arena without processes of its own, the victim is worker 1, and the survivor does what
+ * the supervisor does at its death, then what worker 2 would do, then takes the results in. Each
+ * item ends exactly once, as it should or by the death, and was run once at most.
  */
 #include <errno.h>
 #include <stdlib.h>
