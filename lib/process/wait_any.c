@@ -33,9 +33,10 @@
 
 #define INTERRUPT_SLICE_NS INT64_C(10000000)
 #define ON_STACK 16u
-#define SPIN_LOOKS 64u /* of single items; about 3 us */
-#define SPIN_PAUSES 16u
-#define YIELDS 3u
+/* A futex wake takes about as long as this many pauses, of which a look is two. */
+#define SPIN_PAUSES 320u
+#define ROUND_PAUSES 16u
+#define YIELDS 8u
 
 struct waiting {
 	shoal_waitable *items; /* the caller's */
@@ -51,11 +52,14 @@ struct waiting {
 
 /* ---- looking ---- */
 
-/* How many are ready. Those without a look are where they were. */
+/* How many are ready; those without a look are as they were. `sleep` is filled anew. */
 static size_t
 look(struct waiting *w, struct waitable_sleep *sleep)
 {
 	size_t n = 0;
+	sleep->count = 0;
+	sleep->full = sleep->sliced = false;
+	sleep->pending = NULL;
 	for (size_t i = 0; i < w->count; i++) {
 		struct waitable *item = &w->all[i];
 		if (item->kind->look)
@@ -122,23 +126,24 @@ look_at_fds(struct waiting *w)
 }
 
 static ssize_t
-look_first(struct waiting *w)
+look_first(struct waiting *w, struct waitable_sleep *sleep)
 {
 	ssize_t rc = w->polled ? look_at_fds(w) : 0;
-	return rc < 0 ? rc : (ssize_t)look(w, NULL);
+	return rc < 0 ? rc : (ssize_t)look(w, sleep);
 }
 
 static size_t
-spin(struct waiting *w)
+spin(struct waiting *w, struct waitable_sleep *sleep)
 {
-	size_t n = 0;
-	uint32_t rounds = kernel_cpus_online() > 1 ? SPIN_LOOKS / (uint32_t)w->count : 0;
-	for (uint32_t i = 0; i < rounds + YIELDS && !n; i++) {
-		for (uint32_t k = 0; i < rounds && k < SPIN_PAUSES; k++)
+	size_t n = 0, rounds = SPIN_PAUSES / (ROUND_PAUSES + 2 * w->count);
+	if (kernel_cpus_online() == 1)
+		rounds = 0;
+	for (size_t i = 0; i < rounds + YIELDS && !n; i++) {
+		for (uint32_t k = 0; i < rounds && k < ROUND_PAUSES; k++)
 			cpu_relax();
 		if (i >= rounds)
 			kernel_yield();
-		n = look(w, NULL);
+		n = look(w, sleep);
 	}
 	return n;
 }
@@ -163,9 +168,9 @@ arm(struct waiting *w)
 }
 
 static size_t
-look_woken(struct waiting *w)
+look_woken(struct waiting *w, struct waitable_sleep *sleep)
 {
-	size_t n = look(w, NULL);
+	size_t n = look(w, sleep);
 	for (size_t i = 0; i < w->count; i++)
 		if (w->all[i].kind->woken)
 			w->all[i].kind->woken(&w->all[i], w->ready[i]);
@@ -183,23 +188,20 @@ sleep_on(struct waiting *w, struct waitable_sleep *s)
 
 /* How many are ready; 0 after the deadline; -ECANCELED. -E2BIG: the words are too many. */
 static ssize_t
-wait_by_words(struct waiting *w)
+wait_by_words(struct waiting *w, struct waitable_sleep *s)
 {
-	struct waitable_sleep s;
 	for (;;) {
 		arm(w);
-		s.count = 0;
-		s.full = s.sliced = false;
-		s.pending = NULL;
-		size_t n = look(w, &s);
+		size_t n = look(w, s);
 		if (n)
 			return (ssize_t)n;
-		if (s.full)
+		if (s->full)
 			return -E2BIG;
-		void *old = s.pending ? robust_pending_set(w->thread, s.pending) : NULL;
-		int rc = sleep_on(w, &s);
-		n = look_woken(w);
-		if (s.pending)
+		word32 *pending = s->pending;
+		void *old = pending ? robust_pending_set(w->thread, pending) : NULL;
+		int rc = sleep_on(w, s);
+		n = look_woken(w, s);
+		if (pending)
 			robust_pending_restore(w->thread, old);
 		if (rc == -ECANCELED)
 			return interrupted();
@@ -242,16 +244,17 @@ wait_by_polls(struct waiting *w)
 static ssize_t
 wait_for_one(struct waiting *w, shoal_time timeout)
 {
-	ssize_t n = look_first(w);
+	struct waitable_sleep sleep;
+	ssize_t n = look_first(w, &sleep);
 	if (n || timeout <= 0)
 		return n;
 	w->deadline = clock_deadline(timeout);
 	if (thread_interrupted(w->thread))
 		return interrupted();
-	n = w->polled ? 0 : (ssize_t)spin(w);
+	n = w->polled ? 0 : (ssize_t)spin(w, &sleep);
 	if (n)
 		return n;
-	n = w->polled ? -E2BIG : wait_by_words(w);
+	n = w->polled ? -E2BIG : wait_by_words(w, &sleep);
 	return n == -E2BIG ? wait_by_polls(w) : n;
 }
 

@@ -58,9 +58,9 @@ struct waitable_kind {
 	/* 0, or why not, with its sentence. What it did before it failed is undone. */
 	int (*begin)(struct waitable *);
 	/*
-	 * Whether it is ready. Takes nothing and waits for nobody. Where it is not and `sleep` is not
-	 * NULL: adds the words that tell, by waitable_watch. NULL: it is ready when its descriptor is
-	 * readable.
+	 * Whether it is ready. Takes nothing and waits for nobody. Where it is not: adds the words that
+	 * tell, by waitable_watch; or, `sleep` being NULL, makes its descriptor unreadable. NULL: it is
+	 * ready when its descriptor is readable.
 	 */
 	bool (*look)(struct waitable *, struct waitable_sleep *);
 	/* From now on whoever makes it ready has to tell. A barrier follows. NULL: they always tell. */

@@ -302,6 +302,7 @@ struct sleeper {
 	uint32_t bell; /* as it was when the gate was armed */
 	bool armed, slept;
 	struct marked *marked; /* a getter of marked messages */
+	bool looks; /* it will not poll: descriptors stay as they are */
 	/* after -EAGAIN: where the call would have waited, and what stood there */
 	uint64_t place, word;
 };

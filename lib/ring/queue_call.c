@@ -179,7 +179,8 @@ sleep_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, struct slo
 static int
 would_wait(struct sleeper *s)
 {
-	poller_rearm(&container_of(s->gate, struct gates, wait)->poll);
+	if (!s->looks)
+		poller_rearm(&container_of(s->gate, struct gates, wait)->poll);
 	return fail_quiet(-EAGAIN, "the queue would have to wait, and the timeout is 0");
 }
 

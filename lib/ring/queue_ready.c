@@ -43,11 +43,12 @@ queue_ready_begin(shoal_queue *q, struct ready_object *o)
 
 /* A message of no length has room in this, so none is taken, and no sentence is written. */
 static int
-look(struct cursor *c, struct shoal_thread *t, struct sleeper *s)
+look(struct cursor *c, struct shoal_thread *t, struct sleeper *s, bool polls)
 {
 	struct marked none = { .plain = false };
 	struct taken m;
-	*s = (struct sleeper){ .gate = &c->ring.queue->get.wait, .marked = &none };
+	*s = (struct sleeper){ .gate = &c->ring.queue->get.wait, .marked = &none,
+		                .looks = !polls };
 	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX - 1, 1, s, &m);
 	s->marked = NULL;
 	return rc;
@@ -76,9 +77,9 @@ look_in(struct cursor *c, struct shoal_thread *t, struct ready_words *w)
 	shoal_queue *q = c->ring.queue;
 	struct sleeper s;
 	if (!w)
-		return look(c, t, &s) != -EAGAIN;
+		return look(c, t, &s, true) != -EAGAIN;
 	uint32_t bell = bell_read(&q->bell), wait = load_relaxed(&q->get.wait);
-	if (look(c, t, &s) != -EAGAIN)
+	if (look(c, t, &s, false) != -EAGAIN)
 		return true;
 	*w = (struct ready_words){ .pending = &q->get.wait };
 	add(w, &q->get.poll, GATE_ARMED);

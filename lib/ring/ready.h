@@ -43,8 +43,9 @@ int pipe_ready_begin(shoal_pipe_end *end, struct ready_object *o);
 int event_ready_begin(shoal_event *e, struct ready_object *o);
 
 /*
- * A get, or recv, would not wait; the event is set; or it is destroyed. `words` may be NULL; filled
- * where the answer is no, as they were before it was found.
+ * A get, or recv, would not wait; the event is set; or it is destroyed. `words` are filled where
+ * the answer is no, as they were before it was found. NULL: the caller polls, and the object's
+ * descriptor is made unreadable where the answer is no.
  */
 bool queue_ready(shoal_queue *q, const struct ready_object *o, struct ready_words *words);
 bool pipe_ready(shoal_pipe_end *end, const struct ready_object *o, struct ready_words *words);
