@@ -49,6 +49,9 @@ void map_tell(struct shoal_pool *p, struct map *m);
 /* Nothing more of it is begun; the collector takes its end in. */
 void map_stop(struct shoal_pool *p, struct map *m);
 
+/* The one at that place, held: another thread may take it in meanwhile. NULL: there is none. */
+struct map *map_hold_nth(struct shoal_pool *p, unsigned i);
+
 void map_mourn(struct shoal_pool *p, struct death *d);
 void map_invite_all(struct shoal_pool *p);
 void map_bury_retired(struct shoal_pool *p);

@@ -1,0 +1,228 @@
+/* How a map ends in the host: its results taken in, its memory given back. */
+#include "base/error.h"
+#include "pool/crate.h"
+#include "pool/map.h"
+#include "pool/slot.h"
+#include <string.h>
+
+/* ---- ended ---- */
+
+word32 *
+map_complete(struct map *m)
+{
+	return &m->job->complete;
+}
+
+static const struct row *
+rows_of(const struct shoal_pool *p, const struct map *m)
+{
+	return arena_at(p->arena, m->job->rows);
+}
+
+static uint64_t
+chunks_done(const struct shoal_pool *p, const struct map *m)
+{
+	const struct row *rows = rows_of(p, m);
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i <= p->head->workers; i++)
+		sum += load_acquire(&rows[i].chunks);
+	return sum;
+}
+
+size_t
+map_items_done(const struct shoal_pool *p, const struct map *m)
+{
+	uint64_t items = chunks_done(p, m) * m->job->chunk;
+	return items < m->job->count ? items : m->job->count;
+}
+
+static const char *
+first_text(const struct shoal_pool *p, const struct map *m)
+{
+	const struct row *rows = rows_of(p, m), *first = NULL;
+	for (uint32_t i = 0; i <= p->head->workers; i++) {
+		uint64_t of = load_acquire(&rows[i].text_of);
+		if (of && (!first || of < load_relaxed(&first->text_of)))
+			first = &rows[i];
+	}
+	return first && first->text[0] ? first->text : NULL;
+}
+
+static bool
+any_failed(const struct shoal_pool *p, const struct map *m)
+{
+	const struct row *rows = rows_of(p, m);
+	for (uint32_t i = 0; i <= p->head->workers; i++)
+		if (load_relaxed(&rows[i].failed))
+			return true;
+	return false;
+}
+
+/* What failed leaves its place in `out` as it was. */
+static uint64_t
+copy_some(struct shoal_pool *p, struct map *m, struct shoal_result *r)
+{
+	const struct job *job = m->job;
+	const word32 *codes = arena_at(p->arena, job->codes);
+	const word64 *words = arena_at(p->arena, job->words);
+	const char *from = arena_at(p->arena, job->out_theirs ? 0 : job->out);
+	uint64_t failed = 0;
+	for (uint64_t i = 0; i < job->count; i++) {
+		bool valid = load_relaxed(&words[i / job->chunk]) & CHUNK_CODES;
+		int code = valid ? (int)load_relaxed(&codes[i]) : 0;
+		if (code && !failed++)
+			r->code = code;
+		if (m->codes)
+			m->codes[i] = code;
+		if (!code && m->out)
+			memcpy((char *)m->out + i * job->out_bytes, from + i * job->out_bytes,
+			       job->out_bytes);
+	}
+	const char *text = first_text(p, m);
+	if (failed)
+		r->text = strdup(text ? text : shoal_strerror(r->code));
+	return failed;
+}
+
+static void
+copy_all(struct shoal_pool *p, struct map *m)
+{
+	const struct job *job = m->job;
+	if (m->out)
+		memcpy(m->out, arena_at(p->arena, job->out), job->count * job->out_bytes);
+	if (m->codes)
+		memset(m->codes, 0, job->count * sizeof *m->codes);
+}
+
+static void
+settle(struct shoal_pool *p, struct map *m)
+{
+	struct shoal_result *r = m->result;
+	uint64_t failed = 0;
+	if (any_failed(p, m))
+		failed = copy_some(p, m, r);
+	else
+		copy_all(p, m);
+	fetch_add_relaxed(&p->failed_count, failed);
+	fetch_add_relaxed(&p->done_count, m->job->count - failed);
+	r->whole = true;
+	r->length = (ssize_t)failed;
+	r->bytes = r->data ? m->job->count * m->job->out_bytes : 0;
+}
+
+/* ---- buried ---- */
+
+/* Sequentially consistent against a worker that names it and then looks. */
+static bool
+anybody_in(const struct shoal_pool *p, uint64_t id)
+{
+	for (uint32_t i = 1; i <= p->head->workers; i++)
+		if (load_seq_cst(&p->seats[i].job) == id)
+			return true;
+	return false;
+}
+
+void
+map_bury_retired(struct shoal_pool *p)
+{
+	struct map *free_ones = NULL;
+	pthread_mutex_lock(&p->lock);
+	for (struct map **at = &p->retired; *at;) {
+		struct map *m = *at;
+		if (anybody_in(p, m->id)) {
+			at = &m->next;
+			continue;
+		}
+		*at = m->next;
+		m->next = free_ones;
+		free_ones = m;
+	}
+	pthread_mutex_unlock(&p->lock);
+	for (struct map *m = free_ones, *next; m; m = next) {
+		next = m->next;
+		crate_give(p->arena, m->crate);
+		result_drop(m->result);
+	}
+}
+
+static void
+retire(struct shoal_pool *p, struct map *m)
+{
+	pthread_mutex_lock(&p->lock);
+	store_seq_cst(&p->head->jobs[m->index], 0);
+	p->maps[m->index] = NULL;
+	m->next = p->retired;
+	p->retired = m;
+	pthread_mutex_unlock(&p->lock);
+	map_bury_retired(p);
+}
+
+bool
+map_harvest(struct shoal_pool *p, struct map *m)
+{
+	if (!load_acquire(&m->job->complete) || !cas32_acq_rel(&m->over, 0, 1))
+		return false;
+	struct shoal_result *r = m->result;
+	bool mine = result_take_this(p, r);
+	if (mine)
+		settle(p, m);
+	fetch_add_seq_cst(&r->references, 1);
+	retire(p, m);
+	if (mine)
+		result_deliver(r);
+	result_drop(r);
+	return true;
+}
+
+struct map *
+map_hold_nth(struct shoal_pool *p, unsigned i)
+{
+	pthread_mutex_lock(&p->lock);
+	struct map *m = p->maps[i];
+	if (m)
+		fetch_add_seq_cst(&m->result->references, 1);
+	pthread_mutex_unlock(&p->lock);
+	return m;
+}
+
+unsigned
+map_harvest_all(struct shoal_pool *p)
+{
+	unsigned taken = 0;
+	for (unsigned i = 0; i < POOL_JOBS; i++) {
+		struct map *m = load_relaxed(&p->head->jobs[i]) ? map_hold_nth(p, i) : NULL;
+		if (!m)
+			continue;
+		taken += map_harvest(p, m);
+		result_drop(m->result);
+	}
+	return taken;
+}
+
+void
+map_tell(struct shoal_pool *p, struct map *m)
+{
+	store_seq_cst(&m->job->tell, 1);
+	if (load_seq_cst(&m->job->complete))
+		slot_ring(p);
+}
+
+void
+map_stop(struct shoal_pool *p, struct map *m)
+{
+	store_seq_cst(&m->job->stop, 1);
+	map_tell(p, m);
+}
+
+/* The pool ends, and its workers have. */
+void
+map_drop_all(struct shoal_pool *p)
+{
+	for (unsigned i = 0; i < POOL_JOBS; i++)
+		if (p->maps[i])
+			result_drop(p->maps[i]->result);
+	for (struct map *m = p->retired, *next; m; m = next) {
+		next = m->next;
+		result_drop(m->result);
+	}
+}
