@@ -1,12 +1,9 @@
 /*
- * Containers in dicts, containers that are made and destroyed with something in them, and writers
- * who sleep until one that is killed or goes on lets them in: at each instruction.
+ * Containers in dicts, dicts that are made with room and destroyed with something in them: killed and
+ * stopped at each instruction.
  */
-#include <errno.h>
-
 #include "arena_world.h"
 #include "data/dict.h"
-#include "data/list.h"
 #include "harness.h"
 
 #include <shoal/data.h>
@@ -198,74 +195,3 @@ CASE(get, NO_ROLES)
 CASE(snapshot, NO_ROLES)
 CASE(create, NO_ROLES)
 CASE(destroy, NO_ROLES)
-
-/* ---- writers who sleep ---- */
-
-static struct list_call changing_list;
-static struct dict_call changing_dict;
-
-/* The victim has the ledger, and a change is open. */
-static void
-change_list(struct step_world *w)
-{
-	int rc = list_begin(&changing_list, w->object[2]);
-	STEP_REQUIRE(w, rc == 0, "begin: %d", rc);
-}
-
-static void
-end_list_op(struct step_world *w)
-{
-	struct list_shape same = changing_list.shape;
-	step_mine(w)->result = list_end(&changing_list, 0, &same);
-}
-
-static void
-change_dict(struct step_world *w)
-{
-	int rc = dict_enter(dict_of(w), SHOAL_KIND_DICT, &changing_dict);
-	if (rc == 0)
-		rc = dict_lock_all(&changing_dict);
-	STEP_REQUIRE(w, rc == 0, "lock: %d", rc);
-}
-
-static void
-end_dict_op(struct step_world *w)
-{
-	dict_unlock_all(&changing_dict);
-	dict_leave_changed(&changing_dict);
-	(void)w;
-}
-
-static void
-sleep_list(struct step_world *w)
-{
-	arena_join(w);
-	step_mine(w)->inside = 1;
-	int rc = shoal_list_append(w->object[2], SHOAL_ANY(1));
-	step_mine(w)->inside = 0;
-	STEP_REQUIRE(w, rc == 0, "append: %d, %s", rc, shoal_error());
-}
-
-static void
-sleep_dict(struct step_world *w)
-{
-	arena_join(w);
-	step_mine(w)->inside = 1;
-	int rc = shoal_dict_set(dict_of(w), SHOAL_ANY("inner"), SHOAL_ANY("slept"));
-	step_mine(w)->inside = 0;
-	STEP_REQUIRE(w, rc == 0, "set: %d, %s", rc, shoal_error());
-}
-
-/* The victim's death, or its end, is all that the sleeper needs. */
-static void
-rouse(struct step_world *w)
-{
-	(void)w;
-}
-
-#define SLEEPER_CASE(name_, prepare_, op_, sleep_) \
-	STEP_CASE(nested, name_, .setup = setup, .prepare = prepare_, .op = op_, .check = check, \
-	          .audit = arena_audit, .sleeper = sleep_, .rouse = rouse, \
-	          .meet_prepare = arena_join, .meet = { meet_recover, meet_recover })
-SLEEPER_CASE(list_to_sleeper, change_list, end_list_op, sleep_list)
-SLEEPER_CASE(dict_to_sleeper, change_dict, end_dict_op, sleep_dict)
