@@ -1,6 +1,6 @@
 /*
- * Containers in dicts, dicts that are made with room and destroyed with something in them: killed and
- * stopped at each instruction.
+ * Containers in dicts, dicts that are made with room and destroyed with something in them: killed
+ * and stopped at each instruction.
  */
 #include "arena_world.h"
 #include "data/dict.h"
