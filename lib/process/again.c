@@ -107,7 +107,7 @@ again_possible(void)
 	enum { UNKNOWN, POSSIBLE, IMPOSSIBLE };
 	static word32 known;
 	if (!load_relaxed(&known)) {
-		bool can = again_has((void *)(uintptr_t)again_check) && !getauxval(AT_SECURE);
+		bool can = !getauxval(AT_SECURE) && again_has((void *)(uintptr_t)again_check);
 		store_relaxed(&known, can ? POSSIBLE : IMPOSSIBLE);
 	}
 	return load_relaxed(&known) == POSSIBLE;
