@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/types.h>
 
 struct shoal_arena;
@@ -202,16 +203,22 @@ void step_account(struct step_world *w, const struct step_expect *e);
 int step_run(const struct step_case *c);
 void step_register(const struct step_case *c);
 
-#define STEP_CASE(suite_, name_, ...) \
+#define STEP_CASE_WHERE(suite_, name_, runs_, ...) \
 	static const struct step_case case_##suite_##_##name_ = { .name = #suite_ "." #name_, \
 	  __VA_ARGS__ }; \
 	__attribute__((constructor)) static void register_##suite_##_##name_(void) \
 	{ \
-		step_register(&case_##suite_##_##name_); \
+		if (runs_) \
+			step_register(&case_##suite_##_##name_); \
 	} \
 	Test(step_##suite_, name_, .timeout = 4000) \
 	{ \
-		REQUIRE_EQ(step_run(&case_##suite_##_##name_), 0); \
+		if (runs_) \
+			REQUIRE_EQ(step_run(&case_##suite_##_##name_), 0); \
 	}
+#define STEP_CASE(suite_, name_, ...) STEP_CASE_WHERE(suite_, name_, true, __VA_ARGS__)
+/* For what takes too long for every day: in the full run alone. */
+#define STEP_FULL_CASE(suite_, name_, ...) \
+	STEP_CASE_WHERE(suite_, name_, getenv("STEP_FULL"), __VA_ARGS__)
 
 #endif

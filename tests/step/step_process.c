@@ -259,23 +259,11 @@ check_terminated(struct step_world *w)
 STEP_CASE(process, start, STARTS, .prepare = create, .op = start_op, .after = start_after)
 STEP_CASE(process, spawn, STARTS, .prepare = arena_join, .op = spawn_op, .after = start_after)
 STEP_CASE(process, join, STARTS, .prepare = started, .op = join_op, .after = must_join)
-/* Each kill executes the program once more, for half a minute in all: in the full run alone. */
-#define FULL_CASE(name_, ...) \
-	static const struct step_case name_##_case = { .name = "process." #name_, __VA_ARGS__ }; \
-	__attribute__((constructor)) static void name_##_register(void) \
-	{ \
-		if (getenv("STEP_FULL")) \
-			step_register(&name_##_case); \
-	} \
-	Test(step_process, name_, .timeout = 4000) \
-	{ \
-		if (getenv("STEP_FULL")) \
-			REQUIRE_EQ(step_run(&name_##_case), 0); \
-	}
-FULL_CASE(start_by_spawn, STARTS, .prepare = create_by_spawn, .op = start_op,
-          .after = start_after)
-FULL_CASE(start_first_by_server, STARTS, .prepare = create_first, .op = start_op,
-          .after = start_after)
+/* Each kill executes the program once more, for half a minute in all. */
+STEP_FULL_CASE(process, start_by_spawn, STARTS, .prepare = create_by_spawn, .op = start_op,
+               .after = start_after)
+STEP_FULL_CASE(process, start_first_by_server, STARTS, .prepare = create_first, .op = start_op,
+               .after = start_after)
 STEP_CASE(process, start_next_by_server, STARTS, .prepare = create_next, .op = start_op,
           .after = start_after)
 STEP_CASE(process, join_by_server, STARTS, .prepare = started_by_server, .op = join_op,
