@@ -263,7 +263,9 @@ static void
 wait_in_handler(int signo)
 {
 	shoal_waitable on[] = { shoal_on_queue(handlers_queue) };
+	int kept = errno;
 	handlers_code = shoal_wait(on, 1, SHOAL_SEC(5));
+	errno = kept;
 	(void)signo;
 }
 
