@@ -2,6 +2,7 @@
 #include "arena/block.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/racy.h"
 #include "sync/gate.h"
 #include <string.h>
 
@@ -286,7 +287,8 @@ object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t 
 		return fail(-EPROTO, "the pages of arena '%s' are damaged: shared memory was overwritten",
 		            a->name);
 	}
-	memset(arena_at(a, offset), 0, bytes);
+	/* Who buries what was here looks whether that is in use, and then whether it is still there. */
+	racy_clear(arena_at(a, offset), bytes);
 	store_relaxed(&arena_object(a, index)->body, offset);
 	fence_crash();
 	store_release(b.word, block_word(BLOCK_OBJECT, index, 0));

@@ -40,6 +40,13 @@ racy_write(void *restrict to, const void *restrict from, size_t n)
 	for (; i < n; i++)
 		atomic_store_explicit((_Atomic char *)(t + i), f[i], memory_order_relaxed);
 }
+
+static inline void
+racy_clear(void *to, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		atomic_store_explicit((_Atomic char *)to + i, 0, memory_order_relaxed);
+}
 #else
 static inline void
 racy_read(void *restrict to, const void *restrict from, size_t n)
@@ -52,6 +59,13 @@ static inline void
 racy_write(void *restrict to, const void *restrict from, size_t n)
 {
 	memcpy(to, from, n);
+	fence_compiler();
+}
+
+static inline void
+racy_clear(void *to, size_t n)
+{
+	memset(to, 0, n);
 	fence_compiler();
 }
 #endif
