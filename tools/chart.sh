@@ -1,7 +1,7 @@
 #!/bin/sh
 # chart.sh RESULTS MEASURE PAIRS BYTES [SUBJECT...]: what shoal-bench --json has written, as bars.
 #
-# The medians of MEASURE ("one way", "round trip, both asleep", ...) with so many pairs of processes and bytes,
+# The medians of MEASURE ("one way", "round trip, both asleep", ...) with so many producers, as many consumers, and bytes,
 # of all subjects or of those named, best first. A rate is in messages a second, a round trip in microseconds.
 # SVG=FILE in the environment draws the same into that file too.
 set -eu
@@ -44,7 +44,7 @@ for subject do echo "$subject"; done | awk -v measure="$measure" -v pairs="$pair
 	/"subject":/ {
 		finish()
 		subject = text("subject")
-		wanted = text("measure") == measure && number("pairs") == pairs && number("bytes") == bytes
+		wanted = text("measure") == measure && number("producers") == pairs && number("consumers") == pairs && number("bytes") == bytes
 		wanted = wanted && (!chosen || subject in only)
 	}
 	/"ok": true/ && wanted { sample[++samples] = number(unit) }
@@ -62,7 +62,7 @@ for subject do echo "$subject"; done | awk -v measure="$measure" -v pairs="$pair
 		for (i = 1; i <= count; i++)
 			if (value[i] > most)
 				most = value[i]
-		title = sprintf("%s, %d bytes, %d:%d, %d processors, Linux %s", measure, bytes, pairs, pairs, processors, kernel)
+		title = sprintf("%s, %d bytes, %d:%d, %d processors, %s", measure, bytes, pairs, pairs, processors, kernel)
 		print title
 		for (i = 1; i <= count; i++) {
 			bar = ""
