@@ -133,7 +133,7 @@ Test(pool_end, workers_end_when_their_host_is_killed)
 Test(pool_end, pools_come_and_go_and_leave_nothing)
 {
 	shoal_pool_destroy(pool_of(2));
-	int fds = open_fds();
+	int fds = open_fds(), running = threads();
 	for (int i = 0; i < 20; i++) {
 		shoal_pool *p = pool_of(2);
 		shoal_result *r = sent(p, square, i);
@@ -144,7 +144,10 @@ Test(pool_end, pools_come_and_go_and_leave_nothing)
 		shoal_result_free(r);
 	}
 	REQUIRE_EQ(open_fds(), fds);
-	REQUIRE_EQ(threads(), threads());
+	/* The last of a pool's threads may still be on its way out when destroy returns. */
+	for (int i = 0; i < 1000 && threads() > running; i++)
+		sleep_ms(1);
+	REQUIRE(threads() <= running);
 	REQUIRE_EQ(shoal_process_children(NULL, 0), 0);
 }
 
