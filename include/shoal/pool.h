@@ -316,7 +316,7 @@ int shoal_pool_stat(const shoal_pool *, shoal_pool_info *);
 /*
  * A bar on stderr with counts, rate and remaining time, as tqdm has it, after `arg`, a string or
  * NULL; one line that is written over while stderr is a terminal, and one at the end where it is
- * not.
+ * not. More done than there is counts as all of it.
  */
 void shoal_progress_bar(void *arg, size_t done, size_t total);
 

@@ -30,7 +30,7 @@ static void
 draw(const char *what, size_t done, size_t total, double passed, bool over_it)
 {
 	char line[256], cells[WIDTH + 1], went[16], left[16];
-	size_t full = total ? (size_t)((double)done / (double)total * WIDTH) : WIDTH;
+	size_t full = done < total ? (size_t)((double)done / (double)total * WIDTH) : WIDTH;
 	double rate = passed > 0 ? (double)done / passed : 0;
 	memset(cells, '#', full);
 	memset(cells + full, ' ', WIDTH - full);
@@ -49,6 +49,8 @@ void
 shoal_progress_bar(void *arg, size_t done, size_t total)
 {
 	bool terminal = isatty(STDERR_FILENO);
+	if (done > total)
+		done = total;
 	pthread_mutex_lock(&bar.lock);
 	int64_t now = clock_now();
 	if (bar.of != arg || done < bar.last || !bar.since) {

@@ -1,4 +1,5 @@
 #include "pool/common.h"
+#include <sys/mman.h>
 
 Test(pool_map, every_item_runs_and_lands_in_its_place)
 {
@@ -105,4 +106,33 @@ Test(pool_map, imap_gives_results_in_order)
 		shoal_results_free(it);
 	}
 	finish(p);
+}
+
+/* What a child writes to stderr while it draws. */
+static int
+draw_bars(void *fd)
+{
+	REQUIRE(dup2(*(int *)fd, STDERR_FILENO) == STDERR_FILENO);
+	shoal_progress_bar("half", 1, 2);
+	shoal_progress_bar("half", 2, 2);
+	shoal_progress_bar(NULL, 0, 0);
+	shoal_progress_bar("beyond", 50, 3);
+	return 0;
+}
+
+/* No terminal: a line for each that is done, none on the way, and no more than all of it. */
+Test(pool_map, the_ready_made_bar_says_when_all_is_done)
+{
+	char text[1024];
+	int fd = memfd_create("bars", MFD_CLOEXEC);
+	REQUIRE(fd >= 0);
+	expect_child(child(draw_bars, &fd), 0, 2000);
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	close(fd);
+	REQUIRE(n > 0);
+	text[n] = '\0';
+	REQUIRE(strstr(text, "half: 100%|##############################| 2/2 [") == text);
+	REQUIRE(strstr(text, "\n100%|##############################| 0/0 ["));
+	REQUIRE(strstr(text, "\nbeyond: 100%|##############################| 3/3 ["));
+	REQUIRE(!strstr(text, "1/2"));
 }
