@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define LINE_WORDS (LINE / sizeof(word64))
+#define WINDOW_BYTES 65536 /* what Linux maps at one read fault (fault_around_bytes) */
 
 struct part {
 	struct self *self;
@@ -45,6 +46,8 @@ keep_failure(struct part *p, uint64_t i, int code)
 		return;
 	if (had && had <= i + 1)
 		return;
+	if (p->self->text_at != i + 1)
+		p->self->text[0] = 0;
 	memcpy(row->text, p->self->text, TEXT_BYTES);
 	store_release(&row->text_of, i + 1);
 }
@@ -68,43 +71,74 @@ settle_failure(struct part *p, uint64_t i, int code)
 	keep_failure(p, i, code);
 }
 
-static int
-run_timed(struct part *p, uint64_t i, const shoal_task *t)
+static uint64_t
+run_timed(struct part *p, uint64_t i, uint64_t end)
 {
-	struct item item = { p->fn, t->in, t->in_bytes, t->out, t->out_bytes, i, p->job->timeout };
-	return task_run(p->self, &item, i);
+	const struct job *job = p->job;
+	for (; i < end && !load_relaxed(&job->stop); i++) {
+		struct item item = {
+			p->fn, job->in_bytes ? p->in + i * job->in_bytes : NULL, job->in_bytes,
+			job->out_bytes ? p->out + i * job->out_bytes : NULL, job->out_bytes,
+			i, job->timeout,
+		};
+		int code = task_run(p->self, &item, i);
+		if (code < 0)
+			settle_failure(p, i, code);
+	}
+	return i;
 }
 
 /*
- * The items of a chunk from `i` to before `end`, some nanoseconds each beside what they do. What a
- * task may take for its own to change is written anew for each.
+ * Some nanoseconds an item beside what it does. What a task may take for its own to change is
+ * written anew for each; the fences keep the compiler from putting two of these stores together in
+ * a vector register, which takes it longer than the stores.
  */
-static void
-run_items(struct part *p, uint64_t i, uint64_t end)
+static uint64_t
+run_untimed(struct part *p, uint64_t i, uint64_t end)
 {
-	struct self *self = p->self;
 	const struct job *job = p->job;
 	const size_t in_bytes = job->in_bytes, out_bytes = job->out_bytes;
-	const bool timed = job->timeout;
 	shoal_task_fn *const fn = p->fn;
 	const char *in = in_bytes ? p->in + i * in_bytes : NULL;
 	char *out = out_bytes ? p->out + i * out_bytes : NULL;
-	word64 *at = &self->seat->at;
-	shoal_task task = { .context = self->context, .internal_ = { self } };
-	self->text[0] = 0;
-	for (; i < end && likely(!load_relaxed(&job->stop)); in += in_bytes, out += out_bytes) {
-		task.in = in;
-		task.in_bytes = in_bytes;
-		task.out = out;
-		task.out_bytes = out_bytes;
+	word64 *at = &p->self->seat->at;
+	shoal_task task = { .context = p->self->context, .internal_ = { p->self } };
+	while (i < end && likely(!load_relaxed(&job->stop))) {
 		task.index = i++;
+		task.out = out;
+		fence_compiler();
 		store_release(at, i);
-		int code = likely(!timed) ? fn(&task) : run_timed(p, i - 1, &task);
+		task.in = in;
+		fence_compiler();
+		task.in_bytes = in_bytes;
+		task.out_bytes = out_bytes;
+		in += in_bytes;
+		out += out_bytes;
+		int code = fn(&task);
 		if (unlikely(code < 0))
 			settle_failure(p, i - 1, code);
-		if (unlikely(self->text[0]))
-			self->text[0] = 0;
 	}
+	return i;
+}
+
+/*
+ * The first load from a window maps all of its pages into this process, to be written too; the
+ * stores would meet a fault in each page, which in the first map takes them longer than the items.
+ */
+static void
+touch(const char *at, uint64_t bytes)
+{
+	for (uint64_t i = 0; i < bytes; i += WINDOW_BYTES)
+		*(const volatile char *)(at + i);
+}
+
+/* The items of a chunk from `i` to before `end`. */
+static void
+run_items(struct part *p, uint64_t i, uint64_t end)
+{
+	touch(p->out + i * p->job->out_bytes, (end - i) * p->job->out_bytes);
+	p->self->text_at = 0;
+	i = p->job->timeout ? run_timed(p, i, end) : run_untimed(p, i, end);
 	for (; i < end; i++)
 		settle_failure(p, i, -ECANCELED);
 }

@@ -72,6 +72,7 @@ shoal_task_fail(shoal_task *task, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(self->text, sizeof self->text, format, args);
 	va_end(args);
+	self->text_at = load_relaxed(&self->seat->at);
 	return fail(-EIO, "%s", self->text);
 }
 

@@ -19,6 +19,7 @@ struct self {
 	bool replied;
 	size_t reply_bytes;
 	char text[TEXT_BYTES]; /* of the item that runs; "": none */
+	uint64_t text_at;      /* what seat->at was when it was written */
 };
 
 /* Where an item is, and what the task is to see. */

@@ -20,6 +20,45 @@ Test(pool_map, every_item_runs_and_lands_in_its_place)
 	finish(p);
 }
 
+/* The third says something and goes on all the same; the sixth fails and says nothing. */
+static int
+fail_without_words(shoal_task *t)
+{
+	if (t->index == 2)
+		shoal_task_fail(t, "no matter");
+	t->in_bytes = t->out_bytes = 0;
+	return t->index == 5 ? -EDOM : 0;
+}
+
+static int
+square_of_four_bytes(shoal_task *t)
+{
+	if (t->in_bytes != sizeof(int) || t->out_bytes != sizeof(int))
+		return -EPROTO;
+	int rc = square(t);
+	t->in_bytes = t->out_bytes = 0;
+	t->in = t->out = NULL;
+	return rc;
+}
+
+Test(pool_map, what_an_item_said_or_changed_is_not_the_next_ones)
+{
+	enum { COUNT = 10 };
+	static int in[COUNT], out[COUNT];
+	shoal_pool *p = pool_of(1);
+	shoal_map_options o = { .chunk = COUNT };
+	REQUIRE_EQ(shoal_pool_map(p, fail_without_words, in, sizeof *in, out, sizeof *out, COUNT, &o),
+	           1);
+	REQUIRE(!strstr(shoal_error(), "no matter"));
+	for (int i = 0; i < COUNT; i++)
+		in[i] = i;
+	REQUIRE_EQ(shoal_pool_map(p, square_of_four_bytes, in, sizeof *in, out, sizeof *out, COUNT, &o),
+	           0);
+	for (int i = 0; i < COUNT; i++)
+		REQUIRE_EQ(out[i], i * i);
+	finish(p);
+}
+
 static size_t progressed;
 
 static void
