@@ -12,6 +12,7 @@
  *	before the wake                list_op_pending names the putters' gate: the kernel wakes one
  */
 #include "base/error.h"
+#include "base/probe.h"
 #include "ring/copy.h"
 #include "ring/group.h"
 #include "ring/loan.h"
@@ -433,9 +434,12 @@ get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, si
 			/* What woke this one is left to the others. */
 			queue_wake_getters(q);
 	}
-	if (likely(rc == 0) && out->places == 1)
+	if (unlikely(rc))
+		return rc;
+	PROBE_QUEUE_GET(q, out->place, out->bytes, out->places);
+	if (out->places == 1)
 		cursor_prefetch(c, place, false);
-	return rc;
+	return 0;
 }
 
 void
@@ -528,6 +532,7 @@ get_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, struct slo
 		copy_short(buffer, s->payload, bytes);
 	else
 		memcpy(buffer, s->payload, bytes);
+	PROBE_QUEUE_GET(q, c->get, bytes, 1);
 	store_release(&s->turn, slot_word(EMPTY, ring_lap(&c->ring, place) + 1, 0, 0));
 	c->get = ++place;
 	fence_compiler();

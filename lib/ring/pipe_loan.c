@@ -10,6 +10,7 @@
  * HELD(dead), borrowed position), so ending it twice does nothing.
  */
 #include "base/error.h"
+#include "base/probe.h"
 #include "ring/loan.h"
 #include "ring/pipe.h"
 
@@ -150,6 +151,7 @@ lend_place(struct pipe_handle *h, const struct pipe_message *m, struct loan_entr
 	if (i == BORROWED_MAX)
 		return fail(-EBUSY, "%u messages of this end are borrowed already; release some",
 		            BORROWED_MAX);
+	PROBE_PIPE_RECV(h->end, m->pos, m->bytes, 1);
 	loan_fill(l, h->object, m->pos, i, h->side ? LOAN_PIPE_RIGHT : LOAN_PIPE_LEFT);
 	fence_crash();
 	store_relaxed(&w->borrowing, 1);

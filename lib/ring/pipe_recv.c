@@ -12,6 +12,7 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/probe.h"
 #include "ring/copy.h"
 #include "ring/pipe.h"
 
@@ -258,6 +259,7 @@ recv_take_block(struct pipe_handle *h, struct member *me, const struct pipe_mess
 	hand_fill(&me->hand, HAND_GET, h->object, m->pos | !h->side, m->block);
 	fence_crash();
 	store_relaxed(&h->rx->taken, m->next);
+	PROBE_PIPE_RECV(h->end, m->pos, m->bytes, 1);
 	fence_crash();
 	bool mine = cas64_acq_rel(word, pipe_place(h->object, !h->side, m->pos),
 	                          block_word(BLOCK_HELD, 0, member_tag(a, me)));
@@ -291,6 +293,7 @@ recv_found(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_mess
 	if (h->shared)
 		store_relaxed(&h->rx->taken, m->next);
 	fence_crash();
+	PROBE_PIPE_RECV(h->end, m->pos, m->bytes, 1);
 	copy_bytes(buffer, m->data, m->bytes);
 	recv_pass(h, m);
 	recv_give_back(h, t);
@@ -365,6 +368,7 @@ recv_medium(struct pipe_handle *h, void *buffer, size_t room)
 	uint64_t end = start + round_up_8(bytes);
 	if ((word & (7 | RECORD_MARKED)) != 1 || bytes > room || end > h->mask + 1)
 		return -1;
+	PROBE_PIPE_RECV(h->end, pos, bytes, 1);
 	keep_distance(h, pos);
 	copy_bytes(buffer, h->rx_ring + start, bytes);
 	evict_read(h, pos, at, end);
@@ -419,6 +423,7 @@ recv_short(struct pipe_handle *h, void *buffer, size_t room, shoal_time timeout)
 	uint64_t bytes = record_bytes(h->last_word), size = 8 + round_up_8(bytes);
 	if (unlikely(word != h->last_word || bytes > room || !stretch_holds(&h->data, pos, size)))
 		return recv_entered(h, buffer, room, timeout);
+	PROBE_PIPE_RECV(h->end, pos, bytes, 1);
 	copy_short(buffer, record + 8, bytes);
 	store_release(&w->done, pos + size);
 	store_relaxed(&w->received, load_relaxed(&w->received) + 1);
@@ -442,6 +447,7 @@ shoal_pipe_recv(shoal_pipe_end *end, void *buffer, size_t buffer_bytes, shoal_ti
 	if (unlikely(buffer_bytes < 8 || !stretch_holds(&h->data, pos, 16)) ||
 	    load_acquire((word64 *)(void *)(uintptr_t)record) != record_word(RECORD_INLINE, 0, 8))
 		return recv_short(h, buffer, buffer_bytes, timeout);
+	PROBE_PIPE_RECV(h->end, pos, 8, 1);
 	memcpy(buffer, record + 8, 8);
 	store_release(&w->done, pos + 16);
 	store_relaxed(&w->received, load_relaxed(&w->received) + 1);
@@ -467,8 +473,10 @@ read_batch(struct pipe_handle *h, char *items, size_t item_bytes, size_t count)
 			break;
 		copy_bytes(items + n * item_bytes, from + bytes + 8, item_bytes);
 	}
-	if (n)
-		passed(h, pos + bytes, n);
+	if (!n)
+		return 0;
+	PROBE_PIPE_RECV(h->end, pos, item_bytes, n);
+	passed(h, pos + bytes, n);
 	return n;
 }
 

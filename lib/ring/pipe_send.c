@@ -12,6 +12,7 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/probe.h"
 #include "ring/copy.h"
 #include "ring/pipe.h"
 
@@ -264,6 +265,7 @@ send_inline(struct pipe_handle *h, struct shoal_thread *t, const void *message, 
 	tell_place(h, pos, mark);
 	copy_bytes(h->tx_ring + (pos & h->mask) + 8 + gap, message, bytes);
 	uint64_t marked = (uint64_t)mark << RECORD_MARK_SHIFT;
+	PROBE_PIPE_SEND(h->end, pos, bytes, 1);
 	finish_record(h, pos, record_size(gap, bytes), record_word(RECORD_INLINE, gap, bytes) | marked);
 	give_back(h, t);
 	return 0;
@@ -291,6 +293,7 @@ send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64
 	fence_crash();
 	store_release(word, pipe_place(h->object, h->side, pos));
 	uint64_t marked = (uint64_t)mark << RECORD_MARK_SHIFT;
+	PROBE_PIPE_SEND(h->end, pos, bytes, 1);
 	finish_record(h, pos, 16, record_word(RECORD_BLOCK, 0, bytes) | marked);
 	hand_clear(hand);
 	give_back(h, t);
@@ -357,6 +360,7 @@ send_medium(struct pipe_handle *h, const void *message, size_t bytes)
 	if (!stretch_holds(&h->room, pos, size) || at + size >= h->mask)
 		return false;
 	char *record = h->tx_ring + at;
+	PROBE_PIPE_SEND(h->end, pos, bytes, 1);
 	for (uint64_t i = 0; i < size && i < PREFETCH_MOST; i += LINE)
 		prefetch_write(record + size + i);
 	copy_bytes(record + 8 + gap, message, bytes);
@@ -410,6 +414,7 @@ send_record(struct shoal_thread *t, struct pipe_handle *h, uint64_t pos, const v
 	struct pipe_way *w = h->quick_tx;
 	uint64_t size = 8 + round_up_8(bytes);
 	char *record = h->tx_ring + (pos & h->quick_mask);
+	PROBE_PIPE_SEND(h->end, pos, bytes, 1);
 	prefetch_write(record + PREFETCH_BYTES);
 	copy_short(record + 8, message, bytes);
 	store_relaxed((word64 *)(void *)(record + size), 0);
@@ -481,6 +486,7 @@ write_batch(struct pipe_handle *h, const char *items, size_t item_bytes, size_t 
 	}
 	if (!n)
 		return 0;
+	PROBE_PIPE_SEND(h->end, pos, item_bytes, n);
 	store_relaxed(pipe_header(h->tx_ring, h->mask, pos + bytes), 0);
 	publish(h, (word64 *)(void *)to, word);
 	store_relaxed(&w->tail, pos + bytes);

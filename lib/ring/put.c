@@ -11,6 +11,7 @@
  *	before the wake             list_op_pending names the getters' gate: the kernel wakes one
  */
 #include "base/error.h"
+#include "base/probe.h"
 #include "ring/copy.h"
 #include "ring/group.h"
 
@@ -145,6 +146,7 @@ publish_inline(struct cursor *c, uint64_t place, const void *message, size_t byt
 {
 	struct slot *s = cursor_slot_at(c, place);
 	cursor_prefetch(c, place, true);
+	PROBE_QUEUE_PUT(c->ring.queue, place, bytes, 1);
 	tell_place(c, place, mark);
 	store_relaxed(&s->bytes, (uint32_t)bytes);
 	store_relaxed(&s->flags, mark << SLOT_MARK_SHIFT | SLOT_INLINE);
@@ -207,6 +209,7 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 	int rc = claim_any(c, t, &s, &place);
 	if (rc == 0) {
 		struct slot *slot = cursor_slot_at(c, place);
+		PROBE_QUEUE_PUT(q, place, bytes, 1);
 		tell_place(c, place, mark);
 		store_relaxed(&slot->bytes, (uint32_t)bytes);
 		store_relaxed(&slot->flags, mark << SLOT_MARK_SHIFT | SLOT_BLOCK);
@@ -312,6 +315,7 @@ put_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void
 		copy_short(s->payload, message, bytes);
 	else
 		memcpy(s->payload, message, bytes);
+	PROBE_QUEUE_PUT(q, c->put, bytes, 1);
 	store_release(&s->turn, empty | FULL);
 	c->put = ++place;
 	fence_compiler();

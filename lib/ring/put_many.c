@@ -10,6 +10,7 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/probe.h"
 #include "ring/group.h"
 
 /*
@@ -110,6 +111,7 @@ publish_group(struct cursor *c, const struct group_layout *l, const char *items)
 	struct slot *s = cursor_slot_at(c, place);
 	group_prefetch(c, place + GROUP_AHEAD, l);
 	group_fill(c, place, l, items);
+	PROBE_QUEUE_PUT(c->ring.queue, c->put, l->item_bytes, GROUP_PLACES);
 	queue_publish(c, s, group_word(GROUP_FULL, ring_lap(&c->ring, place), 0));
 	c->put = place + GROUP_PLACES;
 	put_tell(c, c->put);
