@@ -1,6 +1,7 @@
 #include "base/futex.h"
 #include "base/clock.h"
 #include "base/kernel.h"
+#include "base/probe.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -34,8 +35,11 @@ int
 futex_wait(word32 *word, uint32_t seen, int64_t deadline)
 {
 	struct timespec at = clock_timespec(deadline);
-	return outcome(futex(word, FUTEX_WAIT_BITSET, seen, deadline == CLOCK_NEVER ? NULL : &at, NULL,
-	                     FUTEX_BITSET_MATCH_ANY));
+	PROBE_PARK(word, deadline);
+	int rc = outcome(futex(word, FUTEX_WAIT_BITSET, seen, deadline == CLOCK_NEVER ? NULL : &at,
+	                       NULL, FUTEX_BITSET_MATCH_ANY));
+	PROBE_UNPARK(word, rc);
+	return rc;
 }
 
 static int
@@ -61,14 +65,19 @@ futex_wait_any(const struct futex_watch *watch, unsigned count, int64_t deadline
 			                         .address = (uintptr_t)watch[i].word,
 			                         .flags = WATCH_32 };
 	struct timespec at = clock_timespec(deadline);
-	return outcome(syscall(SYS_futex_waitv, list, count, 0, deadline == CLOCK_NEVER ? NULL : &at,
-	                       CLOCK_MONOTONIC));
+	PROBE_PARK(watch->word, deadline);
+	int rc = outcome(syscall(SYS_futex_waitv, list, count, 0, deadline == CLOCK_NEVER ? NULL : &at,
+	                         CLOCK_MONOTONIC));
+	PROBE_UNPARK(watch->word, rc);
+	return rc;
 }
 
 int
 futex_wake(word32 *word, int count)
 {
-	return (int)futex(word, FUTEX_WAKE_BITSET, (uint32_t)count, NULL, NULL, ~FUTEX_FOR_DEATHS);
+	int woken = (int)futex(word, FUTEX_WAKE_BITSET, (uint32_t)count, NULL, NULL, ~FUTEX_FOR_DEATHS);
+	PROBE_WAKE(word, woken);
+	return woken;
 }
 
 /* Asks for all sleepers to be moved to where they are: nothing happens, but they are counted. */
@@ -104,7 +113,9 @@ static int
 store_and_wake(word32 *word, int count, uint32_t op)
 {
 	publish(word);
-	return (int)futex(word, FUTEX_WAKE_OP, (uint32_t)count, NULL, word, op);
+	int woken = (int)futex(word, FUTEX_WAKE_OP, (uint32_t)count, NULL, word, op);
+	PROBE_WAKE(word, woken);
+	return woken;
 }
 
 int

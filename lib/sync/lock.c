@@ -18,6 +18,7 @@ lock_wait(shoal_time timeout)
 static int
 met_death(struct lock *l)
 {
+	PROBE_LOCK_DEATH(l);
 	lock_count(l, LOCK_DEATHS);
 	if (!(load_relaxed(&l->node.flags) & LOCK_AUTOCLEAN))
 		return -EOWNERDEAD;
@@ -48,11 +49,14 @@ take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
 	int rc = lock_watched ? watch_wait(t, l, how) : 0;
 	if (rc)
 		return rc;
+	if (busy)
+		PROBE_LOCK_CONTENDED(l);
 	rc = robust_take_as(t, &l->node, how);
 	if (unlikely(lock_watched))
 		watch_waited(l, shoal_have(rc));
 	if (rc && rc != -EOWNERDEAD)
 		return rc;
+	PROBE_LOCK_ACQUIRE(l);
 	lock_count_acquired(l);
 	if (busy)
 		lock_count(l, LOCK_CONTENDED);
@@ -82,6 +86,7 @@ lock_give(struct shoal_thread *t, struct lock *l)
 		fetch_or_relaxed(&l->node.flags, ROBUST_LOST);
 	if (unlikely(lock_watched))
 		watch_given(l);
+	PROBE_LOCK_RELEASE(l);
 	robust_release(t, &l->node);
 	stay_end(&stay);
 }

@@ -32,6 +32,7 @@
 #ifndef SYNC_LOCK_H
 #define SYNC_LOCK_H
 
+#include "base/probe.h"
 #include "sync/robust.h"
 #include <shoal/sync.h>
 
@@ -92,6 +93,7 @@ lock_take_free(struct shoal_thread *t, struct lock *l)
 	if (likely(mine)) {
 		robust_push(t, &l->node);
 		lock_count_acquired(l);
+		PROBE_LOCK_ACQUIRE(l);
 	}
 	robust_name_again(h, old);
 	return mine;
@@ -110,6 +112,8 @@ lock_give_simply(struct shoal_thread *t, struct lock *l)
 	bool given = cas32_acq_rel(&l->node.word, tid, 0);
 	if (unlikely(!given))
 		robust_push(t, &l->node);
+	else
+		PROBE_LOCK_RELEASE(l);
 	robust_name_again(h, old);
 	return given;
 }

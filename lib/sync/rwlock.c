@@ -190,6 +190,7 @@ claim_one(struct shoal_thread *t, struct rwlock *r, const struct robust_wait *ho
 static void
 give_back(struct shoal_thread *t, struct rwlock *r)
 {
+	PROBE_LOCK_RELEASE(&r->lock);
 	robust_release(t, &r->lock.node);
 }
 
