@@ -6,6 +6,7 @@
 #include "arena/pin.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/probe.h"
 
 static void
 add(word64 *own_count, uint64_t n)
@@ -179,13 +180,17 @@ member_recover(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32
 	/* Whatever its word says: this thread lives. */
 	if (dead == member_seat(a, t))
 		return -EBUSY;
+	if (load_acquire(&dead->life.word) & FUTEX_DIED)
+		PROBE_DEATH(a, index, load_relaxed(&dead->tid));
 	int rc = deadline ? robust_take(t, &dead->recovering, deadline)
 	                  : robust_try(t, &dead->recovering);
 	if (rc == -EOWNERDEAD)
 		robust_mend(&dead->recovering);
 	else if (rc)
 		return -EBUSY;
+	PROBE_RECOVERY_BEGIN(a, index);
 	bool reaped = reap(a, t, me, dead);
+	PROBE_RECOVERY_END(a, index, reaped);
 	robust_release(t, &dead->recovering);
 	return reaped;
 }
