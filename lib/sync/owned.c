@@ -17,7 +17,7 @@
  * Crash points: before its cell is 0 the owner's death frees it; after it, and until turn has
  * changed, nobody is told, and those who sleep find the free cell after their slice, as they do
  * after an owner's death. From then on it is as for any other semaphore (semaphore.c). A taker
- * that dies with its cell taken is an owner that died.
+ * that dies with its cell taken is an owner that died. Model: tests/model/owned.pml.
  */
 #include "base/error.h"
 #include "sync/plain.h"

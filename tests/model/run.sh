@@ -64,6 +64,7 @@ spin_model() {
 gate() { spin_model gate "$@"; }
 lock() { spin_model lock "$@"; }
 semaphore() { spin_model semaphore "$@"; }
+owned() { spin_model owned "$@"; }
 event() { spin_model event "$@"; }
 condition() { spin_model condition "$@"; }
 barrier() { spin_model barrier "$@"; }
@@ -175,7 +176,7 @@ lock fails -DNO_PENDING
 lock fails -DOLD_KERNEL
 lock fails -DNO_CHAIN -DSUSPECT -DROUNDS=1
 
-# ---- the semaphore and the event ----
+# ---- the semaphores and the event ----
 semaphore holds -DKILLS=1
 semaphore holds -DKILLS=1 -DGIVERS=1 -DGIVES=2
 semaphore fails -DKILLS=1 -DGATE_ALONE
@@ -183,6 +184,18 @@ semaphore fails -DKILLS=0 -DTWO_STEPS
 semaphore fails -DKILLS=1 -DNO_PENDING
 semaphore fails -DKILLS=1 -DNO_BATON
 semaphore fails -DKILLS=0 -DLEAVE_DUMB -DGIVERS=1
+owned holds -DKILLS=0 -DGIVE_UP
+owned holds -DKILLS=1
+owned holds -DKILLS=1 -DPERMITS=2
+owned holds -DKILLS=2 -DTAKERS=2 -DROUNDS=2
+owned holds -DKILLS=2 -DTAKERS=2 -DEARLY=1 -DGIVE_UP
+owned fails -DKILLS=1 -DNO_SLICE
+owned fails -DKILLS=1 -DNO_PENDING
+owned fails -DKILLS=1 -DCOUNTED
+owned fails -DKILLS=0 -DNO_CAS
+owned fails -DKILLS=0 -DTWO_STEPS
+owned fails -DKILLS=0 -DLOOK_ONCE
+owned fails -DKILLS=0 -DLEAVE_DUMB -DGIVE_UP
 event holds -DKILLS=1
 event holds -DKILLS=2 -DSETTERS=1 -DTURNS=2
 event fails -DKILLS=1 -DGATE_ALONE
