@@ -5,6 +5,7 @@
  * item ends exactly once, as it should or by the death, and was run once at most.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,12 @@ enum { ITEMS = 6, REPLY = 300 };
 struct pool_shape {
 	size_t items, chunk; /* chunk 0: a slot with a reply, or a batch; else a map */
 	bool retry;
+	bool fails; /* each item does, and says why */
 };
+
+#define REASON "item %u fails, and says so in a sentence that no single store could write"
+
+#define HOW "killed"
 
 /* Private, and inherited by every process of a case. */
 static struct shoal_pool *pool;
@@ -29,6 +35,7 @@ static struct shoal_result *result;
 static uint32_t *runs; /* in the arena */
 static uint32_t in[ITEMS], out[ITEMS];
 static int codes[ITEMS];
+static bool fails;
 
 static const struct pool_shape *
 shape_of(const struct step_world *w)
@@ -42,6 +49,8 @@ step_task(shoal_task *t)
 	uint32_t n = *(const uint32_t *)t->in;
 	char text[REPLY];
 	runs[n]++;
+	if (fails)
+		return shoal_task_fail(t, REASON, n);
 	if (t->out) {
 		*(uint32_t *)t->out = n + 1;
 		return 0;
@@ -77,6 +86,7 @@ setup(struct step_world *w)
 	shoal_pool_options o = { .workers = 2, .queue_depth = 4,
 		                     .on_death = s->retry ? SHOAL_RETRY_TASK : SHOAL_FAIL_TASK };
 	arena_world(w);
+	fails = s->fails;
 	runs = shoal_new(w->arena, ITEMS * sizeof *runs);
 	int rc = create_host(&o, w->arena, &pool);
 	STEP_REQUIRE(w, rc == 0, "host: %d, %s", rc, shoal_error());
@@ -116,7 +126,7 @@ op(struct step_world *w)
 static void
 supervise(struct step_world *w)
 {
-	struct death d = { 1, -EOWNERDEAD, "killed", false };
+	struct death d = { 1, -EOWNERDEAD, HOW, false };
 	if (!w->killed)
 		return;
 	STEP_WITHIN(w, "mourn", mourn(pool, &d));
@@ -140,11 +150,26 @@ static void
 check_item(struct step_world *w, uint32_t i, int code, bool right)
 {
 	bool retry = shape_of(w)->retry;
-	STEP_REQUIRE(w, code == 0 || (code == -EOWNERDEAD && w->killed && !retry),
+	int own = fails ? -EIO : 0;
+	STEP_REQUIRE(w, code == own || (code == -EOWNERDEAD && w->killed && !retry),
 	             "item %u ended with %d", i, code);
-	STEP_REQUIRE(w, code || right, "item %u has another result", i);
-	STEP_REQUIRE(w, runs[i] == 1 || (code && !runs[i]) || (retry && runs[i] == 2),
+	STEP_REQUIRE(w, code != own || right, "item %u has another result", i);
+	STEP_REQUIRE(w, runs[i] == 1 || (code == -EOWNERDEAD && !runs[i]) || (retry && runs[i] == 2),
 	             "item %u was run %u times", i, runs[i]);
+}
+
+/* The whole of what one of them said, or how the dead one ended. */
+static bool
+right_text(struct step_world *w)
+{
+	const char *told = result->text ? result->text : "";
+	char text[100];
+	for (uint32_t i = 0; i < shape_of(w)->items; i++) {
+		snprintf(text, sizeof text, REASON, i);
+		if (!strcmp(told, text))
+			return true;
+	}
+	return w->killed && !strcmp(told, HOW);
 }
 
 static void
@@ -152,11 +177,12 @@ check_map(struct step_world *w)
 {
 	int failed = 0;
 	for (uint32_t i = 0; i < shape_of(w)->items; i++) {
-		check_item(w, i, codes[i], out[i] == i + 1);
+		check_item(w, i, codes[i], fails || out[i] == i + 1);
 		failed += codes[i] != 0;
 	}
-	STEP_REQUIRE(w, failed <= 1 && result->length == failed, "%d failed, told: %d", failed,
-	             (int)result->length);
+	STEP_REQUIRE(w, (fails || failed <= 1) && result->length == failed, "%d failed, told: %d",
+	             failed, (int)result->length);
+	STEP_REQUIRE(w, !fails || right_text(w), "the text: %s", result->text);
 }
 
 static void
@@ -165,7 +191,8 @@ check_reply(struct step_world *w)
 	const char *text = result->data;
 	bool right = result->code == 0 && result->bytes == REPLY && text[0] == 1 &&
 	             text[REPLY - 1] == 1;
-	check_item(w, 0, result->code, right);
+	check_item(w, 0, result->code, fails || right);
+	STEP_REQUIRE(w, !fails || right_text(w), "the text: %s", result->text);
 }
 
 static void
@@ -193,3 +220,5 @@ POOL(slot_tried_again, .items = 1, .retry = true)
 POOL(map_in_chunks_of_one, .items = 3, .chunk = 1)
 POOL(map_in_chunks, .items = 6, .chunk = 4)
 POOL(map_tried_again, .items = 4, .chunk = 3, .retry = true)
+POOL(slot_failed, .items = 1, .fails = true)
+POOL(map_failed_again, .items = 3, .chunk = 3, .retry = true, .fails = true)
