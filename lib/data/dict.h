@@ -179,6 +179,7 @@ struct dict_call {
 	struct shoal_dict *dict;
 	struct ledger_hold hold;
 	uint64_t epoch;
+	uint64_t end; /* of the arena's memory, at the last look; 0: before the first */
 	struct dict_table *table;
 };
 
@@ -203,21 +204,50 @@ void dict_leave_changed(struct dict_call *c);
 int dict_key_of(struct dict_call *c, const shoal_any *key, struct dict_key *out);
 void dict_key_of_bytes(struct dict_call *c, const void *key, size_t bytes, struct dict_key *out);
 
-/* What lies at the offset, or NULL where not all of it is within the arena's memory. */
-static inline void *
-dict_at(const struct dict_call *c, uint64_t offset, uint64_t bytes)
+/* The end of the arena's memory, which only grows. */
+static inline uint64_t
+dict_memory_end(const struct dict_call *c)
 {
 	const shoal_arena *a = c->in.arena;
 	uint64_t pages = load_relaxed(&a->header->pages_high);
-	uint64_t end = a->data_at + ((pages < a->pages_max ? pages : a->pages_max) << PAGE_BITS);
-	bool is = offset >= a->data_at && offset < end && bytes <= end - offset && offset % 8 == 0;
-	return likely(is) ? arena_at(a, offset) : NULL;
+	return a->data_at + ((pages < a->pages_max ? pages : a->pages_max) << PAGE_BITS);
+}
+
+static ALWAYS_INLINE bool
+dict_below(const struct dict_call *c, uint64_t end, uint64_t offset, uint64_t bytes)
+{
+	return likely(offset >= c->in.arena->data_at) && likely(offset < end) &&
+	       likely(bytes <= end - offset) && likely(offset % 8 == 0);
+}
+
+/* As dict_at, where the arena may have grown since the look. */
+void *dict_at_anew(const struct dict_call *c, uint64_t offset, uint64_t bytes);
+
+/* What lies at the offset, or NULL where not all of it is within the arena's memory. */
+static ALWAYS_INLINE void *
+dict_at(const struct dict_call *c, uint64_t offset, uint64_t bytes)
+{
+	if (likely(dict_below(c, c->end, offset, bytes)))
+		return arena_at(c->in.arena, offset);
+	return dict_at_anew(c, offset, bytes);
 }
 
 /* Reads epoch and root; false where there is no table there. */
 bool dict_look(struct dict_call *c);
 
-/* ---- dict_table.c ---- */
+/* ---- where buckets are, and what leads there: dict_find.c ---- */
+
+static inline unsigned
+level_of(uint64_t index)
+{
+	return index < FIRST ? 0 : 64 - FIRST_BITS - (unsigned)__builtin_clzll(index);
+}
+
+static inline uint64_t
+level_first(unsigned level)
+{
+	return level ? FIRST << (level - 1) : 0;
+}
 
 struct dict_place {
 	struct bucket *bucket;
@@ -238,6 +268,9 @@ struct bucket *dict_bucket(const struct dict_call *c, uint64_t index);
 bool dict_find_bucket(struct dict_call *c, uint64_t hash, struct dict_place *out);
 /* The next line of a bucket, or NULL. */
 struct bucket *dict_more(const struct dict_call *c, const struct bucket *line);
+
+/* ---- dict_table.c ---- */
+
 /* A table with its first level, fresh on the ledger: 0, -ENOMEM, -ENOSPC. */
 int dict_new_table(struct ledger_hold *h, uint64_t *table);
 /* Every block that the table leads to, itself last. False: it is damaged. */
@@ -275,6 +308,8 @@ typedef int dict_reader(struct dict_call *c, const struct dict_place *p, uint64_
                         const struct dict_entry *head, void *arg);
 /* -ENOENT: there is no such key. */
 int dict_read(struct dict_call *c, const struct dict_key *key, dict_reader *reader, void *arg);
+int dict_read_locked(struct dict_call *c, const struct dict_key *key, dict_reader *reader,
+                     void *arg);
 /* Under the stripe's lock: where the key is, or would be. 0 or -EPROTO. */
 int dict_locate(struct dict_call *c, const struct dict_key *key, struct dict_place *out);
 int dict_damaged(const struct dict_call *c);

@@ -1,6 +1,6 @@
 /* Items as bytes: the short way, without anys. */
 #include "base/error.h"
-#include "data/dict.h"
+#include "data/dict_read.h"
 
 struct wanted {
 	void *buffer;
@@ -17,7 +17,7 @@ check_key(const void *key, size_t bytes)
 }
 
 /* The copy is made where the caller wants it, and found to be whole after that. */
-static int
+static ALWAYS_INLINE int
 read_bytes(struct dict_call *c, const struct dict_place *p, uint64_t offset,
            const struct dict_entry *head, void *arg)
 {
@@ -52,7 +52,7 @@ shoal_dict_get_bytes(shoal_dict *d, const void *key, size_t key_bytes, void *buf
 	if (unlikely(rc) || unlikely(rc = dict_enter_reader(d, SHOAL_KIND_DICT, &c)))
 		return rc;
 	dict_key_of_bytes(&c, key, key_bytes, &k);
-	rc = dict_read(&c, &k, read_bytes, &w);
+	rc = dict_read_by(&c, &k, read_bytes, &w);
 	dict_leave(&c);
 	if (likely(rc == 0))
 		return w.bytes;

@@ -9,6 +9,7 @@ int
 dict_enter(const void *body, uint32_t kind, struct dict_call *c)
 {
 	c->dict = (struct shoal_dict *)(uintptr_t)body;
+	c->end = 0;
 	return container_enter(body, kind, &c->in);
 }
 
@@ -16,6 +17,7 @@ int
 dict_enter_reader(const void *body, uint32_t kind, struct dict_call *c)
 {
 	c->dict = (struct shoal_dict *)(uintptr_t)body;
+	c->end = 0;
 	return container_enter_reader(body, kind, &c->in);
 }
 
