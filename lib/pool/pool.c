@@ -49,6 +49,17 @@ pool_hold(struct shoal_pool *p)
 	return p;
 }
 
+/* Acquires against the last one's drop: what that one did to results before it is seen. */
+struct shoal_pool *
+pool_hold_used(struct shoal_pool *p)
+{
+	uint32_t had = load_acquire(&p->references);
+	while (had && !cas32_seq_cst(&p->references, had, had + 1))
+		had = load_acquire(&p->references);
+	return had ? p : NULL;
+}
+
+/* Who saw one of its results not READY may be looking at it still: pool_hold_used. */
 static void
 destroy(struct shoal_pool *p)
 {

@@ -51,9 +51,7 @@ struct shoal_pool {
 	int kick;           /* an eventfd that wakes the supervisor */
 	struct cds_lfht *pending;
 
-	word32 phase; /* #define POOL_HELPER (1u << 20)
-
-enum pool_phase; changes under the lock; ENDED is waited for */
+	word32 phase; /* enum pool_phase; changes under the lock; ENDED is waited for */
 	/* The handle's, iterators' and calls', and POOL_HELPER for each thread of its own. */
 	word32 references;
 	word64 unsettled; /* results not ready, and iterators not wholly begun; 0 wakes `idle` */
@@ -99,6 +97,11 @@ int pool_open(struct shoal_pool *p, const char *call);
 bool pool_in_callback(const struct shoal_pool *p);
 struct shoal_pool *pool_hold(struct shoal_pool *p);
 void pool_drop(struct shoal_pool *p);
+/*
+ * In an RCU section in which the pool was seen to be used: held, or NULL when nothing holds it any
+ * more. It is not freed before the section ends.
+ */
+struct shoal_pool *pool_hold_used(struct shoal_pool *p);
 /* Some item will have no longer than this: the supervisor is to look so often. */
 void pool_time(struct shoal_pool *p, shoal_time timeout);
 /* Settles all that is pending with this code. The phase is ENDING already. */

@@ -83,6 +83,20 @@ result_drop(struct shoal_result *r)
 		bury(r);
 }
 
+/*
+ * One that is not READY keeps its pool: by the handle, by the threads that settle it, by whoever
+ * takes it in. So a pool that nothing holds any more has none, and this one is READY by now.
+ */
+struct shoal_pool *
+result_pool(const struct shoal_result *r)
+{
+	rcu_read_lock();
+	bool over = load_acquire(&r->state) == RESULT_READY;
+	struct shoal_pool *p = over ? NULL : pool_hold_used(r->pool);
+	rcu_read_unlock();
+	return p;
+}
+
 /* ---- pending ---- */
 
 static unsigned long
@@ -197,14 +211,17 @@ void
 result_discard(struct shoal_result *r)
 {
 	store_seq_cst(&r->dropped, 1);
-	if (load_acquire(&r->state) != RESULT_READY && result_take_this(r->pool, r)) {
+	struct shoal_pool *p = result_pool(r);
+	if (p && result_take_this(p, r)) {
 		if (r->map)
-			map_stop(r->pool, r->map);
+			map_stop(p, r->map);
 		else
-			slot_recall(r->pool, r->id);
+			slot_recall(p, r->id);
 		result_fail(r, -ECANCELED, NULL);
 		result_ready(r);
 	}
+	if (p)
+		pool_drop(p);
 	result_drop(r);
 }
 
@@ -221,20 +238,30 @@ check(const struct shoal_result *r, const char *call)
 	return 0;
 }
 
+static int
+await(struct shoal_result *r, const char *call, int64_t deadline, bool now)
+{
+	struct shoal_pool *p = result_pool(r);
+	if (!p)
+		return 0;
+	int rc = result_await(r, call, deadline, now);
+	pool_drop(p);
+	return rc;
+}
+
 bool
 shoal_result_ready(const shoal_result *r)
 {
 	if (check(r, "result ready") < 0)
 		return false;
-	return result_await((shoal_result *)(uintptr_t)r, "result ready", 0, true) == 0;
+	return await((shoal_result *)(uintptr_t)r, "result ready", 0, true) == 0;
 }
 
 int
 shoal_result_wait(shoal_result *r, shoal_time timeout)
 {
 	int rc = check(r, "result wait");
-	return rc < 0 ? rc
-	              : result_await(r, "result wait", clock_deadline(timeout), timeout <= 0);
+	return rc < 0 ? rc : await(r, "result wait", clock_deadline(timeout), timeout <= 0);
 }
 
 ssize_t
@@ -242,7 +269,7 @@ shoal_result_get(shoal_result *r, void *out, size_t out_bytes, shoal_time timeou
 {
 	ssize_t rc = check(r, "result get");
 	if (rc == 0)
-		rc = result_await(r, "result get", clock_deadline(timeout), timeout <= 0);
+		rc = await(r, "result get", clock_deadline(timeout), timeout <= 0);
 	if (rc < 0)
 		return rc;
 	if (r->code < 0 && !(r->map && r->whole))
@@ -257,25 +284,36 @@ shoal_result_get(shoal_result *r, void *out, size_t out_bytes, shoal_time timeou
 	return r->length;
 }
 
+static int
+cancel(struct shoal_pool *p, struct shoal_result *r)
+{
+	if (result_await(r, "result cancel", 0, true) == 0)
+		return fail(-EALREADY, "result cancel: the task has ended");
+	if (r->map) {
+		map_stop(p, r->map);
+		return 0;
+	}
+	if (!slot_recall(p, r->id))
+		return fail(-EBUSY, "result cancel: the task runs");
+	if (result_take_this(p, r)) {
+		result_fail(r, -ECANCELED, "the task was cancelled");
+		result_deliver(r);
+	}
+	return 0;
+}
+
 int
 shoal_result_cancel(shoal_result *r)
 {
 	int rc = check(r, "result cancel");
 	if (rc < 0)
 		return rc;
-	if (shoal_result_ready(r))
+	struct shoal_pool *p = result_pool(r);
+	if (!p)
 		return fail(-EALREADY, "result cancel: the task has ended");
-	if (r->map) {
-		map_stop(r->pool, r->map);
-		return 0;
-	}
-	if (!slot_recall(r->pool, r->id))
-		return fail(-EBUSY, "result cancel: the task runs");
-	if (result_take_this(r->pool, r)) {
-		result_fail(r, -ECANCELED, "the task was cancelled");
-		result_deliver(r);
-	}
-	return 0;
+	rc = cancel(p, r);
+	pool_drop(p);
+	return rc;
 }
 
 void

@@ -26,7 +26,7 @@ struct shoal_result {
 	word32 notice;  /* 1 + an eventfd that is readable when it is READY; 0: none */
 	uint32_t generation;
 	uint64_t id;
-	shoal_pool *pool; /* valid while PENDING */
+	shoal_pool *pool; /* gone, perhaps, when READY: result_pool */
 	shoal_done_fn *done;
 	void *arg;
 	struct map *map;          /* its own; NULL: of a slot */
@@ -53,6 +53,11 @@ struct shoal_result {
 /* Not pending yet, held once for each of handle and pool. NULL: no memory. */
 struct shoal_result *result_new(struct shoal_pool *p);
 void result_drop(struct shoal_result *r);
+/*
+ * Its pool, to be dropped; NULL: the result is READY. What users do with results may come while the
+ * pool ends, or after its handle was destroyed while a callback went on.
+ */
+struct shoal_pool *result_pool(const struct shoal_result *r);
 
 /* Under the pool's lock: pending from here on. */
 void result_add(struct shoal_pool *p, struct shoal_result *r);

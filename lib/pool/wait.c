@@ -129,12 +129,14 @@ begin(struct waitable *w)
 	thread_self();
 	if (r->generation != thread_generation())
 		return fail(-EPERM, "wait: the result is another process's");
-	if (ready(r) || r->called || r->it)
+	struct shoal_pool *p = r->called || r->it ? NULL : result_pool(r);
+	if (!p)
 		return 0;
 	if (r->map)
-		map_tell(r->pool, r->map);
+		map_tell(p, r->map);
 	else
-		slot_tell(r->pool, r->id);
+		slot_tell(p, r->id);
+	pool_drop(p);
 	return 0;
 }
 

@@ -1,0 +1,147 @@
+/* Results and callbacks that come after their pool's end, or while it goes. */
+#include "pool/common.h"
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <ucontext.h>
+
+static _Atomic int calls, go;
+
+static void
+block(void *arg, int code, const void *out, size_t out_bytes, const char *error)
+{
+	(void)arg, (void)code, (void)out, (void)out_bytes, (void)error;
+	atomic_fetch_add(&calls, 1);
+	while (!atomic_load(&go))
+		sleep_ms(1);
+}
+
+static void
+count(void *arg, int code, const void *out, size_t out_bytes, const char *error)
+{
+	(void)code, (void)out, (void)out_bytes, (void)error;
+	atomic_fetch_add((_Atomic int *)arg, 1);
+}
+
+static shoal_result *
+blocked_one(shoal_pool *p)
+{
+	shoal_result *r;
+	int before = atomic_load(&calls);
+	REQUIRE_EQ(shoal_pool_apply_async(p, square, &(int){ 1 }, sizeof(int), block, NULL, &r), 0);
+	while (atomic_load(&calls) == before)
+		sleep_ms(1);
+	return r;
+}
+
+/* ---- stopped at each instruction ---- */
+
+/* The trap flag works like this on x86-64 alone; ThreadSanitizer puts signals off. */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+
+#define TRAP_FLAG 0x100
+
+static _Atomic int destroyed;
+static _Atomic unsigned steps, stop_at;
+static _Atomic int stepping;
+
+/*
+ * At one instruction the callback goes on, so the pool ends here, as far as it can. From there on
+ * nothing is stepped: the trap would end a thread that has signals blocked, as liburcu's grace
+ * periods do.
+ */
+static void
+step(int signal, siginfo_t *info, void *context)
+{
+	(void)signal, (void)info;
+	ucontext_t *at = context;
+	if (!atomic_load(&stepping)) {
+		at->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+		return;
+	}
+	at->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+	if (atomic_fetch_add(&steps, 1) != atomic_load(&stop_at))
+		return;
+	at->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+	atomic_store(&stepping, 0);
+	atomic_store(&go, 1);
+	for (int i = 0; i < 10 && !atomic_load(&destroyed); i++)
+		sleep_ms(1);
+}
+
+static void *
+destroy(void *pool)
+{
+	shoal_pool_destroy(pool);
+	atomic_store(&destroyed, 1);
+	return NULL;
+}
+
+static void
+in_steps(void (*use)(shoal_result *), shoal_result *r)
+{
+	atomic_store(&steps, 0);
+	atomic_store(&stepping, 1);
+	raise(SIGTRAP);
+	use(r);
+	atomic_store(&stepping, 0);
+	raise(SIGTRAP);
+}
+
+/* Whether the pool was to go at an instruction that there is. */
+static bool
+gone_meanwhile(void (*use)(shoal_result *), unsigned n)
+{
+	pthread_t thread;
+	shoal_result *late;
+	shoal_pool *p = pool_of(1);
+	_Atomic int came = 0;
+	atomic_store(&go, 0);
+	atomic_store(&destroyed, 0);
+	atomic_store(&stop_at, n);
+	shoal_result *blocked = blocked_one(p);
+	shoal_result_ready(blocked); /* This thread is liburcu's from here on, as in any program. */
+	REQUIRE_EQ(shoal_pool_apply_async(p, square, &(int){ 2 }, sizeof(int), count, &came, &late), 0);
+	REQUIRE_EQ(shoal_pool_terminate(p), 0);
+	pthread_create(&thread, NULL, destroy, p);
+	in_steps(use, late);
+	atomic_store(&go, 1);
+	pthread_join(thread, NULL);
+	shoal_result_free(blocked);
+	return atomic_load(&steps) > n;
+}
+
+#define NEVER UINT_MAX
+
+static void
+at_each_instruction(void (*use)(shoal_result *))
+{
+	struct sigaction action = { .sa_sigaction = step, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	REQUIRE_EQ(sigaction(SIGTRAP, &action, NULL), 0);
+	mallopt(M_PERTURB, 0x5a);
+	gone_meanwhile(use, NEVER);
+	unsigned all = atomic_load(&steps), stride = all / 100 + 1;
+	for (unsigned n = 0; gone_meanwhile(use, n); n += stride)
+		continue;
+}
+
+Test(pool_outlive, a_result_is_freed_while_its_pool_goes, .timeout = HARNESS_TIMEOUT * 2)
+{
+	at_each_instruction(shoal_result_free);
+}
+
+static void
+ask(shoal_result *r)
+{
+	shoal_result_ready(r);
+	shoal_result_cancel(r);
+	shoal_result_wait(r, 0);
+	shoal_result_free(r);
+}
+
+Test(pool_outlive, a_result_is_asked_for_while_its_pool_goes, .timeout = HARNESS_TIMEOUT * 2)
+{
+	at_each_instruction(ask);
+}
+
+#endif
