@@ -44,10 +44,10 @@ unsigned map_harvest_all(struct shoal_pool *p);
 word32 *map_complete(struct map *m);
 /* Items that have ended, by chunks. */
 size_t map_items_done(const struct shoal_pool *p, const struct map *m);
-/* The collector is to take its end in. */
-void map_tell(struct shoal_pool *p, struct map *m);
-/* Nothing more of it is begun; the collector takes its end in. */
-void map_stop(struct shoal_pool *p, struct map *m);
+/* The collector is to take its end in. False: somebody has taken it in. */
+bool map_tell(struct shoal_pool *p, struct map *m);
+/* Nothing more of it is begun; else the same. */
+bool map_stop(struct shoal_pool *p, struct map *m);
 
 /* The one at that place, held: another thread may take it in meanwhile. NULL: there is none. */
 struct map *map_hold_nth(struct shoal_pool *p, unsigned i);

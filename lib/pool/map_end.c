@@ -199,19 +199,33 @@ map_harvest_all(struct shoal_pool *p)
 	return taken;
 }
 
-void
-map_tell(struct shoal_pool *p, struct map *m)
+/* The job's memory is somebody else's once the map has left the table, which the lock guards. */
+static bool
+tell(struct shoal_pool *p, struct map *m, bool stop)
 {
-	store_seq_cst(&m->job->tell, 1);
-	if (load_seq_cst(&m->job->complete))
+	pthread_mutex_lock(&p->lock);
+	bool runs = p->maps[m->index] == m;
+	if (runs && stop)
+		store_seq_cst(&m->job->stop, 1);
+	if (runs)
+		store_seq_cst(&m->job->tell, 1);
+	bool complete = runs && load_seq_cst(&m->job->complete);
+	pthread_mutex_unlock(&p->lock);
+	if (complete)
 		slot_ring(p);
+	return runs;
 }
 
-void
+bool
+map_tell(struct shoal_pool *p, struct map *m)
+{
+	return tell(p, m, false);
+}
+
+bool
 map_stop(struct shoal_pool *p, struct map *m)
 {
-	store_seq_cst(&m->job->stop, 1);
-	map_tell(p, m);
+	return tell(p, m, true);
 }
 
 /* The pool ends, and its workers have. */

@@ -145,3 +145,48 @@ Test(pool_outlive, a_result_is_asked_for_while_its_pool_goes, .timeout = HARNESS
 }
 
 #endif
+
+/* ---- late ---- */
+
+static int
+sum_later(shoal_task *t)
+{
+	const unsigned char *bytes = t->in;
+	int sum = 0;
+	sleep_ms(100);
+	for (size_t i = 0; i < t->in_bytes; i++)
+		sum += bytes[i];
+	return shoal_task_reply(t, &sum, sizeof sum);
+}
+
+/* Its memory is another task's when all has come back, although its callback has not come yet. */
+Test(pool_outlive, a_map_that_waits_for_its_callback_is_over)
+{
+	enum { COUNT = 1000, TASKS = 20 };
+	static int in[COUNT], out[COUNT];
+	static char zeros[sizeof in * 3];
+	shoal_pool_info info = { 0 };
+	shoal_pool *p = pool_of(2);
+	shoal_result *map, *blocked = blocked_one(p), *tasks[TASKS];
+	_Atomic int came = 0;
+	REQUIRE_EQ(shoal_pool_map_async(p, square, in, sizeof *in, out, sizeof *out, COUNT, NULL,
+	                                count, &came, &map), 0);
+	while (info.tasks_done < COUNT + 1)
+		REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	sleep_ms(50);
+	for (int i = 0; i < TASKS; i++)
+		REQUIRE_EQ(shoal_pool_apply_async(p, sum_later, zeros, sizeof zeros, NULL, NULL,
+		                                  &tasks[i]), 0);
+	REQUIRE_EQ(shoal_result_cancel(map), -EALREADY);
+	REQUIRE_EQ(atomic_load(&came), 0);
+	atomic_store(&go, 1);
+	for (int i = 0; i < TASKS; i++) {
+		REQUIRE_EQ(gotten(tasks[i]), 0);
+		shoal_result_free(tasks[i]);
+	}
+	REQUIRE_EQ(shoal_result_get(map, NULL, 0, SHOAL_SEC(10)), 0);
+	REQUIRE_EQ(atomic_load(&came), 1);
+	shoal_result_free(map);
+	shoal_result_free(blocked);
+	finish(p);
+}
