@@ -64,7 +64,7 @@ live(void *arg)
 			continue;
 		}
 		int64_t deadline = map_progress(p);
-		if (load_seq_cst(&p->over))
+		if (load_seq_cst(&p->over) && !load_seq_cst(&p->due))
 			break;
 		futex_wait(&p->calls, seen, deadline);
 	}

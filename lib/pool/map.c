@@ -104,6 +104,9 @@ enter(struct shoal_pool *p, const struct map_errand *e, struct map *m)
 	m->id = ID_JOB | id_make(++p->job_generation, i);
 	m->job->id = m->id;
 	m->job->function = number;
+	e->result->id = m->id;
+	result_count(p, e->result);
+	result_add(p, e->result);
 	p->maps[i] = m;
 	store_release(&p->head->job_at[i], arena_offset(p->arena, m->job));
 	store_seq_cst(&p->head->jobs[i], m->id);
@@ -177,16 +180,12 @@ map_begin(struct shoal_pool *p, const struct map_errand *e)
 	m->progress = r->called ? e->options.progress : NULL;
 	m->progress_arg = e->options.progress_arg;
 	fetch_add_seq_cst(&r->references, 1);
-	pool_count(p, 1);
 	int rc = enter_in_time(p, e, m);
 	if (rc) {
 		fetch_add_seq_cst(&r->references, -1u);
 		crate_give(p->arena, m->crate);
-		pool_uncount(p, 1);
 		return rc;
 	}
-	r->id = m->id;
-	result_add(p, r);
 	if (e->options.timeout)
 		pool_time(p, e->options.timeout);
 	invite(p, m);

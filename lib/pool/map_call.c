@@ -129,10 +129,11 @@ begin_empty(struct shoal_pool *p, const struct map_errand *e)
 	struct shoal_result *r = e->result;
 	pthread_mutex_lock(&p->lock);
 	int rc = pool_open(p, e->call);
+	if (rc == 0)
+		result_count(p, r);
 	pthread_mutex_unlock(&p->lock);
 	if (rc < 0)
 		return rc;
-	pool_count(p, 1);
 	r->data = e->out;
 	r->borrowed = true;
 	result_deliver(r);

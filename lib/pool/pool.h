@@ -56,6 +56,7 @@ struct shoal_pool {
 	word32 references;
 	word64 unsettled; /* results not ready, and iterators not wholly begun; 0 wakes `idle` */
 	word32 idle;
+	word32 due;       /* of the results not ready: those that end in the thread of callbacks */
 	word32 put_again; /* some task or job has no message in the queue */
 	word64 shortest;  /* the shortest time that any item was ever given, 0: none */
 	word64 done_count, failed_count, deaths;

@@ -97,6 +97,22 @@ result_pool(const struct shoal_result *r)
 	return p;
 }
 
+void
+result_count(struct shoal_pool *p, const struct shoal_result *r)
+{
+	if (r->called)
+		fetch_add_seq_cst(&p->due, 1);
+	pool_count(p, 1);
+}
+
+void
+result_uncount(struct shoal_pool *p, bool called)
+{
+	if (called && fetch_add_seq_cst(&p->due, -1u) == 1 && load_seq_cst(&p->over))
+		callback_wake(p);
+	pool_uncount(p, 1);
+}
+
 /* ---- pending ---- */
 
 static unsigned long
@@ -194,6 +210,7 @@ result_ready(struct shoal_result *r)
 {
 	struct shoal_pool *p = r->pool;
 	struct shoal_results *it = r->it;
+	bool called = r->called;
 	if (it && !load_relaxed(&r->dropped))
 		results_note(it, r);
 	if (exchange_seq_cst(&r->state, RESULT_READY) == RESULT_AWAITED)
@@ -204,7 +221,7 @@ result_ready(struct shoal_result *r)
 	if (it)
 		results_drop(it);
 	result_drop(r);
-	pool_uncount(p, 1);
+	result_uncount(p, called);
 }
 
 void

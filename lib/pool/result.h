@@ -59,6 +59,13 @@ void result_drop(struct shoal_result *r);
  */
 struct shoal_pool *result_pool(const struct shoal_result *r);
 
+/*
+ * Under the pool's lock, while its phase lets it be sent: neither the workers nor the thread of
+ * callbacks leave before it is READY. Uncounted when it is not sent after all.
+ */
+void result_count(struct shoal_pool *p, const struct shoal_result *r);
+void result_uncount(struct shoal_pool *p, bool called);
+
 /* Under the pool's lock: pending from here on. */
 void result_add(struct shoal_pool *p, struct shoal_result *r);
 /* Whoever gets it settles it. NULL: it is not pending any more. */

@@ -73,8 +73,10 @@ find_place(struct shoal_pool *p, const struct errand *e, struct slot **out)
 	if (!rc)
 		rc = function_number(p->head, (any_function *)e->fn, &number);
 	*out = rc ? NULL : pop(p);
-	if (*out)
+	if (*out) {
 		(*out)->function = number;
+		result_count(p, e->result);
+	}
 	pthread_mutex_unlock(&p->lock);
 	return rc ? rc : *out ? 0 : -EAGAIN;
 }
@@ -192,19 +194,19 @@ int
 slot_send(struct shoal_pool *p, const struct errand *e)
 {
 	struct slot *s;
+	struct shoal_result *r = e->result;
 	int rc = take_place(p, e, &s);
 	if (rc < 0)
 		return rc;
 	rc = fill(p, s, e);
 	if (rc < 0) {
 		release(p, s);
+		result_uncount(p, r->called);
 		return rc;
 	}
-	struct shoal_result *r = e->result;
 	uint64_t id = r->id = id_of(p, s);
 	if (e->timeout)
 		pool_time(p, e->timeout);
-	pool_count(p, 1);
 	result_add(p, r);
 	store_release(&s->state, slot_word(id_generation(id), 0, SLOT_QUEUED));
 	slot_put(p, id);

@@ -148,6 +148,36 @@ Test(pool_outlive, a_result_is_asked_for_while_its_pool_goes, .timeout = HARNESS
 
 /* ---- late ---- */
 
+enum { LARGE = 64 << 20 };
+
+static int
+answer_largely(shoal_task *t)
+{
+	char *bytes = calloc(1, LARGE);
+	int rc = bytes ? shoal_task_reply(t, bytes, LARGE) : -ENOMEM;
+	free(bytes);
+	return rc;
+}
+
+/* A result counts as done before it is copied, and the workers end in less time than that takes. */
+Test(pool_outlive, a_result_on_its_way_at_the_end_has_its_callback)
+{
+	shoal_pool_info info = { 0 };
+	shoal_pool *p = pool_of(1);
+	shoal_result *r;
+	_Atomic int came = 0;
+	REQUIRE_EQ(shoal_pool_apply_async(p, answer_largely, NULL, 0, count, &came, &r), 0);
+	while (!info.tasks_done)
+		REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	REQUIRE_EQ(shoal_pool_terminate(p), 0);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(10)), 0);
+	REQUIRE_EQ(atomic_load(&came), 1);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 0, 0), -EMSGSIZE);
+	REQUIRE_EQ(shoal_needed(), LARGE);
+	shoal_pool_destroy(p);
+	shoal_result_free(r);
+}
+
 static int
 sum_later(shoal_task *t)
 {
@@ -189,4 +219,44 @@ Test(pool_outlive, a_map_that_waits_for_its_callback_is_over)
 	shoal_result_free(map);
 	shoal_result_free(blocked);
 	finish(p);
+}
+
+/* ---- begun while the pool ends ---- */
+
+static shoal_pool *ending;
+
+static void *
+send_until_refused(void *came)
+{
+	int n = 1;
+	int64_t sent_ones = 0;
+	while (shoal_pool_apply_async(ending, square, &n, sizeof n, count, came, NULL) == 0)
+		sent_ones++;
+	return (void *)(intptr_t)sent_ones;
+}
+
+/* Each task that was taken has its callback, whichever way the pool ends under it. */
+Test(pool_outlive, tasks_begun_while_the_pool_ends_have_their_callbacks)
+{
+	for (int round = 0; round < 30; round++) {
+		pthread_t thread[3];
+		_Atomic int came = 0;
+		int64_t sent_ones = 0;
+		ending = pool_of(1);
+		for (int i = 0; i < 3; i++)
+			pthread_create(&thread[i], NULL, send_until_refused, &came);
+		sleep_ms(round % 5);
+		if (round % 2)
+			REQUIRE_EQ(shoal_pool_terminate(ending), 0);
+		else
+			REQUIRE_EQ(shoal_pool_close(ending), 0);
+		for (int i = 0; i < 3; i++) {
+			void *own;
+			pthread_join(thread[i], &own);
+			sent_ones += (intptr_t)own;
+		}
+		REQUIRE_EQ(shoal_pool_join(ending, SHOAL_SEC(10)), 0);
+		REQUIRE_EQ(atomic_load(&came), sent_ones);
+		shoal_pool_destroy(ending);
+	}
 }
