@@ -163,9 +163,10 @@ code_refer(void (*fn)(void), struct code_ref *out)
 		return fail(-EINVAL, "there is no function to run: NULL");
 	if (refer_by_name(fn, out))
 		return 0;
-	r.rc = fail(-EINVAL, "no module has the function at %#zx, so no other process can find it",
-	            (size_t)r.at);
-	dl_iterate_phdr(refer_to, &r);
+	if (!dl_iterate_phdr(refer_to, &r))
+		return fail(-EINVAL,
+		            "no module has the function at %#zx, so no other process can find it",
+		            (size_t)r.at);
 	return r.rc;
 }
 

@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "process/code.h"
 #include "process/common.h"
 #include <dlfcn.h>
@@ -102,6 +103,19 @@ Test(process_code, what_is_no_function_is_refused)
 	REQUIRE_EQ(code_refer((void (*)(void))(uintptr_t)page, &ref), -EINVAL);
 	REQUIRE(strstr(shoal_error(), "no module"));
 	munmap(page, 4096);
+}
+
+Test(process_code, what_succeeds_leaves_no_sentence)
+{
+	struct code_ref ref;
+	void (*found)(void);
+	static const char before[] = "said before";
+	fail(-EIO, "%s", before);
+	REQUIRE_EQ(code_refer(hidden, &ref), 0);
+	REQUIRE_EQ(code_refer(named_one, &ref), 0);
+	REQUIRE_EQ(code_find(&ref, &found), 0);
+	comes_back(hidden, &ref);
+	REQUIRE_STR_EQ(shoal_error(), before);
 }
 
 /* Both build-ids and the module's name are in the sentence. */
