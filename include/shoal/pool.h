@@ -27,14 +27,22 @@
  * its process, which block all signals: one looks after the workers, one takes results in, one runs
  * callbacks. The process is a threaded one from then on, which matters where it forks.
  *
- * WORKERS are daemon processes named ForkPoolWorker-N, by default forked from this process when the
- * pool is made and whenever one is to be replaced; they see this process's memory as it was then. A
- * program with threads of its own may not want to be forked: SHOAL_FORKSERVER and SHOAL_SPAWN (as
- * an option, or by shoal_start_method_set) make workers that see nothing of it but the options'
- * arena. Functions are found there again by build-id and offset; `context` is NULL. SIGTERM
- * ends them, whatever handler this process has for it; otherwise signals are as in the thread that
- * made the pool. They end with this process, however it ends: at its normal end every pool is
- * terminated first, tasks that have not ended are dropped, and no callback comes any more.
+ * WORKERS are daemon processes named ForkPoolWorker-N. By default they are forked from this
+ * process, when the pool is made and whenever one is to be replaced, whether it has threads or not
+ * (other than shoal_process_start): so they see its memory as it was then, the globals that tasks
+ * look at and what `context` and initializer_arg point to. A replacement is forked while your
+ * threads go on, the main one among them, and what they hold then is locked in the new worker for
+ * ever: your mutexes, and those inside libraries (the C library's malloc and streams excepted, and
+ * shoal's own state). A task that takes one of them hangs, and since nobody died no policy applies
+ * to it: the timeout of shoal_map_options and shoal_pool_terminate alone end it. Where tasks or the
+ * initializer call what your threads may have locked, choose SHOAL_FORKSERVER or SHOAL_SPAWN (as an
+ * option, or by shoal_start_method_set). Their workers see nothing of this process but the options'
+ * arena; `context` is to be NULL, the initializer's argument goes by copy, and functions are found
+ * there again by build-id and offset.
+ *
+ * SIGTERM ends workers, whatever handler this process has for it; otherwise signals are as in the
+ * thread that made the pool. They end with this process, however it ends: at its normal end every
+ * pool is terminated first, tasks that have not ended are dropped, and no callback comes any more.
  *
  * WHEN A WORKER IS KILLED, crashes, or calls exit, the task in its hands ends by the pool's policy:
  *	SHOAL_FAIL_TASK   with -EOWNERDEAD, and the signal or exit status in its error text
@@ -135,7 +143,7 @@ typedef struct {
 	unsigned queue_depth;  /* tasks that may be pending, up to 2^20; 0: 4096 */
 	shoal_death_policy on_death;
 	unsigned retries_max;  /* up to 200; 0: 3 */
-	shoal_start_method method;
+	shoal_start_method method; /* DEFAULT: what shoal_start_method_set chose, else FORK */
 	shoal_arena *arena;    /* where map uses inputs and results in place; it must stay open */
 	void *context;         /* given to every task */
 	size_t initializer_arg_bytes; /* 0: the pointer itself; else copied, when the pool is made */

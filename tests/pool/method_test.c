@@ -1,5 +1,7 @@
 /* Pools under each start method, and what waits for results beside other things. */
 #include "pool/common.h"
+#include <errno.h>
+#include <pthread.h>
 
 static int answer;
 
@@ -83,6 +85,32 @@ Test(pool_method, pointers_need_fork)
 	o = (shoal_pool_options){ .method = SHOAL_FORKSERVER, .initializer = set_answer,
 		                      .initializer_arg = &n };
 	REQUIRE_EQ(shoal_pool_create(&o, &p), -EINVAL);
+}
+
+static pthread_mutex_t ours = PTHREAD_MUTEX_INITIALIZER;
+
+static int
+tell_ours(shoal_task *t)
+{
+	int rc = pthread_mutex_trylock(&ours);
+	if (rc == 0)
+		pthread_mutex_unlock(&ours);
+	return shoal_task_reply(t, &rc, sizeof rc);
+}
+
+/* A replacement is forked while the program holds what it likes; the other methods copy nothing. */
+Test(pool_method, what_the_program_has_locked_is_locked_in_forked_workers_alone)
+{
+	for (shoal_start_method m = SHOAL_START_DEFAULT; m <= SHOAL_SPAWN; m++) {
+		shoal_pool *p = pool_with(&(shoal_pool_options){ .workers = 1, .method = m });
+		REQUIRE_EQ(value_of(p, tell_ours, 0), 0);
+		pthread_mutex_lock(&ours);
+		REQUIRE_EQ(shoal_pool_apply(p, die_by, &(int){ SIGKILL }, sizeof(int), NULL, 0),
+		           -EOWNERDEAD);
+		REQUIRE_EQ(value_of(p, tell_ours, 0), m <= SHOAL_FORK ? EBUSY : 0);
+		pthread_mutex_unlock(&ours);
+		finish(p);
+	}
 }
 
 Test(pool_method, results_are_waited_for_beside_descriptors)
