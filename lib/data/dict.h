@@ -310,6 +310,19 @@ typedef int dict_reader(struct dict_call *c, const struct dict_place *p, uint64_
 int dict_read(struct dict_call *c, const struct dict_key *key, dict_reader *reader, void *arg);
 int dict_read_locked(struct dict_call *c, const struct dict_key *key, dict_reader *reader,
                      void *arg);
+/*
+ * Before the lock is taken, so that it is held while less is waited for: the key's bucket, and then
+ * its entry, begin to come. Only hints: what is there under the lock may be another one.
+ */
+const struct bucket *dict_fetch_bucket(struct dict_call *c, const struct dict_key *key);
+void dict_fetch_entry(const struct dict_call *c, const struct dict_key *key,
+                      const struct bucket *b);
+static inline void
+dict_fetch(struct dict_call *c, const struct dict_key *key)
+{
+	dict_fetch_entry(c, key, dict_fetch_bucket(c, key));
+}
+
 /* Under the stripe's lock: where the key is, or would be. 0 or -EPROTO. */
 int dict_locate(struct dict_call *c, const struct dict_key *key, struct dict_place *out);
 int dict_damaged(const struct dict_call *c);

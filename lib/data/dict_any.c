@@ -146,6 +146,7 @@ static int
 pop(struct dict_call *c, const struct dict_key *k, shoal_any *value)
 {
 	struct dict_place p;
+	dict_fetch(c, k);
 	int rc = dict_lock(c, k->hash);
 	if (rc)
 		return rc;

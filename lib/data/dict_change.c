@@ -29,6 +29,7 @@ begin(shoal_dict *d, const shoal_any *key, struct change *x)
 static int
 lock(struct change *x, bool wanted)
 {
+	dict_fetch(&x->call, &x->key);
 	int rc = dict_lock(&x->call, x->key.hash);
 	if (rc)
 		return rc;

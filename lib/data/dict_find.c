@@ -61,6 +61,38 @@ dict_read_locked(struct dict_call *c, const struct dict_key *key, dict_reader *r
 	return rc == -EAGAIN ? dict_damaged(c) : rc;
 }
 
+/* ---- before the lock ---- */
+
+const struct bucket *
+dict_fetch_bucket(struct dict_call *c, const struct dict_key *key)
+{
+	uint64_t level = dict_read_look(c) ? load_acquire(&c->table->level) : LEVELS + 1;
+	if (unlikely(level > LEVELS))
+		return NULL;
+	const struct bucket *b = dict_read_bucket(c, key->hash & ((FIRST << level) - 1));
+	prefetch_write(b);
+	return b;
+}
+
+/*
+ * One that is not born yet has empty slots. Who takes the entry out needs the word of its block
+ * too.
+ */
+void
+dict_fetch_entry(const struct dict_call *c, const struct dict_key *key, const struct bucket *b)
+{
+	unsigned bits = b ? dict_read_tags(b, key->hash) : 0;
+	if (!bits)
+		return;
+	uint64_t offset = load_acquire(&b->slot[__builtin_ctz(bits)]) & SLOT_OFFSET;
+	const char *e = dict_at(c, offset, sizeof(struct dict_entry));
+	if (unlikely(!e))
+		return;
+	prefetch_read(e);
+	prefetch_read(e + LINE);
+	prefetch_write(block_word_at(c->in.arena, offset));
+}
+
 /* ---- under the lock ---- */
 
 /* Whether a line of the bucket may be written. */
@@ -91,7 +123,7 @@ dict_locate(struct dict_call *c, const struct dict_key *key, struct dict_place *
 	*out = (struct dict_place){ 0 };
 	if (!dict_find_bucket(c, key->hash, out) || !dict_owns_bucket(c, out->bucket, out->index))
 		return dict_damaged(c);
-	if (dict_read_lines(c, out->bucket, key, true, &found)) {
+	if (dict_read_lines(c, out->bucket, key, &found)) {
 		out->slot = found.slot;
 		out->offset = found.offset;
 		out->head = found.head;

@@ -119,7 +119,7 @@ dict_read_equal(const char *shared, const char *private, size_t n)
 
 static ALWAYS_INLINE bool
 dict_read_is_key(const struct dict_call *c, uint64_t offset, const struct dict_key *key,
-       struct dict_entry *head)
+                 struct dict_entry *head)
 {
 	const struct dict_entry *e = dict_at(c, offset, sizeof *e + key->cell.bytes);
 	if (unlikely(!e))
@@ -148,18 +148,16 @@ dict_read_tags(const struct bucket *line, uint64_t hash)
 }
 
 /*
- * What the slot led to is what is looked at: it is read once more, and may be another one's by now,
- * or empty. `change`: who will take the entry out wants the word of its block too.
+ * What the slot leads to is what is looked at: it is read once more, and may be another one's by
+ * now, or empty.
  */
 static ALWAYS_INLINE bool
 dict_read_line(const struct dict_call *c, struct bucket *line, const struct dict_key *key,
-             bool change, struct dict_found *out)
+               struct dict_found *out)
 {
 	for (unsigned bits = dict_read_tags(line, key->hash); bits; bits &= bits - 1) {
 		out->slot = &line->slot[__builtin_ctz(bits)];
 		out->offset = load_acquire(out->slot) & SLOT_OFFSET;
-		if (change && out->offset < c->end)
-			prefetch_write(block_word_at(c->in.arena, out->offset));
 		if (likely(dict_read_is_key(c, out->offset, key, &out->head)))
 			return true;
 	}
@@ -168,11 +166,11 @@ dict_read_line(const struct dict_call *c, struct bucket *line, const struct dict
 
 static ALWAYS_INLINE bool
 dict_read_lines(const struct dict_call *c, struct bucket *b, const struct dict_key *key,
-               bool change, struct dict_found *out)
+                struct dict_found *out)
 {
 	struct bucket *line = b;
 	for (unsigned lines = 0; line && lines < LINES_MAX; lines++) {
-		if (dict_read_line(c, line, key, change, out))
+		if (dict_read_line(c, line, key, out))
 			return true;
 		line = dict_more(c, line);
 	}
@@ -186,7 +184,7 @@ dict_read_once(struct dict_call *c, const struct dict_key *key, dict_reader *rea
 	struct dict_found found;
 	if (unlikely(!dict_read_look(c) || !dict_read_find(c, key->hash, &p)))
 		return -EAGAIN;
-	if (!dict_read_lines(c, p.bucket, key, false, &found))
+	if (!dict_read_lines(c, p.bucket, key, &found))
 		return dict_still(c, &p) ? -ENOENT : -EAGAIN;
 	return reader(c, &p, found.offset, &found.head, arg);
 }

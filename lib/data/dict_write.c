@@ -246,9 +246,11 @@ dict_set(struct dict_call *c, const struct dict_key *key, const struct dict_valu
 	struct dict_place p;
 	uint64_t entry = 0;
 	bool scalar = value->any && kind_is_scalar(value->cell.kind);
+	const struct bucket *bucket = dict_fetch_bucket(c, key);
 	int rc = scalar ? 0 : dict_make_entry(c, key, value, &entry);
 	if (rc)
 		return rc;
+	dict_fetch_entry(c, key, bucket);
 	rc = dict_lock(c, key->hash);
 	if (rc) {
 		if (entry)
