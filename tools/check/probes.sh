@@ -22,6 +22,10 @@ else
 	: > "$work/counted"
 fi
 comm -13 "$work/counted" "$work/library" | sed 's/^/only in libshoal.so (probe, arguments): /' >> "$work/out"
+
+# Were it local, nobody could link libshoal.a to a program that has probes too.
+readelf -sW build/release/libshoal.a |
+	awk '$8 == "_.stapsdt.base" && $5 == "LOCAL" { print $8 " is local in libshoal.a" }' >> "$work/out"
 test -s "$work/out" && { cat "$work/out"; bad=1; }
 test $bad = 0 && echo "$(wc -l < "$work/header") probes, in $(wc -l < "$work/places") places"
 exit $bad
