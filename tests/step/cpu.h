@@ -108,6 +108,30 @@ cpu_pass_trap(pid_t tid)
 #endif
 }
 
+/*
+ * Stops before the instruction there is taken (0: nowhere any more), by this thread alone: other
+ * threads and children of its process, whose code it is too, run by. Which processor can.
+ */
+#if defined(__x86_64__)
+#define CPU_STOPS true
+#else
+#define CPU_STOPS false
+#endif
+
+static inline bool
+cpu_stop_before(pid_t tid, uint64_t pc)
+{
+#if defined(__x86_64__)
+	const size_t first = offsetof(struct user, u_debugreg[0]);
+	const size_t control = offsetof(struct user, u_debugreg[7]);
+	return (!pc || ptrace(PTRACE_POKEUSER, tid, first, (void *)pc) == 0) &&
+	       ptrace(PTRACE_POKEUSER, tid, control, (void *)(uintptr_t)(pc != 0)) == 0;
+#else
+	(void)tid, (void)pc;
+	return false;
+#endif
+}
+
 /* ---- calls made for a process that stands still, and words watched; x86-64 alone ---- */
 
 #if defined(__x86_64__)

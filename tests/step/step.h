@@ -133,7 +133,7 @@ struct step_case {
 	bool started;     /* the victim is a process that shoal started, and op ends it */
 	/* not all that it changes is watched memory: no two kills are alike, each is checked */
 	bool unwatched;
-	bool stepped;     /* others run its code: no breakpoints in it */
+	bool stepped;     /* others run its code: no breakpoints are written there */
 	bool slept;       /* who comes upon what the dead left may sleep */
 };
 

@@ -305,6 +305,8 @@ victim_finish(struct victim *v)
 static bool
 breakpoint_set(struct victim *v, uint64_t pc, long *code)
 {
+	if (v->act->stepped)
+		return cpu_stop_before(v->tid, pc);
 	errno = 0;
 	*code = ptrace(PTRACE_PEEKTEXT, v->tid, (void *)pc, NULL);
 	if (errno)
@@ -318,6 +320,10 @@ static void
 breakpoint_clear(struct victim *v, uint64_t pc, long code)
 {
 	struct user_regs_struct regs;
+	if (v->act->stepped) {
+		cpu_stop_before(v->tid, 0);
+		return;
+	}
 	cpu_registers(v->tid, &regs, false);
 	regs.CPU_PC = pc;
 	cpu_registers(v->tid, &regs, true);
@@ -327,7 +333,7 @@ breakpoint_clear(struct victim *v, uint64_t pc, long code)
 bool
 victim_run(struct victim *v, uint64_t pc)
 {
-	long code;
+	long code = 0;
 	if (!breakpoint_set(v, pc, &code))
 		return false;
 	enum moved moved = victim_go(v, PTRACE_CONT);
@@ -335,7 +341,8 @@ victim_run(struct victim *v, uint64_t pc)
 		victim_wake(v);
 		moved = victim_wait(v, TELL_NEXT_SLEEP);
 	}
-	if (moved != MOVED || cpu_pc(v->tid) != pc + CPU_TRAP_BYTES)
+	uint64_t stands = v->act->stepped ? pc : pc + CPU_TRAP_BYTES;
+	if (moved != MOVED || cpu_pc(v->tid) != stands)
 		return false;
 	breakpoint_clear(v, pc, code);
 	return true;
@@ -435,7 +442,7 @@ string_end(uint64_t pc)
 void
 trace_begin(struct trace *t, const struct victim *v)
 {
-	*t = (struct trace){ .stepped = v->act->stepped };
+	*t = (struct trace){ .stepped = v->act->stepped && !CPU_STOPS };
 	known_round++;
 	memory_follow();
 }
