@@ -35,17 +35,6 @@ struct job {
 	uint32_t row;
 };
 
-static int64_t
-taken(int rc, shoal_any *v)
-{
-	if (rc == -ENOENT)
-		return HISTORY_ABSENT;
-	REQUIRE_EQ(rc, 0);
-	int64_t n = number_of(v);
-	shoal_any_clear(v);
-	return n;
-}
-
 static void
 perform(shoal_dict *d, struct history_op *o)
 {
@@ -53,13 +42,13 @@ perform(shoal_dict *d, struct history_op *o)
 	shoal_any key = SHOAL_ANY((int)o->key), v, w;
 	switch (o->kind) {
 	case HISTORY_GET:
-		o->result = taken(shoal_dict_get(d, key, &v), &v);
+		o->result = taken(shoal_dict_get(d, key, &v), &v, HISTORY_ABSENT);
 		break;
 	case HISTORY_SET:
 		REQUIRE_EQ(shoal_dict_set(d, key, value_of(o->arg, words)), 0);
 		break;
 	case HISTORY_POP:
-		o->result = taken(shoal_dict_pop(d, key, &v), &v);
+		o->result = taken(shoal_dict_pop(d, key, &v), &v, HISTORY_ABSENT);
 		break;
 	default:
 		v = value_of(o->arg, words);

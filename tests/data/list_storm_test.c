@@ -36,17 +36,6 @@ struct job {
 };
 
 static int64_t
-taken(int rc, shoal_any *v)
-{
-	if (rc == -ENOENT)
-		return LIST_ABSENT;
-	REQUIRE_EQ(rc, 0);
-	int64_t n = number_of(v);
-	shoal_any_clear(v);
-	return n;
-}
-
-static int64_t
 sum_of_all(shoal_list *l)
 {
 	int64_t item[LIST_HISTORY_MAX];
@@ -70,8 +59,8 @@ perform(shoal_list *l, const struct list_op *o)
 	case CALL_APPEND: rc = shoal_list_append(l, value_of(o->arg, words)); break;
 	case CALL_INSERT: rc = shoal_list_insert(l, 0, value_of(o->arg, words)); break;
 	case CALL_REVERSE: rc = shoal_list_reverse(l); break;
-	case CALL_POP: return taken(shoal_list_pop(l, o->index, &v), &v);
-	case CALL_GET: return taken(shoal_list_get(l, o->index, &v), &v);
+	case CALL_POP: return taken(shoal_list_pop(l, o->index, &v), &v, LIST_ABSENT);
+	case CALL_GET: return taken(shoal_list_get(l, o->index, &v), &v, LIST_ABSENT);
 	case CALL_SIZE: return (int64_t)shoal_list_size(l);
 	case CALL_ALL: return sum_of_all(l);
 	default:

@@ -3,6 +3,7 @@
 #define TESTS_STORM_VALUE_H
 
 #include "harness.h"
+#include <errno.h>
 #include <shoal/shoal.h>
 #include <string.h>
 
@@ -42,6 +43,18 @@ number_of(const shoal_any *v)
 		memcpy(&word, (const char *)v->as.bytes + i, sizeof word);
 		REQUIRE_EQ(word, n);
 	}
+	return n;
+}
+
+/* Which value a call got; `absent` where there was none. */
+static inline int64_t
+taken(int rc, shoal_any *v, int64_t absent)
+{
+	if (rc == -ENOENT)
+		return absent;
+	REQUIRE_EQ(rc, 0);
+	int64_t n = number_of(v);
+	shoal_any_clear(v);
 	return n;
 }
 
