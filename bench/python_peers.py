@@ -1,9 +1,12 @@
-# What Python's multiprocessing carries messages with, timed inside Python: bytes objects of a fixed
-# size, a stamp in front that is checked as in the C loops. Run by subject_python.c, never alone:
-# KIND MEASURE PRODUCERS CONSUMERS BYTES CAPACITY WARM_NS WINDOW_NS; NAME VALUE pairs come out.
+# What Python's multiprocessing carries messages with, and its shared dict, timed inside Python: bytes
+# objects of a fixed size, a stamp in front that is checked as in the C loops. Run by
+# subject_python.c, never alone: KIND MEASURE PRODUCERS CONSUMERS BYTES CAPACITY WARM_NS WINDOW_NS;
+# of a dict PRODUCERS are its users and CAPACITY its keys. NAME VALUE pairs come out.
 import ctypes
 import multiprocessing as mp
+import multiprocessing.managers
 import os
+import random
 import resource
 import signal
 import struct
@@ -85,8 +88,12 @@ def consume(way, index, counts):
         counts[index] = count
 
 
-def work(function, args, processor, results):
+def end_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def work(function, args, processor, results):
+    end_with_parent()
     pin(processor)
     before = used()
     answer = function(*args)
@@ -178,6 +185,54 @@ def round_trip():
     return times[len(times) // 10:], answers
 
 
+# A key's value: its number and a stamp, again and again.
+def value(number, stamp=0):
+    return struct.pack("<II", stamp, number) * (size // 8)
+
+
+def key_of(number):
+    return number * 0x9E3779B97F4A7C15 & END
+
+
+def use(shared, index, counts, stop):
+    draw = random.Random(os.getpid()).random
+    sets_below = 0.5 if measure == "half" else 0.05
+    count = bad = 0
+    while not stop.value:
+        number = int(draw() * capacity)
+        if draw() < sets_below:
+            shared[key_of(number)] = value(number, count & 0xFFFFFFFF)
+        else:
+            got = shared[key_of(number)]
+            bad += got != got[:8] * (size // 8) or int.from_bytes(got[4:8], "little") != number
+        count += 1
+        counts[index] = count
+    return count, 0, bad
+
+
+def shared_dict():
+    manager = mp.managers.SyncManager(ctx=fork)
+    manager.start(end_with_parent)
+    with manager:
+        shared, results = manager.dict(), fork.SimpleQueue()
+        shared.update({key_of(i): value(i) for i in range(capacity)})
+        stop = fork.Value("b", 0, lock=False)
+        counts = fork.Array("Q", producers, lock=False)
+        crew = [start(use, (shared, i, counts, stop), i, results) for i in range(producers)]
+        while 0 in list(counts):
+            time.sleep(0.001)
+        time.sleep(warm_ns / 1e9)
+        first, began = sum(counts), now()
+        while sum(counts) == first or now() < began + window_ns:
+            time.sleep(window_ns / 1e9)
+        last, ended = sum(counts), now()
+        stop.value = 1
+        answers = [results.get() for _ in crew]
+        for process in crew:
+            process.join()
+        return (last - first) * 1e3 / (ended - began), answers
+
+
 def say(**values):
     print(" ".join("%s %.17g" % pair for pair in values.items()))
 
@@ -186,7 +241,13 @@ def usage_of(answers):
     return sum(a[2] for a in answers), sum(a[3] for a in answers)
 
 
-if measure == "oneway":
+if kind == "Manager().dict":
+    rate, answers = shared_dict()
+    cpu, switches = usage_of(answers)
+    count = sum(a[1][0] for a in answers)
+    say(rate=rate, messages=count, cpu_ns=cpu / count, switches=switches * 1e6 / count,
+        bad=sum(a[1][2] for a in answers), differs=0)
+elif measure == "oneway":
     rate, answers = one_way()
     sent = [a[1] for a in answers if a[0] == "produce"]
     got = [a[1] for a in answers if a[0] == "consume"]

@@ -59,6 +59,7 @@ const struct subject *const subjects[] = {
 	&subject_map_lmdb,
 	&subject_map_redis,
 	&subject_map_memcached,
+	&subject_map_python,
 	&subject_map_lfht,
 	&subject_map_private,
 };

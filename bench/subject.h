@@ -122,7 +122,7 @@ extern const struct subject subject_start_spawn, subject_bare_spawn;
 #define SUBJECT_NOTHING "--nothing" /* asks the program to end at once */
 
 extern const struct subject subject_dict, subject_map_boost, subject_map_lmdb;
-extern const struct subject subject_map_redis, subject_map_memcached;
+extern const struct subject subject_map_redis, subject_map_memcached, subject_map_python;
 extern const struct subject subject_map_lfht, subject_map_private;
 
 extern const struct subject *const subjects[];

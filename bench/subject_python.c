@@ -1,5 +1,5 @@
 /*
- * subject_python.c - Python's multiprocessing: Queue, SimpleQueue and Pipe
+ * subject_python.c - Python's multiprocessing: Queue, SimpleQueue, Pipe, and Manager().dict()
  *
  * python_peers.py, which is part of this program, makes its own processes, takes the time itself
  * and prints what it found. Its loops are Python's, as those of everybody who uses these are.
@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "run.h"
+#include "stage.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,17 +55,38 @@ pipe_fits(const struct plan *p)
 	return queue_fits(p) && p->producers == 1 && p->consumers == 1;
 }
 
+/* Each call asks the manager's process, so a million keys tell nothing that fewer do not. */
+static bool
+dict_fits(const struct plan *p)
+{
+	return measure_is_map(p->measure) && p->measure != MAP_GROWTH && p->keys <= 100000;
+}
+
+static const char *
+measure_word(enum measure m)
+{
+	switch (m) {
+	case ONE_WAY: return "oneway";
+	case ROUND_SPINNING: return "spinning";
+	case MAP_READING_ALONE:
+	case MAP_READING: return "reading";
+	case MAP_HALF_ALONE:
+	case MAP_HALF: return "half";
+	default: return "asleep";
+	}
+}
+
 static void
 become(const char *kind, const struct plan *p, const struct timing *t, int out)
 {
-	const char *measure = p->measure == ONE_WAY          ? "oneway"
-	                      : p->measure == ROUND_SPINNING ? "spinning"
-	                                                     : "asleep";
-	uint64_t numbers[] = { p->producers, p->consumers, p->bytes,
-		               slots_for(p->bytes), t->warm_ns, t->window_ns };
+	bool map = measure_is_map(p->measure);
+	uint64_t numbers[] = { map ? workers_of(p) : p->producers, p->consumers,
+		               p->bytes, map ? p->keys : slots_for(p->bytes),
+		               t->warm_ns, t->window_ns };
 	char text[WORDS][WORD_ROOM];
-	const char *words[] = { "python3", "-c", python_script, kind, measure, text[0],
-		                text[1], text[2], text[3], text[4], text[5], NULL };
+	const char *words[] = { "python3", "-c", python_script, kind, measure_word(p->measure),
+		                text[0], text[1], text[2], text[3], text[4],
+		                text[5], NULL };
 
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		snprintf(text[i], WORD_ROOM, "%llu", (unsigned long long)numbers[i]);
@@ -95,7 +117,7 @@ understand(const char *output, struct sample *out)
 	out->p99 = value_of(output, "p99");
 	out->p999 = value_of(output, "p999");
 	if (value_of(output, "bad") > 0)
-		reject(out, "%g messages torn or out of order", value_of(output, "bad"));
+		reject(out, "%g messages or values torn or out of order", value_of(output, "bad"));
 	if (value_of(output, "differs") > 0 || !out->messages)
 		reject(out, "what was sent is not what was received");
 }
@@ -129,7 +151,7 @@ python_run(const char *kind, const struct plan *p, const struct timing *t, struc
 	return 0;
 }
 
-#define SUBJECT(id, title, kind, fit, what) \
+#define SUBJECT(id, title, kind, fit, its, what) \
 	static int id##_run(const struct plan *p, const struct timing *t, struct sample *out) \
 	{ \
 		return python_run(kind, p, t, out); \
@@ -137,7 +159,7 @@ python_run(const char *kind, const struct plan *p, const struct timing *t, struc
 	const struct subject id = { \
 		.name = title, \
 		.about = "Python's multiprocessing." kind ", " what, \
-		.traits = SUBJECT_FULL_ONLY, \
+		.traits = SUBJECT_FULL_ONLY | (its), \
 		.batch = 1, \
 		.bytes_max = 64 * KIBI, \
 		.open = python_open, \
@@ -145,7 +167,7 @@ python_run(const char *kind, const struct plan *p, const struct timing *t, struc
 		.run = id##_run, \
 	}
 #else
-#define SUBJECT(id, title, kind, fit, what) \
+#define SUBJECT(id, title, kind, fit, its, what) \
 	const struct subject id = { \
 		.name = title, \
 		.about = "left out: configure has not found Python (Debian's python3)", \
@@ -153,7 +175,9 @@ python_run(const char *kind, const struct plan *p, const struct timing *t, struc
 	}
 #endif
 
-SUBJECT(subject_python_queue, "Python Queue", "Queue", queue_fits, "put and get of bytes");
-SUBJECT(subject_python_simple, "Python SimpleQueue", "SimpleQueue", queue_fits,
+SUBJECT(subject_python_queue, "Python Queue", "Queue", queue_fits, 0, "put and get of bytes");
+SUBJECT(subject_python_simple, "Python SimpleQueue", "SimpleQueue", queue_fits, 0,
         "put and get of bytes");
-SUBJECT(subject_python_pipe, "Python Pipe", "Pipe", pipe_fits, "send_bytes and recv_bytes");
+SUBJECT(subject_python_pipe, "Python Pipe", "Pipe", pipe_fits, 0, "send_bytes and recv_bytes");
+SUBJECT(subject_map_python, "Python dict", "Manager().dict", dict_fits, SUBJECT_MAPS,
+        "get and set of bytes");
