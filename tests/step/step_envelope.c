@@ -9,6 +9,10 @@
 #include <shoal/data.h>
 #include <shoal/pipe.h>
 #include <shoal/queue.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* object[0]: a queue or an end to send on; [1]: the end to receive from; [2]: the list inside. */
 
@@ -182,6 +186,8 @@ check(struct step_world *w)
 	STEP_REQUIRE(w, rc >= 0, "recover: %d", rc);
 	int n = drain(w);
 	bool sent = !shape_of(w)->filled && part->done && part->result == 0;
+	STEP_REQUIRE(w, !shape_of(w)->filled || !part->done || part->result == 0,
+	             "the call fails: %lld", (long long)part->result);
 	STEP_REQUIRE(w, n <= 1, "%d messages come", n);
 	STEP_REQUIRE(w, n == 1 || !sent || shape_of(w)->pipe, "the message is lost");
 	STEP_REQUIRE(w, n == 1 || part->pointer || !shape_of(w)->redeliver,
@@ -202,6 +208,28 @@ try_create(struct step_world *w, int64_t ns)
 	          shoal_list_destroy(w->arena, list) == 0;
 	STEP_REQUIRE(w, ok, "create, destroy: %s", shoal_error());
 	return step_now() - began > ns;
+}
+
+/*
+ * Somebody else died: who recovers it looks at each message's references, and lets those go that
+ * nobody needs. What the victim has taken, and not got in its hands yet, it needs.
+ */
+static bool
+try_sweep(struct step_world *w, int64_t ns)
+{
+	void *block;
+	int status = -1;
+	(void)ns;
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (shoal_alloc(w->arena, 16, &block) == 0)
+			shoal_free(w->arena, block);
+		_exit(0);
+	}
+	STEP_REQUIRE(w, pid > 0 && waitpid(pid, &status, 0) == pid && status == 0, "nobody died");
+	STEP_REQUIRE(w, shoal_arena_recover(w->arena) >= 0, "recover fails");
+	return false;
 }
 
 #define CASE(name_, op_, its_, ...) \
@@ -228,3 +256,12 @@ CASE(recv, recv_op, SHAPE(SHARED, .filled = true), NO_ROLES)
 CASE(recv_alone, recv_op, SHAPE(.pipe = true, .filled = true), NO_ROLES)
 CASE(close, close_op, SHAPE(.pipe = true, .filled = true), NO_ROLES)
 CASE(destroy_pipe, destroy_op, SHAPE(.pipe = true, .filled = true), NO_ROLES)
+
+/* Many fork, so these take long. */
+#define SWEPT_CASE(name_, its_) \
+	static const struct shape shape_##name_ = its_; \
+	STEP_FULL_CASE(envelope, name_, .shape = &shape_##name_, .setup = setup, \
+	               .prepare = arena_join, .op = recv_op, .check = check, .audit = arena_audit, \
+	               .role = { { "sweep", try_sweep } })
+SWEPT_CASE(get_swept, SHAPE(.filled = true, .wide = true))
+SWEPT_CASE(recv_swept, SHAPE(.pipe = true, .filled = true))
