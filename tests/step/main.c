@@ -19,7 +19,7 @@
 #include "harness.h"
 #include "step.h"
 
-enum { CASES_MAX = 400 };
+enum { CASES_MAX = 512 };
 
 static const struct step_case *cases[CASES_MAX];
 static size_t case_count;
