@@ -101,7 +101,8 @@ kill_both(struct run *r, struct place *at, const struct act *act, struct trace *
 	for (unsigned attempt = 0; !judged && attempt < RUN_TRIES; attempt++) {
 		struct victim second;
 		if (!second_to(r, at, act, t, leaps, &second)) {
-			report_violation(&r->tally, at, "the recoverer does not start");
+			report_violation(&r->tally, at,
+			                 r->w->failed ? r->w->text : "the recoverer does not start");
 			return;
 		}
 		victim_kill(&second);

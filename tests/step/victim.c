@@ -202,10 +202,7 @@ victim_go(struct victim *v, int request)
 		v->moving = true;
 		v->request = request;
 	}
-	enum moved moved = victim_wait(v, TELL_SLEEP);
-	if (moved != MOVED_ASLEEP)
-		return moved;
-	return MOVED_ASLEEP;
+	return victim_wait(v, TELL_SLEEP);
 }
 
 enum moved
