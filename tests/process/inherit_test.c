@@ -70,6 +70,37 @@ EACH_METHOD(buffered_output_appears_once_and_in_order)
 }
 
 static int
+complain(void *arg)
+{
+	obey(arg);
+	fputs("E", stderr);
+	fputs("O", stdout);
+	return 0;
+}
+
+/* Both streams as they are at each start, not as they were when a server was made. */
+EACH_METHOD(output_goes_where_the_parents_does)
+{
+	int kept[2] = { dup(STDOUT_FILENO), dup(STDERR_FILENO) };
+	for (int i = 0; i < 2; i++) {
+		int out[2], err[2];
+		char got[2][8] = { "", "" };
+		REQUIRE_EQ(pipe(out), 0);
+		REQUIRE_EQ(pipe(err), 0);
+		dup2(out[1], STDOUT_FILENO);
+		dup2(err[1], STDERR_FILENO);
+		int code = code_sent(complain, 0);
+		dup2(kept[0], STDOUT_FILENO);
+		dup2(kept[1], STDERR_FILENO);
+		REQUIRE_EQ(code, 0);
+		REQUIRE_EQ(read(out[0], got[0], sizeof got[0] - 1), 1);
+		REQUIRE_EQ(read(err[0], got[1], sizeof got[1] - 1), 1);
+		REQUIRE_STR_EQ(got[0], "O");
+		REQUIRE_STR_EQ(got[1], "E");
+	}
+}
+
+static int
 print_nowhere(void *arg)
 {
 	obey(arg);

@@ -2,6 +2,7 @@
 #include "process/methods.h"
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -134,6 +135,40 @@ Test(process_server, it_ends_with_its_user, .init = make_server_board)
 	require_gone(atomic_load(&board->value[1]));
 	expect_child(child(find_and_end, (void *)1), 0, 5000);
 	require_gone(atomic_load(&board->value[1]));
+}
+
+/* Raw, so that nobody closes its copy of the server's socket. */
+static int
+leave_the_socket(void *unused)
+{
+	(void)unused;
+	find_server();
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+	for (int i = 0; !pid && i < 10000; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	atomic_store(&board->value[4], pid);
+	_exit(0);
+}
+
+Test(process_server, it_ends_with_its_user_whoever_has_its_socket, .init = make_server_board)
+{
+	expect_child(child(leave_the_socket, NULL), 0, 5000);
+	require_gone(atomic_load(&board->value[1]));
+	REQUIRE_EQ(kill(atomic_load(&board->value[4]), SIGKILL), 0);
+}
+
+static int
+take_interrupt(void *arg)
+{
+	obey(arg);
+	raise(SIGINT);
+	return 3;
+}
+
+/* The server takes none; its children do. */
+EACH_METHOD(an_interrupt_ends_a_child)
+{
+	REQUIRE_EQ(code_sent(take_interrupt, 0), -SIGINT);
 }
 
 /* The table, and the end of a parent whose child outlives it. */
