@@ -1,5 +1,6 @@
 /* loky's list of crashes and deadlocks, under each start method: BEHAVIOURS.md. */
 #include "pool/methods.h"
+#include "pool/pool.h"
 #include <pthread.h>
 
 /* Whatever handler a sanitizer has for it. */
@@ -120,6 +121,23 @@ EACH_METHOD(tasks_sent_by_callbacks_end_the_same)
 		sleep_ms(1);
 	REQUIRE_EQ(atomic_load(&ended), COUNT);
 	finish(here);
+}
+
+/* What it had answered before it died comes back to the pool. */
+EACH_METHOD(answers_of_the_dead_take_no_memory)
+{
+	shoal_arena_info before, now = { 0 };
+	shoal_pool *p = pool_so((shoal_pool_options){ .workers = 1 });
+	for (int i = 0; i < 6; i++) {
+		shoal_result *r = sent(p, answer_and_crash, SIGKILL);
+		REQUIRE_EQ(code_of(r), -EOWNERDEAD);
+		shoal_result_free(r);
+		REQUIRE_EQ(value_of(p, square, 5), 25);
+		shoal_arena_recover(p->arena);
+		REQUIRE_EQ(shoal_arena_stat(p->arena, i ? &now : &before), 0);
+	}
+	REQUIRE(now.used_bytes <= before.used_bytes);
+	finish(p);
 }
 
 /* ---- workers that die when they have nothing in their hands ---- */

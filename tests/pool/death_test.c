@@ -92,6 +92,29 @@ Test(pool_death, retried_tasks_run_again_but_not_for_ever)
 	finish(p);
 }
 
+static int
+answer_at_first(shoal_task *t)
+{
+	char text[200] = "of the first";
+	if (atomic_fetch_add(&board->runs[*(const int *)t->in], 1))
+		return 0;
+	shoal_task_reply(t, text, sizeof text);
+	raise(SIGKILL);
+	return 0;
+}
+
+Test(pool_death, what_a_dead_one_had_answered_is_not_the_next_ones_answer)
+{
+	char out[200];
+	board = shared(sizeof *board);
+	shoal_pool *p = pool_with(&(shoal_pool_options){ .workers = 1, .on_death = SHOAL_RETRY_TASK });
+	shoal_result *r = sent(p, answer_at_first, 7);
+	REQUIRE_EQ(shoal_result_get(r, out, sizeof out, SHOAL_SEC(10)), 0);
+	REQUIRE_EQ(atomic_load(&board->runs[7]), 2);
+	shoal_result_free(r);
+	finish(p);
+}
+
 Test(pool_death, a_pool_may_break)
 {
 	shoal_pool_options o = { .workers = 2, .on_death = SHOAL_BREAK_POOL };

@@ -79,6 +79,29 @@ Test(pool_life, an_initializer_that_fails_breaks_the_pool)
 	require_broken(die, &answer, -EOWNERDEAD);
 }
 
+/* Twice of three times: 1, 2, 4, 5, 7, … */
+static int
+refuse_twice(void *arg)
+{
+	(void)arg;
+	return atomic_fetch_add(count, 1) % 3 < 2 ? -ENXIO : 0;
+}
+
+Test(pool_life, initializers_that_fail_between_others_break_nothing)
+{
+	count = shared(sizeof *count);
+	shoal_pool_options o = { .workers = 1, .initializer = refuse_twice };
+	shoal_pool *p = pool_with(&o);
+	for (int i = 0; i < 4; i++) {
+		int pid = value_of(p, own_pid, 0);
+		REQUIRE_EQ(atomic_load(count), 3 * (i + 1));
+		kill(pid, SIGKILL);
+		until_stat(p, 1, 3u * (unsigned)i + 3);
+	}
+	REQUIRE_EQ(value_of(p, square, 6), 36);
+	finish(p);
+}
+
 Test(pool_life, workers_leave_after_so_many_tasks)
 {
 	enum { TASKS = 100 };

@@ -114,20 +114,20 @@ gone_meanwhile(void (*use)(shoal_result *), unsigned n)
 #define NEVER UINT_MAX
 
 static void
-at_each_instruction(void (*use)(shoal_result *))
+at_each_instruction(void (*use)(shoal_result *), unsigned most)
 {
 	struct sigaction action = { .sa_sigaction = step, .sa_flags = SA_SIGINFO | SA_NODEFER };
 	REQUIRE_EQ(sigaction(SIGTRAP, &action, NULL), 0);
 	mallopt(M_PERTURB, 0x5a);
 	gone_meanwhile(use, NEVER);
-	unsigned all = atomic_load(&steps), stride = all / 100 + 1;
+	unsigned all = atomic_load(&steps), stride = all / most + 1;
 	for (unsigned n = 0; gone_meanwhile(use, n); n += stride)
 		continue;
 }
 
 Test(pool_outlive, a_result_is_freed_while_its_pool_goes, .timeout = HARNESS_TIMEOUT * 2)
 {
-	at_each_instruction(shoal_result_free);
+	at_each_instruction(shoal_result_free, 160);
 }
 
 static void
@@ -141,7 +141,7 @@ ask(shoal_result *r)
 
 Test(pool_outlive, a_result_is_asked_for_while_its_pool_goes, .timeout = HARNESS_TIMEOUT * 2)
 {
-	at_each_instruction(ask);
+	at_each_instruction(ask, 100);
 }
 
 #endif
