@@ -137,6 +137,27 @@ Test(pool_callback, one_that_blocks_harms_nothing_else)
 	sleep_ms(50);
 }
 
+/* It waits behind another callback when its result is freed. */
+Test(pool_callback, that_of_a_freed_result_does_not_come)
+{
+	shoal_pool *p = pool_of(1);
+	shoal_result *blocking = called(p, square, 1, block, NULL);
+	shoal_result *freed = called(p, square, 2, note, NULL);
+	shoal_pool_info info = { 0 };
+	while (info.tasks_done < 2)
+		REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	sleep_ms(50);
+	shoal_result_free(freed);
+	atomic_store(&go, 1);
+	shoal_result *last = called(p, square, 3, note, NULL);
+	REQUIRE_EQ(shoal_result_wait(last, SHOAL_SEC(10)), 0);
+	REQUIRE_EQ(atomic_load(&calls), 2);
+	REQUIRE_EQ(atomic_load(&last_value), 9);
+	shoal_result_free(blocking);
+	shoal_result_free(last);
+	finish(p);
+}
+
 static void
 count_items(void *arg, int code, const void *out, size_t out_bytes, const char *error)
 {

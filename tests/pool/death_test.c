@@ -164,6 +164,20 @@ Test(pool_death, of_a_chunk_only_the_item_in_hand_is_lost)
 	}
 }
 
+/* The only thing that fails in it. */
+Test(pool_death, a_map_counts_an_item_that_was_lost)
+{
+	int in[10] = { 0 }, codes[10];
+	shoal_pool *p = pool_of(1);
+	in[3] = SIGKILL;
+	shoal_map_options o = { .chunk = 10, .codes = codes };
+	REQUIRE_EQ(shoal_pool_map(p, die_by, in, sizeof *in, NULL, 0, 10, &o), 1);
+	REQUIRE(strstr(shoal_error(), "signal 9"));
+	for (int i = 0; i < 10; i++)
+		REQUIRE_EQ(codes[i], i == 3 ? -EOWNERDEAD : 0);
+	finish(p);
+}
+
 Test(pool_death, of_a_batch_of_imap_too)
 {
 	enum { COUNT = 64 };

@@ -221,6 +221,30 @@ Test(pool_use, a_map_runs_all_whatever_fails)
 	finish(p);
 }
 
+/* One worker is in the midst of its chunk. */
+Test(pool_use, a_cancelled_map_begins_no_more_items)
+{
+	enum { COUNT = 2000 };
+	static int in[COUNT], codes[COUNT];
+	shoal_pool *p = pool_of(1);
+	shoal_result *r;
+	shoal_map_options o = { .chunk = COUNT / 2, .codes = codes };
+	for (int i = 0; i < COUNT; i++)
+		in[i] = 20;
+	REQUIRE_EQ(shoal_pool_map_async(p, nap, in, sizeof *in, NULL, 0, COUNT, &o, NULL, NULL, &r), 0);
+	sleep_ms(50);
+	REQUIRE_EQ(shoal_result_cancel(r), 0);
+	ssize_t failed = shoal_result_get(r, NULL, 0, SHOAL_SEC(10));
+	REQUIRE(failed > COUNT / 2 && failed < COUNT);
+	REQUIRE_EQ(shoal_result_code(r), -ECANCELED);
+	for (int i = 0; i < COUNT; i++)
+		REQUIRE_EQ(codes[i], i < COUNT - failed ? 0 : -ECANCELED);
+	REQUIRE_EQ(shoal_result_cancel(r), -EALREADY);
+	REQUIRE_EQ(value_of(p, square, 4), 16);
+	shoal_result_free(r);
+	finish(p);
+}
+
 static _Atomic int told;
 
 static void
