@@ -1,5 +1,6 @@
 /* Listeners: connecting and accepting. */
 #include "ring/listener_common.h"
+#include <time.h>
 
 static int
 greet(void *arg)
@@ -112,6 +113,24 @@ Test(listener, an_accept_keeps_its_time)
 	pthread_create(&thread, NULL, interrupt_late, shoal_thread_self());
 	REQUIRE_EQ(shoal_listener_accept(w->listener, SHOAL_SEC(5), &end), -ECANCELED);
 	pthread_join(thread, NULL);
+	world_end(w);
+}
+
+static int64_t
+own_cpu_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+Test(listener, who_waits_for_clients_sleeps)
+{
+	struct world *w = world_make();
+	shoal_pipe_end *end;
+	int64_t before = own_cpu_ns();
+	REQUIRE_EQ(shoal_listener_accept(w->listener, SHOAL_MS(400), &end), -ETIMEDOUT);
+	REQUIRE(own_cpu_ns() - before < 20000000);
 	world_end(w);
 }
 
