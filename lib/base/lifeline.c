@@ -1,4 +1,5 @@
 #include "base/lifeline.h"
+#include "base/descriptor.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,7 +12,8 @@ lifeline_make(struct lifeline *l)
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC))
 		return -errno;
-	*l = (struct lifeline){ .held = ends[1], .tied = ends[0] };
+	/* A forked child's input is another one, and would cut what lies in its place. */
+	*l = (struct lifeline){ .held = descriptor_above(ends[1]), .tied = descriptor_above(ends[0]) };
 	return 0;
 }
 

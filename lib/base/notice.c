@@ -1,4 +1,5 @@
 #include "base/notice.h"
+#include "base/descriptor.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,7 +13,7 @@ int
 notice_open(void)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : descriptor_above(fd);
 }
 
 void

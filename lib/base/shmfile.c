@@ -1,4 +1,5 @@
 #include "base/shmfile.h"
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/kernel.h"
 #include <fcntl.h>
@@ -71,6 +72,8 @@ shmfile_private(uint64_t bytes, unsigned mode)
 		fd = memfd_create("shoal", flags);
 	if (fd < 0)
 		return fail_file("a private arena", "memfd_create");
+	/* A forked child's input is another one, and would cut the file off. */
+	fd = descriptor_above(fd);
 	int rc = prepare(fd, "a private arena", bytes, mode);
 	if (rc >= 0 && fcntl(fd, F_ADD_SEALS, SEALS)) {
 		rc = fail_file("a private arena", "sealing");
@@ -90,7 +93,7 @@ shmfile_unnamed(const struct place *p, uint64_t bytes, unsigned mode)
 		            p->path);
 	if (fd < 0)
 		return fail_file(p->path, "making the file");
-	return prepare(fd, p->path, bytes, mode);
+	return prepare(descriptor_above(fd), p->path, bytes, mode);
 }
 
 int
@@ -153,6 +156,7 @@ shmfile_open(const struct place *p, bool readonly)
 	if (fd < 0)
 		return fail_open(p);
 	struct shmfile f;
+	fd = descriptor_above(fd);
 	int rc = shmfile_look(fd, p->path, &f);
 	if (rc == 0)
 		rc = check_opened(p, &f);

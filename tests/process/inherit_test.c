@@ -34,13 +34,22 @@ EACH_METHOD(a_closed_standard_input_does_no_harm)
 	REQUIRE_EQ(code_sent(read_input, 0), 1);
 }
 
-/* The arena's descriptor is then 0, whose place is the empty input's. */
-EACH_METHOD(an_arena_in_the_place_of_the_input_arrives)
+static int
+take_much(void *arg)
+{
+	void *memory;
+	obey(arg);
+	return shoal_alloc(arena, 1 << 20, &memory) == 0 ? 7 : 8;
+}
+
+/* The input's place is free for the arena's file, and the child puts an empty one there. */
+EACH_METHOD(an_arena_made_without_an_input_grows_in_the_child)
 {
 	close(STDIN_FILENO);
 	prepare(order.method);
-	REQUIRE_EQ(shoal_arena_fd(arena), STDIN_FILENO);
+	REQUIRE(shoal_arena_fd(arena) > STDERR_FILENO);
 	REQUIRE_EQ(code_sent(read_input, 0), 1);
+	REQUIRE_EQ(code_sent(take_much, 0), 7);
 }
 
 static int

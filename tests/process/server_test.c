@@ -230,6 +230,24 @@ EACH_METHOD(daemons_of_a_killed_parent_end)
 }
 
 static int
+have_daemons_without_input(void *arg)
+{
+	close(STDIN_FILENO);
+	return have_daemons(arg);
+}
+
+/* The lifeline does not lie in the place where a child puts its empty input. */
+EACH_METHOD(daemons_of_a_killed_parent_without_input_end)
+{
+	shoal_process *p = sent(have_daemons_without_input, 0);
+	until(0, 1);
+	REQUIRE_EQ(shoal_process_kill(p), 0);
+	REQUIRE_EQ(ended_code(p), -SIGKILL);
+	for (int i = 1; i <= 3; i++)
+		require_gone(atomic_load(&board->value[i]));
+}
+
+static int
 leave_both(void *arg)
 {
 	obey(arg);
