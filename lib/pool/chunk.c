@@ -48,6 +48,9 @@ keep_failure(struct part *p, uint64_t i, int code)
 		return;
 	if (p->self->text_at != i + 1)
 		p->self->text[0] = 0;
+	/* Of one that dies in the copy there is no text, rather than some of each. */
+	store_release(&row->text_of, 0);
+	fence_crash();
 	memcpy(row->text, p->self->text, TEXT_BYTES);
 	store_release(&row->text_of, i + 1);
 }
