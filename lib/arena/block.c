@@ -1,5 +1,6 @@
 #include "arena/block.h"
 #include "base/error.h"
+#include "base/racy.h"
 #include <string.h>
 
 #define RUN_LARGEST 16u /* pages: longer runs have no magazine */
@@ -284,8 +285,11 @@ static inline void *
 zeroed(void *block, size_t bytes)
 {
 	vector_16 *v = block;
-	if (bytes > LINE)
-		return memset(block, 0, bytes);
+	if (bytes > LINE) {
+		/* Who looks at an object, and then whether it is still there, may be reading this. */
+		racy_clear(block, bytes);
+		return block;
+	}
 	v[0] = (vector_16){ 0 };
 	if (bytes > 16)
 		v[1] = (vector_16){ 0 };
