@@ -159,7 +159,9 @@ Test(pool_use, results_in_any_state_are_waited_for_together)
 	REQUIRE(!w[0].ready && w[1].ready && w[2].ready && w[3].ready && !w[4].ready);
 	REQUIRE_EQ(shoal_wait(w, 1, SHOAL_MS(20)), 0);
 	shoal_result *soon = sent(p, nap, 30);
-	shoal_waitable both[3] = { shoal_on_result(soon), shoal_on_result(late), shoal_on_result(soon) };
+	shoal_waitable both[3] = {
+		shoal_on_result(soon), shoal_on_result(late), shoal_on_result(soon),
+	};
 	REQUIRE_EQ(shoal_wait(both, 3, SHOAL_SEC(10)), 2);
 	REQUIRE(both[0].ready && !both[1].ready && both[2].ready);
 	REQUIRE_EQ(shoal_pool_terminate(p), 0);
