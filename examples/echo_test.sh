@@ -1,27 +1,8 @@
 #!/bin/sh
 # echo_test.sh SERVER CLIENT: each client hears itself, whoever else comes, stays silent or is killed.
-set -eu
+. "$(dirname "$0")/test.sh"
 
 server=$1 client=$2
-work=$(mktemp -d -p "$(test -d /dev/shm && echo /dev/shm || echo /tmp)")
-arena=$work/arena		# a name with a slash is a path
-pids=
-
-clean()
-{
-	for pid in $pids; do
-		kill -9 "$pid" 2>/dev/null || :
-	done
-	rm -rf "$work"
-}
-trap clean EXIT
-trap 'exit 1' HUP INT TERM
-
-fail()
-{
-	echo "echo_test: $1" >&2
-	exit 1
-}
 
 # One hundred lines of that name's own, through a client, and back as they were.
 echoes()

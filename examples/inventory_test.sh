@@ -1,29 +1,11 @@
 #!/bin/sh
 # inventory_test.sh INVENTORY: unrelated programs share the stock; some are killed; nothing is lost.
-set -eu
+. "$(dirname "$0")/test.sh"
 
 inventory=$1
-work=$(mktemp -d -p "$(test -d /dev/shm && echo /dev/shm || echo /tmp)")
-INVENTORY=$work/shop		# a name with a slash is a path
+INVENTORY=$arena
 export INVENTORY
-pids=
-
-clean()
-{
-	for pid in $pids; do
-		kill -9 "$pid" 2>/dev/null || :
-	done
-	rm -rf "$work"
-}
-trap clean EXIT
-trap 'exit 1' HUP INT TERM
-
-fail()
-{
-	echo "inventory_test: $1" >&2
-	cat "$work/shown" >&2
-	exit 1
-}
+told=$work/shown
 
 : >"$work/shown"
 killed=0

@@ -1,28 +1,9 @@
 #!/bin/sh
 # sensor_test.sh SENSOR READER: the two meet by name; a killed sensor's successor is read on.
-set -eu
+. "$(dirname "$0")/test.sh"
 
 sensor=$1 reader=$2
-work=$(mktemp -d -p "$(test -d /dev/shm && echo /dev/shm || echo /tmp)")
-arena=$work/arena		# a name with a slash is a path
-pids=
-
-clean()
-{
-	for pid in $pids; do
-		kill -9 "$pid" 2>/dev/null || :
-	done
-	rm -rf "$work"
-}
-trap clean EXIT
-trap 'exit 1' HUP INT TERM
-
-fail()
-{
-	echo "sensor_test: $1" >&2
-	cat "$work/readings" >&2
-	exit 1
-}
+told=$work/readings
 
 # Waits until the reader has printed readings of that sensor.
 heard()
