@@ -218,15 +218,21 @@ have_daemons(void *arg)
 	return sleep_long(NULL);
 }
 
-/* Nobody is left of a family whose parent was killed. */
-EACH_METHOD(daemons_of_a_killed_parent_end)
+static void
+nobody_is_left_of(int (*parent)(void *))
 {
-	shoal_process *p = sent(have_daemons, 0);
+	shoal_process *p = sent(parent, 0);
 	until(0, 1);
 	REQUIRE_EQ(shoal_process_kill(p), 0);
 	REQUIRE_EQ(ended_code(p), -SIGKILL);
 	for (int i = 1; i <= 3; i++)
 		require_gone(atomic_load(&board->value[i]));
+}
+
+/* Nobody is left of a family whose parent was killed. */
+EACH_METHOD(daemons_of_a_killed_parent_end)
+{
+	nobody_is_left_of(have_daemons);
 }
 
 static int
@@ -239,12 +245,7 @@ have_daemons_without_input(void *arg)
 /* The lifeline does not lie in the place where a child puts its empty input. */
 EACH_METHOD(daemons_of_a_killed_parent_without_input_end)
 {
-	shoal_process *p = sent(have_daemons_without_input, 0);
-	until(0, 1);
-	REQUIRE_EQ(shoal_process_kill(p), 0);
-	REQUIRE_EQ(ended_code(p), -SIGKILL);
-	for (int i = 1; i <= 3; i++)
-		require_gone(atomic_load(&board->value[i]));
+	nobody_is_left_of(have_daemons_without_input);
 }
 
 static int
@@ -354,8 +355,7 @@ start_under_fire(shoal_start_method method)
 	atomic_store(&board->value[1], server);
 	fds = count_fds();
 	pid_t hunter = child(hunt, method == SHOAL_FORKSERVER ? (void *)1 : NULL);
-	shoal_process_options o = { .method = method, .arg_bytes = sizeof order, .arenas = &arena,
-		                        .arena_count = 1, .daemon = true };
+	shoal_process_options o = { .method = method, .arg_bytes = sizeof order, .arenas = &arena, .arena_count = 1, .daemon = true };
 	for (int i = 0; i < 150 / HARNESS_SLOW || !codes[0]; i++) {
 		shoal_process *p;
 		order.number = 0;
