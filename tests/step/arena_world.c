@@ -131,3 +131,14 @@ try_others(struct step_world *w, int64_t ns)
 	}
 	return true;
 }
+
+bool
+try_list(struct step_world *w, int64_t ns)
+{
+	int64_t began = step_now();
+	shoal_list *list;
+	bool ok = shoal_list_create(w->arena, NULL, NULL, &list) == 0 &&
+	          shoal_list_destroy(w->arena, list) == 0;
+	STEP_REQUIRE(w, ok, "create, destroy: %s", shoal_error());
+	return step_now() - began > ns;
+}

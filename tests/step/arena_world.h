@@ -3,6 +3,7 @@
 #define STEP_ARENA_WORLD_H
 
 #include <shoal/arena.h>
+#include <shoal/data.h>
 
 #include "step.h"
 
@@ -25,5 +26,7 @@ void arena_join(struct step_world *w);
 /* Ways to come upon the dead that need no object, and what a stopped one must not hold up. */
 void meet_recover(struct step_world *w);
 bool try_others(struct step_world *w, int64_t ns);
+/* A list is made and destroyed. */
+bool try_list(struct step_world *w, int64_t ns);
 
 #endif

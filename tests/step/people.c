@@ -18,7 +18,9 @@
 #include "late.h"
 #include "name.h"
 
-enum { PERSON_MS = 1500 };
+enum {
+	PERSON_MS = 1500
+};
 
 enum step_who step_me;
 static pid_t driver_pid;
@@ -68,6 +70,16 @@ step_end(struct step_world *w, const char *what, int64_t began)
 		return;
 	w->slowest_ns = took;
 	snprintf(w->slowest, sizeof w->slowest, "%s", what);
+}
+
+void
+step_must_wake(struct step_world *w, int ms, const char *why)
+{
+	int64_t began = step_begin(w, why);
+	while (w->part[STEP_SLEEPER].inside && step_now() - began < ms * INT64_C(1000000))
+		usleep(20);
+	STEP_REQUIRE(w, !w->part[STEP_SLEEPER].inside, "it sleeps on: %s", why);
+	step_end(w, why, began);
 }
 
 void

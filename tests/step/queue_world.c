@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t WAKE_NS = 400000000;
-
 void
 queue_setup(struct step_world *w)
 {
@@ -136,7 +134,7 @@ refill(struct step_world *w)
 	int rc = queue_send(w, SHOAL_NOWAIT);
 	STEP_REQUIRE(w, rc == -EAGAIN, "put on a full queue: %d", rc);
 	STEP_REQUIRE(w, shoal_queue_size(queue_of(w)) == capacity, "size %zu of a full queue",
-		     shoal_queue_size(queue_of(w)));
+	             shoal_queue_size(queue_of(w)));
 	STEP_REQUIRE(w, shoal_queue_full(queue_of(w)), "a full queue is not full");
 	uint32_t count = drain(w);
 	STEP_REQUIRE(w, count == capacity, "%u of %u messages come", count, capacity);
@@ -230,26 +228,16 @@ queue_sleep_put(struct step_world *w)
 	STEP_REQUIRE(w, rc == 0, "the sleeping put: %d", rc);
 }
 
-static void
-must_wake(struct step_world *w, const char *why)
-{
-	int64_t began = step_begin(w, why);
-	while (w->part[STEP_SLEEPER].inside && step_now() - began < WAKE_NS)
-		usleep(20);
-	STEP_REQUIRE(w, !w->part[STEP_SLEEPER].inside, "it sleeps on: %s", why);
-	step_end(w, why, began);
-}
-
 void
 queue_rouse_getter(struct step_world *w)
 {
 	bool there = w->part[STEP_SLEEPER].inside && shoal_queue_peek_bytes(queue_of(w)) >= 0;
 	if (there)
-		must_wake(w, "a message of the dead is there");
+		step_must_wake(w, WAKE_MS, "a message of the dead is there");
 	int rc;
 	STEP_WITHIN(w, "put", rc = queue_send(w, SHOAL_MS(TIMEOUT_MS)));
 	STEP_REQUIRE(w, rc == 0, "put: %d", rc);
-	must_wake(w, "a message was put");
+	step_must_wake(w, WAKE_MS, "a message was put");
 }
 
 void
@@ -257,16 +245,16 @@ queue_rouse_putter(struct step_world *w)
 {
 	bool room = w->part[STEP_SLEEPER].inside && !shoal_queue_full(queue_of(w));
 	if (room)
-		must_wake(w, "the dead one left room");
+		step_must_wake(w, WAKE_MS, "the dead one left room");
 	must_receive(w);
-	must_wake(w, "a message was taken");
+	step_must_wake(w, WAKE_MS, "a message was taken");
 }
 
 void
 queue_rouse_by_close(struct step_world *w)
 {
 	STEP_WITHIN(w, "close", shoal_queue_close(queue_of(w)));
-	must_wake(w, "it was closed");
+	step_must_wake(w, WAKE_MS, "it was closed");
 }
 
 /* ---- those who come upon the dead ---- */

@@ -176,6 +176,9 @@ void step_end(struct step_world *w, const char *what, int64_t began);
 	} while (0)
 
 int64_t step_now(void);
+/* The sleeper's call has returned, or does so in that time; how fast is measured. */
+enum { WAKE_MS = 400 };
+void step_must_wake(struct step_world *w, int ms, const char *why);
 /* Waits until `count` processes of this run came here. */
 void step_meet(struct step_world *w, uint32_t count);
 

@@ -16,15 +16,18 @@
 
 /* object[0]: a queue or an end to send on; [1]: the end to receive from; [2]: the list inside. */
 
-enum { ITEM = 4711, LONG = 300 };
+enum {
+	ITEM = 4711,
+	LONG = 300
+};
 
 #define BOTH (SHOAL_QUEUE_REDELIVER | SHOAL_QUEUE_JOINABLE)
 
 struct shape {
 	unsigned flags;
 	bool pipe;
-	bool filled;    /* the message is there already, and nobody else has the list */
-	bool wide;      /* it lies in a block */
+	bool filled; /* the message is there already, and nobody else has the list */
+	bool wide; /* it lies in a block */
 	bool redeliver; /* a taker that died has not had it */
 };
 
@@ -199,17 +202,6 @@ check(struct step_world *w)
 	destroy_carrier(w);
 }
 
-static bool
-try_create(struct step_world *w, int64_t ns)
-{
-	int64_t began = step_now();
-	shoal_list *list;
-	bool ok = shoal_list_create(w->arena, NULL, NULL, &list) == 0 &&
-	          shoal_list_destroy(w->arena, list) == 0;
-	STEP_REQUIRE(w, ok, "create, destroy: %s", shoal_error());
-	return step_now() - began > ns;
-}
-
 /*
  * Somebody else died: who recovers it looks at each message's references, and lets those go that
  * nobody needs. What the victim has taken, and not got in its hands yet, it needs.
@@ -237,9 +229,12 @@ try_sweep(struct step_world *w, int64_t ns)
 	STEP_CASE(envelope, name_, .shape = &shape_##name_, .setup = setup, .prepare = arena_join, \
 	          .op = op_, .check = check, .audit = arena_audit, .meet_prepare = arena_join, \
 	          .meet = { meet_recover, meet_recover }, __VA_ARGS__)
-#define SHAPE(...) { __VA_ARGS__ }
+#define SHAPE(...) \
+	{ \
+		__VA_ARGS__ \
+	}
 /* The same windows hold up the same people, whatever bears the message. */
-#define ROLES .role = { { "others", try_others }, { "create", try_create } }
+#define ROLES .role = { { "others", try_others }, { "create", try_list } }
 #define NO_ROLES .crowd = NULL
 #define SHARED .pipe = true, .flags = SHOAL_PIPE_SHARED_ENDS
 CASE(put, send_op, SHAPE(.flags = 0), ROLES)

@@ -12,9 +12,11 @@
 
 #include <shoal/pipe.h>
 
-enum { TIMEOUT_MS = 300, POLL_MS = 5000 };
+enum {
+	TIMEOUT_MS = 300,
+	POLL_MS = 5000
+};
 
-static const int64_t WAKE_NS = 400000000;
 static const shoal_pipe_options small = { .ring_bytes = 4096 };
 
 /*
@@ -149,16 +151,6 @@ crowd(struct step_world *w)
 /* ---- sleepers ---- */
 
 static void
-must_wake(struct step_world *w, const char *why)
-{
-	int64_t began = step_begin(w, why);
-	while (w->part[STEP_SLEEPER].inside && step_now() - began < WAKE_NS)
-		usleep(20);
-	STEP_REQUIRE(w, !w->part[STEP_SLEEPER].inside, "it sleeps on: %s", why);
-	step_end(w, why, began);
-}
-
-static void
 sleep_accept(struct step_world *w)
 {
 	shoal_pipe_end *end = NULL;
@@ -189,7 +181,7 @@ rouse_accept(struct step_world *w)
 	int rc;
 	STEP_WITHIN(w, "connect", rc = shoal_pipe_connect(w->arena, "door", 0, &end));
 	STEP_REQUIRE(w, rc == 0, "connect: %d, %s", rc, shoal_error());
-	must_wake(w, "somebody connected");
+	step_must_wake(w, WAKE_MS, "somebody connected");
 	shoal_pipe_close(end);
 }
 
@@ -206,7 +198,7 @@ rouse_by_end(struct step_world *w)
 		rc = shoal_listener_destroy(w->arena, listener_of(w));
 		STEP_REQUIRE(w, rc == 0, "destroy: %d, %s", rc, shoal_error());
 	}
-	must_wake(w, "the listener is destroyed");
+	step_must_wake(w, WAKE_MS, "the listener is destroyed");
 }
 
 static void

@@ -10,7 +10,11 @@
 
 /* object[0]: a dict; object[1]: a list that only the dict has; object[2]: one with a name. */
 
-enum { ITEM = 4711, RESERVE = 200, KEYS = 12 };
+enum {
+	ITEM = 4711,
+	RESERVE = 200,
+	KEYS = 12
+};
 
 static shoal_dict *
 dict_of(struct step_world *w)
@@ -163,24 +167,13 @@ check(struct step_world *w)
 	STEP_REQUIRE(w, rc == 0, "destroy: %d, %s", rc, shoal_error());
 }
 
-static bool
-try_create(struct step_world *w, int64_t ns)
-{
-	int64_t began = step_now();
-	shoal_list *list;
-	bool ok = shoal_list_create(w->arena, NULL, NULL, &list) == 0 &&
-	          shoal_list_destroy(w->arena, list) == 0;
-	STEP_REQUIRE(w, ok, "create, destroy: %s", shoal_error());
-	return step_now() - began > ns;
-}
-
 #define CASE(name_, ...) \
 	STEP_CASE(nested, name_, .setup = setup, .prepare = arena_join, .op = op_##name_, \
 	          .check = check, .audit = arena_audit, .meet_prepare = arena_join, \
 	          .meet = { meet_recover, meet_recover }, __VA_ARGS__)
 /* The same windows hold up the same people, whichever call drops what is inside. */
 #define NO_ROLES .crowd = NULL
-#define ROLES .role = { { "others", try_others }, { "create", try_create } }
+#define ROLES .role = { { "others", try_others }, { "create", try_list } }
 CASE(set, ROLES)
 CASE(replace, ROLES)
 CASE(overwrite, ROLES)

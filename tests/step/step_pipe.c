@@ -23,12 +23,10 @@ enum {
 	ROOM = 1600
 };
 
-static const int64_t WAKE_NS = 400000000;
-
 struct pipe_shape {
 	unsigned flags;
 	uint32_t bytes;
-	uint32_t turns;  /* messages that went through before: where in the ring the victim begins */
+	uint32_t turns; /* messages that went through before: where in the ring the victim begins */
 	uint32_t before; /* messages that setup sent and nobody received */
 	uint32_t lost, sends;
 };
@@ -200,7 +198,7 @@ check_sender(struct step_world *w)
 	STEP_WITHIN(w, "send", rc = send_one(w, SHOAL_NOWAIT));
 	if (w->base_known)
 		STEP_WITHIN(w, "sends to the dead",
-			    while (rc == 0) rc = shoal_pipe_send(left_of(w), "x", 1, SHOAL_MS(TIMEOUT_MS)));
+		            while (rc == 0) rc = shoal_pipe_send(left_of(w), "x", 1, SHOAL_MS(TIMEOUT_MS)));
 	STEP_REQUIRE(w, rc == (w->base_known ? -EPIPE : 0), "send to the dead: %d", rc);
 	if (w->base_known) {
 		ssize_t n;
@@ -249,19 +247,9 @@ sleep_sending(struct step_world *w)
 }
 
 static void
-must_wake(struct step_world *w, const char *why)
-{
-	int64_t began = step_begin(w, why);
-	while (w->part[STEP_SLEEPER].inside && step_now() - began < WAKE_NS)
-		usleep(20);
-	STEP_REQUIRE(w, !w->part[STEP_SLEEPER].inside, "it sleeps on: %s", why);
-	step_end(w, why, began);
-}
-
-static void
 rouse_by_death(struct step_world *w)
 {
-	must_wake(w, "its peer died");
+	step_must_wake(w, WAKE_MS, "its peer died");
 }
 
 static void
@@ -270,7 +258,7 @@ rouse_receiver(struct step_world *w)
 	int rc;
 	STEP_WITHIN(w, "send", rc = send_one(w, SHOAL_MS(TIMEOUT_MS)));
 	STEP_REQUIRE(w, rc == 0, "send: %d", rc);
-	must_wake(w, "a message was sent");
+	step_must_wake(w, WAKE_MS, "a message was sent");
 }
 
 /* ---- the victim: an end is its process's from its first message on ---- */
@@ -505,15 +493,15 @@ try_send(struct step_world *w, int64_t ns)
 /* shape: flags, bytes, turns, before, how many may be lost, how many the victim sends */
 #define ALONE_SEND(name_, bytes_, sends_, op_) \
 	STEP_CASE(pipe, name_, .shape = SHAPE(0, bytes_, 0, 0, 0, sends_), \
-	  ALONE(check_receiver), SEND(op_), \
-		  .role = { { "recv", try_recv }, { "others", try_others } }) \
+	          ALONE(check_receiver), SEND(op_), \
+	          .role = { { "recv", try_recv }, { "others", try_others } }) \
 	STEP_CASE(pipe, name_##_to_sleeper, .shape = SHAPE(0, bytes_, 0, 0, 0, sends_), \
-	  .setup = setup, SEND(op_), \
-		  .sleeper = sleep_receiving, .rouse = rouse_by_death, .check = NULL, .audit = NULL)
+	          .setup = setup, SEND(op_), \
+	          .sleeper = sleep_receiving, .rouse = rouse_by_death, .check = NULL, .audit = NULL)
 #define ALONE_RECV(name_, bytes_, before_, lost_, op_) \
 	STEP_CASE(pipe, name_, .shape = SHAPE(0, bytes_, 0, before_ + 1, lost_, 0), \
-	  ALONE(check_sender), RECV(op_), \
-		  .sleeper = NULL, .role = { { "send", try_send }, { "others", try_others } })
+	          ALONE(check_sender), RECV(op_), \
+	          .sleeper = NULL, .role = { { "send", try_send }, { "others", try_others } })
 #define SHARED(name_, bytes_, turns_, before_, lost_, sends_, ...) \
 	STEP_CASE(shared_pipe, name_, \
 	          .shape = SHAPE(SHOAL_PIPE_SHARED_ENDS, bytes_, turns_, before_, lost_, sends_), \

@@ -13,12 +13,17 @@
 #include <shoal/queue.h>
 #include <shoal/sync.h>
 
-enum { TIMEOUT_MS = 300 };
-
-static const int64_t WAKE_NS = 400000000;
+enum {
+	TIMEOUT_MS = 300
+};
 
 /* A queue, a pipe's right and left end, an event: nothing is ready. */
-enum { QUEUE, RIGHT, LEFT, EVENT };
+enum {
+	QUEUE,
+	RIGHT,
+	LEFT,
+	EVENT
+};
 
 static void
 setup(struct step_world *w)
@@ -136,29 +141,19 @@ sleep_on_event(struct step_world *w)
 	sleep_on(w, shoal_on_event(w->object[EVENT]));
 }
 
-static void
-must_wake(struct step_world *w, const char *why)
-{
-	int64_t began = step_begin(w, why);
-	while (w->part[STEP_SLEEPER].inside && step_now() - began < WAKE_NS)
-		usleep(20);
-	STEP_REQUIRE(w, !w->part[STEP_SLEEPER].inside, "it sleeps on: %s", why);
-	step_end(w, why, began);
-}
-
 /* The dead one's message is there, or another one's. */
 static void
 rouse_queue(struct step_world *w)
 {
 	if (shoal_queue_empty(w->object[QUEUE]))
 		put_one(w);
-	must_wake(w, "there is a message");
+	step_must_wake(w, WAKE_MS, "there is a message");
 }
 
 static void
 rouse_by_death(struct step_world *w)
 {
-	must_wake(w, "its peer died");
+	step_must_wake(w, WAKE_MS, "its peer died");
 }
 
 static void
@@ -166,7 +161,7 @@ rouse_event(struct step_world *w)
 {
 	if (!shoal_event_is_set(w->object[EVENT]))
 		shoal_event_set(w->object[EVENT]);
-	must_wake(w, "the event is set");
+	step_must_wake(w, WAKE_MS, "the event is set");
 }
 
 static void
@@ -175,7 +170,7 @@ rouse_destroyed(struct step_world *w)
 	shoal_queue *q = NULL;
 	if (shoal_queue_open(w->arena, "q", 0, &q) == 0)
 		shoal_queue_destroy(w->arena, q);
-	must_wake(w, "the queue is destroyed");
+	step_must_wake(w, WAKE_MS, "the queue is destroyed");
 }
 
 static void

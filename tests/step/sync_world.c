@@ -10,7 +10,9 @@
 
 #include "people.h"
 
-enum { PATIENCE_MS = 1000 };
+enum {
+	PATIENCE_MS = 1000
+};
 
 static pid_t holder;
 
@@ -194,11 +196,7 @@ sync_sleeps(struct step_world *w)
 void
 sync_must_wake(struct step_world *w, const char *why)
 {
-	int64_t began = step_begin(w, why);
-	while (sync_sleeps(w) && step_now() - began < SYNC_TIMEOUT_MS * INT64_C(1000000))
-		usleep(20);
-	STEP_REQUIRE(w, !sync_sleeps(w), "it sleeps on: %s", why);
-	step_end(w, why, began);
+	step_must_wake(w, SYNC_TIMEOUT_MS, why);
 }
 
 void
