@@ -304,7 +304,8 @@ try_event(struct step_world *w, int64_t ns)
 static void
 meet_event(struct step_world *w)
 {
-	(void)shoal_event_wait(event(w), SHOAL_NOWAIT);
+	int rc = shoal_event_wait(event(w), SHOAL_NOWAIT);
+	(void)rc;
 	shoal_event_clear(event(w));
 	shoal_event_set(event(w));
 	step_mine(w)->result = shoal_event_wait(event(w), SHOAL_NOWAIT);
