@@ -3,7 +3,8 @@
 #
 # Runs tests one after the other, each for at most SECONDS, with its output in DIR/log. A TEST is either
 # "FLOOR PROGRAM [ARGUMENT...]", a test program that must run at least FLOOR tests, or "COMMAND [ARGUMENT...]",
-# whose exit status counts. The closing lines of the test programs come last.
+# whose exit status counts. What failed is said once more at the end, and the closing lines of the test
+# programs come last.
 #
 # What a runner's exit status does not tell is looked for here: too few tests, a report of a sanitizer,
 # a process or an arena that is left. A run is never piped: what outlives it would hold the pipe for ever.
@@ -15,10 +16,19 @@ log=$dir/log
 mkdir -p "$log"
 rm -f "$log"/san.*
 closing=$(mktemp "$log/closing.XXXXXX")
+failures=$(mktemp "$log/failures.XXXXXX")
 bad=0
 SHOAL_TEST_RUN=$$.$(date +%s)
 
-complain() { printf 'run-tests: %s\n' "$*"; bad=1; }
+complain() {
+	printf 'run-tests: %s\n' "$*" | tee -a "$failures"
+	bad=1
+}
+
+# The tests that failed and why; of the stepper, where and what.
+failed_tests() {
+	grep -E '^\[(FAIL|----)\]|^[a-z_]+\.[a-z_]+: (.*: at |the driver |.*not judged, the )' "$out" | head -n 40
+}
 
 # Those of this run bear its number in their environment, wherever they went.
 leftovers() {
@@ -69,6 +79,7 @@ judge_program() {
 	elif test "$1" -lt "$floor"; then
 		complain "$name: ran $1 tests, fewer than $floor"
 	elif test "$3" != 0 || test "$4" != 0 || test $rc != 0; then
+		failed_tests >> "$failures"
 		complain "$name: $3 failing, $4 crashing (exit status $rc)"
 	fi
 }
@@ -112,6 +123,6 @@ for report in "$log"/san.*; do
 	complain "a sanitizer's report, $report:"
 	head -n 60 "$report"
 done
-cat "$closing"
-rm -f "$closing"
+cat "$failures" "$closing"
+rm -f "$closing" "$failures"
 exit $bad
