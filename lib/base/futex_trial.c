@@ -6,6 +6,10 @@
  * caller is woken, the rule holds; if the thread has ended and nobody has woken it in DOUBT_NS, it
  * does not.
  *
+ * A sleeper whom the scheduler wakes for nothing, or who is stopped and continued, sleeps again
+ * where it began: in the lobby. So the lobby is closed behind it before the thread ends, and one
+ * that came back to it ends a trial that tells nothing.
+ *
  * The thread is the kernel's alone, in 50 us: one made by pthread_create would tell the C library
  * for ever that its locks are needed. It shares the caller's thread-local storage, so it makes only
  * calls that do not fail, and nothing in it is instrumented.
@@ -22,6 +26,9 @@
 #include <unistd.h>
 
 #define DOUBT_NS INT64_C(50000000)
+/* Trials that tell nothing are made again, and so is the first that tells that nobody is woken. */
+enum { TRIES = 8, DOUBTS = 2 };
+enum { CLOSED = 1 };
 #define STACK_BYTES ((size_t)64 * 1024)
 #define THREAD_FLAGS \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
@@ -36,6 +43,7 @@ struct list_head {
 
 struct trial {
 	word32 lobby, word;
+	word32 back; /* how many came back to the lobby before it was closed */
 	word32 over; /* the caller sleeps no more */
 	word32 alive; /* the thread's id; cleared and woken by the kernel when it has ended */
 	struct list_head head;
@@ -49,6 +57,8 @@ die(void *arg)
 	while (syscall(SYS_futex, &t->lobby, FUTEX_CMP_REQUEUE, 0, 1L, &t->word, 0) == 0)
 		if (*(volatile uint32_t *)&t->over)
 			return 0;
+	*(volatile uint32_t *)&t->lobby = CLOSED;
+	*(volatile uint32_t *)&t->back = (uint32_t)syscall(SYS_futex, &t->lobby, FUTEX_WAKE, 1L);
 	return 0;
 }
 
@@ -68,6 +78,17 @@ bury(struct trial *t)
 		futex_wait(&t->alive, id, CLOCK_NEVER);
 }
 
+/* 0 or errno. futex_wait does not tell a wake from a lobby that is closed. */
+static int
+sleep_in_lobby(struct trial *t)
+{
+	struct timespec at = clock_timespec(clock_deadline(DOUBT_NS));
+	long rc = syscall(SYS_futex, &t->lobby, FUTEX_WAIT_BITSET, 0L, &at, NULL,
+	                  FUTEX_BITSET_MATCH_ANY);
+	return rc ? errno : 0;
+}
+
+/* 1: woken. 0: not woken. -EINTR: it came back to the lobby. -EAGAIN: the thread did not end. */
 static int
 try_on(char *stack)
 {
@@ -76,11 +97,26 @@ try_on(char *stack)
 	int rc = launch(&t, stack);
 	if (rc)
 		return rc == -EAGAIN || rc == -ENOMEM ? rc : 0;
-	rc = futex_wait(&t.lobby, 0, clock_deadline(DOUBT_NS)) == 0;
-	if (rc == 0 && load_acquire(&t.alive))
-		rc = -EAGAIN;
+	int slept = sleep_in_lobby(&t);
+	bool ended = !load_acquire(&t.alive);
 	bury(&t);
-	return rc;
+	if (slept == ETIMEDOUT && !ended)
+		return -EAGAIN;
+	if (load_relaxed(&t.back) || (slept && slept != ETIMEDOUT))
+		return -EINTR;
+	return !slept;
+}
+
+/* A thread that got no processor until just before the end of the wait looks as if not woken. */
+static int
+try_often(char *stack)
+{
+	int rc = -EINTR, failed = 0;
+	for (int i = 0; i < TRIES && (rc == -EINTR || (rc == 0 && failed < DOUBTS)); i++) {
+		rc = try_on(stack);
+		failed += rc == 0;
+	}
+	return rc == -EINTR ? -EAGAIN : rc;
 }
 
 /* A signal would bring a sleeper that was moved back to where it began. */
@@ -98,10 +134,7 @@ futex_death_wakes(void)
 		return -ENOMEM;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int rc = try_on(stack);
-	/* A thread that got no processor until just before the end of the wait looks the same, once. */
-	if (rc == 0)
-		rc = try_on(stack);
+	int rc = try_often(stack);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	munmap(stack, STACK_BYTES);
 	return rc;

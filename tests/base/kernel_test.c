@@ -1,9 +1,13 @@
 /* What the running kernel is found to offer, and what is found when it is forced off. */
 #include "base/kernel.h"
+#include "base/clock.h"
 #include "base/futex.h"
 #include "harness.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static bool
 release_at_least(int major, int minor)
@@ -29,6 +33,35 @@ Test(kernel, a_death_wakes_who_sleeps_on_the_pending_word)
 {
 	if (release_at_least(6, 2))
 		REQUIRE(death_wakes());
+}
+
+enum { TRIALS = 1000 };
+
+/* How many trials told that nobody was woken. */
+static int
+doubts(void *unused)
+{
+	int count = 0;
+	(void)unused;
+	for (int i = 0; i < TRIALS; i++)
+		count += futex_death_wakes() == 0;
+	return count < 100 ? count : 100;
+}
+
+/* One who is stopped and continued sleeps again where it began, out of reach of the death. */
+Test(kernel, a_sleeper_that_is_stopped_does_not_doubt_the_rule)
+{
+	if (!release_at_least(6, 2))
+		return;
+	pid_t pid = child(doubts, NULL);
+	int status;
+	for (int64_t end = clock_deadline(SHOAL_SEC(20)); waitpid(pid, &status, WNOHANG) == 0;) {
+		REQUIRE(clock_now() < end);
+		kill(pid, SIGSTOP);
+		kill(pid, SIGCONT);
+	}
+	REQUIRE(WIFEXITED(status));
+	REQUIRE_EQ(WEXITSTATUS(status), 0);
 }
 
 static int
