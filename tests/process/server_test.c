@@ -355,7 +355,11 @@ start_under_fire(shoal_start_method method)
 	atomic_store(&board->value[1], server);
 	fds = count_fds();
 	pid_t hunter = child(hunt, method == SHOAL_FORKSERVER ? (void *)1 : NULL);
-	shoal_process_options o = { .method = method, .arg_bytes = sizeof order, .arenas = &arena, .arena_count = 1, .daemon = true };
+	shoal_process_options o = { .method = method,
+		                    .arg_bytes = sizeof order,
+		                    .arenas = &arena,
+		                    .arena_count = 1,
+		                    .daemon = true };
 	for (int i = 0; i < 150 / HARNESS_SLOW || !codes[0]; i++) {
 		shoal_process *p;
 		order.number = 0;

@@ -1,6 +1,8 @@
 /*
  * How late the machine is: how long those of a run were ready and got no processor, as the kernel
- * counts it for each of them. What rests on time counts only where the machine was on time.
+ * counts it for each of them, and how long a virtual machine's host kept its processors from it
+ * meanwhile, of which the kernel's count knows nothing. What rests on time counts only where the
+ * machine was on time.
  */
 #ifndef STEP_LATE_H
 #define STEP_LATE_H
