@@ -19,8 +19,11 @@ static const int64_t TRY_NS[] = { 10000000, 60000000, 300000000 };
 enum { TRIES = sizeof TRY_NS / sizeof *TRY_NS };
 static const int64_t GLANCE_NS = 1000000;
 
-/* A call that takes no time to wait is held up if it takes so much longer. */
-enum { HUNG_TIMES = 6, HUNG_MS = 20 };
+/*
+ * A call that takes no time to wait is held up if it takes so much longer. Where it only glances,
+ * whether it is held up does not matter.
+ */
+enum { HUNG_TIMES = 6, HUNG_MS = 20, HUNG_GLANCE_MS = 6 };
 
 /* Longer operations are not stopped at each instruction, even in a full run. */
 enum { LONG = 6000 };
@@ -73,7 +76,8 @@ stop_over(struct run *r, const struct place *at, struct victim *v, unsigned atte
 static bool
 stop_try(struct run *r, struct place *at, const struct step_role *role, int64_t wait_ns)
 {
-	int hung_ms = (int)(wait_ns / 1000000) * HUNG_TIMES + HUNG_MS;
+	bool glance = wait_ns == GLANCE_NS;
+	int hung_ms = glance ? HUNG_GLANCE_MS : (int)(wait_ns / 1000000) * HUNG_TIMES + HUNG_MS;
 	bool held = false, judged = false;
 	for (unsigned attempt = 0; !judged && attempt < RUN_TRIES; attempt++) {
 		struct victim v;
@@ -92,7 +96,7 @@ stop_try(struct run *r, struct place *at, const struct step_role *role, int64_t 
 		late_begin();
 		r->doubtful = !people_try(r->w, STEP_LEFT, role_act, hung_ms);
 		held = r->doubtful || r->w->held != 0;
-		bool late = held && attempt < HELD_TRIES && run_late(r, attempt);
+		bool late = held && !glance && attempt < HELD_TRIES && run_late(r, attempt);
 		judged = stop_over(r, at, &v, attempt) && !late;
 	}
 	return held;
