@@ -9,13 +9,14 @@
  *	shoal-step --cases                   lists them
  * Environment: STEP_FULL=1 everything, STEP_STRIDE=n each n-th instruction, STEP_STATES=n recovery
  * from so many of a case's states, STEP_PHASES: those of k(ill), s(leeper), r(ecovery), h(eld up)
- * that it names.
+ * that it names, STEP_DONE=file an interrupted run goes on where it was (done.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cover.h"
+#include "done.h"
 #include "harness.h"
 #include "step.h"
 
@@ -49,6 +50,7 @@ static int
 run_some(const char *part)
 {
 	int failed = 0;
+	done_begin();
 	for (size_t i = 0; i < case_count; i++) {
 		if (is_meant(cases[i], part))
 			failed += step_run(cases[i]) != 0;
@@ -69,6 +71,7 @@ list_cases(void)
 static int
 list_uncovered(void)
 {
+	unsetenv("STEP_DONE");
 	setenv("STEP_PHASES", "-", 1);
 	setenv("STEP_QUIET", "1", 1);
 	if (!cover_begin()) {
@@ -85,6 +88,7 @@ list_uncovered(void)
 static int
 print_held(const char *part)
 {
+	unsetenv("STEP_DONE");
 	setenv("STEP_HELD", "print", 1);
 	setenv("STEP_PHASES", "h", 1);
 	setenv("STEP_QUIET", "1", 1);
@@ -116,8 +120,11 @@ main(int argc, char **argv)
 		return print_held(argc > 2 ? argv[2] : "");
 	struct criterion_test_set *tests = criterion_initialize();
 	int rc = 0;
-	if (criterion_handle_args(argc, argv, true))
+	if (criterion_handle_args(argc, argv, true)) {
+		done_begin();
 		rc = !criterion_run_all_tests(tests);
+		done_end(rc == 0);
+	}
 	criterion_finalize(tests);
 	return rc;
 }
