@@ -52,11 +52,15 @@ run_kill(struct run *r, size_t n)
 	return started;
 }
 
-/* One run is enough for a long one: whether later ones take its way is seen each time. */
+/*
+ * A long one need not go the same way twice, since whether later ones take its way is seen each
+ * time; but it is not to be long for having waited for a processor, once.
+ */
 bool
 run_trace_good(const struct trace *t, const struct trace *last)
 {
-	return !t->touched && (t->count > TRACE_LONG || trace_same(t, last));
+	bool usual = t->count > TRACE_LONG && t->count <= last->count + last->count / 8;
+	return !t->touched && (usual || trace_same(t, last));
 }
 
 void
