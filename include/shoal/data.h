@@ -174,6 +174,9 @@ typedef struct {
  * Values are copied in and out; an out-parameter owns its memory (shoal_any_clear). Failures of all
  * calls: -EINVAL (no list; a value that cannot be kept, see any.h), -EPROTO (shared memory was
  * overwritten), -ENOMEM, -ENOSPC, and those of joining the arena (arena.h).
+ *
+ * A READ-ONLY handle (shoal_arena_attach_readonly) reads too, but for values with objects in them,
+ * and gives -EPERM where writers are too quick; it does not keep the list from being destroyed.
  */
 /* Less than 0, 0, more than 0. It may be called on any two items, in any order. */
 typedef int shoal_any_order(const shoal_any *, const shoal_any *, void *arg);

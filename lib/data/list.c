@@ -7,10 +7,9 @@ const struct ledger_kind list_ledger = { .drop = item_drop };
 
 /* ---- one call ---- */
 
-int
-list_enter(struct list_call *call, const shoal_list *list)
+static int
+entered(struct list_call *call, const shoal_list *list, int rc)
 {
-	int rc = container_enter(list, SHOAL_KIND_LIST, &call->c);
 	if (rc)
 		return rc;
 	call->list = (shoal_list *)(uintptr_t)list;
@@ -27,8 +26,30 @@ list_enter(struct list_call *call, const shoal_list *list)
 }
 
 int
+list_enter(struct list_call *call, const shoal_list *list)
+{
+	return entered(call, list, container_enter(list, SHOAL_KIND_LIST, &call->c));
+}
+
+int
+list_enter_reader(struct list_call *call, const shoal_list *list)
+{
+	return entered(call, list, container_enter_reader(list, SHOAL_KIND_LIST, &call->c));
+}
+
+static int
+cannot_lock(struct list_call *call)
+{
+	int rc = fail(-EPERM, "list %u changes too fast to be read through a read-only handle",
+	              call->c.object);
+	return list_leave_call(call, rc);
+}
+
+int
 list_lock(struct list_call *call)
 {
+	if (unlikely(!call->c.me))
+		return cannot_lock(call);
 	uint32_t holder = load_relaxed(&call->list->ledger.lock.word) & FUTEX_TID;
 	int rc = holder == call->c.thread->tid
 	                 ? fail(-EDEADLK, "a callback of a call on list %u calls on it again",

@@ -184,6 +184,8 @@ extern const struct ledger_kind list_ledger;
 
 /* Enters; with `change` under the ledger, the shape read and the change open. */
 int list_enter(struct list_call *call, const shoal_list *list);
+/* Through a read-only handle too, which may not take the ledger: -EPERM then. */
+int list_enter_reader(struct list_call *call, const shoal_list *list);
 int list_begin(struct list_call *call, shoal_list *list);
 /* After list_enter: the ledger, and the shape; no change is open yet. Leaves where it fails. */
 int list_lock(struct list_call *call);

@@ -199,7 +199,7 @@ list_read_many(const shoal_list *list, list_range *range, const void *arg, shoal
 	uint64_t seen = 0;
 	*out = NULL;
 	*count = 0;
-	int rc = list_enter(&call, list);
+	int rc = list_enter_reader(&call, list);
 	if (rc)
 		return rc;
 	for (int i = 0; i < GATHER_TRIES; i++) {

@@ -89,7 +89,7 @@ shoal_list_get(shoal_list *list, ptrdiff_t index, shoal_any *out)
 {
 	struct list_call call;
 	*out = SHOAL_NIL;
-	int rc = list_enter(&call, list);
+	int rc = list_enter_reader(&call, list);
 	if (rc)
 		return rc;
 	for (int i = 0; i < GET_TRIES; i++)
@@ -118,7 +118,7 @@ shoal_list_size(const shoal_list *list)
 {
 	struct list_call call;
 	uint64_t size;
-	if (list_enter(&call, list))
+	if (list_enter_reader(&call, list))
 		return 0;
 	if (likely(list_size_try(call.c.arena, list, &size))) {
 		container_leave(&call.c);

@@ -1,4 +1,5 @@
 #include "list_common.h"
+#include <unistd.h>
 
 Test(list, append_get_set_pop_at_both_ends)
 {
@@ -496,4 +497,45 @@ Test(list, sorting_by_an_order_that_is_none_loses_nothing)
 	REQUIRE_EQ(sum, want);
 	shoal_any_clear(&all);
 	world_end(w);
+}
+
+/* ---- through a read-only handle ---- */
+
+static int
+watches(void *name)
+{
+	shoal_arena *a;
+	shoal_list *l;
+	shoal_any v;
+	REQUIRE_EQ(shoal_arena_attach_readonly(name, SHOAL_SEC(5), &a), 0);
+	REQUIRE_EQ(shoal_list_open(a, "l", 0, &l), 0);
+	require_ints(l, (int64_t[]){ 7, 8, 9 }, 3);
+	REQUIRE_EQ(int_at(l, -1), 9);
+	REQUIRE_EQ(shoal_list_slice(l, 1, 3, &v), 0);
+	REQUIRE_EQ(v.count, 2);
+	shoal_any_clear(&v);
+	REQUIRE_EQ(shoal_list_index(l, SHOAL_ANY(8)), 1);
+	REQUIRE_EQ(shoal_list_count(l, SHOAL_ANY(5)), 0);
+	REQUIRE_EQ(shoal_list_append(l, SHOAL_ANY(4)), -EPERM);
+	REQUIRE_EQ(shoal_list_pop(l, 0, &v), -EPERM);
+	REQUIRE_EQ(shoal_list_remove(l, SHOAL_ANY(8)), -EPERM);
+	REQUIRE_EQ(shoal_list_sort(l, NULL, NULL), -EPERM);
+	REQUIRE_EQ(shoal_list_clear(l), -EPERM);
+	REQUIRE_EQ(shoal_list_size(l), 3);
+	shoal_arena_close(a);
+	return 0;
+}
+
+Test(list, can_be_watched)
+{
+	struct world w;
+	char name[40];
+	snprintf(name, sizeof name, "list-test-%d", (int)getpid());
+	REQUIRE_EQ(shoal_arena_create(name, NULL, &w.arena), 0);
+	REQUIRE_EQ(shoal_list_create(w.arena, "l", NULL, &w.list), 0);
+	for (int i = 7; i < 10; i++)
+		REQUIRE_EQ(shoal_list_append(w.list, SHOAL_ANY(i)), 0);
+	expect_child(child(watches, name), 0, 5000);
+	world_end(w);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
 }
