@@ -45,6 +45,10 @@ unclaim(struct shoal_process *p)
 	family_unlock();
 }
 
+/*
+ * The cradle is opened under the lock: once the process is known to run, another thread that finds
+ * it dead takes the cradle away.
+ */
 static void
 settle(struct shoal_process *p, pid_t pid, int fd)
 {
@@ -52,6 +56,7 @@ settle(struct shoal_process *p, pid_t pid, int fd)
 	p->pid = pid;
 	p->fd = fd;
 	p->state = PROCESS_RUNNING;
+	cradle_open(p->cradle);
 	family_unlock();
 }
 
@@ -96,7 +101,6 @@ welcome(struct shoal_process *p, pid_t pid)
 		return turn_away(p, pid, rc);
 	}
 	settle(p, pid, fd);
-	cradle_open(p->cradle);
 	return 0;
 }
 
