@@ -2,6 +2,7 @@
 #include "arena/hold.h"
 #include "base/error.h"
 #include "data/dict.h"
+#include "data/reference.h"
 
 #define REFS_AT_ONCE 64u
 
@@ -84,7 +85,7 @@ count_refs(struct dict_call *c, uint64_t entry)
 		if (rc == 0)
 			rc = hold_change(h->arena, h->thread, h->me, object, 1, &e->counted, i + 1);
 	}
-	return rc;
+	return reference_counted(rc);
 }
 
 /*

@@ -53,7 +53,7 @@ count(struct envelope_call *c, struct envelope *e)
 			rc = hold_change(c->arena, c->thread, c->me, object, 1, &e->counted,
 			                 (uint32_t)i + 1);
 	}
-	return rc == -ENOENT ? fail(-EINVAL, "an object in the value is being destroyed") : rc;
+	return reference_counted(rc);
 }
 
 static int

@@ -2,6 +2,7 @@
 #include "arena/hold.h"
 #include "base/error.h"
 #include "base/racy.h"
+#include "data/reference.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ count_some(struct ledger_hold *h, struct item *it, const struct cell *cell, uint
 		if (rc == 0)
 			rc = hold_change(h->arena, h->thread, h->me, object, 1, &it->counted, i + n + 1);
 	}
-	return rc;
+	return reference_counted(rc);
 }
 
 /*

@@ -142,3 +142,9 @@ reference_unpin(const shoal_any *object)
 	if (a && member_here(a, &t, &me) == 0)
 		pin_drop(a, t, me, pinned_index(object));
 }
+
+int
+reference_counted(int rc)
+{
+	return rc == -ENOENT ? fail(-EINVAL, "an object in the value is being destroyed") : rc;
+}

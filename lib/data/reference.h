@@ -25,6 +25,12 @@ void reference_unpin(const shoal_any *object);
 /* Pins the object of a view. 0, or -EINVAL: it is none of a mapped arena. */
 int reference_pin_again(shoal_any *object);
 
+/*
+ * What a call that puts a value in gives where counting its references gave rc: -ENOENT would tell
+ * of a key or an index that is not there.
+ */
+int reference_counted(int rc);
+
 static inline shoal_ref
 reference_object(shoal_ref ref)
 {
