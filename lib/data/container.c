@@ -148,6 +148,16 @@ options_check(const shoal_container_options *o)
 	return 0;
 }
 
+/* The thread and its member, where it is in no other call: one that a signal interrupted. */
+static int
+maker(shoal_arena *a, struct shoal_thread **t, struct member **me)
+{
+	int rc = member_here(a, t, me);
+	if (rc == 0 && (*t)->busy)
+		rc = fail(-EDEADLK, "a container is made or destroyed inside another call of its thread");
+	return rc;
+}
+
 int
 container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
                  const shoal_container_options *options,
@@ -160,7 +170,7 @@ container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
 	*out = NULL;
 	int rc = options_check(options);
 	if (rc == 0)
-		rc = member_here(a, &t, &me);
+		rc = maker(a, &t, &me);
 	if (rc == 0)
 		rc = object_make(a, t, me, name, kind, flags, CLOCK_NEVER, &made);
 	if (rc)
@@ -183,8 +193,12 @@ container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
 int
 container_open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out)
 {
+	struct shoal_thread *t = thread_self();
 	uint32_t index;
-	int rc = object_find(a, thread_self(), name, kind, clock_deadline(timeout), &index);
+	*out = NULL;
+	if (!t)
+		return fail(-ENOMEM, "no memory for this thread's record");
+	int rc = object_find(a, t, name, kind, clock_deadline(timeout), &index);
 	*out = rc ? NULL : object_body_at(a, index);
 	return rc || *out ? rc : -EPROTO;
 }
@@ -196,6 +210,6 @@ container_destroy(shoal_arena *a, void *body, uint32_t kind)
 	struct member *me;
 	if (!body)
 		return 0;
-	int rc = member_here(a, &t, &me);
+	int rc = maker(a, &t, &me);
 	return rc ? rc : object_destroy(a, t, me, object_of_body(a, body, kind));
 }

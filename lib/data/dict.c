@@ -26,11 +26,10 @@ dict_create(shoal_arena *a, const char *name, uint32_t kind, const shoal_contain
 	int rc = container_create(a, name, kind, sizeof(struct shoal_dict), options, fill, out);
 	if (rc || !options || !options->reserve)
 		return rc;
-	rc = dict_enter(*out, kind, &c);
-	if (rc)
-		return rc;
-	(void)dict_reserve(&c, options->reserve);
-	dict_leave(&c);
+	if (dict_enter(*out, kind, &c) == 0) {
+		(void)dict_reserve(&c, options->reserve);
+		dict_leave(&c);
+	}
 	return 0;
 }
 

@@ -539,3 +539,45 @@ Test(list, can_be_watched)
 	world_end(w);
 	REQUIRE_EQ(shoal_arena_unlink(name), 0);
 }
+
+/* ---- while the list is sorted ---- */
+
+struct meddler {
+	shoal_arena *arena;
+	shoal_list *list;
+	bool locked;
+};
+
+/* Changes the list until the sort keeps writers out, and tries to make containers then. */
+static int
+meddle(const shoal_any *x, const shoal_any *y, void *arg)
+{
+	struct meddler *m = arg;
+	shoal_list *l;
+	shoal_dict *d;
+	static const shoal_container_options roomy = { .reserve = 1000 };
+	if (!m->locked && shoal_list_set(m->list, 0, SHOAL_ANY(5)) == -EDEADLK) {
+		m->locked = true;
+		REQUIRE_EQ(shoal_list_create(m->arena, "made", NULL, &l), -EDEADLK);
+		REQUIRE(!l);
+		REQUIRE_EQ(shoal_dict_create(m->arena, "made", &roomy, &d), -EDEADLK);
+		REQUIRE(!d);
+		REQUIRE_EQ(shoal_list_destroy(m->arena, m->list), -EDEADLK);
+	}
+	return (int)(shoal_any_int(x, 0) - shoal_any_int(y, 0));
+}
+
+Test(list, no_container_is_made_inside_a_call)
+{
+	struct world w = world_make();
+	struct meddler m = { w.arena, w.list, false };
+	shoal_dict *d;
+	for (int i = 5; i > 0; i--)
+		REQUIRE_EQ(shoal_list_append(w.list, SHOAL_ANY(i)), 0);
+	REQUIRE_EQ(shoal_list_sort(w.list, meddle, &m), 0);
+	REQUIRE(m.locked);
+	require_ints(w.list, (int64_t[]){ 1, 2, 3, 4, 5 }, 5);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "made", NULL, &d), 0);
+	REQUIRE_EQ(shoal_dict_destroy(w.arena, d), 0);
+	world_end(w);
+}
