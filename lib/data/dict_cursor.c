@@ -132,6 +132,8 @@ read_bucket(struct dict_call *c, uint64_t from, struct batch **at, unsigned *dep
 		rc = copy_bucket(c, from, at, depth);
 	if (rc != -EAGAIN)
 		return rc;
+	/* What its pins were the last to hold is buried outside of the lock. */
+	empty_batch(*at);
 	rc = dict_lock(c, reversed(from));
 	if (rc)
 		return rc;
