@@ -68,6 +68,8 @@ handover_send(int socket, const void *data, size_t bytes, const int *fds, size_t
 		size_t more = part_of(count - sent);
 		rc = send_one(socket, parts, 1, fds + sent, more);
 		sent += more;
+		if (rc && rc != -EPIPE && rc != -ECONNRESET)
+			rc = -EPROTO;
 	}
 	return rc;
 }

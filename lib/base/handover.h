@@ -12,7 +12,10 @@
 /* Both ends close-on-exec. 0 or -errno. Here and below: descriptors are above the streams. */
 int handover_pair(int ends[2]);
 
-/* 0 or -errno; -EPIPE and -ECONNRESET: nobody is at the other end. */
+/*
+ * 0 or -errno; -EPIPE and -ECONNRESET: nobody is at the other end. -EPROTO: a part has gone, and
+ * the rest cannot: the other end would take what is sent next for it.
+ */
 int handover_send(int socket, const void *data, size_t bytes, const int *fds, size_t count);
 
 /*

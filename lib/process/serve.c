@@ -149,7 +149,9 @@ answer_one(void)
 		_exit(EXIT_SUCCESS);
 	int fd = count < 0 ? count : count ? grant(&r, fds, (size_t)count, &a) : -EPROTO;
 	a.rc = fd < 0 ? fd : 0;
-	handover_send(server.socket, &a, sizeof a, &fd, fd >= 0);
+	/* One who hears nothing would wait for as long as this server lives. */
+	if (handover_send(server.socket, &a, sizeof a, &fd, fd >= 0))
+		_exit(EXIT_FAILURE);
 	if (fd >= 0)
 		close(fd);
 	while (count > 0)
@@ -181,7 +183,8 @@ static void
 introduce(void)
 {
 	struct serve_answer a = { .rc = 1 };
-	handover_send(server.socket, &a, sizeof a, NULL, 0);
+	if (handover_send(server.socket, &a, sizeof a, NULL, 0))
+		_exit(EXIT_FAILURE);
 }
 
 void
