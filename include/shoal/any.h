@@ -29,8 +29,8 @@
  * of the same arena. One that a call returned is pinned in this thread's record: it stays until
  * shoal_any_clear, or this thread's death.
  *
- * LIMITS. Lists and maps within each other: 64 deep (-EINVAL). A value has less than 2^32 bytes,
- * encoded (-EMSGSIZE).
+ * LIMITS. Lists and maps within each other: 64 deep (-EINVAL); a snapshot of a container, whose
+ * items may be so deep, may be one deeper. A value has less than 2^32 bytes, encoded (-EMSGSIZE).
  *
  * These calls wait for nobody, and touch no shared memory but the objects' records. An any is one
  * thread's at a time.

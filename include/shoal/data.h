@@ -28,7 +28,8 @@
  * LIFETIME. A container lives until its maker's side has called its destroy, and after that as
  * long as another container or a queued message refers to it, or a call has returned it to
  * somebody who has not cleared that any yet. Cycles are not collected: take one reference out of a
- * cycle.
+ * cycle. A thread can hold 16384 objects that calls returned (-ENOMEM): calls on all items of a
+ * container with more objects in it fail so, snapshots and printing with more than half as many.
  *
  * READERS take no lock, wait for nobody and leave no trace: obstruction-free; after some tries in
  * vain (writers all the time) they take the writers' lock.
@@ -194,7 +195,10 @@ int shoal_list_at(shoal_arena *, shoal_ref, shoal_list **out);
 int shoal_list_snapshot(shoal_list *, shoal_any *out);
 int shoal_list_append(shoal_list *, shoal_any);
 int shoal_list_insert(shoal_list *, ptrdiff_t index, shoal_any);
-/* By the items of a list, be it a value or a list of an arena; all of them or none. */
+/*
+ * By the items of a list; all of them or none. A list of an arena gives those that it had at one
+ * moment of the call, be it this list itself.
+ */
 int shoal_list_extend(shoal_list *, shoal_any list);
 /* The item goes out and to *out, which may be NULL. -ENOENT. */
 int shoal_list_pop(shoal_list *, ptrdiff_t index, shoal_any *out);

@@ -17,6 +17,7 @@
 #define DATA_ANY_H
 
 #include <shoal/any.h>
+#include <stdio.h>
 
 #define ANY_OWNED (UINT32_C(1) << 31)
 #define ANY_BEYOND (UINT32_C(1) << 30)
@@ -43,6 +44,10 @@ struct any_size {
  * is none), -EOVERFLOW, -EMSGSIZE.
  */
 int any_measure(const shoal_any *v, struct any_size *out);
+/* The same for a whole container, whose items may be as deep as a value: one level more. */
+int any_measure_whole(const shoal_any *v, struct any_size *out);
+int any_copy_whole(const shoal_any *v, shoal_any *out);
+int any_print_whole(const shoal_any *v, FILE *f);
 /* A key of a map or dict: 0 or -EINVAL, -EOVERFLOW. */
 int any_key_check(const shoal_any *key);
 /* A total order of keys, 0 where they are the same key: of one kind and value. */

@@ -210,8 +210,8 @@ equal(const shoal_any *a, const shoal_any *b, unsigned depth)
 		return a->as.object == b->as.object;
 	if (a->kind == SHOAL_ANY_NIL)
 		return true;
-	/* Deeper than a value can be: two views, which may even hold themselves. */
-	if (depth == ANY_DEPTH_MAX)
+	/* Deeper than a whole container can be: two views, which may even hold themselves. */
+	if (depth > ANY_DEPTH_MAX)
 		return false;
 	return a->kind == SHOAL_ANY_LIST ? items_equal(a, b, depth + 1) : maps_equal(a, b, depth + 1);
 }

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int measure(const shoal_any *v, struct any_size *size, unsigned depth);
+static int measure(const shoal_any *v, struct any_size *size, unsigned levels);
 
 static int
-measure_items(const shoal_any *v, struct any_size *size, unsigned depth)
+measure_items(const shoal_any *v, struct any_size *size, unsigned levels)
 {
 	uint64_t n = any_items(v);
-	if (depth == ANY_DEPTH_MAX)
+	if (levels == 0)
 		return fail(-EINVAL, "lists and maps within each other: more than %u deep", ANY_DEPTH_MAX);
 	if (n > ANY_BYTES_MAX || (size->nodes += n) > ANY_BYTES_MAX)
 		return fail(-EMSGSIZE, "more than %llu items in a value",
@@ -20,7 +20,7 @@ measure_items(const shoal_any *v, struct any_size *size, unsigned depth)
 		bool is_key = v->kind == SHOAL_ANY_MAP && i % 2 == 0;
 		int rc = is_key ? any_key_check(&v->as.items[i]) : 0;
 		if (rc == 0)
-			rc = measure(&v->as.items[i], size, depth + 1);
+			rc = measure(&v->as.items[i], size, levels - 1);
 		if (rc)
 			return rc;
 	}
@@ -28,7 +28,7 @@ measure_items(const shoal_any *v, struct any_size *size, unsigned depth)
 }
 
 static int
-measure(const shoal_any *v, struct any_size *size, unsigned depth)
+measure(const shoal_any *v, struct any_size *size, unsigned levels)
 {
 	switch (v->kind) {
 	case SHOAL_ANY_NIL:
@@ -48,7 +48,7 @@ measure(const shoal_any *v, struct any_size *size, unsigned depth)
 		return 0;
 	case SHOAL_ANY_LIST:
 	case SHOAL_ANY_MAP:
-		return measure_items(v, size, depth);
+		return measure_items(v, size, levels);
 	case SHOAL_ANY_OBJECT:
 		size->objects++;
 		return 0;
@@ -62,7 +62,14 @@ int
 any_measure(const shoal_any *v, struct any_size *out)
 {
 	*out = (struct any_size){ 0 };
-	return measure(v, out, 0);
+	return measure(v, out, ANY_DEPTH_MAX);
+}
+
+int
+any_measure_whole(const shoal_any *v, struct any_size *out)
+{
+	*out = (struct any_size){ 0 };
+	return measure(v, out, ANY_DEPTH_MAX + 1);
 }
 
 struct any_block *
@@ -149,16 +156,15 @@ copy_block(const shoal_any *v, const struct any_size *size, shoal_any *copy)
 	return rc;
 }
 
-int
-shoal_any_copy(const shoal_any *v, shoal_any *out)
+static int
+copy_of(const shoal_any *v, const struct any_size *size, shoal_any *out)
 {
-	struct any_size size;
+	int rc = 0;
 	shoal_any copy = *v;
-	int rc = any_measure(v, &size);
 	copy.internal_ &= ~ANY_OWNED;
-	if (rc == 0 && any_needs_block(v))
-		rc = copy_block(v, &size, &copy);
-	else if (rc == 0 && v->kind == SHOAL_ANY_OBJECT)
+	if (any_needs_block(v))
+		rc = copy_block(v, size, &copy);
+	else if (v->kind == SHOAL_ANY_OBJECT)
 		rc = reference_pin_again(&copy);
 	if (rc)
 		return rc;
@@ -166,6 +172,22 @@ shoal_any_copy(const shoal_any *v, shoal_any *out)
 		copy.internal_ |= ANY_OWNED;
 	*out = copy;
 	return 0;
+}
+
+int
+shoal_any_copy(const shoal_any *v, shoal_any *out)
+{
+	struct any_size size;
+	int rc = any_measure(v, &size);
+	return rc ? rc : copy_of(v, &size, out);
+}
+
+int
+any_copy_whole(const shoal_any *v, shoal_any *out)
+{
+	struct any_size size;
+	int rc = any_measure_whole(v, &size);
+	return rc ? rc : copy_of(v, &size, out);
 }
 
 /* ---- clear ---- */

@@ -1,4 +1,5 @@
 /* Printing, as JSON. */
+#include "data/any.h"
 #include "data/dict.h"
 
 int
@@ -7,7 +8,7 @@ dict_print(const void *body, uint32_t kind, FILE *to)
 	shoal_any map;
 	int rc = dict_snapshot(body, kind, &map);
 	if (rc == 0)
-		rc = shoal_any_print(&map, to);
+		rc = any_print_whole(&map, to);
 	shoal_any_clear(&map);
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* All items as they were at one moment, in the order of their insertion. */
 #include "base/error.h"
+#include "data/any.h"
 #include "data/dict.h"
 #include <stdlib.h>
 
@@ -139,7 +140,7 @@ to_map(struct items *s, shoal_any *out)
 		pair[2 * i + 1] = s->item[i].value;
 	}
 	shoal_any map = shoal_any_from_pairs(pair, s->count);
-	int rc = shoal_any_copy(&map, out);
+	int rc = any_copy_whole(&map, out);
 	free(pair);
 	return rc;
 }

@@ -205,7 +205,7 @@ print_items(const shoal_any *v, FILE *f)
 	fputc(map ? '}' : ']', f);
 }
 
-/* any_measure has found that it is not too deep, and its keys are keys. */
+/* It was measured: it is not too deep, and its keys are keys. */
 static void
 print(const shoal_any *v, FILE *f)
 {
@@ -226,11 +226,9 @@ print(const shoal_any *v, FILE *f)
 	}
 }
 
-int
-shoal_any_print(const shoal_any *v, FILE *f)
+static int
+print_measured(const shoal_any *v, FILE *f, int rc)
 {
-	struct any_size size;
-	int rc = any_measure(v, &size);
 	if (rc && rc != -EOVERFLOW)
 		return rc;
 	flockfile(f);
@@ -238,4 +236,18 @@ shoal_any_print(const shoal_any *v, FILE *f)
 	int bad = ferror(f);
 	funlockfile(f);
 	return bad ? fail(-EIO, "a value could not be written: the stream has an error") : 0;
+}
+
+int
+shoal_any_print(const shoal_any *v, FILE *f)
+{
+	struct any_size size;
+	return print_measured(v, f, any_measure(v, &size));
+}
+
+int
+any_print_whole(const shoal_any *v, FILE *f)
+{
+	struct any_size size;
+	return print_measured(v, f, any_measure_whole(v, &size));
 }

@@ -40,7 +40,7 @@ read_as_list(const shoal_list *list, list_range *range, const void *arg, shoal_a
 	if (rc)
 		return rc;
 	shoal_any view = shoal_any_from_items(items, count);
-	rc = shoal_any_copy(&view, out);
+	rc = any_copy_whole(&view, out);
 	list_anys_free(items, count);
 	return rc;
 }
@@ -65,7 +65,7 @@ shoal_list_print(shoal_list *list, FILE *out)
 	int rc = shoal_list_snapshot(list, &snapshot);
 	if (rc)
 		return rc;
-	rc = shoal_any_print(&snapshot, out);
+	rc = any_print_whole(&snapshot, out);
 	shoal_any_clear(&snapshot);
 	return rc;
 }

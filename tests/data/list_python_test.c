@@ -149,3 +149,37 @@ Test(list_python, made_in_the_parent_and_worked_on_in_a_child)
 	REQUIRE_EQ(shoal_list_size(w.list), 0);
 	world_end(w);
 }
+
+/* ---- as deep as a value may be ---- */
+
+Test(list_python, a_container_of_the_deepest_values_is_read_whole)
+{
+	enum { DEEPEST = 64 };
+	struct world w = world_make();
+	shoal_any deep = SHOAL_ANY(1), shells[DEEPEST], all, copy;
+	shoal_dict *d;
+	for (int i = 0; i < DEEPEST; i++) {
+		shells[i] = deep;
+		deep = shoal_any_from_items(&shells[i], 1);
+	}
+	FILE *nowhere = fopen("/dev/null", "w");
+	REQUIRE(nowhere);
+	REQUIRE_EQ(shoal_list_append(w.list, deep), 0);
+	REQUIRE_EQ(shoal_list_snapshot(w.list, &all), 0);
+	REQUIRE_EQ(shoal_list_snapshot(w.list, &copy), 0);
+	REQUIRE(shoal_any_equal(&all, &copy));
+	REQUIRE_EQ(shoal_list_print(w.list, nowhere), 0);
+	REQUIRE_EQ(shoal_list_extend(w.list, SHOAL_ANY(w.list)), 0);
+	REQUIRE_EQ(shoal_list_size(w.list), 2);
+	REQUIRE_EQ(shoal_list_append(w.list, all), -EINVAL);
+	shoal_any_clear(&copy);
+	shoal_any_clear(&all);
+	REQUIRE_EQ(shoal_dict_create(w.arena, NULL, NULL, &d), 0);
+	REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY(1), deep), 0);
+	REQUIRE_EQ(shoal_dict_snapshot(d, &all), 0);
+	REQUIRE_EQ(shoal_dict_print(d, nowhere), 0);
+	shoal_any_clear(&all);
+	REQUIRE_EQ(shoal_dict_destroy(w.arena, d), 0);
+	fclose(nowhere);
+	world_end(w);
+}
