@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-/* By the program, before the first case and after the last one; the cases may be other processes'. */
+/* By the program, before the first case and after the last; cases may be other processes'. */
 void done_begin(void);
 void done_end(bool all_well);
 
