@@ -144,7 +144,7 @@ ssize_t     shoal_any_encode(const shoal_any *, void *buffer, size_t bytes);
  * From one item of CBOR, of any origin; *out owns its memory. undefined is nil, tags are passed
  * over. -EINVAL: not well-formed, or something behind it, nested more than 64 deep, a key twice or
  * of a kind that is none, a simple value. -EOVERFLOW: an int that is no int64, a bignum. -ENOMEM.
- * It never allocates more than 25 times the bytes that are there.
+ * It never allocates more than 30 times the bytes that are there.
  */
 int         shoal_any_decode(const void *cbor, size_t bytes, shoal_any *out);
 

@@ -1,5 +1,6 @@
 /* Changes that depend on what is there: setdefault, add_int, compare_exchange. */
 #include "base/error.h"
+#include "data/any.h"
 #include "data/dict.h"
 #include <string.h>
 
@@ -138,7 +139,10 @@ shoal_dict_compare_exchange(shoal_dict *d, shoal_any key, const shoal_any *expec
                             const shoal_any *desired)
 {
 	struct change x = { .value = { .any = desired } };
-	int rc = begin(d, &key, &x);
+	struct any_size size;
+	int rc = expected ? any_measure(expected, &size) : 0;
+	if (rc == 0)
+		rc = begin(d, &key, &x);
 	if (rc)
 		return rc;
 	if (desired)

@@ -75,9 +75,12 @@ static ssize_t
 find(shoal_list *list, const shoal_any *v, bool first)
 {
 	shoal_any *items;
+	struct any_size size;
 	uint64_t count;
 	ssize_t found = 0;
-	int rc = list_read_many(list, list_range_all, NULL, &items, &count, NULL);
+	int rc = any_measure(v, &size);
+	if (rc == 0)
+		rc = list_read_many(list, list_range_all, NULL, &items, &count, NULL);
 	if (rc)
 		return rc;
 	for (uint64_t i = 0; i < count && !(first && found); i++)
@@ -132,8 +135,11 @@ shoal_list_remove(shoal_list *list, shoal_any v)
 	struct list_call call;
 	struct place p;
 	shoal_any *items;
+	struct any_size size;
 	uint64_t count, i = 0, at;
-	int rc = list_begin(&call, list);
+	int rc = any_measure(&v, &size);
+	if (rc == 0)
+		rc = list_begin(&call, list);
 	if (rc)
 		return rc;
 	rc = list_anys(&call, &items, &count);

@@ -290,6 +290,8 @@ Test(dict, compare_exchange_takes_absence_for_a_value)
 	struct dict_world w = dict_world(0);
 	shoal_any one = SHOAL_ANY(1), text = SHOAL_ANY("text"), list = SHOAL_LIST(1, 2);
 	shoal_any k = SHOAL_ANY("k");
+	shoal_any beyond = SHOAL_ANY(UINT64_MAX);
+	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, &beyond, &text), -EOVERFLOW);
 	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, &one, &text), -ECANCELED);
 	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, NULL, NULL), 0);
 	REQUIRE_EQ(shoal_dict_compare_exchange(w.dict, k, NULL, &one), 0);

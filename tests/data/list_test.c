@@ -372,6 +372,9 @@ Test(list, bad_input_changes_nothing)
 	REQUIRE_EQ(shoal_list_append(w.list, deep), -EINVAL);
 	REQUIRE_EQ(shoal_list_extend(w.list, SHOAL_LIST(1, "two", beyond)), -EOVERFLOW);
 	REQUIRE_EQ(shoal_list_set(w.list, 0, beyond), -EOVERFLOW);
+	REQUIRE_EQ(shoal_list_index(w.list, beyond), -EOVERFLOW);
+	REQUIRE_EQ(shoal_list_count(w.list, beyond), -EOVERFLOW);
+	REQUIRE_EQ(shoal_list_remove(w.list, beyond), -EOVERFLOW);
 	REQUIRE_EQ(shoal_list_size(w.list), 1);
 	REQUIRE_EQ(shoal_list_destroy(w.arena, NULL), 0);
 	world_end(w);
