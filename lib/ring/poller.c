@@ -272,6 +272,25 @@ add(const struct poller_object *o)
 	return s->fd;
 }
 
+/* Whether this process's source is of this object, not of one that another process destroyed. */
+static bool
+is_of(const struct source *s, const struct poller_object *o)
+{
+	uint32_t who = load_relaxed(o->polled);
+	return s->of.object == o->object && s->of.look == o->look &&
+	       (who == (uint32_t)getpid() || who == POLLED_BY_MANY);
+}
+
+static void
+forget_gate(const word32 *gate)
+{
+	struct source **link = &sources;
+	while (*link && (*link)->of.gate != gate)
+		link = &(*link)->next;
+	if (*link)
+		drop(link);
+}
+
 int
 poller_fd(const struct poller_object *o)
 {
@@ -280,7 +299,11 @@ poller_fd(const struct poller_object *o)
 	notice_fork();
 	pthread_once(&once, begin);
 	pthread_mutex_lock(&lock);
-	struct source *s = find(o->gate);
+	const struct source *s = find(o->gate);
+	if (s && !is_of(s, o)) {
+		forget_gate(o->gate);
+		s = NULL;
+	}
 	int fd = s ? s->fd : add(o);
 	pthread_mutex_unlock(&lock);
 	return fd;
@@ -293,12 +316,7 @@ poller_forget(word32 *gate)
 		return;
 	notice_fork();
 	pthread_mutex_lock(&lock);
-	for (struct source **link = &sources; *link; link = &(*link)->next) {
-		if ((*link)->of.gate != gate)
-			continue;
-		drop(link);
-		break;
-	}
+	forget_gate(gate);
 	pthread_mutex_unlock(&lock);
 }
 

@@ -469,3 +469,36 @@ Test(queue_fd, many_in_one_process)
 		REQUIRE_EQ(shoal_queue_destroy(w.arena, q[i]), 0);
 	world_end(w);
 }
+
+static int
+destroy_queue(void *world)
+{
+	const struct world *w = world;
+	return shoal_queue_destroy(w->arena, w->queue) != 0;
+}
+
+/* The one of the queue that was there before, which another process destroyed, is not taken. */
+Test(queue_fd, of_a_queue_where_another_one_was)
+{
+	enum { MOST = 100 };
+	struct world w = world_make(4, 0, 0);
+	shoal_queue *was = w.queue, *made[MOST];
+	int n = 0;
+	REQUIRE(shoal_queue_fd(was) >= 0);
+	expect_child(child(destroy_queue, &w), 0, 5000);
+	do
+		REQUIRE_EQ(shoal_queue_create(w.arena, NULL, &(shoal_queue_options){ .capacity = 4 },
+		                              &made[n++]), 0);
+	while (made[n - 1] != was && n < MOST);
+	REQUIRE(made[n - 1] == was);
+	int fd = shoal_queue_fd(was);
+	REQUIRE(fd >= 0);
+	REQUIRE_EQ(load_relaxed(&was->polled), getpid());
+	REQUIRE_EQ(shoal_queue_fd(was), fd);
+	put_text(was, "a");
+	REQUIRE(is_readable(fd, 5000));
+	w.queue = was;
+	while (--n > 0)
+		REQUIRE_EQ(shoal_queue_destroy(w.arena, made[n - 1]), 0);
+	world_end(w);
+}
