@@ -23,7 +23,7 @@ void
 callback_put(struct shoal_result *r)
 {
 	struct shoal_pool *p = pool_hold(r->pool);
-	store_release(&r->shown, 1);
+	store_release(&r->put, 1);
 	cds_wfcq_enqueue(&p->calls_head, &p->calls_tail, &r->call);
 	callback_wake(p);
 	pool_drop(p);
@@ -36,7 +36,7 @@ next(struct shoal_pool *p)
 	if (!node)
 		return NULL;
 	struct shoal_result *r = caa_container_of(node, struct shoal_result, call);
-	(void)load_acquire(&r->shown);
+	(void)load_acquire(&r->put);
 	return r;
 }
 

@@ -304,7 +304,8 @@ shoal_result_get(shoal_result *r, void *out, size_t out_bytes, shoal_time timeou
 static int
 cancel(struct shoal_pool *p, struct shoal_result *r)
 {
-	if (result_await(r, "result cancel", 0, true) == 0 || (r->map && !map_stop(p, r->map)))
+	if (result_await(r, "result cancel", 0, true) == 0 || load_acquire(&r->put) ||
+	    (r->map && !map_stop(p, r->map)))
 		return fail(-EALREADY, "result cancel: the task has ended");
 	if (r->map)
 		return 0;

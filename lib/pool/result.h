@@ -19,7 +19,8 @@ struct map;
 struct shoal_result {
 	struct cds_lfht_node node; /* in pending */
 	struct cds_wfcq_node call; /* in the queue of callbacks */
-	word32 shown;   /* 1, released before either of the above; acquired after */
+	word32 shown;   /* 1, released before it is in pending; acquired after */
+	word32 put;     /* 1, released before it is in the queue of callbacks; acquired after */
 	word32 state;   /* enum result_state; slept on */
 	word32 references;
 	word32 dropped; /* 1: its user wants nothing of it any more */

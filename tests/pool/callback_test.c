@@ -253,3 +253,43 @@ Test(pool_callback, many_threads_use_one_pool)
 		pthread_join(t[i], NULL);
 	finish(p);
 }
+
+static _Atomic int *let_in;
+
+static int
+wait_outside(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(let_in))
+		sleep_ms(1);
+	return 0;
+}
+
+static shoal_result *
+empty_map(shoal_pool *p, shoal_done_fn *done)
+{
+	shoal_result *r;
+	REQUIRE_EQ(shoal_pool_map_async(p, square, NULL, 0, NULL, 0, 0, NULL, done, NULL, &r), 0);
+	return r;
+}
+
+/* They wait behind another callback. The task is the pool's first: no number is below its own. */
+Test(pool_callback, an_empty_map_is_freed_or_cancelled_before_its_own)
+{
+	let_in = shared(sizeof *let_in);
+	shoal_pool_options o = { .workers = 1, .initializer = wait_outside };
+	shoal_pool *p = pool_with(&o);
+	shoal_result *task = sent(p, square, 5), *blocking = empty_map(p, block);
+	shoal_result *freed = empty_map(p, note), *kept = empty_map(p, note);
+	shoal_result_free(freed);
+	REQUIRE_EQ(shoal_result_cancel(kept), -EALREADY);
+	atomic_store(let_in, 1);
+	REQUIRE_EQ(gotten(task), 25);
+	atomic_store(&go, 1);
+	REQUIRE_EQ(shoal_result_get(kept, NULL, 0, SHOAL_SEC(10)), 0);
+	REQUIRE_EQ(atomic_load(&calls), 2);
+	shoal_result_free(task);
+	shoal_result_free(blocking);
+	shoal_result_free(kept);
+	finish(p);
+}
