@@ -208,18 +208,28 @@ map_invite_all(struct shoal_pool *p)
 	}
 }
 
+static size_t
+unbegun(const struct shoal_pool *p, const struct job *job)
+{
+	const word64 *words = arena_at(p->arena, job->words);
+	size_t count = 0;
+	for (uint64_t c = 0; c < job->chunks; c++)
+		count += chunk_state(load_relaxed(&words[c])) == CHUNK_FREE ? job->chunk : 0;
+	return count;
+}
+
+/* The lock keeps each in the table, and its memory its own, while it is counted. */
 size_t
 map_unbegun(struct shoal_pool *p)
 {
 	size_t count = 0;
 	for (unsigned i = 0; i < POOL_JOBS; i++) {
-		struct map *m = map_hold_nth(p, i);
-		if (!m)
+		if (!load_relaxed(&p->head->jobs[i]))
 			continue;
-		const word64 *words = arena_at(p->arena, m->job->words);
-		for (uint64_t c = 0; c < m->job->chunks; c++)
-			count += chunk_state(load_relaxed(&words[c])) == CHUNK_FREE ? m->job->chunk : 0;
-		result_drop(m->result);
+		pthread_mutex_lock(&p->lock);
+		if (p->maps[i])
+			count += unbegun(p, p->maps[i]->job);
+		pthread_mutex_unlock(&p->lock);
 	}
 	return count;
 }

@@ -1,4 +1,5 @@
 #include "pool/common.h"
+#include <pthread.h>
 #include <sys/mman.h>
 
 Test(pool_map, every_item_runs_and_lands_in_its_place)
@@ -146,6 +147,50 @@ Test(pool_map, imap_gives_results_in_order)
 	}
 	finish(p);
 }
+
+/* ---- looked at while they end ---- */
+
+enum { LOOKED_AT = 200000 };
+static _Atomic int looked_enough;
+
+static int
+do_nothing(shoal_task *t)
+{
+	(void)t;
+	return 0;
+}
+
+static void *
+look(void *pool)
+{
+	shoal_pool_info info;
+	while (!atomic_load(&looked_enough)) {
+		REQUIRE_EQ(shoal_pool_stat(pool, &info), 0);
+		REQUIRE(info.queued <= LOOKED_AT + 1);
+	}
+	return NULL;
+}
+
+/* The task's input comes to lie where the map was. */
+Test(pool_map, the_count_of_what_is_queued_is_never_of_what_was)
+{
+	static char later[LOOKED_AT * 12];
+	pthread_t looker;
+	shoal_pool *p = pool_of(1);
+	shoal_map_options o = { .chunk = 1 };
+	int64_t began = now_ns();
+	memset(later, 0x7f, 1024);
+	pthread_create(&looker, NULL, look, p);
+	while (now_ns() - began < 1000000000) {
+		REQUIRE_EQ(shoal_pool_map(p, do_nothing, NULL, 0, NULL, 0, LOOKED_AT, &o), 0);
+		REQUIRE_EQ(shoal_pool_apply(p, do_nothing, later, sizeof later, NULL, 0), 0);
+	}
+	atomic_store(&looked_enough, 1);
+	pthread_join(looker, NULL);
+	finish(p);
+}
+
+/* ---- the ready-made bar ---- */
 
 /* What a child writes to stderr while it draws. */
 static int
