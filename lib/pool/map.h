@@ -42,7 +42,7 @@ bool map_harvest(struct shoal_pool *p, struct map *m);
 unsigned map_harvest_all(struct shoal_pool *p);
 /* 1 when it has ended. */
 word32 *map_complete(struct map *m);
-/* Items that have ended, by chunks. */
+/* Items that have ended, by chunks. Under the pool's lock, while the map is in its table. */
 size_t map_items_done(const struct shoal_pool *p, const struct map *m);
 /* The collector is to take its end in. False: somebody has taken it in. */
 bool map_tell(struct shoal_pool *p, struct map *m);

@@ -45,6 +45,16 @@ tell(const struct map_errand *e, size_t done, size_t *told)
 	e->options.progress(e->options.progress_arg, done, e->count);
 }
 
+/* What is taken in meanwhile has no memory to count in: all of its items have ended. */
+static size_t
+count_done(struct shoal_pool *p, const struct map *m)
+{
+	pthread_mutex_lock(&p->lock);
+	size_t done = p->maps[m->index] == m ? map_items_done(p, m) : m->count;
+	pthread_mutex_unlock(&p->lock);
+	return done;
+}
+
 static int
 wait_for(struct shoal_pool *p, const struct map_errand *e, struct shoal_result *r, size_t *told)
 {
@@ -53,7 +63,7 @@ wait_for(struct shoal_pool *p, const struct map_errand *e, struct shoal_result *
 		int rc = result_await(r, e->call, slice, false);
 		if (rc != -ETIMEDOUT)
 			return rc;
-		size_t done = map_items_done(p, r->map);
+		size_t done = count_done(p, r->map);
 		tell(e, done < e->count ? done : *told, told);
 	}
 }
