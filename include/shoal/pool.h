@@ -286,6 +286,7 @@ int shoal_result_cancel(shoal_result *);
 /*
  * NULL is nothing. A task whose result is freed before it is ready runs on, or never begins; its
  * callback does not come any more, unless it is running just now: then it is waited for by nobody.
+ * Of a map_async whose results are just being copied it waits for that, and nothing else.
  */
 void shoal_result_free(shoal_result *);
 

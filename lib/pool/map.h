@@ -6,12 +6,15 @@
 
 struct death;
 
+/* AWAITED: TAKING, and somebody sleeps until `out` and codes are written, or never will be. */
+enum map_taking { MAP_LEFT, MAP_TAKING, MAP_AWAITED, MAP_WRITTEN };
+
 struct map {
 	struct shoal_result *result; /* holds it, until it is buried */
 	struct job *job;
 	uint64_t id, crate;
 	unsigned index; /* in the head's table */
-	word32 over;    /* 1: somebody takes it in, or has */
+	word32 taking;  /* enum map_taking: whether somebody takes it in; slept on */
 	void *out;      /* NULL: results lie in place */
 	int *codes;
 	void (*progress)(void *arg, size_t done, size_t total);
@@ -40,6 +43,8 @@ int map_begin(struct shoal_pool *p, const struct map_errand *e);
 /* Takes it in, if it has ended. */
 bool map_harvest(struct shoal_pool *p, struct map *m);
 unsigned map_harvest_all(struct shoal_pool *p);
+/* Its result is not pending any more: waits until whoever takes it in has written all of it. */
+void map_await_written(struct map *m);
 /* 1 when it has ended. */
 word32 *map_complete(struct map *m);
 /* Items that have ended, by chunks. Under the pool's lock, while the map is in its table. */

@@ -1,5 +1,7 @@
 /* How a map ends in the host: its results taken in, its memory given back. */
+#include "base/clock.h"
 #include "base/error.h"
+#include "base/futex.h"
 #include "pool/crate.h"
 #include "pool/map.h"
 #include "pool/slot.h"
@@ -160,18 +162,33 @@ retire(struct shoal_pool *p, struct map *m)
 bool
 map_harvest(struct shoal_pool *p, struct map *m)
 {
-	if (!load_acquire(&m->job->complete) || !cas32_acq_rel(&m->over, 0, 1))
+	if (!load_acquire(&m->job->complete) || !cas32_seq_cst(&m->taking, MAP_LEFT, MAP_TAKING))
 		return false;
 	struct shoal_result *r = m->result;
 	bool mine = result_take_this(p, r);
 	if (mine)
 		settle(p, m);
+	if (exchange_seq_cst(&m->taking, MAP_WRITTEN) == MAP_AWAITED)
+		futex_wake(&m->taking, FUTEX_ALL);
 	fetch_add_seq_cst(&r->references, 1);
 	retire(p, m);
 	if (mine)
 		result_deliver(r);
 	result_drop(r);
 	return true;
+}
+
+/*
+ * Who takes a result from the pending to write has said TAKING before: this one, who found it
+ * taken, sees that. Of one that nobody takes in nothing is written.
+ */
+void
+map_await_written(struct map *m)
+{
+	fence_seq_cst();
+	cas32_seq_cst(&m->taking, MAP_TAKING, MAP_AWAITED);
+	while (load_acquire(&m->taking) == MAP_AWAITED)
+		futex_wait(&m->taking, MAP_AWAITED, CLOCK_NEVER);
 }
 
 struct map *

@@ -236,6 +236,8 @@ result_discard(struct shoal_result *r)
 			slot_recall(p, r->id);
 		result_fail(r, -ECANCELED, NULL);
 		result_ready(r);
+	} else if (p && r->map) {
+		map_await_written(r->map);
 	}
 	if (p)
 		pool_drop(p);

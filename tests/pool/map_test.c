@@ -190,6 +190,40 @@ Test(pool_map, the_count_of_what_is_queued_is_never_of_what_was)
 	finish(p);
 }
 
+enum { LARGE_ITEM = 1 << 16, LARGE_ITEMS = 512, LARGE = LARGE_ITEM * LARGE_ITEMS };
+
+static int
+fill_but_last(shoal_task *t)
+{
+	memset(t->out, 1, t->out_bytes);
+	return t->index == LARGE_ITEMS - 1 ? -EIO : 0;
+}
+
+/*
+ * Items are copied one by one, since one has failed; when the first has come, the others must have
+ * before the memory is the caller's again. It looks through a mapping of its own.
+ */
+Test(pool_map, what_a_map_writes_is_written_when_its_result_is_freed)
+{
+	shoal_result *r;
+	shoal_pool *p = pool_of(1);
+	int fd = memfd_create("out", MFD_CLOEXEC);
+	REQUIRE(fd >= 0 && ftruncate(fd, LARGE) == 0);
+	char *out = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	volatile char *seen = mmap(NULL, LARGE, PROT_READ, MAP_SHARED, fd, 0);
+	REQUIRE(out != MAP_FAILED && seen != MAP_FAILED);
+	REQUIRE_EQ(shoal_pool_map_async(p, fill_but_last, NULL, 0, out, LARGE_ITEM, LARGE_ITEMS, NULL,
+	                                NULL, NULL, &r), 0);
+	while (!seen[0])
+		continue;
+	shoal_result_free(r);
+	REQUIRE_EQ(seen[LARGE - LARGE_ITEM - 1], 1);
+	munmap((void *)(uintptr_t)seen, LARGE);
+	munmap(out, LARGE);
+	close(fd);
+	finish(p);
+}
+
 /* ---- the ready-made bar ---- */
 
 /* What a child writes to stderr while it draws. */
