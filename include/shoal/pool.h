@@ -201,7 +201,7 @@ typedef struct {
 	void (*progress)(void *arg, size_t done, size_t total);
 	void *progress_arg;
 	/* How long one item may run: when it is over its worker is killed and replaced, and the item
-	 * fails with -ETIMEDOUT, whatever the policy. 0 = none */
+	 * fails with -ETIMEDOUT, whatever the policy. 0, SHOAL_FOREVER: no limit. */
 	shoal_time timeout;
 	int *codes;      /* map: count of them, one for each item: 0 or its negative code. Or NULL */
 	size_t window;   /* imap: items in work and ready at once. 0: four chunks a worker */

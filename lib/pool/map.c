@@ -73,7 +73,7 @@ write_job(struct shoal_pool *p, const struct map_errand *e, const struct plan *n
 	job->rows = base + n->rows;
 	job->words = base + n->words;
 	job->codes = base + n->codes;
-	job->timeout = e->options.timeout;
+	job->timeout = pool_limit(e->options.timeout);
 	job->in_theirs = n->in_theirs;
 	job->out_theirs = n->out_theirs;
 	job->in = n->in_theirs ? arena_offset(p->options.arena, e->in) : base + n->in;
@@ -186,8 +186,7 @@ map_begin(struct shoal_pool *p, const struct map_errand *e)
 		crate_give(p->arena, m->crate);
 		return rc;
 	}
-	if (e->options.timeout)
-		pool_time(p, e->options.timeout);
+	pool_time(p, e->options.timeout);
 	invite(p, m);
 	result_overtaken(p, r);
 	return 0;

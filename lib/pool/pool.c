@@ -168,10 +168,18 @@ pool_uncount(struct shoal_pool *p, uint64_t less)
 	pool_drop(p);
 }
 
+shoal_time
+pool_limit(shoal_time timeout)
+{
+	return clock_deadline(timeout) == CLOCK_NEVER ? 0 : timeout;
+}
+
 void
 pool_time(struct shoal_pool *p, shoal_time timeout)
 {
 	uint64_t had = load_relaxed(&p->shortest);
+	if (!pool_limit(timeout))
+		return;
 	while ((!had || (uint64_t)timeout < had) &&
 	       !cas64_seq_cst(&p->shortest, had, (uint64_t)timeout))
 		had = load_relaxed(&p->shortest);

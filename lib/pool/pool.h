@@ -103,6 +103,8 @@ void pool_drop(struct shoal_pool *p);
  * more. It is not freed before the section ends.
  */
 struct shoal_pool *pool_hold_used(struct shoal_pool *p);
+/* How long an item may run by an option; 0, or longer than the clock goes: 0, no limit. */
+shoal_time pool_limit(shoal_time timeout);
 /* Some item will have no longer than this: the supervisor is to look so often. */
 void pool_time(struct shoal_pool *p, shoal_time timeout);
 /* Settles all that is pending with this code. The phase is ENDING already. */

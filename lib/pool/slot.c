@@ -170,7 +170,7 @@ fill(struct shoal_pool *p, struct slot *s, const struct errand *e)
 	s->out_bytes = e->out_bytes;
 	s->items = e->items;
 	s->index = e->index;
-	s->timeout = e->timeout;
+	s->timeout = pool_limit(e->timeout);
 	s->first = 0;
 	s->tries = 0;
 	s->text_of = 0;
@@ -205,8 +205,7 @@ slot_send(struct shoal_pool *p, const struct errand *e)
 		return rc;
 	}
 	uint64_t id = r->id = id_of(p, s);
-	if (e->timeout)
-		pool_time(p, e->timeout);
+	pool_time(p, e->timeout);
 	result_add(p, r);
 	store_release(&s->state, slot_word(id_generation(id), 0, SLOT_QUEUED));
 	slot_put(p, id);

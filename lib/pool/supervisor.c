@@ -24,6 +24,7 @@
 #define START_AGAIN_NS INT64_C(20000000)
 #define STARTS_MAX 250
 #define PUT_AGAIN_NS INT64_C(2000000)
+#define LOOK_NS INT64_C(1000000) /* however short the times of items are */
 
 struct watch {
 	struct shoal_pool *pool;
@@ -117,16 +118,18 @@ overdue(struct shoal_pool *p, uint32_t seat, uint64_t deadline)
 	shoal_process_kill(p->workers[seat].process);
 }
 
-/* When to look again: an item that begins after this look has at least the shortest time. */
+/*
+ * When to look again: an item that begins after this look has at least the shortest time, or is
+ * found overdue LOOK_NS late.
+ */
 static int64_t
 look_at_times(struct watch *w)
 {
 	struct shoal_pool *p = w->pool;
-	int64_t next = CLOCK_NEVER, now = clock_now();
-	uint64_t shortest = load_seq_cst(&p->shortest);
+	int64_t now = clock_now(), shortest = (int64_t)load_seq_cst(&p->shortest);
 	if (!shortest || !load_seq_cst(&p->unsettled))
 		return CLOCK_NEVER;
-	next = now + (int64_t)shortest;
+	int64_t next = clock_deadline(shortest > LOOK_NS ? shortest : LOOK_NS);
 	for (uint32_t i = 1; i <= p->head->workers; i++) {
 		uint64_t deadline = load_acquire(&p->seats[i].deadline);
 		if (!p->workers[i].process || !deadline || deadline == SEAT_OVERDUE)

@@ -1,5 +1,6 @@
 /* Workers from their initializer to their last task; how long an item may run. */
 #include "pool/common.h"
+#include <time.h>
 
 static _Atomic int *count;
 static int answer;
@@ -176,6 +177,41 @@ Test(pool_life, an_item_that_takes_too_long_fails_alone)
 		ssize_t rc = shoal_results_next(it, NULL, &value, sizeof value, SHOAL_SEC(10));
 		REQUIRE_EQ(rc, i % 10 == 5 ? -ETIMEDOUT : (int)sizeof value);
 	}
+	shoal_results_free(it);
+	finish(p);
+}
+
+static int64_t
+cpu_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* What this process takes while one sleeps in a task. */
+static void
+require_sleep(shoal_pool *p, shoal_time timeout, int failed)
+{
+	shoal_map_options o = { .timeout = timeout };
+	int64_t before = cpu_ns();
+	REQUIRE_EQ(shoal_pool_map(p, nap, &(int){ 500 }, sizeof(int), NULL, 0, 1, &o), failed);
+	REQUIRE(cpu_ns() - before < 250000000);
+}
+
+Test(pool_life, no_limit_and_a_tiny_one_let_the_pool_sleep)
+{
+	shoal_pool *p = pool_of(1);
+	require_sleep(p, SHOAL_FOREVER, 0);
+	require_sleep(p, SHOAL_FOREVER - 1, 0);
+	require_sleep(p, 1, 1);
+	require_sleep(p, 0, 0);
+	shoal_results *it;
+	shoal_map_options o = { .timeout = SHOAL_FOREVER };
+	int64_t before = cpu_ns();
+	REQUIRE_EQ(shoal_pool_imap(p, nap, &(int){ 500 }, sizeof(int), 0, 1, &o, &it), 0);
+	REQUIRE_EQ(shoal_results_next(it, NULL, NULL, 0, SHOAL_SEC(10)), 0);
+	REQUIRE(cpu_ns() - before < 250000000);
 	shoal_results_free(it);
 	finish(p);
 }
