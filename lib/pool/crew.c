@@ -20,6 +20,8 @@ prepare(struct seat *s)
 	store_relaxed(&s->job, 0);
 	store_relaxed(&s->at, 0);
 	store_relaxed(&s->deadline, 0);
+	store_relaxed(&s->making, 0);
+	store_relaxed(&s->giving, 0);
 	store_release(&s->phase, SEAT_STARTING);
 }
 

@@ -14,14 +14,22 @@
 
 /* ---- the slot that it was in ---- */
 
-/* The dead one's reply, whole or half made, comes back with the item's place. */
 static void
-forget_reply(struct shoal_pool *p, struct slot *s, uint64_t id)
+forget_crate(struct shoal_pool *p, word64 *name, uint64_t id)
 {
-	uint64_t reply = load_relaxed(&s->reply);
-	if (reply && crate_is(p->arena, reply, id))
-		crate_give(p->arena, reply);
-	store_relaxed(&s->reply, 0);
+	uint64_t crate = load_relaxed(name);
+	if (crate && crate_is(p->arena, crate, id))
+		crate_give(p->arena, crate);
+	store_relaxed(name, 0);
+}
+
+/* The dead one's replies, whole or half made, come back with the item's place. */
+static void
+forget_replies(struct shoal_pool *p, struct slot *s, struct seat *seat, uint64_t id)
+{
+	forget_crate(p, &s->reply, id);
+	forget_crate(p, &seat->making, id);
+	forget_crate(p, &seat->giving, id);
 	s->reply_bytes = 0;
 }
 
@@ -51,7 +59,7 @@ settle_item(struct shoal_pool *p, struct slot *s, uint64_t id, uint64_t at, stru
 	if (!at)
 		return s->first;
 	d->held = true;
-	forget_reply(p, s, id);
+	forget_replies(p, s, &p->seats[d->seat], id);
 	uint64_t i = at - 1;
 	bool same = i == s->first;
 	if (mourn_try_again(p, d, same ? s->tries : 0)) {

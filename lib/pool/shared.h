@@ -232,6 +232,8 @@ struct seat {
 	word64 at;       /* 1 + the item that it is running */
 	word64 deadline;
 	word32 pid;      /* for those who look */
+	word64 making;   /* the crate of a reply before its slot names it, and */
+	word64 giving;   /* that of an earlier one while it goes back; 0: none */
 };
 
 /* ---- the whole ---- */

@@ -90,29 +90,34 @@ reply_in_place(struct self *self, shoal_task *task, const void *data, size_t byt
 }
 
 /*
- * Crash points: the crate is the slot's once the slot names it; an earlier one was given back
- * before, when nothing named it any more.
+ * The new crate comes before the old one goes: a reply that finds no room leaves the earlier one.
+ *
+ * Crash points: both crates have a name all the time, in the slot or in the seat, and some have two
+ * for a moment. The supervisor gives back what any of the names tells.
  */
 static int
 reply_apart(struct self *self, const void *data, size_t bytes)
 {
 	struct slot *s = self->slot;
-	uint64_t old = load_relaxed(&s->reply), at;
-	store_release(&s->reply, 0);
-	crate_give(self->arena, old);
+	struct seat *seat = self->seat;
+	uint64_t old = load_relaxed(&s->reply), at = 0;
 	if (bytes > INLINE_BYTES) {
-		int rc = crate_take(self->arena, self->id, bytes, &s->reply, &at);
+		int rc = crate_take(self->arena, self->id, bytes, &seat->making, &at);
 		if (rc < 0) {
-			store_release(&s->reply, 0);
+			store_release(&seat->making, 0);
 			return rc;
 		}
-		memcpy(arena_at(self->arena, at), data, bytes);
-	} else if (bytes) {
-		memcpy(s->inline_out, data, bytes);
 	}
+	if (bytes)
+		memcpy(at ? arena_at(self->arena, at) : s->inline_out, data, bytes);
+	store_release(&seat->giving, old);
+	store_release(&s->reply, at);
+	store_release(&seat->making, 0);
 	s->reply_bytes = bytes;
 	self->reply_bytes = bytes;
 	self->replied = true;
+	crate_give(self->arena, old);
+	store_release(&seat->giving, 0);
 	return 0;
 }
 

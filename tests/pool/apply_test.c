@@ -72,6 +72,30 @@ Test(pool_apply, inputs_and_results_have_any_size)
 	finish(p);
 }
 
+/* Beyond any arena: the second one finds no room. */
+static int
+echo_and_fail_to(shoal_task *t)
+{
+	int rc = shoal_task_reply(t, t->in, t->in_bytes);
+	return rc ? rc : shoal_task_reply(t, t->in, SIZE_MAX / 2) == -ENOMEM ? 0 : -EPROTO;
+}
+
+Test(pool_apply, an_answer_without_room_leaves_the_earlier_one)
+{
+	static const size_t sizes[] = { 10, 64, 1000, 40000 };
+	shoal_pool *p = pool_of(1);
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		char in[40000], out[40000] = { 0 };
+		shoal_result *r;
+		memset(in, 'a' + (int)i, sizeof in);
+		REQUIRE_EQ(shoal_pool_apply_async(p, echo_and_fail_to, in, sizes[i], NULL, NULL, &r), 0);
+		REQUIRE_EQ(shoal_result_get(r, out, sizeof out, SHOAL_SEC(10)), sizes[i]);
+		REQUIRE(memcmp(in, out, sizes[i]) == 0);
+		shoal_result_free(r);
+	}
+	finish(p);
+}
+
 Test(pool_apply, a_task_whose_worker_is_killed_says_by_what)
 {
 	shoal_pool *p = pool_of(2);

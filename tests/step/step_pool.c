@@ -23,6 +23,7 @@ struct pool_shape {
 	size_t items, chunk; /* chunk 0: a slot with a reply, or a batch; else a map */
 	bool retry;
 	bool fails; /* each item does, and says why */
+	bool twice; /* it replies twice; the second counts */
 };
 
 #define REASON "item %u fails, and says so in a sentence that no single store could write"
@@ -35,7 +36,7 @@ static struct shoal_result *result;
 static uint32_t *runs; /* in the arena */
 static uint32_t in[ITEMS], out[ITEMS];
 static int codes[ITEMS];
-static bool fails;
+static bool fails, twice;
 
 static const struct pool_shape *
 shape_of(const struct step_world *w)
@@ -47,7 +48,7 @@ static int
 step_task(shoal_task *t)
 {
 	uint32_t n = *(const uint32_t *)t->in;
-	char text[REPLY];
+	char text[REPLY] = { 0 };
 	runs[n]++;
 	if (fails)
 		return shoal_task_fail(t, REASON, n);
@@ -55,6 +56,8 @@ step_task(shoal_task *t)
 		*(uint32_t *)t->out = n + 1;
 		return 0;
 	}
+	if (twice && shoal_task_reply(t, text, sizeof text / 2))
+		return -EPROTO;
 	memset(text, (int)n + 1, sizeof text);
 	return shoal_task_reply(t, text, sizeof text);
 }
@@ -87,6 +90,7 @@ setup(struct step_world *w)
 		                     .on_death = s->retry ? SHOAL_RETRY_TASK : SHOAL_FAIL_TASK };
 	arena_world(w);
 	fails = s->fails;
+	twice = s->twice;
 	runs = shoal_new(w->arena, ITEMS * sizeof *runs);
 	int rc = create_host(&o, w->arena, &pool);
 	STEP_REQUIRE(w, rc == 0, "host: %d, %s", rc, shoal_error());
@@ -216,6 +220,7 @@ check(struct step_world *w)
 	          .meet = { meet_recover, meet_recover })
 
 POOL(slot_with_reply, .items = 1)
+POOL(slot_with_two_replies, .items = 1, .twice = true)
 POOL(slot_tried_again, .items = 1, .retry = true)
 POOL(map_in_chunks_of_one, .items = 3, .chunk = 1)
 POOL(map_in_chunks, .items = 6, .chunk = 4)
