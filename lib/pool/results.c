@@ -161,18 +161,34 @@ results_feed_all(struct shoal_pool *p)
 
 /* ---- begun, freed ---- */
 
+static size_t
+chunk_of(const shoal_map_options *o, size_t count)
+{
+	size_t chunk = o->chunk ? o->chunk : 1;
+	return count && chunk > count ? count : chunk;
+}
+
+/* An item's answer, input and result, and what each is rounded up by, for all items of a batch. */
+static bool
+too_large(size_t in_bytes, size_t out_bytes, size_t count, size_t chunk)
+{
+	size_t inputs, each, batch;
+	return __builtin_mul_overflow(count, in_bytes, &inputs) ||
+	       __builtin_add_overflow(in_bytes, out_bytes, &each) ||
+	       __builtin_add_overflow(each, 2 * sizeof(struct answer), &each) ||
+	       __builtin_mul_overflow(chunk, each, &batch) || batch > LIMIT_MAX;
+}
+
 static int
 check(const struct shoal_pool *p, shoal_task_fn *fn, const void *in, size_t in_bytes,
       size_t out_bytes, size_t count, const shoal_map_options *o)
 {
-	size_t bytes;
 	int rc = pool_check(p, "pool imap");
 	if (rc < 0)
 		return rc;
 	if (!fn || (!in && in_bytes && count))
 		return fail(-EINVAL, "pool imap: %s is NULL", fn ? "in" : "the function");
-	if (__builtin_mul_overflow(count, in_bytes, &bytes) ||
-	    __builtin_mul_overflow(o->chunk ? o->chunk : 1, out_bytes, &bytes) || bytes > LIMIT_MAX)
+	if (too_large(in_bytes, out_bytes, count, chunk_of(o, count)))
 		return fail(-EOVERFLOW, "pool imap: %zu items of %zu and %zu bytes", count, in_bytes,
 		            out_bytes);
 	if (o->timeout < 0 || o->codes)
@@ -231,7 +247,7 @@ make(struct shoal_pool *p, const struct shoal_results *like, const shoal_map_opt
 	if (!it)
 		return fail(-ENOMEM, "pool imap: no memory");
 	*it = *like;
-	it->chunk = o->chunk ? o->chunk : 1;
+	it->chunk = chunk_of(o, like->count);
 	it->window = o->window ? o->window : WINDOW_CHUNKS * p->head->workers * it->chunk;
 	it->timeout = o->timeout;
 	it->progress = o->progress;

@@ -225,5 +225,14 @@ Test(pool_end, bad_options_are_refused)
 	REQUIRE_EQ(shoal_pool_map(p, square, NULL, 4, NULL, 0, 2, NULL), -EINVAL);
 	REQUIRE_EQ(shoal_pool_map(p, square, p, SIZE_MAX / 2, NULL, 0, 5, NULL), -EOVERFLOW);
 	REQUIRE_EQ(shoal_pool_map(p, square, NULL, 4, NULL, 4, 0, NULL), 0);
+	const size_t many = (size_t)1 << 61; /* times 8 it is nothing */
+	shoal_map_options mo = { .chunk = many };
+	shoal_results *it;
+	REQUIRE_EQ(shoal_pool_imap(p, nap, NULL, 0, 0, many, &mo, &it), -EOVERFLOW);
+	REQUIRE_EQ(shoal_pool_imap(p, nap, NULL, 0, 8, many, &mo, &it), -EOVERFLOW);
+	REQUIRE_EQ(shoal_pool_imap(p, square, p, SIZE_MAX / 2, 0, 5, NULL, &it), -EOVERFLOW);
+	REQUIRE_EQ(shoal_pool_imap(p, nap, &(int){ 1 }, sizeof(int), 8, 1, &mo, &it), 0);
+	REQUIRE_EQ(shoal_results_next(it, NULL, &(uint64_t){ 0 }, 8, SHOAL_SEC(10)), 8);
+	shoal_results_free(it);
 	finish(p);
 }
