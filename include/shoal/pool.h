@@ -224,6 +224,9 @@ ssize_t shoal_pool_map(shoal_pool *, shoal_task_fn *, const void *in, size_t in_
  * The same, not waited for. `in`, `out` and codes must stay valid until the result is ready, or
  * freed; they are written to before that. shoal_result_get gives the number of failed items,
  * shoal_result_code 0 or the first failed item's code.
+ *
+ * Waits for a place while 64 maps are under way, as shoal_pool_map does: -ECANCELED then
+ * (shoal_thread_interrupt), -EAGAIN in a callback. Else as map.
  */
 int shoal_pool_map_async(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes, void *out,
                          size_t out_bytes, size_t count, const shoal_map_options *,

@@ -9,6 +9,7 @@
 #include "pool/functions.h"
 #include "pool/crate.h"
 #include "pool/slot.h"
+#include "sync/gate.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,9 @@ enter(struct shoal_pool *p, const struct map_errand *e, struct map *m)
 static int
 enter_in_time(struct shoal_pool *p, const struct map_errand *e, struct map *m)
 {
+	struct shoal_thread *t = thread_self();
+	if (!t)
+		return fail(-ENOMEM, "%s: no memory for this thread's record", e->call);
 	for (;;) {
 		pthread_mutex_lock(&p->lock);
 		int rc = enter(p, e, m);
@@ -125,9 +129,11 @@ enter_in_time(struct shoal_pool *p, const struct map_errand *e, struct map *m)
 			return rc;
 		if (pool_in_callback(p))
 			return fail_quiet(rc, "as many maps run as the pool takes");
-		uint32_t seen = load_seq_cst(&p->idle);
-		if (!map_harvest_all(p))
-			futex_wait(&p->idle, seen, clock_now() + PLACE_SLICE_NS);
+		struct futex_watch watch = { &p->idle, load_seq_cst(&p->idle) };
+		if (map_harvest_all(p))
+			continue;
+		if (gate_sleep(t, &watch, 1, clock_now() + PLACE_SLICE_NS) == -ECANCELED)
+			return fail(-ECANCELED, "%s: interrupted while it waited for a place", e->call);
 	}
 }
 

@@ -145,6 +145,28 @@ Test(pool_use, an_interrupt_ends_each_wait)
 	shoal_result_free(r);
 }
 
+/* As many as there may be at once are under way. */
+Test(pool_use, an_interrupt_ends_the_wait_of_one_map_too_many)
+{
+	enum { MAPS = 64 };
+	struct to_interrupt t = { .thread = shoal_thread_self() };
+	int in = 30000;
+	pthread_t thread;
+	shoal_result *r;
+	shoal_pool *p = pool_of(1);
+	for (int i = 0; i < MAPS; i++)
+		REQUIRE_EQ(shoal_pool_map_async(p, nap, &in, sizeof in, NULL, 0, 1, NULL, NULL, NULL, NULL),
+		           0);
+	pthread_create(&thread, NULL, interrupt, &t);
+	REQUIRE_EQ(shoal_pool_map(p, nap, &in, sizeof in, NULL, 0, 1, NULL), -ECANCELED);
+	REQUIRE_EQ(shoal_pool_map_async(p, nap, &in, sizeof in, NULL, 0, 1, NULL, NULL, NULL, &r),
+	           -ECANCELED);
+	REQUIRE(!r);
+	atomic_store(&t.over, 1);
+	pthread_join(thread, NULL);
+	shoal_pool_destroy(p);
+}
+
 /* Ready ones, one that failed, one twice, one that is not ready, and one that comes. */
 Test(pool_use, results_in_any_state_are_waited_for_together)
 {
