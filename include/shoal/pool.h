@@ -247,7 +247,8 @@ int shoal_pool_imap_unordered(shoal_pool *, shoal_task_fn *, const void *in, siz
 /*
  * The next result: its length, or out_bytes of imap where the task did not use shoal_task_reply.
  * *index (or NULL) is which item it is of. When that item failed: its own code, and its text in
- * shoal_error(). -EPIPE, and *index is `count`: there are no more.
+ * shoal_error(). Items that were not begun when the pool was terminated or broke have -ECANCELED
+ * or its code. -EPIPE, and *index is `count`: there are no more.
  *
  * -EAGAIN, -ETIMEDOUT, -ECANCELED (shoal_thread_interrupt): call again; *index is SIZE_MAX then.
  * -EMSGSIZE: longer than out_bytes; it stays, shoal_needed() tells.

@@ -114,6 +114,17 @@ in_window(const struct shoal_results *it)
 	return it->lifted || out == 0 || out + next_batch(it) <= it->window;
 }
 
+/* The pool has ended: what was not sent never will be, and fails as what was pending did. */
+static int
+give_up_rest(struct shoal_results *it, int rc)
+{
+	if (load_seq_cst(&it->pool->phase) < POOL_ENDING)
+		return rc;
+	store_release(&it->unsent, it->begun);
+	it->begun = it->count;
+	return 0;
+}
+
 /* Waits for a place only when nothing is in work: else what comes back makes room. */
 int
 results_feed(struct shoal_results *it, int64_t deadline)
@@ -125,6 +136,8 @@ results_feed(struct shoal_results *it, int64_t deadline)
 		bool idle = it->begun == load_relaxed(&it->taken);
 		rc = send_batch(it, idle ? deadline : 0);
 	}
+	if (rc)
+		rc = give_up_rest(it, rc);
 	bool last = any && it->begun == it->count;
 	bool idle = it->begun == load_relaxed(&it->taken);
 	pthread_mutex_unlock(&it->feeding);
@@ -254,6 +267,7 @@ make(struct shoal_pool *p, const struct shoal_results *like, const shoal_map_opt
 	it->progress_arg = o->progress_arg;
 	it->generation = p->generation;
 	store_relaxed(&it->references, 1);
+	store_relaxed(&it->unsent, UINT64_MAX);
 	pthread_mutex_init(&it->feeding, NULL);
 	pthread_mutex_init(&it->lock, NULL);
 	int rc = begin(p, it);

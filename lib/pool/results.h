@@ -22,9 +22,11 @@ struct shoal_results {
 	void *progress_arg;
 
 	pthread_mutex_t feeding;
-	size_t begun;    /* items sent; those that are not begun count as one of the pool's unsettled */
+	/* Items sent, or given up; those that are not begun count as one of the pool's unsettled. */
+	size_t begun;
 	bool lifted;     /* somebody joins the pool: the window is no limit */
 	word64 taken;    /* items given out */
+	word64 unsent;   /* the pool ended before it was sent the items from here on; else beyond all */
 
 	pthread_mutex_t lock;
 	struct shoal_result *first, *last;       /* batches begun and not given out */

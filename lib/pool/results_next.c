@@ -38,26 +38,33 @@ sleep_until_ready(struct shoal_results *it, uint32_t seen, shoal_time timeout, i
 	return rc < 0 ? fail_quiet(rc, "the next result was not ready in time") : 0;
 }
 
-/* 0: `current` is there. 1: there are no more. */
+enum found { FOUND_BATCH, FOUND_END, FOUND_UNSENT };
+
+/* BATCH: `current` is there. UNSENT: all that was sent has been given, and no more will be. */
 static int
 find_batch(struct shoal_results *it, shoal_time timeout)
 {
 	int64_t deadline = clock_deadline(timeout);
 	while (!it->current) {
 		uint32_t seen = load_seq_cst(&it->changes);
-		if (load_relaxed(&it->taken) == it->count)
-			return 1;
+		uint64_t taken = load_relaxed(&it->taken);
+		if (taken == it->count)
+			return FOUND_END;
+		if (taken >= load_acquire(&it->unsent))
+			return FOUND_UNSENT;
 		int rc = results_feed(it, timeout <= 0 ? 0 : deadline);
 		it->current = next_ready(it);
 		it->current_at = 0;
 		if (it->current)
-			return 0;
+			return FOUND_BATCH;
+		if (taken >= load_acquire(&it->unsent))
+			continue;
 		if (!rc || it->first)
 			rc = sleep_until_ready(it, seen, timeout, deadline);
 		if (rc < 0)
 			return rc;
 	}
-	return 0;
+	return FOUND_BATCH;
 }
 
 static void
@@ -78,6 +85,18 @@ give_failure(struct shoal_results *it, int code)
 	bool own = !r->whole || r->text_of == it->current_at + 1;
 	int rc = fail(code, "%s", own && r->text && *r->text ? r->text : shoal_strerror(code));
 	advance(it);
+	return rc;
+}
+
+static int
+give_unsent(struct shoal_results *it, size_t *index)
+{
+	struct shoal_pool *p = it->pool;
+	*index = load_relaxed(&it->taken);
+	store_relaxed(&it->taken, *index + 1);
+	pthread_mutex_lock(&p->lock);
+	int rc = fail(p->broken ? p->broken : -ECANCELED, "%s", p->reason);
+	pthread_mutex_unlock(&p->lock);
 	return rc;
 }
 
@@ -117,9 +136,10 @@ shoal_results_next(shoal_results *it, size_t *index, void *out, size_t out_bytes
 	int rc = find_batch(it, timeout);
 	if (rc < 0)
 		return rc;
-	if (rc == 0) {
+	if (rc != FOUND_END) {
 		uint64_t taken = load_relaxed(&it->taken);
-		ssize_t given = give(it, which, out, out_bytes);
+		ssize_t given = rc == FOUND_BATCH ? give(it, which, out, out_bytes)
+		                                  : give_unsent(it, which);
 		if (it->progress && load_relaxed(&it->taken) > taken)
 			it->progress(it->progress_arg, taken + 1, it->count);
 		return given;

@@ -69,6 +69,58 @@ Test(pool_end, terminate_cancels_ten_thousand_long_items_at_once)
 	shoal_pool_destroy(p);
 }
 
+/* Each item is told once, whether it was begun or not, then there are no more. */
+static void
+require_all_told(shoal_results *it, size_t count, int code)
+{
+	uint64_t told = 0;
+	size_t index = 0;
+	for (size_t i = 0; i < count; i++) {
+		REQUIRE_EQ(shoal_results_next(it, &index, NULL, 0, SHOAL_SEC(10)), code);
+		REQUIRE(*shoal_error());
+		REQUIRE(index < count && !(told >> index & 1));
+		told |= UINT64_C(1) << index;
+	}
+	REQUIRE_EQ(shoal_results_next(it, &index, NULL, 0, SHOAL_SEC(10)), -EPIPE);
+	REQUIRE_EQ(index, count);
+	shoal_results_free(it);
+}
+
+Test(pool_end, iterators_of_a_terminated_pool_come_to_their_end)
+{
+	enum { COUNT = 50 };
+	int in[COUNT];
+	shoal_results *it[3];
+	shoal_pool *p = pool_of(2);
+	for (int i = 0; i < COUNT; i++)
+		in[i] = 30000;
+	for (size_t i = 0; i < 3; i++) {
+		shoal_map_options o = { .chunk = i + 1, .window = 6 };
+		REQUIRE_EQ((i ? shoal_pool_imap : shoal_pool_imap_unordered)(
+			           p, nap, in, sizeof *in, 0, COUNT, &o, &it[i]), 0);
+	}
+	REQUIRE_EQ(shoal_results_next(it[0], NULL, NULL, 0, SHOAL_MS(20)), -ETIMEDOUT);
+	REQUIRE_EQ(shoal_pool_terminate(p), 0);
+	require_all_told(it[1], COUNT, -ECANCELED);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(10)), 0);
+	require_all_told(it[2], COUNT, -ECANCELED);
+	shoal_pool_destroy(p);
+	require_all_told(it[0], COUNT, -ECANCELED);
+}
+
+Test(pool_end, an_iterator_of_a_broken_pool_comes_to_its_end)
+{
+	int in[20];
+	shoal_results *it;
+	shoal_pool_options o = { .workers = 1, .on_death = SHOAL_BREAK_POOL };
+	shoal_pool *p = pool_with(&o);
+	for (int i = 0; i < 20; i++)
+		in[i] = SIGKILL;
+	REQUIRE_EQ(shoal_pool_imap(p, die_by, in, sizeof *in, 0, 20, NULL, &it), 0);
+	require_all_told(it, 20, -EOWNERDEAD);
+	shoal_pool_destroy(p);
+}
+
 static int
 leave_with_tasks(void *pids)
 {
