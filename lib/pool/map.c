@@ -218,8 +218,11 @@ unbegun(const struct shoal_pool *p, const struct job *job)
 {
 	const word64 *words = arena_at(p->arena, job->words);
 	size_t count = 0;
-	for (uint64_t c = 0; c < job->chunks; c++)
-		count += chunk_state(load_relaxed(&words[c])) == CHUNK_FREE ? job->chunk : 0;
+	for (uint64_t c = 0; c < job->chunks; c++) {
+		uint64_t word = load_relaxed(&words[c]), left = job->count - c * job->chunk;
+		if (chunk_state(word) == CHUNK_FREE)
+			count += (left < job->chunk ? left : job->chunk) - chunk_first(word);
+	}
 	return count;
 }
 

@@ -148,6 +148,47 @@ Test(pool_map, imap_gives_results_in_order)
 	finish(p);
 }
 
+/* ---- what is queued ---- */
+
+static _Atomic int *let_in;
+
+static int
+wait_outside(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(let_in))
+		sleep_ms(1);
+	return 0;
+}
+
+static size_t
+queued(shoal_pool *p)
+{
+	shoal_pool_info info;
+	REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	return info.queued;
+}
+
+/* The last chunk of ten items in fours is two. */
+Test(pool_map, each_item_that_is_not_begun_counts_as_queued)
+{
+	int in[10] = { 0 };
+	shoal_result *r;
+	let_in = shared(sizeof *let_in);
+	shoal_pool_options po = { .workers = 1, .initializer = wait_outside };
+	shoal_map_options o = { .chunk = 4 };
+	shoal_pool *p = pool_with(&po);
+	REQUIRE_EQ(shoal_pool_map_async(p, square, in, sizeof *in, in, sizeof *in, 10, &o, NULL, NULL,
+	                                &r), 0);
+	REQUIRE_EQ(queued(p), 10);
+	drop(p, square, 1);
+	REQUIRE_EQ(queued(p), 11);
+	atomic_store(let_in, 1);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 0, SHOAL_SEC(10)), 0);
+	shoal_result_free(r);
+	finish(p);
+}
+
 /* ---- looked at while they end ---- */
 
 enum { LOOKED_AT = 200000 };
