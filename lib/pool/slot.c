@@ -177,7 +177,8 @@ fill(struct shoal_pool *p, struct slot *s, const struct errand *e)
 	s->reply_bytes = 0;
 	s->answer.value = 0;
 	store_relaxed(&s->wait, 0);
-	store_relaxed(&s->flags, (e->tell ? SLOT_TELL : 0u) | (e->out_bytes ? SLOT_OUT : 0u));
+	store_relaxed(&s->flags, (e->tell ? SLOT_TELL : 0u) | (e->out_bytes ? SLOT_OUT : 0u) |
+	                         (e->result->it ? SLOT_BATCH : 0u));
 	return 0;
 }
 

@@ -129,7 +129,7 @@ shoal_task_reply(shoal_task *task, const void *data, size_t bytes)
 		return -EINVAL;
 	if (!data && bytes)
 		return fail(-EINVAL, "task reply: data is NULL, and %zu bytes long", bytes);
-	if (self->slot && !(load_relaxed(&self->slot->flags) & SLOT_OUT))
+	if (self->slot && !(load_relaxed(&self->slot->flags) & (SLOT_OUT | SLOT_BATCH)))
 		return reply_apart(self, data, bytes);
 	return reply_in_place(self, task, data, bytes);
 }

@@ -148,6 +148,29 @@ Test(pool_map, imap_gives_results_in_order)
 	finish(p);
 }
 
+static int
+answer_at_length(shoal_task *t)
+{
+	char text[1000] = "";
+	return shoal_task_reply(t, text, t->index == 1 ? 0 : sizeof text);
+}
+
+Test(pool_map, an_item_that_was_to_answer_nothing_cannot)
+{
+	char out[1000];
+	shoal_pool *p = pool_of(1);
+	for (size_t chunk = 1; chunk < 4; chunk += 2) {
+		shoal_map_options o = { .chunk = chunk };
+		shoal_results *it;
+		REQUIRE_EQ(shoal_pool_imap(p, answer_at_length, NULL, 0, 0, 3, &o, &it), 0);
+		for (int i = 0; i < 3; i++)
+			REQUIRE_EQ(shoal_results_next(it, NULL, out, sizeof out, SHOAL_SEC(10)),
+			           i == 1 ? 0 : -EMSGSIZE);
+		shoal_results_free(it);
+	}
+	finish(p);
+}
+
 /* ---- what is queued ---- */
 
 static _Atomic int *let_in;
