@@ -56,12 +56,13 @@ mourn_try_again(struct shoal_pool *p, const struct death *d, unsigned tries)
 static uint64_t
 settle_item(struct shoal_pool *p, struct slot *s, uint64_t id, uint64_t at, struct death *d)
 {
+	uint64_t first = load_relaxed(&s->first);
 	if (!at)
-		return s->first;
+		return first;
 	d->held = true;
 	forget_replies(p, s, &p->seats[d->seat], id);
 	uint64_t i = at - 1;
-	bool same = i == s->first;
+	bool same = i == first;
 	if (mourn_try_again(p, d, same ? s->tries : 0)) {
 		s->tries = (same ? s->tries : 0) + 1;
 		if (s->out_bytes)
@@ -81,8 +82,9 @@ settle_slot(struct shoal_pool *p, uint32_t index, struct death *d)
 	if (slot_state(word) != SLOT_RUNNING || slot_seat(word) != d->seat)
 		return;
 	uint64_t at = load_acquire(&p->seats[d->seat].at);
-	s->first = settle_item(p, s, id_make(generation, index), at, d);
-	bool over = s->first >= s->items;
+	uint64_t first = settle_item(p, s, id_make(generation, index), at, d);
+	store_relaxed(&s->first, first);
+	bool over = first >= s->items;
 	store_seq_cst(&s->state, slot_word(generation, 0, over ? SLOT_DONE : SLOT_QUEUED));
 }
 

@@ -242,8 +242,6 @@ shoal_pool_stat(const shoal_pool *pool, shoal_pool_info *out)
 		.workers = load_relaxed(&p->alive), .tasks_done = load_relaxed(&p->done_count),
 		.tasks_failed = load_relaxed(&p->failed_count), .deaths = load_relaxed(&p->deaths),
 	};
-	for (uint32_t i = 0; i < slot_high(p); i++)
-		out->queued += slot_state(load_relaxed(&p->slots[i].state)) == SLOT_QUEUED;
-	out->queued += map_unbegun(p);
+	out->queued = slot_unbegun(p) + map_unbegun(p);
 	return 0;
 }

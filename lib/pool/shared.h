@@ -133,7 +133,7 @@ struct slot {
 	struct answer answer; /* of a single item */
 	uint32_t text_of;     /* 1 + the item whose text is in the slot's line of texts; 0: none */
 	uint32_t tries;       /* of the item that is first now; the supervisor's */
-	uint64_t first;       /* the first item to be run; the supervisor's */
+	word64 first;         /* the first item to be run; the supervisor's */
 	uint32_t function;
 	uint32_t unused;
 	/* line 2: what does not, while the slot is in use */

@@ -171,7 +171,7 @@ fill(struct shoal_pool *p, struct slot *s, const struct errand *e)
 	s->items = e->items;
 	s->index = e->index;
 	s->timeout = pool_limit(e->timeout);
-	s->first = 0;
+	store_relaxed(&s->first, 0);
 	s->tries = 0;
 	s->text_of = 0;
 	s->reply_bytes = 0;
@@ -327,4 +327,21 @@ slot_tell(struct shoal_pool *p, uint64_t id)
 	uint64_t word = load_seq_cst(&s->state);
 	if (slot_generation(word) == id_generation(id) && slot_state(word) == SLOT_DONE)
 		slot_ring(p);
+}
+
+/* What is QUEUED is not filled anew while the lock keeps it from being given back. */
+size_t
+slot_unbegun(struct shoal_pool *p)
+{
+	size_t count = 0;
+	for (uint32_t i = 0; i < slot_high(p); i++) {
+		const struct slot *s = &p->slots[i];
+		if (slot_state(load_relaxed(&s->state)) != SLOT_QUEUED)
+			continue;
+		pthread_mutex_lock(&p->lock);
+		if (slot_state(load_acquire(&s->state)) == SLOT_QUEUED)
+			count += s->items - load_relaxed(&s->first);
+		pthread_mutex_unlock(&p->lock);
+	}
+	return count;
 }

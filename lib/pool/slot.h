@@ -37,6 +37,9 @@ void slot_put(struct shoal_pool *p, uint64_t message);
 /* Under the lock: one more, or one less, wants every end to be told. */
 void slot_want(struct shoal_pool *p, int more);
 
+/* Items of slots that nobody has begun. */
+size_t slot_unbegun(struct shoal_pool *p);
+
 /* Wakes the collector, and who waits for a slot. */
 void slot_ring(struct shoal_pool *p);
 

@@ -197,6 +197,7 @@ Test(pool_map, each_item_that_is_not_begun_counts_as_queued)
 {
 	int in[10] = { 0 };
 	shoal_result *r;
+	shoal_results *it;
 	let_in = shared(sizeof *let_in);
 	shoal_pool_options po = { .workers = 1, .initializer = wait_outside };
 	shoal_map_options o = { .chunk = 4 };
@@ -206,9 +207,12 @@ Test(pool_map, each_item_that_is_not_begun_counts_as_queued)
 	REQUIRE_EQ(queued(p), 10);
 	drop(p, square, 1);
 	REQUIRE_EQ(queued(p), 11);
+	REQUIRE_EQ(shoal_pool_imap(p, square, in, sizeof *in, sizeof *in, 10, &o, &it), 0);
+	REQUIRE_EQ(queued(p), 21);
 	atomic_store(let_in, 1);
 	REQUIRE_EQ(shoal_result_get(r, NULL, 0, SHOAL_SEC(10)), 0);
 	shoal_result_free(r);
+	shoal_results_free(it);
 	finish(p);
 }
 
