@@ -49,18 +49,26 @@ pipe_peer_closed(const struct pipe_handle *h)
 	return load_acquire(&other_end(h)->owner) & OWNER_CLOSED;
 }
 
+/* Another process may have the record by now: it has the next generation. */
+static bool
+is_of(const struct member *m, uint32_t process, uint32_t generation)
+{
+	return load_acquire(&m->process) == process &&
+	       load_relaxed(&m->process_generation) == generation;
+}
+
 /* A living member of the process, or NULL. */
 static struct member *
-living_member(const shoal_arena *a, uint32_t process, uint32_t hint)
+living_member(const shoal_arena *a, uint32_t process, uint32_t generation, uint32_t hint)
 {
 	struct member *m = member_of_tag(a, hint);
-	if (m && member_state(a, hint) == MEMBER_ALIVE && load_relaxed(&m->process) == process)
+	if (m && member_state(a, hint) == MEMBER_ALIVE && is_of(m, process, generation))
 		return m;
 	uint32_t high = load_acquire(&a->header->members_high);
 	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
 		m = arena_member(a, i);
 		uint32_t life = load_acquire(&m->life.word);
-		if (life && !(life & FUTEX_DIED) && load_acquire(&m->process) == process)
+		if (life && !(life & FUTEX_DIED) && is_of(m, process, generation))
 			return m;
 	}
 	return NULL;
@@ -73,7 +81,7 @@ living_member(const shoal_arena *a, uint32_t process, uint32_t hint)
 static bool
 process_ended(struct pipe_handle *h, struct shoal_thread *t, uint32_t process, uint32_t generation)
 {
-	if (process < h->arena->members_max && living_member(h->arena, process, 0))
+	if (living_member(h->arena, process, generation, 0))
 		return false;
 	member_recover_all(h->arena, t, pipe_me(h, t));
 	return process_gone(h->arena, process, generation);
@@ -92,8 +100,9 @@ owner_gone(struct pipe_handle *h, struct shoal_thread *t, const shoal_pipe_end *
 	if (!(word & OWNER_OWNED))
 		return false;
 	uint32_t process = (uint32_t)(word >> 32) & 0xfff;
-	*life = living_member(h->arena, process, load_relaxed(&end->tag));
-	return !*life && process_ended(h, t, process, (uint32_t)word);
+	uint32_t generation = (uint32_t)word;
+	*life = living_member(h->arena, process, generation, load_relaxed(&end->tag));
+	return !*life && process_ended(h, t, process, generation);
 }
 
 /* SHARED_ENDS: the users are gone one by one, and the last one closes the end. */
@@ -109,10 +118,11 @@ look_at_users(struct pipe_handle *h, struct shoal_thread *t, unsigned side, stru
 		if ((user & USER_STATE) != 1)
 			continue;
 		used = true;
-		*life = living_member(h->arena, i, load_relaxed(&p->end[side].tag));
+		uint32_t generation = (uint32_t)(user >> 2);
+		*life = living_member(h->arena, i, generation, load_relaxed(&p->end[side].tag));
 		if (*life)
 			return;
-		if (process_ended(h, t, i, (uint32_t)(user >> 2)))
+		if (process_ended(h, t, i, generation))
 			pipe_leave_users(h->arena, p, side, i, user);
 	}
 	/* Its last user left, and died before it closed it. */

@@ -1,0 +1,92 @@
+/* Whose a pipe's end is, when who used it has left, or gave it to one who is gone. */
+#include "pipe_common.h"
+#include <unistd.h>
+
+struct stage {
+	struct world w;
+	volatile int step;
+};
+
+static struct stage *
+stage_make(unsigned flags)
+{
+	struct stage *s = shared(sizeof *s);
+	s->w = world_make(4096, flags);
+	return s;
+}
+
+static void
+wait_for(const struct stage *s, int step)
+{
+	for (int i = 0; i < 5000 && s->step < step; i++)
+		sleep_ms(1);
+	REQUIRE(s->step >= step);
+}
+
+/* What a call that does not wait gives when it no longer says -EAGAIN, at the latest in 2 s. */
+static ssize_t
+recv_at_last(shoal_pipe_end *end)
+{
+	ssize_t rc = -EAGAIN;
+	for (int i = 0; rc == -EAGAIN && i < 2000; i++, sleep_ms(1))
+		rc = shoal_pipe_recv(end, NULL, 0, 0);
+	return rc;
+}
+
+/* ---- its process left the arena ---- */
+
+static int
+use_and_leave(void *arg)
+{
+	struct stage *s = arg;
+	send_text(s->w.right, "mine");
+	wait_for(s, 1);
+	shoal_arena_close(s->w.arena);
+	s->step = 2;
+	pause();
+	return 0;
+}
+
+static int
+come_after(void *arg)
+{
+	struct stage *s = arg;
+	shoal_free(s->w.arena, shoal_new(s->w.arena, 64));
+	s->step = 3;
+	pause();
+	return 0;
+}
+
+/* Its record is the next one's, who has nothing to do with the pipe. */
+static void
+leave(unsigned flags, shoal_time timeout)
+{
+	struct stage *s = stage_make(flags);
+	pid_t first = child(use_and_leave, s);
+	recv_text(s->w.left, "mine");
+	if (flags & SHOAL_PIPE_SHARED_ENDS)
+		shoal_pipe_close(s->w.right);
+	s->step = 1;
+	wait_for(s, 2);
+	pid_t next = child(come_after, s);
+	wait_for(s, 3);
+	ssize_t rc = timeout ? shoal_pipe_recv(s->w.left, NULL, 0, timeout) : recv_at_last(s->w.left);
+	REQUIRE_EQ(rc, -EPIPE);
+	kill(first, SIGKILL);
+	kill(next, SIGKILL);
+	expect_killed(first, SIGKILL, 5000);
+	expect_killed(next, SIGKILL, 5000);
+	world_end(s->w);
+}
+
+Test(pipe_owner, who_took_the_record_of_one_who_left_is_not_taken_for_it)
+{
+	leave(0, SHOAL_SEC(2));
+	leave(0, 0);
+}
+
+Test(pipe_owner, nor_at_a_shared_end)
+{
+	leave(SHOAL_PIPE_SHARED_ENDS, SHOAL_SEC(2));
+	leave(SHOAL_PIPE_SHARED_ENDS, 0);
+}
