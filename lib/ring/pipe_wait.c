@@ -148,11 +148,31 @@ look_at_peer(struct pipe_handle *h, struct shoal_thread *t, struct member **life
 	return pipe_peer_closed(h);
 }
 
+/*
+ * Whether the member that used the other end last lives, and the end is its process's still. The
+ * tag may be a former owner's: of one who gave the end away to somebody who has not used it yet, or
+ * died before it said that it does, or of a user of a shared end who has closed it.
+ */
+static bool
+user_lives(const struct pipe_handle *h)
+{
+	const shoal_pipe_end *end = other_end(h);
+	uint64_t word = load_acquire(&end->owner);
+	uint32_t tag = load_relaxed(&end->tag), count = h->arena->members_max;
+	const struct member *m = member_of_tag(h->arena, tag);
+	if (!m || member_state(h->arena, tag) != MEMBER_ALIVE)
+		return false;
+	uint32_t process = load_relaxed(&m->process), generation = load_relaxed(&m->process_generation);
+	if (!(word & OWNER_SHARED))
+		return (word & OWNER_WHO) == (OWNER_OWNED | (uint64_t)process << 32 | generation);
+	const word64 *row = pipe_users(h->pipe, (uint32_t)h->mask + 1, count, !h->side);
+	return process < count && load_relaxed(&row[process]) == pipe_user_word(generation, 1);
+}
+
 bool
 pipe_peer_gone(struct pipe_handle *h, struct shoal_thread *t)
 {
-	uint32_t tag = load_relaxed(&other_end(h)->tag);
-	if (member_state(h->arena, tag) == MEMBER_ALIVE)
+	if (user_lives(h))
 		return false;
 	int64_t now = clock_now();
 	if (now - h->peer_seen_ns < PEER_LOOK_NS)

@@ -90,3 +90,65 @@ Test(pipe_owner, nor_at_a_shared_end)
 	leave(SHOAL_PIPE_SHARED_ENDS, SHOAL_SEC(2));
 	leave(SHOAL_PIPE_SHARED_ENDS, 0);
 }
+
+/* ---- who used it last lives, and has it no longer ---- */
+
+static int
+be_there(void *unused)
+{
+	(void)unused;
+	pause();
+	return 0;
+}
+
+Test(pipe_owner, who_gave_an_end_away_does_not_stand_for_who_died_with_it)
+{
+	struct world w = world_make(4096, 0);
+	send_text(w.right, "mine");
+	recv_text(w.left, "mine");
+	pid_t pid = child(be_there, NULL);
+	REQUIRE_EQ(shoal_pipe_give(w.right, pid), 0);
+	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, 0), -EAGAIN);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE_EQ(recv_at_last(w.left), -EPIPE);
+	world_end(w);
+}
+
+static int
+use_and_stay(void *arg)
+{
+	struct stage *s = arg;
+	send_text(s->w.right, "user");
+	pause();
+	return 0;
+}
+
+static int
+use_and_close(void *arg)
+{
+	struct stage *s = arg;
+	send_text(s->w.right, "closes");
+	shoal_pipe_close(s->w.right);
+	s->step = 1;
+	pause();
+	return 0;
+}
+
+Test(pipe_owner, nor_who_closed_a_shared_end_for_its_last_user)
+{
+	struct stage *s = stage_make(SHOAL_PIPE_SHARED_ENDS);
+	pid_t user = child(use_and_stay, s);
+	recv_text(s->w.left, "user");
+	pid_t closer = child(use_and_close, s);
+	recv_text(s->w.left, "closes");
+	wait_for(s, 1);
+	shoal_pipe_close(s->w.right);
+	REQUIRE_EQ(shoal_pipe_recv(s->w.left, NULL, 0, 0), -EAGAIN);
+	kill(user, SIGKILL);
+	expect_killed(user, SIGKILL, 5000);
+	REQUIRE_EQ(recv_at_last(s->w.left), -EPIPE);
+	kill(closer, SIGKILL);
+	expect_killed(closer, SIGKILL, 5000);
+	world_end(s->w);
+}
