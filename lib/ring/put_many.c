@@ -142,6 +142,15 @@ put_some(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const char
 	return put_each(c, t, s, items, l->item_bytes, single_places(c, l, count), rc);
 }
 
+/* An interrupt that cut a batch short is for the next wait: this call tells what it put. */
+static ssize_t
+how_many(struct shoal_thread *t, size_t n, int rc)
+{
+	if (unlikely(n && rc == -ECANCELED))
+		store_relaxed(&t->interrupt, 1);
+	return n ? (ssize_t)n : rc;
+}
+
 static ssize_t
 put_items(struct cursor *c, struct shoal_thread *t, const char *items, size_t item_bytes,
           size_t count, shoal_time timeout)
@@ -165,10 +174,7 @@ put_items(struct cursor *c, struct shoal_thread *t, const char *items, size_t it
 	store_relaxed(&q->tail, c->put);
 	wake_getters(q);
 	robust_pending_restore(t, old);
-	/* An interrupt that cut a batch short is for the next wait: this call tells what it put. */
-	if (unlikely(n && rc == -ECANCELED))
-		store_relaxed(&t->interrupt, 1);
-	return n ? (ssize_t)n : rc;
+	return how_many(t, n, rc);
 }
 
 static ssize_t
@@ -181,8 +187,7 @@ put_long_items(struct cursor *c, struct shoal_thread *t, const char *items, size
 		                                                           : 0;
 		int rc = put_long(c, t, items + n * item_bytes, item_bytes, 0, left);
 		if (rc)
-			return n ? (ssize_t)n : rc == -EAGAIN && timeout > 0 ? -ETIMEDOUT
-			                                                     : rc;
+			return how_many(t, n, rc == -EAGAIN && timeout > 0 ? -ETIMEDOUT : rc);
 	}
 	return (ssize_t)count;
 }

@@ -402,3 +402,17 @@ Test(queue_pack, queues_with_flags_take_batches_item_by_item)
 		world_end(w);
 	}
 }
+
+/* Of long items too: the call tells what it put, and the next wait is the one that ends. */
+Test(queue_pack, an_interrupt_that_cuts_long_items_short_is_kept)
+{
+	enum { CAPACITY = 16, LONG = 600 };
+	struct world w = world_make(CAPACITY, 8, 0);
+	char *items = calloc(CAPACITY + 1, LONG);
+	shoal_thread_interrupt(shoal_thread_self());
+	REQUIRE_EQ(shoal_queue_put_many(w.queue, items, LONG, CAPACITY + 1, SOON), CAPACITY);
+	REQUIRE_EQ(shoal_queue_put(w.queue, items, LONG, SOON), -ECANCELED);
+	REQUIRE_EQ(shoal_queue_put(w.queue, items, LONG, SHOAL_MS(5)), -ETIMEDOUT);
+	free(items);
+	world_end(w);
+}
