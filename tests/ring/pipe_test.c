@@ -250,6 +250,28 @@ Test(pipe, long_items_are_batched_too)
 	world_end(w);
 }
 
+/* The call tells what it sent, and the next wait is the one that ends. */
+static void
+interrupt_batch(uint32_t item_bytes)
+{
+	enum { COUNT = 2000 };
+	struct world w = world_make(4096, 0);
+	char *items = calloc(COUNT, item_bytes);
+	shoal_thread_interrupt(shoal_thread_self());
+	ssize_t n = shoal_pipe_send_many(w.left, items, item_bytes, COUNT, SHOAL_SEC(5));
+	REQUIRE(n > 0 && n < COUNT);
+	REQUIRE_EQ(shoal_pipe_send(w.left, items, item_bytes, SHOAL_SEC(5)), -ECANCELED);
+	REQUIRE_EQ(shoal_pipe_send(w.left, items, item_bytes, SHOAL_MS(5)), -ETIMEDOUT);
+	free(items);
+	world_end(w);
+}
+
+Test(pipe, an_interrupt_that_cuts_a_batch_short_is_kept)
+{
+	interrupt_batch(8);
+	interrupt_batch(3000);
+}
+
 Test(pipe, what_was_sent_is_received_after_close)
 {
 	struct world w = world_make(0, 0);
