@@ -194,19 +194,32 @@ shoal_pipe_close(shoal_pipe_end *end)
 		object_sweep(h->arena, t, h->me);
 }
 
+/* When the process started: without a descriptor for it nobody can tell whether there is one. */
+static int
+look_up(pid_t pid, uint64_t *started)
+{
+	errno = 0;
+	*started = pid > 0 && (uint64_t)pid <= OWNER_GIVEN_PID ? kernel_start_time(pid) : 0;
+	if (*started)
+		return 0;
+	if (errno == EMFILE || errno == ENFILE)
+		return fail(-errno, "no descriptor to look up process %d with", (int)pid);
+	return fail(-ENOENT, "there is no process %d to give the end to", (int)pid);
+}
+
 static int
 give(struct pipe_handle *h, pid_t to)
 {
 	if (h->shared)
 		return fail(-EINVAL, "a shared end is everybody's; there is nothing to give");
-	uint64_t start = to ? kernel_start_time(to) : 0;
-	if (to < 0 || (to && !start))
-		return fail(-ENOENT, "there is no process %d to give the end to", (int)to);
+	uint64_t started = 0;
+	int rc = to ? look_up(to, &started) : 0;
+	if (rc)
+		return rc;
 	uint64_t word = load_acquire(&h->end->owner);
 	uint64_t next = word & (OWNER_NONCE | OWNER_PEER_CLOSED);
 	if (to)
-		next |= OWNER_GIVEN | (uint32_t)to;
-	store_release(&h->end->given_start, start);
+		next |= pipe_given_word(to, started);
 	if (!cas64_seq_cst(&h->end->owner, word, next) &&
 	    !cas64_seq_cst(&h->end->owner, word | OWNER_PEER_CLOSED, next | OWNER_PEER_CLOSED))
 		return fail(-EBUSY, "the end changed hands meanwhile");
@@ -234,7 +247,7 @@ owner_pid(shoal_arena *a, const shoal_pipe_end *end)
 	uint64_t word = load_acquire(&end->owner);
 	uint32_t process = (uint32_t)(word >> 32) & 0xfff;
 	if (word & OWNER_GIVEN)
-		return (pid_t)(uint32_t)word;
+		return pipe_given_pid(word);
 	if (!(word & OWNER_OWNED) || process >= a->members_max)
 		return 0;
 	return process_generation(a, process) == (uint32_t)word ? process_pid(a, process) : 0;

@@ -35,7 +35,10 @@
  *	bits 63..58  OWNER_… flags
  *	bits 57..44  part of the object's generation: tells incarnations at one address apart
  *	bits 43..32  OWNED: index of the process record
- *	bits 31..0   OWNED: generation of the process record. GIVEN: the pid it was given to
+ *	bits 31..0   OWNED: generation of the process record
+ *	bits 43..22  GIVEN: when the process that it was given to started, as pipe_handle.c makes it
+ *	             of that; 0 not known
+ *	bits 21..0   GIVEN: its pid
  */
 #ifndef RING_PIPE_H
 #define RING_PIPE_H
@@ -145,12 +148,13 @@ struct pipe_way {
 /* OWNED by a listener's process, and to be accepted: nobody uses it before (listener.h) */
 #define OWNER_PENDING (UINT64_C(1) << 58)
 #define OWNER_NONCE (UINT64_C(0x3fff) << 44)
+#define OWNER_GIVEN_PID UINT64_C(0x3fffff) /* the kernel's own limit of ids */
+#define OWNER_GIVEN_STARTED (UINT64_C(0x3fffff) << 22)
 #define OWNER_WHO \
 	(OWNER_OWNED | OWNER_GIVEN | OWNER_SHARED | OWNER_CLOSED | UINT64_C(0xfffffffffff))
 
 struct shoal_pipe_end {
 	_Alignas(SPACING) word64 owner;
-	word64 given_start; /* GIVEN: start time of the pid */
 	uint32_t side;
 	word32 tag; /* a member of the owner that used the end, for those who wait for it: a hint */
 };
@@ -358,6 +362,19 @@ pipe_leave(struct shoal_thread *t, struct pipe_handle *h)
 	store_release(&h->me->call.object, 0);
 	t->busy = 0;
 }
+
+static inline pid_t
+pipe_given_pid(uint64_t word)
+{
+	return (pid_t)(word & OWNER_GIVEN_PID);
+}
+
+/* GIVEN to the process of this pid and kernel_start_time: that part of the owner word. */
+uint64_t pipe_given_word(pid_t pid, uint64_t started);
+/* When the process that the word names started; 0: not known, or it has ended. */
+uint64_t pipe_given_started(uint64_t word);
+/* Whether the process that the word names has ended. */
+bool pipe_given_ended(uint64_t word);
 
 /* Both ends, for a pipe that is being destroyed: any number may do it. Wakes everybody. */
 void pipe_shut(shoal_arena *a, uint32_t object);

@@ -1,6 +1,5 @@
 /* The descriptors of a pipe's end: see poller.h. */
 #include "base/error.h"
-#include "base/kernel.h"
 #include "ring/pipe.h"
 #include "ring/poller.h"
 #include <unistd.h>
@@ -43,8 +42,7 @@ is_over(shoal_arena *a, const struct pipe *p, unsigned side)
 	if (other & OWNER_SHARED)
 		return users_gone(a, p, !side);
 	if (other & OWNER_GIVEN)
-		return kernel_process_ended((pid_t)(uint32_t)other,
-		                            load_relaxed(&p->end[!side].given_start));
+		return pipe_given_ended(other);
 	uint32_t process = (uint32_t)(other >> 32) & 0xfff;
 	return (other & OWNER_OWNED) && process_gone(a, process, (uint32_t)other);
 }
@@ -58,10 +56,10 @@ name_peer(shoal_arena *a, const shoal_pipe_end *end, struct poller_peer *peer)
 {
 	uint64_t owner = load_acquire(&end->owner);
 	uint32_t process = (uint32_t)(owner >> 32) & 0xfff;
-	if (owner & OWNER_SHARED || process >= a->members_max)
-		return POLLER_UNTOLD;
 	if (owner & OWNER_GIVEN) {
-		*peer = (struct poller_peer){ (pid_t)(uint32_t)owner, load_relaxed(&end->given_start) };
+		*peer = (struct poller_peer){ pipe_given_pid(owner), pipe_given_started(owner) };
+	} else if (owner & OWNER_SHARED || process >= a->members_max) {
+		return POLLER_UNTOLD;
 	} else if (owner & OWNER_OWNED) {
 		const struct process_record *p = arena_process(a, process);
 		uint64_t word = load_acquire(&p->word);

@@ -117,6 +117,45 @@ pipe_leave_users(shoal_arena *a, struct pipe *p, unsigned side, uint32_t process
 	}
 }
 
+/* ---- given to a process that has not used it yet ---- */
+
+/*
+ * The owner word has the pid and when the process started, so an end is given by one CAS: one who
+ * dies or is stopped before it has changed nothing, and after it there is nothing left to do. Two
+ * processes that have one pid in turn are told apart, but for those that started a multiple of
+ * 2^22 - 1 ticks, some 11 hours, one after the other.
+ */
+uint64_t
+pipe_given_word(pid_t pid, uint64_t started)
+{
+	uint64_t bits = started ? started % (OWNER_GIVEN_STARTED >> 22) + 1 : 0;
+	return OWNER_GIVEN | bits << 22 | ((uint64_t)pid & OWNER_GIVEN_PID);
+}
+
+/* Whether the process that has the pid and started then is a later one. */
+static bool
+is_another(uint64_t word, uint64_t started)
+{
+	uint64_t its = pipe_given_word(pipe_given_pid(word), started);
+	return started && (word & OWNER_GIVEN_STARTED) && ((its ^ word) & OWNER_GIVEN_STARTED);
+}
+
+uint64_t
+pipe_given_started(uint64_t word)
+{
+	uint64_t started = kernel_start_time(pipe_given_pid(word));
+	return is_another(word, started) ? 0 : started;
+}
+
+/* Where /proc does not tell when it started, by the pid alone. */
+bool
+pipe_given_ended(uint64_t word)
+{
+	pid_t pid = pipe_given_pid(word);
+	uint64_t started = kernel_start_time(pid);
+	return is_another(word, started) || kernel_process_ended(pid, started);
+}
+
 /* ---- whose ---- */
 
 static int
@@ -166,10 +205,10 @@ others(struct pipe_handle *h, uint64_t word)
 {
 	uint32_t process = (uint32_t)(word >> 32) & 0xfff;
 	if (word & OWNER_GIVEN) {
-		pid_t to = (pid_t)(uint32_t)word;
+		pid_t to = pipe_given_pid(word);
 		if (to == getpid())
 			return 0;
-		if (!kernel_process_ended(to, load_relaxed(&h->end->given_start)))
+		if (!pipe_given_ended(word))
 			return busy_error(h, to);
 	} else if (!process_gone(h->arena, process, (uint32_t)word)) {
 		return busy_error(h, process_pid(h->arena, process));

@@ -5,7 +5,6 @@
  */
 #include "base/error.h"
 #include "base/racy.h"
-#include "base/kernel.h"
 #include "ring/kinds.h"
 #include "ring/loan.h"
 #include "ring/pipe.h"
@@ -137,11 +136,10 @@ stay(shoal_arena *a, struct member *me, uint32_t object, word32 **place)
 void
 pipe_end_left(shoal_arena *a, struct pipe *p, unsigned side)
 {
-	shoal_pipe_end *end = &p->end[side];
-	uint64_t word = load_acquire(&end->owner);
+	uint64_t word = load_acquire(&p->end[side].owner);
 	bool left = false;
 	if (word & OWNER_GIVEN)
-		left = kernel_process_ended((pid_t)(uint32_t)word, load_relaxed(&end->given_start));
+		left = pipe_given_ended(word);
 	else if (word & OWNER_OWNED)
 		left = process_gone(a, (uint32_t)(word >> 32) & 0xfff, (uint32_t)word);
 	if (left)

@@ -96,7 +96,7 @@ owner_gone(struct pipe_handle *h, struct shoal_thread *t, const shoal_pipe_end *
            struct member **life)
 {
 	if (word & OWNER_GIVEN)
-		return kernel_process_ended((pid_t)(uint32_t)word, load_relaxed(&end->given_start));
+		return pipe_given_ended(word);
 	if (!(word & OWNER_OWNED))
 		return false;
 	uint32_t process = (uint32_t)(word >> 32) & 0xfff;

@@ -1,5 +1,8 @@
 /* Whose a pipe's end is, when who used it has left, or gave it to one who is gone. */
+#include "base/kernel.h"
 #include "pipe_common.h"
+#include "ring/pipe.h"
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct stage {
@@ -151,4 +154,40 @@ Test(pipe_owner, nor_who_closed_a_shared_end_for_its_last_user)
 	kill(closer, SIGKILL);
 	expect_killed(closer, SIGKILL, 5000);
 	world_end(s->w);
+}
+
+/* ---- given to a process ---- */
+
+Test(pipe_owner, who_has_a_dead_ones_pid_is_not_taken_for_it)
+{
+	pid_t pid = child(be_there, NULL);
+	uint64_t started = kernel_start_time(pid);
+	REQUIRE(started > 1);
+	REQUIRE_EQ(pipe_given_pid(pipe_given_word(pid, started)), pid);
+	REQUIRE_EQ(pipe_given_started(pipe_given_word(pid, started)), started);
+	REQUIRE(!pipe_given_ended(pipe_given_word(pid, started)));
+	REQUIRE(!pipe_given_ended(pipe_given_word(pid, 0)));
+	REQUIRE(pipe_given_ended(pipe_given_word(pid, started - 1)));
+	REQUIRE_EQ(pipe_given_started(pipe_given_word(pid, started - 1)), 0);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE(pipe_given_ended(pipe_given_word(pid, started)));
+	REQUIRE(pipe_given_ended(pipe_given_word(pid, 0)));
+}
+
+Test(pipe_owner, without_a_descriptor_give_says_so_and_gives_nothing)
+{
+	struct world w = world_make(4096, 0);
+	struct rlimit all, none;
+	send_text(w.right, "mine");
+	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = all.rlim_max };
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int rc = shoal_pipe_give(w.right, getppid());
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &all), 0);
+	REQUIRE_EQ(rc, -EMFILE);
+	send_text(w.right, "still");
+	recv_text(w.left, "mine");
+	recv_text(w.left, "still");
+	world_end(w);
 }
