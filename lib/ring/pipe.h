@@ -509,15 +509,13 @@ int recv_refuse_marked(void);
 int pipe_loan_commit(shoal_loan *loan, shoal_time timeout);
 void pipe_loan_release(shoal_loan *loan);
 int pipe_loan_adopt(shoal_loan *loan);
-/*
- * For recovery: ends what a dead member's entry names. The pipe may be gone (NULL) when it is a
- * block.
- */
-void pipe_end_loan(shoal_arena *a, struct pipe *p, const struct loan_entry *l, uint32_t tag);
+/* Ends what this, or a dead, member's entry names. The pipe may be gone. */
+void pipe_end_loan(shoal_arena *a, struct shoal_thread *t, struct member *me,
+                   const struct loan_entry *l, uint32_t tag);
 /*
  * States of a loan entry, from LOAN_PIPE of loan.h up. BLOCK: the block is HELD(me). LEFT, RIGHT: a
  * record that the end of that side received is lent out in place; the entry's `block` is its index
- * in `borrowed`.
+ * in `borrowed`, `base` the generation of the pipe's object.
  */
 enum { LOAN_PIPE_BLOCK = 16, LOAN_PIPE_LEFT, LOAN_PIPE_RIGHT };
 

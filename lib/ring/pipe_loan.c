@@ -7,7 +7,9 @@
  *
  * Crash points: the entry of the loan is filled before the hand is cleared, and before a record
  * counts as lent; recovery ends what the entry names by one CAS from exactly what it says (block
- * HELD(dead), borrowed position), so ending it twice does nothing.
+ * HELD(dead), borrowed position), so ending it twice does nothing. The position is of one pipe: the
+ * entry's `base` is the generation of its object, since another pipe may have its index, its
+ * memory, and a record lent out at the same position.
  */
 #include "base/error.h"
 #include "base/probe.h"
@@ -152,6 +154,7 @@ lend_place(struct pipe_handle *h, const struct pipe_message *m, struct loan_entr
 		return fail(-EBUSY, "%u messages of this end are borrowed already; release some",
 		            BORROWED_MAX);
 	PROBE_PIPE_RECV(h->end, m->pos, m->bytes, 1);
+	store_relaxed(&l->base, load_relaxed(&arena_object(h->arena, h->object)->word) >> 32);
 	loan_fill(l, h->object, m->pos, i, h->side ? LOAN_PIPE_RIGHT : LOAN_PIPE_LEFT);
 	fence_crash();
 	store_relaxed(&w->borrowing, 1);
@@ -213,30 +216,48 @@ end_place(struct pipe_way *w, const struct loan_entry *l)
 		way_wake_writers(w);
 }
 
-void
-pipe_end_loan(shoal_arena *a, struct pipe *p, const struct loan_entry *l, uint32_t tag)
+/* Whether the pipe that it was borrowed from is there, and has not been destroyed. */
+static bool
+is_there(const shoal_arena *a, const struct loan_entry *l)
 {
-	uint32_t state = load_relaxed(&l->state);
-	uint64_t block = load_relaxed(&l->block);
-	if (state == LOAN_PIPE_BLOCK)
-		block_reclaim(a, block, block_word(BLOCK_HELD, 0, tag));
-	else
-		end_place(&p->way[state == LOAN_PIPE_LEFT ? SHOAL_RIGHT : SHOAL_LEFT], l);
+	uint32_t object = load_relaxed(&l->object);
+	if (object >= objects_high(a))
+		return false;
+	uint64_t word = load_acquire(&arena_object(a, object)->word);
+	return word >> 32 == load_relaxed(&l->base) && object_state(word) == OBJECT_READY;
 }
 
-/* Of what is no pipe any more, or was overwritten, there is nothing to give back. */
+/* Of a pipe that is no more, or was overwritten, there is nothing to give back. */
 static void
-release_place(shoal_arena *a, struct shoal_thread *t, shoal_pipe_end *end,
+end_place_of(shoal_arena *a, struct shoal_thread *t, const struct loan_entry *l)
+{
+	unsigned from = load_relaxed(&l->state) == LOAN_PIPE_LEFT ? SHOAL_RIGHT : SHOAL_LEFT;
+	struct pipe *p = is_there(a, l) ? object_body_at(a, load_relaxed(&l->object)) : NULL;
+	if (!p || !pipe_ring_bytes(a, p))
+		return;
+	void *old = robust_pending_set(t, &p->way[from].room.wait);
+	end_place(&p->way[from], l);
+	robust_pending_restore(t, old);
+}
+
+/*
+ * The pipe is named meanwhile, so that nobody else gets its memory; without that where the record
+ * has no place for another name, since nobody else would give the place back.
+ */
+void
+pipe_end_loan(shoal_arena *a, struct shoal_thread *t, struct member *me,
               const struct loan_entry *l, uint32_t tag)
 {
-	unsigned side = load_relaxed(&l->state) == LOAN_PIPE_RIGHT ? SHOAL_RIGHT : SHOAL_LEFT;
-	struct pipe *p = (struct pipe *)(void *)(end - side);
-	uint32_t object;
-	if (object_find_body(a, p, SHOAL_KIND_PIPE, &object) || !pipe_ring_bytes(a, p))
+	if (load_relaxed(&l->state) == LOAN_PIPE_BLOCK) {
+		block_reclaim(a, load_relaxed(&l->block), block_word(BLOCK_HELD, 0, tag));
 		return;
-	void *old = robust_pending_set(t, &p->way[!side].room.wait);
-	pipe_end_loan(a, p, l, tag);
-	robust_pending_restore(t, old);
+	}
+	word32 *name = NULL;
+	if (is_there(a, l))
+		name = object_stay(a, me, load_relaxed(&l->object), load_relaxed(&l->base));
+	end_place_of(a, t, l);
+	if (name)
+		object_unstay(name);
 }
 
 /* Ends without the end's handle, which may be closed or given away by now. */
@@ -259,7 +280,7 @@ pipe_loan_release(shoal_loan *loan)
 	if (load_relaxed(&l->state) == LOAN_PIPE_BLOCK)
 		(void)block_give(a, me, loan->internal_[LOAN_BLOCK_OFFSET]);
 	else
-		release_place(a, t, end, l, member_tag(a, me));
+		pipe_end_loan(a, t, me, l, member_tag(a, me));
 	loan_clear(l);
 	t->busy = 0;
 }
@@ -283,6 +304,7 @@ adopt(shoal_arena *a, struct member *from, uint32_t tag, struct member *me, shoa
 		return ended();
 	if (load_relaxed(&from->process) != a->process)
 		return fail(-EPERM, "the loan belongs to another process");
+	store_relaxed(&l->base, load_relaxed(&old->base));
 	loan_fill(l, load_relaxed(&old->object), loan->internal_[LOAN_POS], block, state);
 	if (state == LOAN_PIPE_BLOCK)
 		(void)block_change(a, block, block_word(BLOCK_HELD, 0, tag),

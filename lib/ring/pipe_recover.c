@@ -52,13 +52,9 @@ static void
 recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
              struct loan_entry *l)
 {
-	uint32_t ring;
-	struct pipe *p = body(a, load_relaxed(&l->object), &ring);
-	if (p || load_relaxed(&l->state) == LOAN_PIPE_BLOCK)
-		pipe_end_loan(a, p, l, member_tag(a, dead));
+	pipe_end_loan(a, t, me, l, member_tag(a, dead));
 	if (load_relaxed(&l->state) != LOAN_PIPE_BLOCK || load_relaxed(&l->pos))
 		count_dropped(me);
-	(void)t;
 }
 
 /*

@@ -1,5 +1,6 @@
 /* Messages in place: reserve and commit, borrow and release. */
 #include "pipe_common.h"
+#include "ring/pipe.h"
 #include <pthread.h>
 
 static void
@@ -201,5 +202,96 @@ Test(pipe_loan, a_death_gives_all_of_them_back)
 	REQUIRE_EQ(info.blocks, 1);
 	REQUIRE_EQ(info.messages_dropped, 2);
 	free(big);
+	world_end(w);
+}
+
+/* ---- a pipe that is destroyed while a message of it is borrowed, and the next one ---- */
+
+struct pair {
+	shoal_arena *arena;
+	shoal_pipe_end *left, *right;
+	volatile int borrowed;
+};
+
+static void
+pair_make(struct pair *p)
+{
+	static const shoal_pipe_options small = { .ring_bytes = 4096 };
+	REQUIRE_EQ(shoal_pipe_create(p->arena, NULL, &small, &p->left, &p->right), 0);
+	send_text(p->left, "lent");
+}
+
+/* The loan is at the place that one of an earlier pipe had, and stays until it is released. */
+static void
+expect_kept(struct pair *p, shoal_loan *loan)
+{
+	for (int i = 0; i < 1000 && shoal_pipe_send(p->left, "over", 5, 0) == 0; i++)
+		recv_text(p->right, "over");
+	REQUIRE_STR_EQ(loan->data, "lent");
+	shoal_loan_release(loan);
+	REQUIRE_EQ(shoal_pipe_destroy(p->arena, p->left), 0);
+}
+
+Test(pipe_loan, a_dead_pipes_loan_takes_nothing_from_who_has_its_memory)
+{
+	struct world w = world_make(4096, 0);
+	struct pair first = { .arena = w.arena }, next[64];
+	shoal_loan old, new;
+	pair_make(&first);
+	REQUIRE_EQ(shoal_pipe_borrow(first.right, 0, &old), 0);
+	REQUIRE_EQ(shoal_pipe_destroy(w.arena, first.left), 0);
+	int n = 0;
+	do {
+		REQUIRE(n < 64);
+		next[n].arena = w.arena;
+		pair_make(&next[n]);
+	} while (next[n++].left != first.left);
+	REQUIRE_EQ(shoal_pipe_borrow(next[--n].right, 0, &new), 0);
+	REQUIRE(new.data == old.data);
+	shoal_loan_release(&old);
+	expect_kept(&next[n], &new);
+	while (n--)
+		REQUIRE_EQ(shoal_pipe_destroy(w.arena, next[n].left), 0);
+	world_end(w);
+}
+
+static int
+borrow_and_stay(void *arg)
+{
+	struct pair *p = arg;
+	shoal_loan loan;
+	REQUIRE_EQ(shoal_pipe_borrow(p->right, 0, &loan), 0);
+	p->borrowed = 1;
+	for (;;)
+		sleep_ms(1000);
+	return 0;
+}
+
+static uint32_t
+object_of(const shoal_pipe_end *left)
+{
+	return ((const struct pipe *)(const void *)left)->object;
+}
+
+Test(pipe_loan, nor_does_its_borrowers_death_from_who_has_its_entry)
+{
+	struct world w = world_make(4096, 0);
+	struct pair *p = shared(sizeof *p);
+	shoal_loan loan;
+	p->arena = w.arena;
+	pair_make(p);
+	pid_t pid = child(borrow_and_stay, p);
+	for (int i = 0; i < 5000 && !p->borrowed; i++)
+		sleep_ms(1);
+	REQUIRE(p->borrowed);
+	uint32_t object = object_of(p->left);
+	REQUIRE_EQ(shoal_pipe_destroy(p->arena, p->left), 0);
+	pair_make(p);
+	REQUIRE_EQ(object_of(p->left), object);
+	REQUIRE_EQ(shoal_pipe_borrow(p->right, 0, &loan), 0);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE_EQ(shoal_arena_recover(p->arena), 1);
+	expect_kept(p, &loan);
 	world_end(w);
 }
