@@ -285,7 +285,8 @@ static int
 look(struct pipe_handle *h, struct shoal_thread *t, struct pipe_message *m)
 {
 	if (h->shared) {
-		int rc = recv_lock(h, t, CLOCK_NEVER);
+		struct pipe_wait w = { .timeout = SHOAL_FOREVER };
+		int rc = recv_lock(h, t, &w);
 		if (rc)
 			return rc;
 	}

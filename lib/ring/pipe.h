@@ -443,7 +443,7 @@ void way_wake_all(struct pipe_way *w);
 
 struct pipe_wait {
 	shoal_time timeout;
-	int64_t deadline;
+	int64_t deadline; /* of the whole call, once it waits for anything: pipe_deadline; else 0 */
 	uint32_t pauses, yields;
 	uint32_t bell; /* as it was when the gate was armed */
 	bool began, armed, slept;
@@ -451,6 +451,8 @@ struct pipe_wait {
 	bool poll;    /* it takes nothing: woken with all others */
 };
 
+/* When the call's time is up, reckoned when it is first asked for. 0: it does not wait. */
+int64_t pipe_deadline(struct pipe_wait *w);
 /*
  * The word that the event changes is `seen`: waits for it, or for the peer's end. 0: look again.
  * -EAGAIN, -ETIMEDOUT, -ECANCELED.
@@ -486,9 +488,9 @@ int send_room(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w
 /* A block, HELD(me) and named by my hand, as a message. When it fails the block is still mine. */
 int send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64_t bytes,
                uint32_t mark, shoal_time timeout);
-/* SHARED_ENDS. 0 with the end's lock, mended if need be; -ETIMEDOUT. */
-int send_lock(struct pipe_handle *h, struct shoal_thread *t, int64_t deadline);
-int recv_lock(struct pipe_handle *h, struct shoal_thread *t, int64_t deadline);
+/* SHARED_ENDS. 0 with the end's lock, mended if need be; -EAGAIN, -ETIMEDOUT, -ECANCELED. */
+int send_lock(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *wait);
+int recv_lock(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *wait);
 /* The next message, waited for; with SHARED_ENDS the end's lock is held when it is there. */
 int recv_next(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w,
               struct pipe_message *m);

@@ -69,9 +69,9 @@ look_unlocked(struct pipe_handle *h, struct pipe_message *m)
 
 /* 0: none. Whatever else recv would give at once. */
 static int
-look(struct pipe_handle *h, struct shoal_thread *t, struct pipe_message *m)
+look(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, struct pipe_message *m)
 {
-	bool locked = h->shared && recv_lock(h, t, 0) == 0;
+	bool locked = h->shared && recv_lock(h, t, w) == 0;
 	bool closed = pipe_end_closed(h) || pipe_peer_closed(h);
 	int rc = look_unlocked(h, m);
 	if (locked)
@@ -86,7 +86,7 @@ look_in(struct pipe_handle *h, struct shoal_thread *t, struct ready_words *words
 	struct pipe_message m;
 	for (;;) {
 		w.bell = bell_read(&h->pipe->bell);
-		if (look(h, t, &m))
+		if (look(h, t, &w, &m))
 			return true;
 		word64 *header = pipe_header(h->rx_ring, h->mask, m.pos);
 		if (!words) {

@@ -188,9 +188,9 @@ next_shared(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w,
             struct pipe_message *m)
 {
 	for (;;) {
-		int rc = recv_lock(h, t, w->timeout > 0 ? clock_deadline(w->timeout) : 0);
+		int rc = recv_lock(h, t, w);
 		if (rc)
-			return w->timeout > 0 ? rc : fail_quiet(-EAGAIN, "another one is using this end");
+			return rc;
 		rc = look_last(h, m);
 		if (rc > 0)
 			return 0;

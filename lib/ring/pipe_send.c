@@ -157,41 +157,53 @@ send_room(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, ui
 
 /* ---- the end's lock ---- */
 
+/* What the lock takes is of the call's time, and an interrupt ends this wait as any other one. */
 static int
-locked(int rc, struct robust *lock)
+take(struct shoal_thread *t, struct robust *lock, struct pipe_wait *wait)
+{
+	struct robust_wait how = { .deadline = pipe_deadline(wait),
+		                       .interruptible = wait->timeout > 0 };
+	return robust_take_as(t, lock, &how);
+}
+
+static int
+locked(int rc, struct robust *lock, const struct pipe_wait *wait)
 {
 	if (rc == -EOWNERDEAD)
 		robust_mend(lock);
 	else if (rc == -ETIMEDOUT)
-		return fail_quiet(rc, "another one is using this end of the pipe");
+		return fail_quiet(wait->timeout > 0 ? rc : -EAGAIN,
+		                  "another one is using this end of the pipe");
+	else if (rc == -ECANCELED)
+		return fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt");
 	else if (rc)
 		return fail(rc, "this thread holds the end's lock already");
 	return 0;
 }
 
 int
-send_lock(struct pipe_handle *h, struct shoal_thread *t, int64_t deadline)
+send_lock(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *wait)
 {
 	struct pipe_way *w = h->tx;
-	int rc = robust_take(t, &w->writing, deadline);
+	int rc = take(t, &w->writing, wait);
 	/* Its last holder may have published without moving the tail. */
 	if (rc == -EOWNERDEAD)
 		store_relaxed(&w->tail, way_end(h->tx_ring, h->mask, load_relaxed(&w->tail)));
-	return locked(rc, &w->writing);
+	return locked(rc, &w->writing, wait);
 }
 
 int
-recv_lock(struct pipe_handle *h, struct shoal_thread *t, int64_t deadline)
+recv_lock(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *wait)
 {
 	struct pipe_way *w = h->rx;
-	int rc = robust_take(t, &w->reading, deadline);
+	int rc = take(t, &w->reading, wait);
 	if (rc == -EOWNERDEAD) {
 		word64 *dropped = &h->me->counts.dropped;
 		if (load_relaxed(&w->taken) > load_relaxed(&w->done))
 			store_relaxed(dropped, load_relaxed(dropped) + 1);
 		way_drop_taken(h->arena, h->pipe, !h->side);
 	}
-	return locked(rc, &w->reading);
+	return locked(rc, &w->reading, wait);
 }
 
 /* ---- the slow way ---- */
@@ -204,9 +216,9 @@ room_shared(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, 
             uint64_t *pos, uint64_t *gap)
 {
 	for (;;) {
-		int rc = send_lock(h, t, w->timeout > 0 ? clock_deadline(w->timeout) : 0);
+		int rc = send_lock(h, t, w);
 		if (rc)
-			return w->timeout > 0 ? rc : fail_quiet(-EAGAIN, "another one is using this end");
+			return rc;
 		/*
 		 * What a sleeper watches is read before the look that finds nothing, so that nothing is
 		 * missed.

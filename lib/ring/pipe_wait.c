@@ -225,6 +225,14 @@ destroyed(const struct pipe_handle *h)
 	return pipe_end_closed(h);
 }
 
+int64_t
+pipe_deadline(struct pipe_wait *w)
+{
+	if (!w->deadline && w->timeout > 0)
+		w->deadline = w->timeout == SHOAL_FOREVER ? CLOCK_NEVER : clock_deadline(w->timeout);
+	return w->deadline;
+}
+
 /* A descriptor that said there was something is told that there is nothing. */
 static int
 begin(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
@@ -237,7 +245,7 @@ begin(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
 	}
 	w->began = true;
 	slip(h, w);
-	w->deadline = w->timeout == SHOAL_FOREVER ? CLOCK_NEVER : clock_deadline(w->timeout);
+	(void)pipe_deadline(w);
 	return 0;
 }
 
