@@ -277,23 +277,34 @@ shoal_pipe_stat(const shoal_pipe_end *end, shoal_pipe_info *out)
 	return 0;
 }
 
-/*
- * A message, or the end of them, or neither. With SHARED_ENDS another reader may be at it: then it
- * is not looked at.
- */
+/* A record that was passed while it was read was another one's, and may be overwritten by now. */
 static int
-look(struct pipe_handle *h, struct shoal_thread *t, struct pipe_message *m)
+look_unlocked(struct pipe_handle *h, struct pipe_message *m)
 {
-	if (h->shared) {
-		struct pipe_wait w = { .timeout = SHOAL_FOREVER };
-		int rc = recv_lock(h, t, &w);
-		if (rc)
+	for (;;) {
+		uint64_t done = load_acquire(&h->rx->done);
+		int rc = way_look(h->rx_ring, h->mask, done & ~UINT64_C(7), m);
+		if (!h->shared || load_acquire(&h->rx->done) == done)
 			return rc;
 	}
+}
+
+/*
+ * At a shared end it is looked at under the readers' lock where that is to be had in time. Else
+ * without: what the one who has it takes at this moment may still seem to be there, and any of
+ * those who share an end may be the one who gets the message anyway.
+ */
+int
+pipe_look(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w,
+          struct pipe_message *m)
+{
+	int rc = h->shared ? recv_lock(h, t, w) : 0;
+	if (rc && !shoal_timed_out(rc))
+		return rc;
+	bool locked = h->shared && rc == 0;
 	bool closed = pipe_end_closed(h) || pipe_peer_closed(h);
-	uint64_t pos = load_relaxed(&h->rx->done) & ~UINT64_C(7);
-	int rc = way_look(h->rx_ring, h->mask, pos, m);
-	if (h->shared)
+	rc = look_unlocked(h, m);
+	if (locked)
 		robust_release(t, &h->rx->reading);
 	if (rc < 0)
 		return fail(rc, "the ring of the pipe of object %u is damaged", h->object);
@@ -310,15 +321,15 @@ static ssize_t
 peek(struct pipe_handle *h, struct shoal_thread *t)
 {
 	struct pipe_message m;
+	struct pipe_wait w = { .timeout = SHOAL_NOWAIT, .readers = true };
 	for (;;) {
-		int rc = look(h, t, &m);
+		int rc = pipe_look(h, t, &w, &m);
 		if (rc > 0)
 			return m.mark ? recv_refuse_marked() : (ssize_t)m.bytes;
 		if (rc == -EPIPE)
 			return fail_quiet(rc, "the other end of the pipe is closed, and nothing is left");
 		if (rc)
 			return rc;
-		struct pipe_wait w = { .timeout = SHOAL_NOWAIT, .readers = true };
 		rc = pipe_wait(h, t, &w, &h->rx->done, 0);
 		if (rc)
 			return rc;
@@ -344,7 +355,7 @@ wait_readable(struct pipe_handle *h, struct shoal_thread *t, shoal_time timeout)
 	struct pipe_wait w = { .timeout = timeout, .readers = true, .poll = true };
 	struct pipe_message m;
 	for (;;) {
-		int rc = look(h, t, &m);
+		int rc = pipe_look(h, t, &w, &m);
 		if (rc > 0 || rc == -EPIPE)
 			return 1;
 		if (rc == 0)

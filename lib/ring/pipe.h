@@ -305,6 +305,11 @@ int pipe_shape_of(const shoal_arena *a, const shoal_pipe_options *o, struct pipe
 /* A body of that shape for an object that is being made. 0, -ENOMEM, -ENOSPC, -EPROTO. */
 int pipe_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
               const struct pipe_shape *shape);
+struct pipe_wait;
+struct pipe_message;
+/* 1: a message. 0: none yet, and its header will be at m->pos. -EPIPE, -EPROTO; -ECANCELED. */
+int pipe_look(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w,
+              struct pipe_message *m);
 
 /* ---- pipe_handle.c: from an end's address to this thread's handle, and who owns the end ---- */
 

@@ -1,10 +1,4 @@
-/*
- * Whether there is a message, or the end of them, at a pipe's end: see ready.h.
- *
- * At a shared end it is looked at under the readers' lock where that is free. Where another one has
- * it, without: what that one takes at this moment may still seem to be there, and any of those who
- * share an end may be the one who gets the message anyway.
- */
+/* Whether there is a message, or the end of them, at a pipe's end: see ready.h. */
 #include "base/error.h"
 #include "ring/pipe.h"
 #include "ring/ready.h"
@@ -55,30 +49,6 @@ pipe_ready_begin(shoal_pipe_end *end, struct ready_object *o)
 	return 0;
 }
 
-/* A record that was passed while it was read was another one's, and may be overwritten by now. */
-static int
-look_unlocked(struct pipe_handle *h, struct pipe_message *m)
-{
-	for (;;) {
-		uint64_t done = load_acquire(&h->rx->done);
-		int rc = way_look(h->rx_ring, h->mask, done & ~UINT64_C(7), m);
-		if (!h->shared || load_acquire(&h->rx->done) == done)
-			return rc;
-	}
-}
-
-/* 0: none. Whatever else recv would give at once. */
-static int
-look(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, struct pipe_message *m)
-{
-	bool locked = h->shared && recv_lock(h, t, w) == 0;
-	bool closed = pipe_end_closed(h) || pipe_peer_closed(h);
-	int rc = look_unlocked(h, m);
-	if (locked)
-		robust_release(t, &h->rx->reading);
-	return rc == 0 && closed ? -EPIPE : rc;
-}
-
 static bool
 look_in(struct pipe_handle *h, struct shoal_thread *t, struct ready_words *words)
 {
@@ -86,7 +56,7 @@ look_in(struct pipe_handle *h, struct shoal_thread *t, struct ready_words *words
 	struct pipe_message m;
 	for (;;) {
 		w.bell = bell_read(&h->pipe->bell);
-		if (look(h, t, &w, &m))
+		if (pipe_look(h, t, &w, &m))
 			return true;
 		word64 *header = pipe_header(h->rx_ring, h->mask, m.pos);
 		if (!words) {

@@ -165,3 +165,23 @@ Test(pipe_held, an_interrupt_ends_a_writers_wait_for_the_lock)
 {
 	expect_interrupt(false);
 }
+
+/* ---- looking ---- */
+
+static int
+look_at_once(void *arg)
+{
+	struct stage *s = arg;
+	REQUIRE_EQ(shoal_pipe_poll(s->w.left, 0), 1);
+	REQUIRE_EQ(shoal_pipe_poll(s->w.left, SHOAL_MS(5)), 1);
+	REQUIRE_EQ(shoal_pipe_peek_bytes(s->w.left), (ssize_t)s->bytes);
+	return 0;
+}
+
+Test(pipe_held, a_look_that_does_not_wait_waits_for_nobody)
+{
+	pid_t pid;
+	struct stage *s = stop_reader(&pid);
+	expect_child(child(look_at_once, s), 0, 5000);
+	let_go(s, pid);
+}
