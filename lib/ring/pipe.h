@@ -464,6 +464,11 @@ int64_t pipe_deadline(struct pipe_wait *w);
  */
 int pipe_wait(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 *word,
               uint64_t seen);
+/*
+ * A call at a shared end that slept, and fails: it may have got the wake of a message, or of room,
+ * that somebody else takes then.
+ */
+void pipe_pass_on(struct pipe_handle *h, const struct pipe_wait *w);
 #define PIPE_WATCHED 4u
 /*
  * The words that a sleeper watches, of its list of PIPE_WATCHED: how many; 0: look again. *sliced:

@@ -212,6 +212,8 @@ recv_next(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w,
 		return fail(-EPERM, "the right end of a SIMPLEX pipe only sends");
 	w->readers = true;
 	int rc = h->shared ? next_shared(h, t, w, m) : next_alone(h, t, w, m);
+	if (rc)
+		pipe_pass_on(h, w);
 	robust_pending_set(t, &h->rx->room.wait);
 	return rc;
 }

@@ -250,6 +250,8 @@ take_room(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, ui
 		return refuse(h);
 	int rc = h->shared ? room_shared(h, t, w, bytes, pos, gap)
 	                   : send_room(h, t, w, bytes, pos, gap);
+	if (rc)
+		pipe_pass_on(h, w);
 	robust_pending_set(t, &h->tx->data.wait);
 	return rc;
 }

@@ -321,6 +321,13 @@ sleep_on(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, wor
 	return rc == -ETIMEDOUT && until < w->deadline ? 0 : rc;
 }
 
+void
+pipe_pass_on(struct pipe_handle *h, const struct pipe_wait *w)
+{
+	if (h->shared && w->slept && !w->poll)
+		gate_open(gate_of(h, w));
+}
+
 int
 pipe_wait(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, word64 *word,
           uint64_t seen)
