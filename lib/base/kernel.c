@@ -215,8 +215,9 @@ bool
 kernel_process_ended(pid_t pid, uint64_t start_time)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	/* No process, or the number is a thread's by now: EINVAL, or ENOENT of newer kernels. */
 	if (fd < 0)
-		return errno == ESRCH || errno == EINVAL;
+		return errno == ESRCH || errno == EINVAL || errno == ENOENT;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	bool ended = poll(&p, 1, 0) == 1;
 	/* The pidfd keeps the pid from being used again, so the start time read now is its own. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "harness.h"
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
@@ -103,4 +104,21 @@ Test(kernel, what_was_found_stays)
 	REQUIRE_EQ(setenv("SHOAL_WITHOUT", "waitv,uring", 1), 0);
 	REQUIRE_EQ(kernel_features(), has);
 	REQUIRE_EQ(kernel_has(KERNEL_WAITV), (has & KERNEL_WAITV) != 0);
+}
+
+static void *
+look_at_its_own_number(void *ended)
+{
+	*(bool *)ended = kernel_process_ended(kernel_tid(), 0);
+	return NULL;
+}
+
+Test(kernel, a_threads_number_is_that_of_no_process)
+{
+	pthread_t p;
+	bool ended = false;
+	REQUIRE(!kernel_process_ended(getpid(), 0));
+	REQUIRE_EQ(pthread_create(&p, NULL, look_at_its_own_number, &ended), 0);
+	REQUIRE_EQ(pthread_join(p, NULL), 0);
+	REQUIRE(ended);
 }
