@@ -216,8 +216,8 @@ int shoal_semaphore_value(const shoal_semaphore *semaphore);
  *	shoal_lock_release(&q->lock);
  *
  * All who use one condition use one lock with it. Nobody wakes unnotified, but that after a
- * waiter's death a notification meant for it may go to another one: look at the predicate again, or
- * use wait_for.
+ * waiter's death a notification meant for it may go to another one, and that all go on once in 2^30
+ * waits if there was never a moment without a waiter: look at the predicate again, or use wait_for.
  */
 int shoal_condition_init(shoal_condition *condition);
 

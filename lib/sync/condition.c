@@ -12,7 +12,9 @@
  *	            destroyed (stay.h), set when it is initialised
  *
  * All but bell and relock are written by the holder of the lock alone; sleepers read them without
- * it, and look again once they hold it. Numbers are compared modulo 2^32. All zero is a condition.
+ * it, and look again once they hold it. Numbers are compared modulo 2^32: who comes when nobody
+ * waits moves `all` up to its own number, and should somebody always wait, everybody is let go once
+ * in 2^30 waits (keep_near). All zero is a condition.
  *
  *	waiter                                       notifier, holding the lock
  *	  holds the lock; ticket, waiting + 1          pending = bell
@@ -60,6 +62,7 @@ struct condition {
 };
 
 #define NAMED 2u
+#define TICKETS_APART (1u << 30) /* at most, of `all` and the newest */
 
 _Static_assert(sizeof(struct condition) == sizeof(shoal_condition), "its size is pinned");
 
@@ -256,10 +259,28 @@ is_over(struct waiter *w, int *rc)
 	return true;
 }
 
+static void let_go(struct shoal_thread *t, struct condition *c, uint32_t waiters);
+
+/*
+ * Numbers that are further than 2^31 apart would compare the wrong way round. A grant that is left
+ * while nobody waits is one whose taker died.
+ */
+static void
+keep_near(struct shoal_thread *t, struct condition *c)
+{
+	if (load_relaxed(&c->tickets) - load_relaxed(&c->all) >= TICKETS_APART)
+		let_go(t, c, SHOAL_ALL);
+	if (load_relaxed(&c->waiting))
+		return;
+	store_relaxed(&c->grants, 0);
+	store_relaxed(&c->all, load_relaxed(&c->tickets));
+}
+
 static void
 enter(struct waiter *w)
 {
 	struct condition *c = w->c;
+	keep_near(w->t, c);
 	w->deaths = load_relaxed(&w->lock->node.own[LOCK_DEATHS]);
 	w->ticket = load_relaxed(&c->tickets);
 	w->passed = load_relaxed(&c->seq) - 1;

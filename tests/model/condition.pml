@@ -5,7 +5,7 @@
  * one, NOTES times. The lock itself is one step (lock.pml shows it): at a holder's death it is free and
  * suspect, and who waits for it looks again. A sleeper watches seq and the bell, which
  * list_op_pending names; while a waiter is in line for the lock, pending names the lock, so its death
- * wakes nobody here. The slice (5 ms of one who naps) may end a nap at any time.
+ * wakes nobody here. Who comes when nobody waits moves `all` up to its own number. The slice (5 ms of one who naps) may end a nap at any time.
  *
  * Shown: when nothing can happen any more, nobody is asleep who was let go by a change of seq; without deaths as many
  * return as were notified.
@@ -108,6 +108,7 @@ proctype Waiter(byte me)
 
 	{
 		atomic { holder == NOBODY -> holder = me; repair() };
+		atomic { if :: waiting == 0 -> grants = 0; all = tickets :: else fi };
 		atomic { ticket[me] = tickets; tickets++; waiting++; in[me] = 1; s = seq; names_bell(me) };
 		atomic { holder = NOBODY };
 look:		atomic {

@@ -225,6 +225,51 @@ Test(condition, a_predicate_is_waited_for_with_an_rlock)
 	expect_child(pid, 0, 2000);
 }
 
+/* ---- numbers that wrap ---- */
+
+enum { TICKETS = 2, ALL = 3, WAITING = 6 }; /* words of a condition */
+
+static void
+let_nobody_go(struct world *w)
+{
+	REQUIRE_EQ(shoal_condition_wait(&w->c, &w->lock, SHOAL_MS(1)), -ETIMEDOUT);
+	REQUIRE_EQ(shoal_condition_wait(&w->c, &w->lock, 0), -EAGAIN);
+}
+
+/* As they are after so many waits, and no notification but the first. */
+Test(condition, nobody_goes_unnotified_after_any_number_of_waits)
+{
+	struct world *w = shared(sizeof *w);
+	word32 *word = (word32 *)(void *)&w->c;
+	static const uint32_t all[] = { 0, 7, UINT32_MAX - 1 }, apart[] = { 1u << 30, 1u << 31 };
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, 0), 0);
+	for (int i = 0; i < 12; i++) {
+		store_relaxed(&word[ALL], all[i % 3]);
+		store_relaxed(&word[TICKETS], all[i % 3] + apart[i / 3 % 2] - 3);
+		/* With the dead that count as waiting `all` stays, to a bound. */
+		store_relaxed(&word[WAITING], i / 6);
+		for (int waits = 0; waits < 3; waits++)
+			let_nobody_go(w);
+		REQUIRE(load_relaxed(&word[TICKETS]) - load_relaxed(&word[ALL]) < 1u << 30);
+	}
+	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+}
+
+/* One waits all the while: it goes on, once, and later ones do not. */
+Test(condition, at_the_bound_all_who_wait_are_let_go)
+{
+	struct world *w = shared(sizeof *w);
+	word32 *word = (word32 *)(void *)&w->c;
+	pid_t pid[1];
+	gather(w, pid, 1);
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, SHOAL_FOREVER), 0);
+	store_relaxed(&word[TICKETS], load_relaxed(&word[ALL]) + (1u << 30) - 1);
+	let_nobody_go(w);
+	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+	expect_child(pid[0], 0, 2000);
+	REQUIRE_EQ(w->result[0], 0);
+}
+
 /* ---- deaths ---- */
 
 /* Multiprocessing's fault 4: there notify hangs, and so does the C library's. */
