@@ -235,6 +235,15 @@ take_lock(struct waiter *w)
 	return lock_take(w->t, w->lock, &how);
 }
 
+/* Another result is told than that of an interrupt, which is for the next wait then. */
+static int
+outrank(const struct waiter *w, int rc, int by)
+{
+	if (rc == -ECANCELED)
+		store_relaxed(&w->t->interrupt, 1);
+	return by;
+}
+
 /* Holding the lock: whether the wait is over, with *rc as its result. */
 static bool
 is_over(struct waiter *w, int *rc)
@@ -245,7 +254,7 @@ is_over(struct waiter *w, int *rc)
 	w->nap_until = 0;
 	if (now == GO || (now == GO_BY_GRANT && *rc != -ECANCELED)) {
 		if (*rc != -EOWNERDEAD)
-			*rc = 0;
+			*rc = outrank(w, *rc, 0);
 	} else if (*rc == 0) {
 		return false;
 	}
@@ -298,12 +307,10 @@ wait_told(struct waiter *w)
 		give_lock(w);
 		rc = sleep_until_told(w);
 		int got = take_lock(w);
-		if (got && got != -EOWNERDEAD) {
-			rc = got;
-			break;
-		}
 		if (got)
-			rc = got;
+			rc = outrank(w, rc, got);
+		if (got && got != -EOWNERDEAD)
+			break;
 	} while (!is_over(w, &rc));
 	robust_pending_restore(w->t, old);
 	return rc;

@@ -105,6 +105,82 @@ Test(condition, an_interrupt_ends_the_wait_and_the_lock_is_held)
 	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
 }
 
+struct interrupted {
+	struct world *w;
+	word32 thread; /* 1: it holds the lock, or waits */
+	shoal_thread *self;
+	int first, second;
+};
+
+static void *
+wait_twice(void *arg)
+{
+	struct interrupted *i = arg;
+	struct world *w = i->w;
+	i->self = shoal_thread_self();
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, SHOAL_FOREVER), 0);
+	store_release(&i->thread, 1);
+	i->first = shoal_condition_wait(&w->c, &w->lock, SHOAL_SEC(10));
+	if (i->first == -EOWNERDEAD)
+		REQUIRE_EQ(shoal_lock_consistent(&w->lock), 0);
+	i->second = shoal_condition_wait(&w->c, &w->lock, SHOAL_MS(20));
+	REQUIRE_EQ(shoal_lock_release(&w->lock), 0);
+	return NULL;
+}
+
+/* Its sleep has ended by the interrupt, and it waits for the lock again, which another one has. */
+static void
+interrupt_one_that_has_to_wait(struct interrupted *i)
+{
+	shoal_lock_info info = { 0 };
+	shoal_thread_interrupt(i->self);
+	for (int n = 0; n < 5000 && !info.waiting; n++) {
+		REQUIRE_EQ(shoal_lock_stat(&i->w->lock, &info), 0);
+		sleep_ms(1);
+	}
+	REQUIRE_EQ(info.waiting, 1);
+}
+
+Test(condition, an_interrupt_that_a_notification_outran_is_for_the_next_wait)
+{
+	struct interrupted i = { .w = shared(sizeof(struct world)) };
+	pthread_t p;
+	REQUIRE_EQ(pthread_create(&p, NULL, wait_twice, &i), 0);
+	wait_for(&i.thread, 1);
+	REQUIRE_EQ(shoal_lock_acquire(&i.w->lock, SHOAL_FOREVER), 0);
+	interrupt_one_that_has_to_wait(&i);
+	REQUIRE_EQ(shoal_condition_notify(&i.w->c, &i.w->lock, SHOAL_ALL), 0);
+	REQUIRE_EQ(shoal_lock_release(&i.w->lock), 0);
+	REQUIRE_EQ(pthread_join(p, NULL), 0);
+	REQUIRE_EQ(i.first, 0);
+	REQUIRE_EQ(i.second, -ECANCELED);
+}
+
+static int
+hold_until_killed(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_lock_acquire(&w->lock, SHOAL_FOREVER), 0);
+	reach(&w->reached);
+	stay();
+	return 0;
+}
+
+Test(condition, and_so_is_one_that_a_death_outran)
+{
+	struct interrupted i = { .w = shared(sizeof(struct world)) };
+	pthread_t p;
+	REQUIRE_EQ(pthread_create(&p, NULL, wait_twice, &i), 0);
+	wait_for(&i.thread, 1);
+	pid_t pid = child(hold_until_killed, i.w);
+	wait_for(&i.w->reached, 1);
+	interrupt_one_that_has_to_wait(&i);
+	kill_now(pid);
+	REQUIRE_EQ(pthread_join(p, NULL), 0);
+	REQUIRE_EQ(i.first, -EOWNERDEAD);
+	REQUIRE_EQ(i.second, -ECANCELED);
+}
+
 /* CPython's test_notify_n: exactly so many, and what is too many is not kept. */
 Test(condition, so_many_go_on_as_were_notified)
 {
