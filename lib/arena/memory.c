@@ -61,20 +61,21 @@ shoal_memory_create(shoal_arena *a, const char *name, size_t bytes,
 int
 shoal_memory_open(shoal_arena *a, const char *name, shoal_time timeout, void **out, size_t *bytes)
 {
-	uint32_t index;
+	int64_t deadline = clock_deadline(timeout);
+	struct object_found o;
+	uint64_t length, whole;
 	*out = NULL;
-	int rc = object_find(a, thread_self(), name, SHOAL_KIND_MEMORY, clock_deadline(timeout),
-	                     &index);
-	if (rc)
-		return rc;
-	void *body = object_body_at(a, index);
-	uint64_t length = size(a, index);
-	if (!body)
-		return -EPROTO;
-	if (length > object_body_bytes(a, body))
+	do {
+		int rc = object_open(a, thread_self(), name, SHOAL_KIND_MEMORY, deadline, &o);
+		if (rc)
+			return rc;
+		length = size(a, o.index);
+		whole = object_body_bytes(a, o.body);
+	} while (!object_is_still(a, o.index, o.word));
+	if (length > whole)
 		return fail(-EPROTO, "'%s' in arena '%s' has %llu bytes by its entry, more than its block",
 		            name, a->name, (unsigned long long)length);
-	*out = body;
+	*out = o.body;
 	if (bytes)
 		*bytes = length;
 	return 0;

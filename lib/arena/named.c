@@ -121,18 +121,31 @@ found(void *body, const char *name, void **out)
 
 static int
 fill(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
-     const struct shape *s)
+     const struct shape *s, void **body)
 {
 	int rc = object_body(a, t, me, index, s->bytes);
-	if (rc)
-		return rc;
+	*body = rc ? NULL : object_body_at(a, index);
+	if (!*body)
+		return rc ? rc : -EPROTO;
 	struct object *o = arena_object(a, index);
 	store_relaxed(&o->bytes, s->bytes);
 	if (s->flags & SHOAL_WITH_OWNER) {
 		store_relaxed(&o->owner_generation, process_generation(a, a->process));
 		store_relaxed(&o->owner, a->process + 1);
 	}
-	return init(object_body_at(a, index), s);
+	return init(*body, s);
+}
+
+static int
+make(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+     const struct shape *s, void **body)
+{
+	int rc = fill(a, t, me, index, s, body);
+	if (rc)
+		object_abandon(a, me, index);
+	else
+		object_publish(a, me, index);
+	return rc;
 }
 
 static int
@@ -141,35 +154,34 @@ create(shoal_arena *a, const char *name, const struct shape *s, void **out)
 	struct shoal_thread *t;
 	struct member *me;
 	struct object_made made;
+	void *body;
 	*out = NULL;
 	int rc = member_here(a, &t, &me);
-	if (rc == 0)
-		rc = object_make(a, t, me, name, s->kind, s->flags, CLOCK_NEVER, &made);
 	if (rc)
 		return rc;
-	if (!made.existed) {
-		rc = fill(a, t, me, made.index, s);
-		if (rc) {
-			object_abandon(a, me, made.index);
+	do {
+		rc = object_make(a, t, me, name, s->kind, s->flags, CLOCK_NEVER, &made);
+		if (rc)
 			return rc;
-		}
-		object_publish(a, me, made.index);
-	}
-	found(object_body_at(a, made.index), name, out);
-	return 0;
+		rc = made.existed ? object_body_of(a, made.index, made.word, &body) :
+		                    make(a, t, me, made.index, s, &body);
+	} while (made.existed && rc == -ENOENT);
+	if (rc == 0)
+		found(body, name, out);
+	return rc;
 }
 
 static int
 open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out)
 {
 	struct shoal_thread *t = thread_self();
-	uint32_t index;
+	struct object_found o;
 	*out = NULL;
 	if (!t)
 		return fail(-ENOMEM, "no memory for this thread's record");
-	int rc = object_find(a, t, name, kind, clock_deadline(timeout), &index);
+	int rc = object_open(a, t, name, kind, clock_deadline(timeout), &o);
 	if (rc == 0)
-		found(object_body_at(a, index), name, out);
+		found(o.body, name, out);
 	return rc;
 }
 

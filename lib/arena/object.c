@@ -205,7 +205,7 @@ meet(shoal_arena *a, const char *name, uint32_t index, uint64_t word, uint32_t k
 		            a->name);
 	if (load_relaxed(&arena_object(a, index)->kind) != kind)
 		return fail(-EPROTO, "'%s' in arena '%s' is an object of another kind", name, a->name);
-	*out = (struct object_made){ index, true };
+	*out = (struct object_made){ index, true, word };
 	return object_state(word) == OBJECT_READY ? 0 : -EAGAIN;
 }
 
@@ -222,7 +222,7 @@ make(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name
 	if (i < objects_high(a) && name) {
 		rc = meet(a, name, i, word, kind, flags, out);
 	} else {
-		*out = (struct object_made){ 0, false };
+		*out = (struct object_made){ 0 };
 		rc = reserve(a, me, name, kind, &out->index);
 	}
 	object_unlock_names(a, t);
@@ -305,17 +305,41 @@ object_has_body(const shoal_arena *a, uint32_t index)
 }
 
 /* The body is looked up by its block, whose word names the object again: one of the two may lie. */
-void *
-object_body_at(const shoal_arena *a, uint32_t index)
+static void *
+find_body(const shoal_arena *a, uint32_t index)
 {
 	uint64_t body = load_acquire(&arena_object(a, index)->body);
 	struct block_found b;
-	if (block_find(a, body, &b) && b.bytes >= SLAB_SPACED && body % SPACING == 0 &&
-	    load_acquire(b.word) == block_word(BLOCK_OBJECT, index, 0))
-		return arena_at(a, body);
-	fail(-EPROTO, "object %u of arena '%s' has no body of its own: shared memory was overwritten",
-	     index, a->name);
-	return NULL;
+	bool own = block_find(a, body, &b) && b.bytes >= SLAB_SPACED && body % SPACING == 0 &&
+	           load_acquire(b.word) == block_word(BLOCK_OBJECT, index, 0);
+	return own ? arena_at(a, body) : NULL;
+}
+
+static int
+fail_no_body(const shoal_arena *a, uint32_t index)
+{
+	return fail(-EPROTO,
+	            "object %u of arena '%s' has no body of its own: shared memory was overwritten",
+	            index, a->name);
+}
+
+void *
+object_body_at(const shoal_arena *a, uint32_t index)
+{
+	void *body = find_body(a, index);
+	if (!body)
+		fail_no_body(a, index);
+	return body;
+}
+
+int
+object_body_of(const shoal_arena *a, uint32_t index, uint64_t word, void **body)
+{
+	*body = find_body(a, index);
+	if (object_is_still(a, index, word))
+		return *body ? 0 : fail_no_body(a, index);
+	*body = NULL;
+	return fail_quiet(-ENOENT, "the object was destroyed while it was opened");
 }
 
 size_t
@@ -343,9 +367,9 @@ object_publish(shoal_arena *a, struct member *me, uint32_t index)
 	gate_open_all(&a->header->names_gate);
 }
 
-int
-object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
-            int64_t deadline, uint32_t *index)
+static int
+find_ready(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
+           int64_t deadline, struct object_found *out)
 {
 	int rc = name ? object_name_check(name) : fail(-EINVAL, "open needs a name");
 	if (rc)
@@ -354,10 +378,13 @@ object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t k
 		uint64_t word;
 		uint32_t i = look_up(a, name, &word);
 		if (i < objects_high(a) && object_state(word) == OBJECT_READY) {
-			if (load_relaxed(&arena_object(a, i)->kind) != kind)
+			bool right = load_relaxed(&arena_object(a, i)->kind) == kind;
+			if (!object_is_still(a, i, word))
+				continue;
+			if (!right)
 				return fail(-EPROTO, "'%s' in arena '%s' is an object of another kind",
 				            name, a->name);
-			*index = i;
+			*out = (struct object_found){ .index = i, .word = word };
 			return 0;
 		}
 		if (clock_now() >= deadline)
@@ -379,6 +406,32 @@ object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t k
 		if (rc == -ECANCELED)
 			return fail(rc, "interrupted while waiting for '%s'", name);
 	}
+}
+
+int
+object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
+            int64_t deadline, uint32_t *index)
+{
+	struct object_found found;
+	int rc = find_ready(a, t, name, kind, deadline, &found);
+	if (rc == 0)
+		*index = found.index;
+	return rc;
+}
+
+int
+object_open(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
+            int64_t deadline, struct object_found *out)
+{
+	int rc;
+	*out = (struct object_found){ 0 };
+	do {
+		rc = find_ready(a, t, name, kind, deadline, out);
+		if (rc)
+			return rc;
+		rc = object_body_of(a, out->index, out->word, &out->body);
+	} while (rc == -ENOENT);
+	return rc;
 }
 
 int

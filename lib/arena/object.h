@@ -19,7 +19,15 @@
 
 struct object_made {
 	uint32_t index;
-	bool existed; /* SHOAL_OR_OPEN found one */
+	bool existed;  /* SHOAL_OR_OPEN found one */
+	uint64_t word; /* of that one, when it was found */
+};
+
+/* An object that was found by its name. It may end at any moment, and its entry be another's. */
+struct object_found {
+	uint32_t index;
+	uint64_t word;
+	void *body;
 };
 
 /* 0, or -EINVAL with a sentence; NULL is no name. */
@@ -54,6 +62,9 @@ void object_abandon(shoal_arena *a, struct member *me, uint32_t index);
  */
 int object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
                 int64_t deadline, uint32_t *index);
+/* The same with its body, which was its own when it was READY: never that of a later one. */
+int object_open(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
+                int64_t deadline, struct object_found *out);
 
 /*
  * Takes the name away, ends waits, and gives the memory back as soon as nobody is inside, and, of a
@@ -123,6 +134,13 @@ object_tag(uint64_t word)
 {
 	return (uint32_t)word & 0xffffff;
 }
+/* What was read of the entry, or by way of it, after the word, is of the object with that word. */
+static inline bool
+object_is_still(const shoal_arena *a, uint32_t index, uint64_t word)
+{
+	fence_acquire();
+	return load_relaxed(&arena_object(a, index)->word) == word;
+}
 /* It is whole, under a name or without one. */
 static inline bool
 object_ready(const shoal_arena *a, uint32_t index)
@@ -135,6 +153,8 @@ object_ready(const shoal_arena *a, uint32_t index)
  * entry names none.
  */
 void *object_body_at(const shoal_arena *a, uint32_t index);
+/* Of the object that had that word: 0; -ENOENT: it has ended, look again; -EPROTO. */
+int object_body_of(const shoal_arena *a, uint32_t index, uint64_t word, void **body);
 bool object_has_body(const shoal_arena *a, uint32_t index);
 /* How many bytes its block has. */
 size_t object_body_bytes(const shoal_arena *a, const void *body);

@@ -65,11 +65,8 @@ shape_of(const shoal_arena *a, const shoal_queue_options *o, struct shape *out)
 
 /* Zero is EMPTY(0) for every slot: nothing else is to be written. */
 static void
-fill(shoal_arena *a, uint32_t index, const struct shape *shape)
+fill(shoal_arena *a, shoal_queue *q, uint32_t index, const struct shape *shape)
 {
-	shoal_queue *q = object_body_at(a, index);
-	if (!q)
-		return;
 	q->serial = load_relaxed(&arena_object(a, index)->word) >> 32 << 32 | index;
 	q->mask = (UINT64_C(1) << shape->shift) - 1;
 	q->slots_at = slots_at(a);
@@ -85,6 +82,22 @@ fill(shoal_arena *a, uint32_t index, const struct shape *shape)
 	q->keep_every = q->keep ? q->keep / 2 - 1 : UINT32_MAX;
 }
 
+static int
+make(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+     const struct shape *shape, unsigned flags, void **out)
+{
+	int rc = object_body(a, t, me, index, shape->bytes);
+	*out = rc ? NULL : object_body_at(a, index);
+	if (!*out) {
+		object_abandon(a, me, index);
+		return rc ? rc : -EPROTO;
+	}
+	fill(a, *out, index, shape);
+	object_own(a, index, flags);
+	object_publish(a, me, index);
+	return 0;
+}
+
 int
 shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *options,
                    shoal_queue **out)
@@ -97,30 +110,23 @@ shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *
 	if (rc || (rc = member_here(a, &t, &me)))
 		return rc;
 	unsigned flags = options ? options->flags : 0;
-	rc = object_make(a, t, me, name, SHOAL_KIND_QUEUE, flags, CLOCK_NEVER, &made);
-	if (rc)
-		return rc;
-	if (!made.existed) {
-		rc = object_body(a, t, me, made.index, shape.bytes);
-		if (rc) {
-			object_abandon(a, me, made.index);
+	do {
+		rc = object_make(a, t, me, name, SHOAL_KIND_QUEUE, flags, CLOCK_NEVER, &made);
+		if (rc)
 			return rc;
-		}
-		fill(a, made.index, &shape);
-		object_own(a, made.index, flags);
-		object_publish(a, me, made.index);
-	}
-	*out = object_body_at(a, made.index);
-	return *out ? 0 : -EPROTO;
+		rc = made.existed ? object_body_of(a, made.index, made.word, (void **)out) :
+		                    make(a, t, me, made.index, &shape, flags, (void **)out);
+	} while (made.existed && rc == -ENOENT);
+	return rc;
 }
 
 int
 shoal_queue_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_queue **out)
 {
-	uint32_t index;
-	int rc = object_find(a, thread_self(), name, SHOAL_KIND_QUEUE, clock_deadline(timeout), &index);
-	*out = rc ? NULL : object_body_at(a, index);
-	return rc || *out ? rc : -EPROTO;
+	struct object_found o;
+	int rc = object_open(a, thread_self(), name, SHOAL_KIND_QUEUE, clock_deadline(timeout), &o);
+	*out = o.body;
+	return rc;
 }
 
 int

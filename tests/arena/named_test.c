@@ -1,4 +1,7 @@
 #include "common.h"
+#include "base/clock.h"
+#include <pthread.h>
+#include <shoal/queue.h>
 #include <shoal/sync.h>
 #include <signal.h>
 
@@ -98,4 +101,163 @@ Test(named, they_join_processes_that_share_an_arena)
 	REQUIRE_EQ(shoal_arena_unlink(name), 0);
 	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
 	shoal_arena_close(a);
+}
+
+/* ---- opened while they come and go ---- */
+
+struct storm {
+	shoal_arena *a;
+	void (*turn)(struct storm *); /* makes some and destroys them, in the same entry */
+	pthread_t looker;
+	word32 turns, over;
+};
+
+static struct storm *raging;
+
+/* What is there has just been made: the one who looks stands still until it has gone. */
+static void
+stand_still(int signo)
+{
+	(void)signo;
+	uint32_t turn = load_acquire(&raging->turns);
+	/* Not for ever: it may hold the lock that the other one needs for its next turn. */
+	for (int i = 0; i < 20000 && load_acquire(&raging->turns) == turn; i++)
+		cpu_relax();
+}
+
+static void
+there(struct storm *s)
+{
+	pthread_kill(s->looker, SIGUSR1);
+}
+
+static void
+gone(struct storm *s)
+{
+	fetch_add_seq_cst(&s->turns, 1);
+}
+
+static void *
+come_and_go(void *arg)
+{
+	struct storm *s = arg;
+	while (!load_acquire(&s->over))
+		s->turn(s);
+	return NULL;
+}
+
+/* For 200 ms, and at least until a few have come and gone. */
+static void
+storm(void (*turn)(struct storm *), void (*look)(shoal_arena *))
+{
+	static struct storm s;
+	s = (struct storm){ .a = create(NULL, &small), .turn = turn, .looker = pthread_self() };
+	pthread_t p;
+	raging = &s;
+	signal(SIGUSR1, stand_still);
+	REQUIRE_EQ(pthread_create(&p, NULL, come_and_go, &s), 0);
+	int64_t end = clock_now() + SHOAL_MS(200);
+	while (clock_now() < end || load_relaxed(&s.turns) < 10)
+		look(s.a);
+	store_release(&s.over, 1);
+	REQUIRE_EQ(pthread_join(p, NULL), 0);
+	REQUIRE_EQ(shoal_arena_check(s.a, stderr), 0);
+	shoal_arena_close(s.a);
+}
+
+static void
+turn_locks(struct storm *s)
+{
+	shoal_lock *lock;
+	REQUIRE_EQ(shoal_lock_create(s->a, "lock", SHOAL_OR_OPEN, &lock), 0);
+	there(s);
+	REQUIRE_EQ(shoal_lock_destroy(s->a, lock), 0);
+	gone(s);
+}
+
+static void
+open_lock(shoal_arena *a)
+{
+	shoal_lock *lock;
+	int rc = shoal_lock_open(a, "lock", 0, &lock);
+	REQUIRE(rc == -ENOENT ? !lock : rc == 0 && lock);
+}
+
+static void
+open_or_create_lock(shoal_arena *a)
+{
+	shoal_lock *lock;
+	REQUIRE_EQ(shoal_lock_create(a, "lock", SHOAL_OR_OPEN, &lock), 0);
+	REQUIRE(lock);
+}
+
+static void
+turn_queues(struct storm *s)
+{
+	static const shoal_queue_options options = { .capacity = 2, .flags = SHOAL_OR_OPEN };
+	shoal_queue *q;
+	REQUIRE_EQ(shoal_queue_create(s->a, "queue", &options, &q), 0);
+	there(s);
+	REQUIRE_EQ(shoal_queue_destroy(s->a, q), 0);
+	gone(s);
+}
+
+static void
+open_queue(shoal_arena *a)
+{
+	shoal_queue *q;
+	int rc = shoal_queue_open(a, "queue", 0, &q);
+	REQUIRE(rc == -ENOENT ? !q : rc == 0 && q);
+}
+
+static void
+open_or_create_queue(shoal_arena *a)
+{
+	static const shoal_queue_options options = { .capacity = 2, .flags = SHOAL_OR_OPEN };
+	shoal_queue *q = NULL;
+	REQUIRE_EQ(shoal_queue_create(a, "queue", &options, &q), 0);
+	REQUIRE(q);
+}
+
+static void
+turn_memory(struct storm *s)
+{
+	void *p;
+	REQUIRE_EQ(shoal_memory_create(s->a, "small", 8, NULL, NULL, &p), 0);
+	there(s);
+	REQUIRE_EQ(shoal_memory_destroy(s->a, p), 0);
+	REQUIRE_EQ(shoal_memory_create(s->a, "large", 4000, NULL, NULL, &p), 0);
+	gone(s);
+	REQUIRE_EQ(shoal_memory_destroy(s->a, p), 0);
+}
+
+static void
+open_memory(shoal_arena *a)
+{
+	void *p;
+	size_t bytes;
+	int rc = shoal_memory_open(a, "small", 0, &p, &bytes);
+	REQUIRE(rc == -ENOENT ? !p : rc == 0 && p);
+	REQUIRE(rc || bytes == 8);
+}
+
+Test(named, a_lock_that_is_opened_is_there)
+{
+	storm(turn_locks, open_lock);
+}
+
+Test(named, also_for_one_who_would_create_it)
+{
+	storm(turn_locks, open_or_create_lock);
+}
+
+Test(named, so_is_a_queue)
+{
+	storm(turn_queues, open_queue);
+	storm(turn_queues, open_or_create_queue);
+}
+
+Test(named, memory_that_is_opened_is_not_another_one)
+{
+	storm(turn_memory, open_memory);
 }
