@@ -168,7 +168,7 @@ member_leave(shoal_arena *a, struct shoal_thread *t)
 	if (!m)
 		return;
 	recover_self(a, t, m);
-	fetch_add_relaxed(thread_epoch, 1);
+	thread_epoch_next();
 	t->seat[a->seat] = NULL;
 	/*
 	 * Whether it is closing is looked at under the table's lock, as is the count by the closer. A

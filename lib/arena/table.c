@@ -176,6 +176,6 @@ table_add(shoal_arena *a)
 void
 table_remove(shoal_arena *a)
 {
-	fetch_add_relaxed(thread_epoch, 1);
+	thread_epoch_next();
 	change(NULL, a);
 }

@@ -88,6 +88,16 @@ begin_process(void)
 }
 
 void
+thread_epoch_next(void)
+{
+	uint32_t seen, next;
+	do {
+		seen = load_relaxed(thread_epoch);
+		next = seen == UINT32_MAX ? 1 : seen + 1;
+	} while (seen && !cas32_acq_rel(thread_epoch, seen, next));
+}
+
+void
 thread_leave(void)
 {
 	if (!thread_here || !load_relaxed(thread_epoch))

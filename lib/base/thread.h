@@ -32,9 +32,11 @@ struct shoal_thread {
 extern __thread struct shoal_thread *thread_here __attribute__((tls_model("initial-exec")));
 /*
  * What a thread keeps about arenas holds while this word stands still: it is 0 in a forked child
- * until its first call, and grows whenever an arena is unmapped or a thread leaves one.
+ * until its first call, and goes on whenever an arena is unmapped or a thread leaves one.
  */
 extern word32 *thread_epoch __attribute__((visibility("hidden")));
+/* To the next one, which is never 0; but what is 0 stays so. */
+void thread_epoch_next(void);
 
 /* Allocates; NULL when memory is short or the thread's robust list cannot be used. */
 struct shoal_thread *thread_begin(void);

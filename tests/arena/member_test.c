@@ -46,6 +46,34 @@ Test(member, a_thread_joins_at_its_first_call)
 	sound(a);
 }
 
+static void *
+join_only(void *arena)
+{
+	me_in(arena);
+	return NULL;
+}
+
+/* An epoch of 0 is a forked child's: after 2^32 ends of threads this is none. */
+Test(member, any_number_of_threads_may_leave)
+{
+	shoal_arena *a = small_arena(4);
+	struct member *m = me_in(a);
+	uint32_t generation = thread_generation();
+	store_relaxed(thread_epoch, UINT32_MAX);
+	for (int i = 0; i < 2; i++) {
+		pthread_t thread;
+		REQUIRE_EQ(pthread_create(&thread, NULL, join_only, a), 0);
+		REQUIRE_EQ(pthread_join(thread, NULL), 0);
+		REQUIRE(me_in(a) == m);
+		REQUIRE_EQ(thread_generation(), generation);
+	}
+	store_relaxed(thread_epoch, UINT32_MAX);
+	shoal_arena_close(create(NULL, &small));
+	REQUIRE(me_in(a) == m);
+	REQUIRE_EQ(thread_generation(), generation);
+	sound(a);
+}
+
 struct seen {
 	shoal_arena *arena;
 	uint32_t index, tag;
