@@ -3,6 +3,7 @@
 #include "base/kernel.h"
 #include "base/error.h"
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 #endif
 
 static word32 never_begun;
+static word32 *beginning; /* beside the epoch: a thread of this process begins it, or has begun it */
 __thread struct shoal_thread *thread_here;
 word32 *thread_epoch = &never_begun;
 void (*thread_exit_hook)(struct shoal_thread *);
@@ -67,26 +69,6 @@ thread_end(void *record)
 	thread_here = NULL;
 }
 
-/* The usual fork comes here; _Fork and raw clone find out at their first call. */
-static void
-after_fork(void)
-{
-	if (thread_here && !load_relaxed(thread_epoch))
-		thread_begin();
-}
-
-static void
-begin_process(void)
-{
-	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED || madvise(page, 4096, MADV_WIPEONFORK))
-		stop("no page that fork wipes: %s; Linux 4.14 or later is needed", strerror(errno));
-	thread_epoch = page;
-	store_relaxed(thread_epoch, 1);
-	pthread_key_create(&key, thread_end);
-	pthread_atfork(NULL, NULL, after_fork);
-}
-
 void
 thread_epoch_next(void)
 {
@@ -118,18 +100,9 @@ end_process(void)
 	thread_leave();
 }
 
-/*
- * In the child of a fork only the forking thread lives on; the others' records are garbage there.
- */
-static struct shoal_thread *
-begin_child(struct shoal_thread *parents)
+static void
+clear(struct shoal_thread *parents)
 {
-	generation++;
-	store_relaxed(thread_epoch, 1);
-	if (thread_fork_hook)
-		thread_fork_hook(parents);
-	if (!parents)
-		return NULL;
 	memset(parents->seat, 0, sizeof parents->seat);
 	free(parents->cursors);
 	parents->cursors = NULL;
@@ -139,7 +112,57 @@ begin_child(struct shoal_thread *parents)
 	parents->held = 0;
 	parents->mark = 0;
 	store_relaxed(&parents->interrupt, 0);
-	return parents;
+}
+
+/*
+ * In the child of a fork only the forking thread lives on; the others' records are garbage there.
+ * Of threads that come at once one begins the child, and the others wait for it. No signal handler
+ * comes in between, which would wait for the very thread that it interrupts.
+ */
+static void
+begin_child(struct shoal_thread *parents)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (cas32_acq_rel(beginning, 0, 1)) {
+		generation++;
+		if (thread_fork_hook)
+			thread_fork_hook(parents);
+		/* Pairs with those who wait, and with thread_begin: what was the parent's is gone. */
+		store_release(thread_epoch, 1);
+	}
+	while (!load_acquire(thread_epoch))
+		kernel_yield();
+	if (parents)
+		clear(parents);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* The usual fork comes here; _Fork and raw clone find out at their first call. */
+static void
+after_fork(void)
+{
+	if (load_relaxed(thread_epoch))
+		return;
+	if (thread_here)
+		thread_begin();
+	else
+		begin_child(NULL);
+}
+
+static void
+begin_process(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED || madvise(page, 4096, MADV_WIPEONFORK))
+		stop("no page that fork wipes: %s; Linux 4.14 or later is needed", strerror(errno));
+	thread_epoch = page;
+	beginning = thread_epoch + 1;
+	store_relaxed(beginning, 1);
+	store_relaxed(thread_epoch, 1);
+	pthread_key_create(&key, thread_end);
+	pthread_atfork(NULL, NULL, after_fork);
 }
 
 struct shoal_thread *
@@ -147,8 +170,9 @@ thread_begin(void)
 {
 	pthread_once(&once, begin_process);
 	struct shoal_thread *t = thread_here;
-	if (!load_relaxed(thread_epoch))
-		t = begin_child(t);
+	/* Pairs with begin_child. */
+	if (!load_acquire(thread_epoch))
+		begin_child(t);
 	if (!t)
 		t = fresh();
 	size_t bytes;

@@ -109,7 +109,7 @@ fork_unknown(void *arg)
 	(void)arg;
 	pid_t pid = fork();
 	if (pid == 0) {
-		bool first = thread_self() && forks_told == 1 && !told;
+		bool first = forks_told == 1 && !told && thread_self();
 		bool second = thread_self() && forks_told == 1;
 		_exit(first && second ? 0 : CHILD_FAILED);
 	}
@@ -127,6 +127,63 @@ Test(thread, the_fork_of_an_unknown_thread_is_told_too)
 	REQUIRE_EQ(pthread_create(&thread, NULL, fork_unknown, NULL), 0);
 	REQUIRE_EQ(pthread_join(thread, &status), 0);
 	REQUIRE_EQ((intptr_t)status, 0);
+	thread_fork_hook = NULL;
+}
+
+/* ThreadSanitizer is not told of such a fork, and takes the child's steps for the parent's. */
+#if defined(__SANITIZE_THREAD__)
+#define NOT_SEEN_BY_TSAN true
+#else
+#define NOT_SEEN_BY_TSAN false
+#endif
+
+enum { FIRST = 3 };
+static word32 ready;
+
+/* Slow, so that the others come while it is at it. */
+static void
+note_fork_slowly(struct shoal_thread *parents)
+{
+	sleep_ms(2);
+	note_fork(parents);
+}
+
+static void *
+begin_with_others(void *arg)
+{
+	(void)arg;
+	fetch_add_seq_cst(&ready, 1);
+	while (load_acquire(&ready) < FIRST)
+		sched_yield();
+	bool first = thread_self() && forks_told == 1 && thread_generation() == 1;
+	return first ? NULL : (void *)1;
+}
+
+static int
+begin_at_once(void)
+{
+	pthread_t thread[FIRST];
+	void *bad[FIRST];
+	for (int i = 0; i < FIRST; i++)
+		REQUIRE_EQ(pthread_create(&thread[i], NULL, begin_with_others, NULL), 0);
+	for (int i = 0; i < FIRST; i++)
+		REQUIRE_EQ(pthread_join(thread[i], &bad[i]), 0);
+	return bad[0] || bad[1] || bad[2] || forks_told != 1;
+}
+
+/* Nobody tells the child of _Fork: its threads find out, and one of them begins the process. */
+Test(thread, first_calls_of_several_threads_begin_a_child_once, .disabled = NOT_SEEN_BY_TSAN)
+{
+	pthread_t thread;
+	thread_fork_hook = note_fork_slowly;
+	REQUIRE_EQ(pthread_create(&thread, NULL, look_at_self, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	for (int i = 0; i < 10; i++) {
+		pid_t pid = _Fork();
+		if (pid == 0)
+			_exit(begin_at_once());
+		expect_child(pid, 0, 5000);
+	}
 	thread_fork_hook = NULL;
 }
 
