@@ -103,6 +103,15 @@ forget(struct shoal_thread *parents)
 		store_relaxed(&arena_seats[i], 0);
 }
 
+/* Before any fork: `joining` may be another thread's then, which the child lacks. */
+__attribute__((constructor)) static void
+hear_of_threads(void)
+{
+	thread_fork_hook = forget;
+	thread_end_hook = leave_all;
+	thread_exit_hook = leave_processes;
+}
+
 /* One at a time, by a spin: the record of a process is claimed once in its life. */
 static int
 ensure_process(shoal_arena *a)
@@ -110,11 +119,6 @@ ensure_process(shoal_arena *a)
 	int rc = 0;
 	while (!cas32_acq_rel(&joining, 0, 1))
 		kernel_yield();
-	if (!thread_end_hook) {
-		thread_fork_hook = forget;
-		thread_end_hook = leave_all;
-		thread_exit_hook = leave_processes;
-	}
 	if (a->generation != thread_generation())
 		rc = process_join(a);
 	store_release(&joining, 0);

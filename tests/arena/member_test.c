@@ -46,6 +46,12 @@ Test(member, a_thread_joins_at_its_first_call)
 	sound(a);
 }
 
+/* A fork may come while another thread joins for the first time. */
+Test(member, forks_are_heard_of_before_the_first_one_joins)
+{
+	REQUIRE(thread_fork_hook && thread_end_hook && thread_exit_hook);
+}
+
 static void *
 join_only(void *arena)
 {
