@@ -94,7 +94,8 @@ int shoal_arena_attach(const char *name, shoal_time timeout, shoal_arena **out);
 
 /*
  * For one who watches: mapped read-only, no member, no trace; from another PID namespace too. Calls
- * that write give -EPERM. -ENOENT, -EPROTO, -EPERM, -ECANCELED as above.
+ * that write give -EPERM, and so does shoal_lock_open, and all that open what is in shoal/sync.h.
+ * -ENOENT, -EPROTO, -EPERM, -ECANCELED as above.
  */
 int shoal_arena_attach_readonly(const char *name, shoal_time timeout, shoal_arena **out);
 

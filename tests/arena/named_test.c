@@ -65,6 +65,39 @@ Test(named, each_kind_is_its_own)
 	shoal_arena_close(a);
 }
 
+/* Nearly every call on them writes: a watcher would be killed by it. */
+Test(named, a_watcher_opens_none)
+{
+	const char *name = test_name();
+	shoal_arena *a = create(name, &small), *w;
+	shoal_lock *lock;
+	shoal_rwlock *rw;
+	shoal_semaphore *s;
+	shoal_condition *c;
+	shoal_event *e;
+	REQUIRE_EQ(shoal_lock_create(a, "lock", 0, &lock), 0);
+	REQUIRE_EQ(shoal_rwlock_create(a, "rw", 0, &rw), 0);
+	REQUIRE_EQ(shoal_semaphore_create(a, "s", 1, 1, &s), 0);
+	REQUIRE_EQ(shoal_condition_create(a, "c", &c), 0);
+	REQUIRE_EQ(shoal_event_create(a, "e", &e), 0);
+	shoal_ref ref = shoal_ref_of(a, lock);
+	REQUIRE_EQ(shoal_arena_attach_readonly(name, 0, &w), 0);
+	REQUIRE_FAILS(shoal_lock_open(w, "lock", 0, &lock), -EPERM, "read-only");
+	REQUIRE_EQ(shoal_rwlock_open(w, "rw", 0, &rw), -EPERM);
+	REQUIRE_EQ(shoal_semaphore_open(w, "s", 0, &s), -EPERM);
+	REQUIRE_EQ(shoal_condition_open(w, "c", 0, &c), -EPERM);
+	REQUIRE_EQ(shoal_event_open(w, "e", 0, &e), -EPERM);
+	REQUIRE(!lock && !rw && !s && !c && !e);
+	REQUIRE_EQ(shoal_lock_create(w, "lock", SHOAL_OR_OPEN, &lock), -EPERM);
+	/* What only looks works by a reference. */
+	shoal_lock_info info;
+	REQUIRE_EQ(shoal_lock_stat(shoal_deref(w, ref), &info), 0);
+	REQUIRE_EQ(info.owner, 0);
+	shoal_arena_close(w);
+	shoal_arena_close(a);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+}
+
 static int
 open_and_die(void *arg)
 {
