@@ -52,18 +52,24 @@ over(const char *what)
 	return fail(-ENOENT, "%s is at its end: its last member has left", what);
 }
 
+static int
+may_join(shoal_arena *a, const char *what)
+{
+	if (a->header->pid_namespace != kernel_pid_namespace())
+		return fail(-EPERM, "%s belongs to another PID namespace; attach it read-only",
+		            what);
+	return arena_over(a) ? over(what) : 0;
+}
+
 /* The record is written first, the state read after: see close.h. A watcher has no record. */
 static int
 join_process(shoal_arena *a, const char *what)
 {
 	if (a->readonly)
 		return load_acquire(&a->header->state) == ARENA_DYING ? over(what) : 0;
-	if (a->header->pid_namespace != kernel_pid_namespace())
-		return fail(-EPERM, "%s belongs to another PID namespace; attach it read-only",
-		            what);
-	if (arena_over(a))
-		return over(what);
-	int rc = process_join(a);
+	int rc = may_join(a, what);
+	if (rc == 0)
+		rc = process_join(a);
 	if (rc)
 		return rc;
 	fence_seq_cst();
@@ -97,20 +103,39 @@ map_file(const struct source *from, const struct arena_header *h, const char *na
 	return 0;
 }
 
-/* A handle that is closed but still has threads in it lives again. */
-static bool
+/*
+ * Of a forked child, which has no record yet in what it inherited. It keeps the record when the
+ * arena is over after all: another thread may use the arena by it already.
+ */
+static int
+join_inherited(shoal_arena *a, const char *what)
+{
+	if (a->readonly || process_is_joined(a))
+		return 0;
+	int rc = may_join(a, what);
+	if (rc == 0)
+		rc = process_ensure(a);
+	if (rc)
+		return rc;
+	fence_seq_cst();
+	return load_seq_cst(&a->header->state) == ARENA_DYING ? over(what) : 0;
+}
+
+/* A handle that is closed but still has threads in it lives again. No handle: 0, and *out stays. */
+static int
 find_again(const struct source *from, shoal_arena **out)
 {
 	shoal_arena *a = table_find(&from->file, from->file.readonly);
-	if (!a)
-		return false;
+	int rc = a ? join_inherited(a, from->what) : 0;
+	if (!a || rc)
+		return rc;
 	a->references++;
 	a->closing = false;
 	*out = a;
-	return true;
+	return 0;
 }
 
-/* Takes the descriptor over, whatever comes. */
+/* Takes the descriptor over, whatever comes; *out is NULL. */
 static int
 attach_source(struct source *from, shoal_arena **out)
 {
@@ -118,7 +143,9 @@ attach_source(struct source *from, shoal_arena **out)
 	char path[PLACE_BYTES] = "";
 	int rc = shmfile_look(from->fd, from->what, &from->file);
 	table_lock();
-	bool found = rc == 0 && find_again(from, out);
+	if (rc == 0)
+		rc = find_again(from, out);
+	bool found = *out != NULL;
 	if (rc == 0 && !found)
 		rc = read_header(from->fd, &from->file, from->what, &h);
 	if (rc == 0 && !found)

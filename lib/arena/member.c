@@ -113,12 +113,27 @@ hear_of_threads(void)
 }
 
 /* One at a time, by a spin: the record of a process is claimed once in its life. */
-static int
-ensure_process(shoal_arena *a)
+static void
+begin_joining(void)
 {
-	int rc = 0;
 	while (!cas32_acq_rel(&joining, 0, 1))
 		kernel_yield();
+}
+
+bool
+process_is_joined(const shoal_arena *a)
+{
+	begin_joining();
+	bool is = a->generation == thread_generation();
+	store_release(&joining, 0);
+	return is;
+}
+
+int
+process_ensure(shoal_arena *a)
+{
+	int rc = 0;
+	begin_joining();
 	if (a->generation != thread_generation())
 		rc = process_join(a);
 	store_release(&joining, 0);
@@ -147,7 +162,7 @@ member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 	int rc = may_join(a, t);
 	if (rc)
 		return rc;
-	rc = ensure_process(a);
+	rc = process_ensure(a);
 	if (rc)
 		return rc;
 	uint32_t index;

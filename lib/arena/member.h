@@ -102,10 +102,12 @@ int member_recover_all(shoal_arena *a, struct shoal_thread *t, struct member *me
 /* ---- processes ---- */
 
 /*
- * Claims this process's record in the arena (at attach, and in a forked child at its first join). 0
- * or -EUSERS.
+ * Claims this process's record in the arena, of a handle that nobody else knows yet. 0 or -EUSERS.
  */
 int process_join(shoal_arena *a);
+/* The same of any handle: a forked child has none in the arenas that it inherited. */
+int process_ensure(shoal_arena *a);
+bool process_is_joined(const shoal_arena *a);
 /* Gives it back; true when no other process is attached (the dead ones do not count). */
 bool process_leave(shoal_arena *a);
 /* Whether the process of this record and generation has ended or left. */

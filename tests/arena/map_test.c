@@ -353,6 +353,39 @@ Test(map, unlink_last_waits_for_the_other_process)
 	REQUIRE(!exists(name));
 }
 
+static shoal_arena *inherited;
+
+static int
+attach_the_inherited(void *name)
+{
+	REQUIRE(attach(name) == inherited);
+	board[0] = 1;
+	while (!((volatile int *)board)[1])
+		sleep_ms(1);
+	REQUIRE(exists(name));
+	shoal_arena_close(inherited);
+	REQUIRE(exists(name));
+	shoal_arena_close(inherited);
+	return exists(name);
+}
+
+/* A child that only inherited it does not count; one that attaches it does, whatever it calls. */
+Test(map, and_for_a_forked_child_that_attached_it)
+{
+	const char *name = test_name();
+	board = shared(4096);
+	shoal_arena_options o = small;
+	o.flags = SHOAL_UNLINK_LAST;
+	inherited = create(name, &o);
+	pid_t pid = child(attach_the_inherited, (void *)name);
+	until_held();
+	shoal_arena_close(inherited);
+	REQUIRE(exists(name));
+	board[1] = 1;
+	expect_child(pid, 0, 5000);
+	REQUIRE(!exists(name));
+}
+
 static int
 create_and_die(void *name)
 {
