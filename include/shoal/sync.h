@@ -157,7 +157,8 @@ int shoal_rwlock_init(shoal_rwlock *lock, unsigned flags);
  * by exec is a reader until it ends. A writer that died leaves the lock suspect, also when it was
  * still waiting for readers: -EOWNERDEAD from either call, which holds it as a writer then, alone.
  * Writers go before readers that come later. A reader may read again, and releases as often;
- * -EDEADLK: a reader would write, or a writer read or write again.
+ * -EDEADLK: a reader would write, or a writer read or write again; or a reader would read again,
+ * and SHOAL_READERS_MAX are being read, since it might wait for itself (timeout 0: -EAGAIN).
  * One STOPPED on its way holds up whom it would hold up when it was through.
  */
 SHOAL_CHECK_ int shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout);

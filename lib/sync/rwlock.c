@@ -270,6 +270,28 @@ read_in_turn(struct shoal_thread *t, struct rwlock *r, struct robust_wait *how)
 	return done ? done : rc;
 }
 
+/* A place, perhaps a dead reader's, or NULL. */
+static word32 *
+claim_of_dead(struct rwlock *r, struct shoal_thread *t)
+{
+	clear_dead(r);
+	return claim(r, t);
+}
+
+/*
+ * Who waited for a place as a reader would keep a writer waiting that it waits for, or readers that
+ * want a second place too.
+ */
+static int
+fail_no_place(shoal_time timeout)
+{
+	if (timeout <= 0)
+		return fail_quiet(-EAGAIN, "this thread reads, no reader's place is free, and the "
+		                  "timeout is 0");
+	return fail(-EDEADLK, "this thread reads, and as long as it does it does not wait for another "
+	            "of the %d readers' places, which are all taken", PLACES);
+}
+
 int
 shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout)
 {
@@ -279,6 +301,8 @@ shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout)
 		return lock_fail_no_thread();
 	bool reads = find(r, t, robust_mark(t));
 	word32 *place = claim(r, t);
+	if (unlikely(!place && reads && !(place = claim_of_dead(r, t))))
+		return fail_no_place(timeout);
 	if (likely(place)) {
 		if (reads || !(load_seq_cst(&r->lock.node.word) & (FUTEX_TID | FUTEX_DIED)))
 			return 0;

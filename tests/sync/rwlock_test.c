@@ -93,6 +93,22 @@ Test(rwlock, knows_what_its_thread_holds)
 	REQUIRE_EQ(give(w), -EPERM);
 }
 
+/* It might wait for itself: the places are its own, or a writer waits until it is done. */
+Test(rwlock, a_reader_does_not_wait_for_a_second_place)
+{
+	struct world *w = shared(sizeof *w);
+	kill_now(started(w, read_and_stay));
+	for (int i = 0; i < MOST; i++)
+		REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), 0);
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), -EAGAIN);
+	int64_t start = fair_ns();
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, SHOAL_SEC(5)), -EDEADLK);
+	REQUIRE(fair_ns() - start < SHOAL_SEC(2));
+	for (int i = 0; i < MOST; i++)
+		REQUIRE_EQ(give(w), 0);
+	REQUIRE_EQ(give(w), -EPERM);
+}
+
 static int
 holds_nothing(void *arg)
 {
