@@ -1,9 +1,9 @@
 /*
  * shoal/base.h: what every other header of shoal builds on: results, time, errors, threads, loans.
  *
- * RESULTS. Every call gives 0, a count or a length, or a NEGATIVE errno; errno itself tells nothing,
- * and may have changed.
- * A call that fails has changed nothing, unless its description says what it has done.
+ * RESULTS. Every call gives 0, a count or a length, or a NEGATIVE errno; errno itself tells
+ * nothing, and may have changed. A call that fails has changed nothing, unless its description says
+ * what it has done.
  *
  *	-EAGAIN            it would have to wait, and the timeout was 0
  *	-ETIMEDOUT         it waited to its deadline (shoal_timed_out(rc) is true for both)

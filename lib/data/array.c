@@ -235,10 +235,10 @@ shoal_array_create(shoal_arena *a, const char *name, shoal_type type, size_t cou
 int
 shoal_array_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_array **out)
 {
-	uint32_t index;
+	struct object_found o;
 	*out = NULL;
-	int rc = object_find(a, thread_self(), name, SHOAL_KIND_ARRAY, clock_deadline(timeout), &index);
-	return rc ? rc : found(name, object_body_at(a, index), out);
+	int rc = object_open(a, thread_self(), name, SHOAL_KIND_ARRAY, clock_deadline(timeout), &o);
+	return rc ? rc : found(name, o.body, out);
 }
 
 int

@@ -158,6 +158,24 @@ maker(shoal_arena *a, struct shoal_thread **t, struct member **me)
 	return rc;
 }
 
+static int
+make(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, size_t bytes,
+     const shoal_container_options *options,
+     void (*fill)(void *body, const shoal_container_options *options), void **out)
+{
+	int rc = object_body(a, t, me, index, bytes);
+	*out = rc ? NULL : object_body_at(a, index);
+	if (!*out) {
+		object_abandon(a, me, index);
+		return rc ? rc : -EPROTO;
+	}
+	if (fill)
+		fill(*out, options);
+	object_own(a, index, options ? options->flags : 0);
+	object_publish(a, me, index);
+	return 0;
+}
+
 int
 container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
                  const shoal_container_options *options,
@@ -171,36 +189,27 @@ container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
 	int rc = options_check(options);
 	if (rc == 0)
 		rc = maker(a, &t, &me);
-	if (rc == 0)
-		rc = object_make(a, t, me, name, kind, flags, CLOCK_NEVER, &made);
 	if (rc)
 		return rc;
-	if (!made.existed) {
-		rc = object_body(a, t, me, made.index, bytes);
-		if (rc) {
-			object_abandon(a, me, made.index);
+	do {
+		rc = object_make(a, t, me, name, kind, flags, CLOCK_NEVER, &made);
+		if (rc)
 			return rc;
-		}
-		if (fill)
-			fill(object_body_at(a, made.index), options);
-		object_own(a, made.index, flags);
-		object_publish(a, me, made.index);
-	}
-	*out = object_body_at(a, made.index);
-	return *out ? 0 : -EPROTO;
+		if (made.existed)
+			rc = object_body_of(a, made.index, made.word, out);
+		else
+			rc = make(a, t, me, made.index, bytes, options, fill, out);
+	} while (made.existed && rc == -ENOENT);
+	return rc;
 }
 
 int
 container_open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out)
 {
-	struct shoal_thread *t = thread_self();
-	uint32_t index;
-	*out = NULL;
-	if (!t)
-		return fail(-ENOMEM, "no memory for this thread's record");
-	int rc = object_find(a, t, name, kind, clock_deadline(timeout), &index);
-	*out = rc ? NULL : object_body_at(a, index);
-	return rc || *out ? rc : -EPROTO;
+	struct object_found o;
+	int rc = object_open(a, thread_self(), name, kind, clock_deadline(timeout), &o);
+	*out = o.body;
+	return rc;
 }
 
 int

@@ -40,6 +40,19 @@ join(shoal_arena *a, struct pipe *p, unsigned side)
 	store_seq_cst(user, pipe_user_word(process_generation(a, a->process), 1));
 }
 
+/* False: it has ended since it was found, and its memory may be another's. */
+static bool
+join_found(shoal_arena *a, struct member *me, const struct object_found *o, unsigned side)
+{
+	word32 *name = object_stay(a, me, o->index, o->word >> 32);
+	if (!name && !object_is_still(a, o->index, o->word))
+		return false;
+	join(a, o->body, side);
+	if (name)
+		object_unstay(name);
+	return true;
+}
+
 /* Zero is an empty ring at position 0. */
 static void
 fill(shoal_arena *a, uint32_t index, const struct pipe_shape *shape)
@@ -69,6 +82,21 @@ pipe_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t in
 	return rc;
 }
 
+static int
+make(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+     const struct pipe_shape *shape, unsigned flags, void **body)
+{
+	int rc = pipe_body(a, t, me, index, shape);
+	*body = rc ? NULL : object_body_at(a, index);
+	if (!*body) {
+		object_abandon(a, me, index);
+		return rc ? rc : -EPROTO;
+	}
+	object_own(a, index, flags);
+	object_publish(a, me, index);
+	return 0;
+}
+
 int
 shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *options,
                   shoal_pipe_end **left, shoal_pipe_end **right)
@@ -80,22 +108,18 @@ shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *op
 	int rc = pipe_shape_of(a, options, &shape);
 	if (rc || (rc = member_here(a, &t, &me)))
 		return rc;
+	void *body;
 	unsigned flags = options ? options->flags : 0;
-	rc = object_make(a, t, me, name, SHOAL_KIND_PIPE, flags, CLOCK_NEVER, &made);
+	do {
+		rc = object_make(a, t, me, name, SHOAL_KIND_PIPE, flags, CLOCK_NEVER, &made);
+		if (rc)
+			return rc;
+		rc = made.existed ? object_body_of(a, made.index, made.word, &body)
+		                  : make(a, t, me, made.index, &shape, flags, &body);
+	} while (made.existed && rc == -ENOENT);
 	if (rc)
 		return rc;
-	if (!made.existed) {
-		rc = pipe_body(a, t, me, made.index, &shape);
-		if (rc) {
-			object_abandon(a, me, made.index);
-			return rc;
-		}
-		object_own(a, made.index, flags);
-		object_publish(a, me, made.index);
-	}
-	struct pipe *p = object_body_at(a, made.index);
-	if (!p)
-		return -EPROTO;
+	struct pipe *p = body;
 	if (left)
 		*left = &p->end[SHOAL_LEFT];
 	if (right)
@@ -107,21 +131,21 @@ int
 shoal_pipe_open(shoal_arena *a, const char *name, shoal_pipe_side side, shoal_time timeout,
                 shoal_pipe_end **out)
 {
-	uint32_t index;
+	int64_t deadline = clock_deadline(timeout);
+	struct object_found o;
 	struct shoal_thread *t;
 	struct member *me;
 	if (side != SHOAL_LEFT && side != SHOAL_RIGHT)
 		return fail(-EINVAL, "a pipe has a left and a right end, no %d", (int)side);
 	int rc = member_here(a, &t, &me);
-	if (rc == 0)
-		rc = object_find(a, t, name, SHOAL_KIND_PIPE, clock_deadline(timeout), &index);
 	if (rc)
 		return rc;
-	struct pipe *p = object_body_at(a, index);
-	if (!p)
-		return -EPROTO;
-	join(a, p, side);
-	*out = &p->end[side];
+	do {
+		rc = object_open(a, t, name, SHOAL_KIND_PIPE, deadline, &o);
+		if (rc)
+			return rc;
+	} while (!join_found(a, me, &o, side));
+	*out = &((struct pipe *)o.body)->end[side];
 	return 0;
 }
 

@@ -324,7 +324,7 @@ Test(condition, nobody_goes_unnotified_after_any_number_of_waits)
 		store_relaxed(&word[TICKETS], all[i % 3] + apart[i / 3 % 2] - 3);
 		/* With the dead that count as waiting `all` stays, to a bound. */
 		store_relaxed(&word[WAITING], i / 6);
-		for (int waits = 0; waits < 3; waits++)
+		for (int turn = 0; turn < 3; turn++)
 			let_nobody_go(w);
 		REQUIRE(load_relaxed(&word[TICKETS]) - load_relaxed(&word[ALL]) < 1u << 30);
 	}
