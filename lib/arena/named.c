@@ -174,17 +174,14 @@ create(shoal_arena *a, const char *name, const struct shape *s, void **out)
 static int
 open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out)
 {
-	struct shoal_thread *t = thread_self();
 	struct object_found o;
 	*out = NULL;
-	if (!t)
-		return fail(-ENOMEM, "no memory for this thread's record");
 	/* Their calls store before they could ask where they are. */
 	if (a->readonly)
 		return fail(-EPERM,
 		            "arena '%s' is attached read-only, and to use '%s' is to write: attach it "
 		            "with shoal_arena_attach", a->name, name ? name : "");
-	int rc = object_open(a, t, name, kind, clock_deadline(timeout), &o);
+	int rc = object_open(a, thread_self(), name, kind, clock_deadline(timeout), &o);
 	if (rc == 0)
 		found(o.body, name, out);
 	return rc;

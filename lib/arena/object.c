@@ -372,6 +372,8 @@ find_ready(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t ki
            int64_t deadline, struct object_found *out)
 {
 	int rc = name ? object_name_check(name) : fail(-EINVAL, "open needs a name");
+	if (rc == 0 && !t)
+		rc = fail(-ENOMEM, "no memory for this thread's record, or get_robust_list is refused");
 	if (rc)
 		return rc;
 	for (bool armed = false;; armed = true) {

@@ -58,7 +58,7 @@ void object_abandon(shoal_arena *a, struct member *me, uint32_t index);
 
 /*
  * The READY object of that name and kind, waiting for its creator: 0, -ENOENT (deadline passed),
- * -EPROTO, -ECANCELED.
+ * -EPROTO, -ECANCELED; -ENOMEM where this thread has no record: t is NULL.
  */
 int object_find(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
                 int64_t deadline, uint32_t *index);

@@ -4,6 +4,8 @@
 #include <shoal/queue.h>
 #include <shoal/sync.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 Test(named, locks_are_found_by_their_names)
 {
@@ -133,6 +135,31 @@ Test(named, they_join_processes_that_share_an_arena)
 	REQUIRE_EQ(shoal_lock_destroy(a, lock), 0);
 	REQUIRE_EQ(shoal_arena_unlink(name), 0);
 	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	shoal_arena_close(a);
+}
+
+/* Raw clones have no robust list, and so no record, as where memory is short. */
+static int
+open_without_a_record(shoal_arena *a)
+{
+	void *p;
+	shoal_queue *q;
+	shoal_lock *lock;
+	int memory = shoal_memory_open(a, "late", SHOAL_MS(20), &p, NULL);
+	int queue = shoal_queue_open(a, "late", SHOAL_MS(20), &q);
+	int plain = shoal_lock_open(a, "late", SHOAL_MS(20), &lock);
+	return memory == -ENOMEM && queue == -ENOMEM && plain == -ENOMEM && !p && !q && !lock ? 0 : 1;
+}
+
+Test(named, one_without_a_record_is_told_so)
+{
+	shoal_arena *a = create(NULL, &small);
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0)
+		_exit(open_without_a_record(a));
+	int status;
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE_EQ(status, 0);
 	shoal_arena_close(a);
 }
 
