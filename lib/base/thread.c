@@ -15,7 +15,8 @@
 #endif
 
 static word32 never_begun;
-static word32 *beginning; /* beside the epoch: a thread of this process begins it, or has begun it */
+/* Beside the epoch: a thread of this process begins it, or has begun it. */
+static word32 *beginning;
 __thread struct shoal_thread *thread_here;
 word32 *thread_epoch = &never_begun;
 void (*thread_exit_hook)(struct shoal_thread *);
