@@ -58,10 +58,13 @@ object_name_hash(const char *name)
 	return hash ? hash : 1;
 }
 
+/* The entry may be given to another object meanwhile, with another name. */
 static bool
 is_named(const struct object *o, const char *name)
 {
-	return strncmp(o->name, name, NAME_BYTES) == 0;
+	char its[NAME_BYTES];
+	racy_read(its, o->name, sizeof its);
+	return strncmp(its, name, sizeof its) == 0;
 }
 
 /* The entry's word, with its name as it was under that word. False where it has another name. */
@@ -180,9 +183,10 @@ reserve(shoal_arena *a, struct member *me, const char *name, uint32_t kind, uint
 	store_relaxed(&o->holds, 0);
 	store_relaxed(&o->referred, 0);
 	store_relaxed(&o->mailed, 0);
-	memset(o->name, 0, NAME_BYTES);
+	char named[NAME_BYTES] = "";
 	if (name)
-		memcpy(o->name, name, strlen(name));
+		memcpy(named, name, strlen(name));
+	racy_write(o->name, named, sizeof named);
 	store_release(arena_name_hash(a, i), name ? object_name_hash(name) : 0);
 	/*
 	 * Named first, so that a death after the word finds it; a NONE entry that is named here is
