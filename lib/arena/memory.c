@@ -17,23 +17,20 @@ size(const shoal_arena *a, uint32_t object)
 
 const struct kind_ops memory_kind = { .size = size };
 
-/* The body, as its user wants it to be before anybody sees it. */
+/* What its user makes of it before anybody sees it. */
+struct wish {
+	size_t bytes;
+	int (*init)(void *memory, void *arg);
+	void *arg;
+};
+
 static int
-fill(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, size_t bytes,
-     int (*init)(void *, void *), void *arg, void **out)
+fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
 {
-	int rc = object_body(a, t, me, index, bytes);
-	if (rc)
-		return rc;
-	*out = object_body_at(a, index);
-	if (!*out)
-		return -EPROTO;
-	store_relaxed(&arena_object(a, index)->bytes, bytes);
-	rc = init ? init(*out, arg) : 0;
-	if (rc == 0)
-		return 0;
-	*out = NULL;
-	return fail(rc < 0 ? rc : -ECANCELED, "the memory's init function returned %d", rc);
+	const struct wish *w = arg;
+	store_relaxed(&arena_object(a, index)->bytes, w->bytes);
+	int rc = w->init ? w->init(body, w->arg) : 0;
+	return rc ? fail(rc < 0 ? rc : -ECANCELED, "the memory's init function returned %d", rc) : 0;
 }
 
 int
@@ -42,20 +39,11 @@ shoal_memory_create(shoal_arena *a, const char *name, size_t bytes,
 {
 	struct shoal_thread *t;
 	struct member *me;
-	struct object_made made;
+	struct wish wish = { bytes, init, arg };
+	struct object_plan plan = { SHOAL_KIND_MEMORY, 0, bytes, fill, &wish };
 	*out = NULL;
 	int rc = member_here(a, &t, &me);
-	if (rc == 0)
-		rc = object_make(a, t, me, name, SHOAL_KIND_MEMORY, 0, CLOCK_NEVER, &made);
-	if (rc)
-		return rc;
-	rc = fill(a, t, me, made.index, bytes, init, arg, out);
-	if (rc) {
-		object_abandon(a, me, made.index);
-		return rc;
-	}
-	object_publish(a, me, made.index);
-	return 0;
+	return rc ? rc : object_create(a, t, me, name, &plan, out);
 }
 
 int

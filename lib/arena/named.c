@@ -120,32 +120,11 @@ found(void *body, const char *name, void **out)
 }
 
 static int
-fill(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
-     const struct shape *s, void **body)
+fill(shoal_arena *a, uint32_t index, void *body, const void *shape)
 {
-	int rc = object_body(a, t, me, index, s->bytes);
-	*body = rc ? NULL : object_body_at(a, index);
-	if (!*body)
-		return rc ? rc : -EPROTO;
-	struct object *o = arena_object(a, index);
-	store_relaxed(&o->bytes, s->bytes);
-	if (s->flags & SHOAL_WITH_OWNER) {
-		store_relaxed(&o->owner_generation, process_generation(a, a->process));
-		store_relaxed(&o->owner, a->process + 1);
-	}
-	return init(*body, s);
-}
-
-static int
-make(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
-     const struct shape *s, void **body)
-{
-	int rc = fill(a, t, me, index, s, body);
-	if (rc)
-		object_abandon(a, me, index);
-	else
-		object_publish(a, me, index);
-	return rc;
+	const struct shape *s = shape;
+	store_relaxed(&arena_object(a, index)->bytes, s->bytes);
+	return init(body, s);
 }
 
 static int
@@ -153,19 +132,12 @@ create(shoal_arena *a, const char *name, const struct shape *s, void **out)
 {
 	struct shoal_thread *t;
 	struct member *me;
-	struct object_made made;
+	struct object_plan plan = { s->kind, s->flags, s->bytes, fill, s };
 	void *body;
 	*out = NULL;
 	int rc = member_here(a, &t, &me);
-	if (rc)
-		return rc;
-	do {
-		rc = object_make(a, t, me, name, s->kind, s->flags, CLOCK_NEVER, &made);
-		if (rc)
-			return rc;
-		rc = made.existed ? object_body_of(a, made.index, made.word, &body) :
-		                    make(a, t, me, made.index, s, &body);
-	} while (made.existed && rc == -ENOENT);
+	if (rc == 0)
+		rc = object_create(a, t, me, name, &plan, &body);
 	if (rc == 0)
 		found(body, name, out);
 	return rc;

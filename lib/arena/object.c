@@ -372,6 +372,44 @@ object_publish(shoal_arena *a, struct member *me, uint32_t index)
 }
 
 static int
+make_whole(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
+           const struct object_plan *plan, void **body)
+{
+	int rc = object_body(a, t, me, index, plan->bytes);
+	*body = rc ? NULL : object_body_at(a, index);
+	if (*body)
+		rc = plan->fill ? plan->fill(a, index, *body, plan->arg) : 0;
+	else
+		rc = rc ? rc : -EPROTO;
+	if (rc) {
+		object_abandon(a, me, index);
+		return rc;
+	}
+	object_own(a, index, plan->flags);
+	object_publish(a, me, index);
+	return 0;
+}
+
+int
+object_create(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name,
+              const struct object_plan *plan, void **body)
+{
+	struct object_made made;
+	int rc;
+	do {
+		*body = NULL;
+		rc = object_make(a, t, me, name, plan->kind, plan->flags, CLOCK_NEVER, &made);
+		if (rc)
+			return rc;
+		rc = made.existed ? object_body_of(a, made.index, made.word, body)
+		                  : make_whole(a, t, me, made.index, plan, body);
+	} while (made.existed && rc == -ENOENT);
+	if (rc)
+		*body = NULL;
+	return rc;
+}
+
+static int
 find_ready(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t kind,
            int64_t deadline, struct object_found *out)
 {

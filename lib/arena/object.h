@@ -56,6 +56,24 @@ void object_publish(shoal_arena *a, struct member *me, uint32_t index);
 /* It is not to be after all; gives its body back. */
 void object_abandon(shoal_arena *a, struct member *me, uint32_t index);
 
+/* What an object is to be. */
+struct object_plan {
+	uint32_t kind;
+	unsigned flags; /* SHOAL_OR_OPEN, SHOAL_WITH_OWNER; the others are passed by */
+	size_t bytes;   /* of its body */
+	/* Makes the zeroed body whole, before anybody sees it. 0, or why it is not to be. NULL: it is. */
+	int (*fill)(shoal_arena *a, uint32_t index, void *body, const void *arg);
+	const void *arg;
+};
+
+/*
+ * All of these at once: one that is new and published, or, under SHOAL_OR_OPEN, the one that
+ * exists. The body is its own, also where it is destroyed as soon as it is seen. The codes of
+ * object_make, object_body and `fill`; *body is NULL then.
+ */
+int object_create(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name,
+                  const struct object_plan *plan, void **body);
+
 /*
  * The READY object of that name and kind, waiting for its creator: 0, -ENOENT (deadline passed),
  * -EPROTO, -ECANCELED; -ENOMEM where this thread has no record: t is NULL.

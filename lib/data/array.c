@@ -174,17 +174,20 @@ shoal_array_write(shoal_array *x, size_t first, size_t count, const void *in)
 
 /* ---- the object ---- */
 
+struct cells {
+	uint32_t type;
+	size_t count;
+};
+
 static int
-fill(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, uint32_t type,
-     size_t count)
+fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
 {
-	size_t bytes = sizeof(struct shoal_array) + count * typed_bytes(type);
-	int rc = object_body(a, t, me, index, bytes);
-	shoal_array *x = rc ? NULL : object_body_at(a, index);
-	if (!x)
-		return rc ? rc : -EPROTO;
-	x->count = count;
-	store_relaxed(&x->type, ARRAY_MARK | type);
+	shoal_array *x = body;
+	const struct cells *cells = arg;
+	(void)a;
+	(void)index;
+	x->count = cells->count;
+	store_relaxed(&x->type, ARRAY_MARK | cells->type);
 	return shoal_rlock_init(&x->lock, 0);
 }
 
@@ -214,22 +217,18 @@ shoal_array_create(shoal_arena *a, const char *name, shoal_type type, size_t cou
 {
 	struct shoal_thread *t;
 	struct member *me;
-	struct object_made made;
+	struct cells cells = { type, count };
+	void *body;
 	*out = NULL;
 	int rc = check_shape(a, type, count);
 	if (rc == 0)
 		rc = member_here(a, &t, &me);
-	if (rc == 0)
-		rc = object_make(a, t, me, name, SHOAL_KIND_ARRAY, 0, CLOCK_NEVER, &made);
 	if (rc)
 		return rc;
-	rc = fill(a, t, me, made.index, type, count);
-	if (rc) {
-		object_abandon(a, me, made.index);
-		return rc;
-	}
-	object_publish(a, me, made.index);
-	return found(name, object_body_at(a, made.index), out);
+	size_t bytes = sizeof(struct shoal_array) + count * typed_bytes(type);
+	struct object_plan plan = { SHOAL_KIND_ARRAY, 0, bytes, fill, &cells };
+	rc = object_create(a, t, me, name, &plan, &body);
+	return rc ? rc : found(name, body, out);
 }
 
 int

@@ -158,49 +158,18 @@ maker(shoal_arena *a, struct shoal_thread **t, struct member **me)
 	return rc;
 }
 
-static int
-make(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, size_t bytes,
-     const shoal_container_options *options,
-     void (*fill)(void *body, const shoal_container_options *options), void **out)
-{
-	int rc = object_body(a, t, me, index, bytes);
-	*out = rc ? NULL : object_body_at(a, index);
-	if (!*out) {
-		object_abandon(a, me, index);
-		return rc ? rc : -EPROTO;
-	}
-	if (fill)
-		fill(*out, options);
-	object_own(a, index, options ? options->flags : 0);
-	object_publish(a, me, index);
-	return 0;
-}
-
 int
 container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
-                 const shoal_container_options *options,
-                 void (*fill)(void *body, const shoal_container_options *options), void **out)
+                 const shoal_container_options *options, container_fill *fill, void **out)
 {
 	struct shoal_thread *t;
 	struct member *me;
-	struct object_made made;
-	unsigned flags = options ? options->flags : 0;
+	struct object_plan plan = { kind, options ? options->flags : 0, bytes, fill, NULL };
 	*out = NULL;
 	int rc = options_check(options);
 	if (rc == 0)
 		rc = maker(a, &t, &me);
-	if (rc)
-		return rc;
-	do {
-		rc = object_make(a, t, me, name, kind, flags, CLOCK_NEVER, &made);
-		if (rc)
-			return rc;
-		if (made.existed)
-			rc = object_body_of(a, made.index, made.word, out);
-		else
-			rc = make(a, t, me, made.index, bytes, options, fill, out);
-	} while (made.existed && rc == -ENOENT);
-	return rc;
+	return rc ? rc : object_create(a, t, me, name, &plan, out);
 }
 
 int

@@ -42,9 +42,9 @@ void container_leave(struct container *c);
  * the zeroed body ready before anybody sees it. 0; -EINVAL: unknown flags, reserved_ not zero; the
  * codes of object_make.
  */
+typedef int container_fill(shoal_arena *a, uint32_t index, void *body, const void *unused);
 int container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
-                     const shoal_container_options *options,
-                     void (*fill)(void *body, const shoal_container_options *options), void **out);
+                     const shoal_container_options *options, container_fill *fill, void **out);
 int container_open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out);
 int container_destroy(shoal_arena *a, void *body, uint32_t kind);
 

@@ -3,18 +3,19 @@
 #include "base/error.h"
 #include "base/shmfile.h"
 
-static void
-fill(void *body, const shoal_container_options *options)
+static int
+fill(shoal_arena *a, uint32_t index, void *body, const void *unused)
 {
 	struct shoal_dict *d = body;
-	const shoal_arena *a = arena_of(body);
-	(void)options;
+	(void)index;
+	(void)unused;
 	d->seed = shmfile_random();
 	for (unsigned i = 0; i < FIRST; i++)
 		store_relaxed(&d->buckets[i].state, state_make(FIRST_BITS, 1));
 	store_relaxed(&d->first.at[0], arena_offset(a, d->buckets));
 	store_relaxed(&d->epoch, 1);
 	store_relaxed(&d->root, arena_offset(a, &d->first));
+	return 0;
 }
 
 /* Room is made once the dict is there: where there is not enough memory, it has less. */

@@ -169,16 +169,20 @@ shoal_value_lock(shoal_value *v)
 
 /* ---- the object ---- */
 
+struct first {
+	uint32_t type;
+	union typed cell;
+};
+
 static int
-fill(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, uint32_t type,
-     union typed first)
+fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
 {
-	int rc = object_body(a, t, me, index, sizeof(struct shoal_value));
-	shoal_value *v = rc ? NULL : object_body_at(a, index);
-	if (!v)
-		return rc ? rc : -EPROTO;
-	store_relaxed(&v->cell, first.bits);
-	store_relaxed(&v->type, VALUE_MARK | type);
+	shoal_value *v = body;
+	const struct first *first = arg;
+	(void)a;
+	(void)index;
+	store_relaxed(&v->cell, first->cell.bits);
+	store_relaxed(&v->type, VALUE_MARK | first->type);
 	return shoal_rlock_init(&v->lock, 0);
 }
 
@@ -197,25 +201,18 @@ shoal_value_create(shoal_arena *a, const char *name, shoal_type type, shoal_any 
 {
 	struct shoal_thread *t;
 	struct member *me;
-	struct object_made made;
-	union typed cell;
+	struct first as = { .type = type };
+	struct object_plan plan = { SHOAL_KIND_VALUE, 0, sizeof(struct shoal_value), fill, &as };
+	void *body;
 	*out = NULL;
 	if (!typed_bytes(type))
 		return fail(-EINVAL, "a value: %d is no shoal_type", (int)type);
-	int rc = typed_from_any(type, &first, true, &cell);
+	int rc = typed_from_any(type, &first, true, &as.cell);
 	if (rc == 0)
 		rc = member_here(a, &t, &me);
 	if (rc == 0)
-		rc = object_make(a, t, me, name, SHOAL_KIND_VALUE, 0, CLOCK_NEVER, &made);
-	if (rc)
-		return rc;
-	rc = fill(a, t, me, made.index, type, cell);
-	if (rc) {
-		object_abandon(a, me, made.index);
-		return rc;
-	}
-	object_publish(a, me, made.index);
-	return found(name, object_body_at(a, made.index), out);
+		rc = object_create(a, t, me, name, &plan, &body);
+	return rc ? rc : found(name, body, out);
 }
 
 int

@@ -54,12 +54,11 @@ join_found(shoal_arena *a, struct member *me, const struct object_found *o, unsi
 }
 
 /* Zero is an empty ring at position 0. */
-static void
-fill(shoal_arena *a, uint32_t index, const struct pipe_shape *shape)
+static int
+fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
 {
-	struct pipe *p = object_body_at(a, index);
-	if (!p)
-		return;
+	const struct pipe_shape *shape = arg;
+	struct pipe *p = body;
 	uint64_t nonce = load_relaxed(&arena_object(a, index)->word) >> 32 << 44 & OWNER_NONCE;
 	p->ring_bytes = shape->ring_bytes;
 	p->flags = shape->flags;
@@ -70,6 +69,7 @@ fill(shoal_arena *a, uint32_t index, const struct pipe_shape *shape)
 		              nonce | (shape->flags & SHOAL_PIPE_SHARED_ENDS ? OWNER_SHARED : 0));
 		join(a, p, side);
 	}
+	return 0;
 }
 
 int
@@ -77,24 +77,10 @@ pipe_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t in
           const struct pipe_shape *shape)
 {
 	int rc = object_body(a, t, me, index, shape->bytes);
-	if (rc == 0)
-		fill(a, index, shape);
-	return rc;
-}
-
-static int
-make(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
-     const struct pipe_shape *shape, unsigned flags, void **body)
-{
-	int rc = pipe_body(a, t, me, index, shape);
-	*body = rc ? NULL : object_body_at(a, index);
-	if (!*body) {
-		object_abandon(a, me, index);
+	void *body = rc ? NULL : object_body_at(a, index);
+	if (!body)
 		return rc ? rc : -EPROTO;
-	}
-	object_own(a, index, flags);
-	object_publish(a, me, index);
-	return 0;
+	return fill(a, index, body, shape);
 }
 
 int
@@ -104,19 +90,13 @@ shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *op
 	struct shoal_thread *t;
 	struct member *me;
 	struct pipe_shape shape = { 0 };
-	struct object_made made;
+	void *body;
 	int rc = pipe_shape_of(a, options, &shape);
 	if (rc || (rc = member_here(a, &t, &me)))
 		return rc;
-	void *body;
 	unsigned flags = options ? options->flags : 0;
-	do {
-		rc = object_make(a, t, me, name, SHOAL_KIND_PIPE, flags, CLOCK_NEVER, &made);
-		if (rc)
-			return rc;
-		rc = made.existed ? object_body_of(a, made.index, made.word, &body)
-		                  : make(a, t, me, made.index, &shape, flags, &body);
-	} while (made.existed && rc == -ENOENT);
+	struct object_plan plan = { SHOAL_KIND_PIPE, flags, shape.bytes, fill, &shape };
+	rc = object_create(a, t, me, name, &plan, &body);
 	if (rc)
 		return rc;
 	struct pipe *p = body;

@@ -64,9 +64,11 @@ shape_of(const shoal_arena *a, const shoal_queue_options *o, struct shape *out)
 }
 
 /* Zero is EMPTY(0) for every slot: nothing else is to be written. */
-static void
-fill(shoal_arena *a, shoal_queue *q, uint32_t index, const struct shape *shape)
+static int
+fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
 {
+	const struct shape *shape = arg;
+	shoal_queue *q = body;
 	q->serial = load_relaxed(&arena_object(a, index)->word) >> 32 << 32 | index;
 	q->mask = (UINT64_C(1) << shape->shift) - 1;
 	q->slots_at = slots_at(a);
@@ -80,21 +82,6 @@ fill(shoal_arena *a, shoal_queue *q, uint32_t index, const struct shape *shape)
 	/* A short ring has no room to keep a distance in. */
 	q->keep = shape->shift >= KEEP_SHIFT_MIN ? 1u << (KEEP_SHIFT_MIN - 2) : 0;
 	q->keep_every = q->keep ? q->keep / 2 - 1 : UINT32_MAX;
-}
-
-static int
-make(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
-     const struct shape *shape, unsigned flags, void **out)
-{
-	int rc = object_body(a, t, me, index, shape->bytes);
-	*out = rc ? NULL : object_body_at(a, index);
-	if (!*out) {
-		object_abandon(a, me, index);
-		return rc ? rc : -EPROTO;
-	}
-	fill(a, *out, index, shape);
-	object_own(a, index, flags);
-	object_publish(a, me, index);
 	return 0;
 }
 
@@ -105,18 +92,14 @@ shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *
 	struct shoal_thread *t;
 	struct member *me;
 	struct shape shape = { 0 };
-	struct object_made made;
+	void *body;
 	int rc = shape_of(a, options, &shape);
 	if (rc || (rc = member_here(a, &t, &me)))
 		return rc;
 	unsigned flags = options ? options->flags : 0;
-	do {
-		rc = object_make(a, t, me, name, SHOAL_KIND_QUEUE, flags, CLOCK_NEVER, &made);
-		if (rc)
-			return rc;
-		rc = made.existed ? object_body_of(a, made.index, made.word, (void **)out) :
-		                    make(a, t, me, made.index, &shape, flags, (void **)out);
-	} while (made.existed && rc == -ENOENT);
+	struct object_plan plan = { SHOAL_KIND_QUEUE, flags, shape.bytes, fill, &shape };
+	rc = object_create(a, t, me, name, &plan, &body);
+	*out = body;
 	return rc;
 }
 
