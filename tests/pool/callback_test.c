@@ -254,17 +254,6 @@ Test(pool_callback, many_threads_use_one_pool)
 	finish(p);
 }
 
-static _Atomic int *let_in;
-
-static int
-wait_outside(void *arg)
-{
-	(void)arg;
-	while (!atomic_load(let_in))
-		sleep_ms(1);
-	return 0;
-}
-
 static shoal_result *
 empty_map(shoal_pool *p, shoal_done_fn *done)
 {

@@ -30,6 +30,18 @@ own_input(shoal_task *t)
 	return shoal_task_reply(t, t->in, t->in_bytes);
 }
 
+/* An initializer that lasts until the test lets the worker in. */
+static _Atomic int *let_in __attribute__((unused));
+
+static inline __attribute__((unused)) int
+wait_outside(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(let_in))
+		sleep_ms(1);
+	return 0;
+}
+
 /* Milliseconds, as an int. */
 static inline __attribute__((unused)) int
 nap(shoal_task *t)

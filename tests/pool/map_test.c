@@ -173,17 +173,6 @@ Test(pool_map, an_item_that_was_to_answer_nothing_cannot)
 
 /* ---- what is queued ---- */
 
-static _Atomic int *let_in;
-
-static int
-wait_outside(void *arg)
-{
-	(void)arg;
-	while (!atomic_load(let_in))
-		sleep_ms(1);
-	return 0;
-}
-
 static size_t
 queued(shoal_pool *p)
 {
