@@ -1,6 +1,8 @@
 #include "common.h"
 #include "base/clock.h"
 #include <pthread.h>
+#include <shoal/data.h>
+#include <shoal/pipe.h>
 #include <shoal/queue.h>
 #include <shoal/sync.h>
 #include <signal.h>
@@ -320,4 +322,53 @@ Test(named, so_is_a_queue)
 Test(named, memory_that_is_opened_is_not_another_one)
 {
 	storm(turn_memory, open_memory);
+}
+
+static void
+turn_pipes(struct storm *s)
+{
+	static const shoal_pipe_options options = { .flags = SHOAL_PIPE_SHARED_ENDS };
+	shoal_pipe_end *left;
+	REQUIRE_EQ(shoal_pipe_create(s->a, "pipe", &options, &left, NULL), 0);
+	there(s);
+	REQUIRE_EQ(shoal_pipe_destroy(s->a, left), 0);
+	gone(s);
+}
+
+static void
+open_pipe(shoal_arena *a)
+{
+	shoal_pipe_end *end = NULL;
+	int rc = shoal_pipe_open(a, "pipe", SHOAL_RIGHT, 0, &end);
+	REQUIRE(rc == -ENOENT || (rc == 0 && end));
+}
+
+static void
+turn_lists(struct storm *s)
+{
+	shoal_list *l;
+	shoal_value *v;
+	REQUIRE_EQ(shoal_list_create(s->a, "list", NULL, &l), 0);
+	there(s);
+	REQUIRE_EQ(shoal_list_destroy(s->a, l), 0);
+	REQUIRE_EQ(shoal_value_create(s->a, "value", SHOAL_I64, SHOAL_ANY(7), &v), 0);
+	gone(s);
+	REQUIRE_EQ(shoal_value_destroy(s->a, v), 0);
+}
+
+static void
+open_list(shoal_arena *a)
+{
+	shoal_list *l;
+	shoal_value *v;
+	int rc = shoal_list_open(a, "list", 0, &l);
+	REQUIRE(rc == -ENOENT ? !l : rc == 0 && l);
+	rc = shoal_value_open(a, "value", 0, &v);
+	REQUIRE(rc == -ENOENT ? !v : rc == 0 && v);
+}
+
+Test(named, so_are_a_pipe_a_list_and_a_value)
+{
+	storm(turn_pipes, open_pipe);
+	storm(turn_lists, open_list);
 }
