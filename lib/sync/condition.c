@@ -78,6 +78,7 @@ struct waiter {
 	int64_t nap_until; /* 0: not napping */
 	uint32_t passed;   /* the seq at which it passed a wake on, which it does once */
 	struct stay stay;
+	struct stay lock_stay;
 };
 
 enum release { STAY, GO, GO_BY_GRANT };
@@ -137,6 +138,21 @@ stay(const struct condition *c)
 {
 	bool named = load_relaxed(&c->relock) & NAMED;
 	return named ? stay_begin(c, STAY_JOIN) : (struct stay){ 0 };
+}
+
+/* On the lock too: it is given back meanwhile, and whoever destroys it waits for no holder then. */
+static void
+stay_on_both(struct waiter *w)
+{
+	w->stay = stay(w->c);
+	w->lock_stay = lock_stay(w->lock);
+}
+
+static void
+leave_both(const struct waiter *w)
+{
+	stay_end(&w->lock_stay);
+	stay_end(&w->stay);
 }
 
 static void
@@ -199,7 +215,7 @@ sleep_until_told(struct waiter *w)
 		uint32_t seq = load_acquire(&c->seq);
 		if (may_try(w))
 			return 0;
-		if (stay_over(&w->stay)) {
+		if (stay_over(&w->stay) || stay_over(&w->lock_stay)) {
 			futex_wake(&c->seq, FUTEX_ALL);
 			return -EPIPE;
 		}
@@ -221,6 +237,8 @@ static int
 take_lock(struct waiter *w)
 {
 	struct condition *c = w->c;
+	if (stay_over(&w->lock_stay))
+		return -EPIPE;
 	if (lock_take_free(w->t, w->lock))
 		return 0;
 	/* Its notifier may have died before it woke all that it let go. */
@@ -231,8 +249,9 @@ take_lock(struct waiter *w)
 		if (load_relaxed(&c->waiting) > 1)
 			futex_wake(&c->bell, 1);
 	}
-	struct robust_wait how = { .deadline = CLOCK_NEVER };
-	return lock_take(w->t, w->lock, &how);
+	const struct stay *stay = w->lock_stay.word ? &w->lock_stay : NULL;
+	struct robust_wait how = { .deadline = CLOCK_NEVER, .stay = stay };
+	return lock_take_within(w->t, w->lock, &how);
 }
 
 /* Another result is told than that of an interrupt, which is for the next wait then. */
@@ -353,9 +372,9 @@ static int
 wait_until(struct waiter *w, struct rlock *r, shoal_time timeout)
 {
 	w->deadline = clock_deadline(timeout);
-	w->stay = stay(w->c);
+	stay_on_both(w);
 	int rc = stay_over(&w->stay) ? -EPIPE : wait_once(w, r);
-	stay_end(&w->stay);
+	leave_both(w);
 	return result(w, rc, timeout);
 }
 
@@ -403,9 +422,9 @@ wait_for(struct waiter *w, struct rlock *r, bool (*predicate)(void *), void *arg
 {
 	if (load_relaxed(&w->lock->node.word) & FUTEX_DIED)
 		return result(w, -EOWNERDEAD, timeout);
-	w->stay = stay(w->c);
+	stay_on_both(w);
 	int rc = wait_true(w, r, predicate, arg, timeout);
-	stay_end(&w->stay);
+	leave_both(w);
 	return rc;
 }
 

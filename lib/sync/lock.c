@@ -66,13 +66,19 @@ take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
 }
 
 int
-lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
+lock_take_within(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
 {
 	if (t->held >= SHOAL_LOCKS_HELD_MAX)
 		return -EOVERFLOW;
+	return how->stay && stay_over(how->stay) ? -EPIPE : take(t, l, how);
+}
+
+int
+lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
+{
 	struct stay stay = lock_stay(l);
 	how->stay = stay.word ? &stay : NULL;
-	int rc = stay_over(&stay) ? -EPIPE : take(t, l, how);
+	int rc = lock_take_within(t, l, how);
 	how->stay = NULL;
 	stay_end(&stay);
 	return rc;

@@ -123,6 +123,8 @@ lock_give_simply(struct shoal_thread *t, struct lock *l)
  * -ENOTRECOVERABLE, -EOVERFLOW (this thread holds as many as it may), -EPIPE (destroyed).
  */
 int lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how);
+/* By one who stays on it already, as how->stay says. */
+int lock_take_within(struct shoal_thread *t, struct lock *l, struct robust_wait *how);
 void lock_give(struct shoal_thread *t, struct lock *l);
 
 /* A timeout as robust_take_as wants it. */

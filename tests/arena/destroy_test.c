@@ -259,6 +259,24 @@ Test(destroy, those_who_wait_for_a_notification_are_told, .timeout = 60 * HARNES
 	REQUIRE(in_some_try(once_a_notification));
 }
 
+/* They come back to the lock: until then its memory is nobody else's, though nobody holds it. */
+Test(destroy, nor_do_they_take_what_was_their_lock, .timeout = 60 * HARNESS_SLOW)
+{
+	struct scene *s = set_the_scene();
+	size_t blocks = blocks_of(s->arena);
+	pid_t pid[WAITERS];
+	all_asleep(s, await_condition, s->condition, pid);
+	for (int i = 0; i < WAITERS; i++)
+		kill(pid[i], SIGSTOP);
+	REQUIRE_EQ(shoal_lock_destroy(s->arena, s->lock), 0);
+	the_memory_is_back(s->arena, blocks);
+	for (int i = 0; i < WAITERS; i++)
+		kill(pid[i], SIGCONT);
+	all_are_told(s, pid, now_ns(), false);
+	the_memory_is_back(s->arena, blocks - 1);
+	shoal_arena_close(s->arena);
+}
+
 /* First the lock, for which some wait again; then the condition. */
 Test(destroy, a_condition_and_its_lock_may_go_together)
 {
