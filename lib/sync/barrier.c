@@ -21,12 +21,16 @@
  * the round in the same way, from exactly the state seen.
  *
  *	party                                             last
- *	  pending = place; place = SLEEPERS | tid           the same, count + 1: as many as the parties
+ *	  pending = place; place: 0 or its own AWAY         the same, count + 1: as many as the parties
+ *	    -> SLEEPERS | tid
  *	  count + 1                     (acq_rel, B1)       action
  *	  sleep while turn is the same,                     turn + 1, count 0      (acq_rel, B1)
  *	    watching the places too                         wake all on turn
  *	  turn is another              (acquire, B1)        place = AWAY; pending restored
  *	  place = AWAY; pending restored
+ *
+ * A reset takes the places of the dead and of those who are away. One that never came to a round
+ * leaves its place free.
  *
  * B1: the last sees what each party wrote before it came, and each party what all of them wrote.
  *
@@ -66,6 +70,8 @@ struct party {
 	struct shoal_thread *t;
 	struct barrier *b;
 	word32 *place; /* NULL: there are more threads than places */
+	bool known;    /* it had that place already */
+	bool came;
 	void *pending;
 	uint32_t number; /* in its round */
 	uint32_t next;   /* the place that it asks about next */
@@ -143,37 +149,46 @@ away(struct shoal_thread *t)
 	return AWAY | (robust_mark(t) & MARK_BITS);
 }
 
-/* This thread's place of an earlier round, or a free one. */
 static word32 *
-find_place(struct barrier *b, struct shoal_thread *t)
+place_with(struct barrier *b, uint32_t word)
 {
-	uint32_t mine = away(t);
 	for (int i = 0; i < PLACES; i++)
-		if (load_relaxed(&b->place[i]) == mine)
-			return &b->place[i];
-	for (int i = 0; i < PLACES; i++)
-		if (cas32_acq_rel(&b->place[i], 0, mine))
+		if (load_relaxed(&b->place[i]) == word)
 			return &b->place[i];
 	return NULL;
 }
 
+/*
+ * This thread's place of an earlier round, or a free one. Another one may take that meanwhile, and
+ * a reset takes the former from its owner.
+ */
 static void
 enter(struct party *p)
 {
-	p->place = find_place(p->b, p->t);
-	if (!p->place)
-		return;
-	p->next = (uint32_t)(p->place - p->b->place) + 1;
-	p->pending = robust_pending_set(p->t, p->place);
-	store_release(p->place, FUTEX_SLEEPERS | p->t->tid);
+	uint32_t mine = away(p->t), word;
+	void *old = p->t->robust->pending;
+	do {
+		p->place = place_with(p->b, mine);
+		p->known = p->place;
+		word = p->known ? mine : 0;
+		if (!p->known && !(p->place = place_with(p->b, 0)))
+			break;
+		robust_pending_set(p->t, p->place);
+	} while (!cas32_acq_rel(p->place, word, FUTEX_SLEEPERS | p->t->tid));
+	p->pending = old;
+	if (p->place)
+		p->next = (uint32_t)(p->place - p->b->place) + 1;
+	else
+		robust_pending_restore(p->t, old);
 }
 
+/* One that never came to a round is no party, and its death will harm nobody. */
 static void
 leave(struct party *p)
 {
 	if (!p->place)
 		return;
-	store_release(p->place, away(p->t));
+	store_release(p->place, p->known || p->came ? away(p->t) : 0);
 	robust_pending_restore(p->t, p->pending);
 }
 
@@ -339,7 +354,8 @@ come(struct party *p, shoal_time timeout, uint64_t *state)
 			return -ETIMEDOUT;
 		*state = seen + (UINT64_C(1) << 32);
 		p->number = came(seen);
-		if (cas64_acq_rel(&p->b->state, seen, *state))
+		p->came = cas64_acq_rel(&p->b->state, seen, *state);
+		if (p->came)
 			return 0;
 	}
 }
@@ -397,14 +413,17 @@ shoal_barrier_abort(shoal_barrier *barrier)
 	return 0;
 }
 
-/* The dead go first: who comes to the new round must not find them. */
+/*
+ * The dead go first: who comes to the new round must not find them. So do those who are in no call:
+ * they are known again when they come.
+ */
 int
 shoal_barrier_reset(shoal_barrier *barrier)
 {
 	struct barrier *b = barrier_of(barrier);
 	for (int i = 0; i < PLACES; i++) {
 		uint32_t word = load_acquire(&b->place[i]);
-		if (has_ended(word))
+		if (is_away(word) || has_ended(word))
 			(void)cas32_acq_rel(&b->place[i], word, 0);
 	}
 	uint64_t state;

@@ -388,3 +388,40 @@ Test(barrier, more_parties_than_places_pass_too)
 	for (int i = 0; i < MANY; i++)
 		kill_now(pid[i]);
 }
+
+static int
+look_in(void *arg)
+{
+	struct world *w = arg;
+	return shoal_barrier_wait(&w->b, SHOAL_NOWAIT) != -EAGAIN;
+}
+
+Test(barrier, one_that_only_looked_in_is_no_party)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid[1];
+	REQUIRE_EQ(shoal_barrier_init(&w->b, 2), 0);
+	expect_child(child(look_in, w), 0, 2000);
+	gather(w, pid, 1);
+	/* It asks the kernel about those whom it knows. */
+	sleep_ms(50);
+	REQUIRE_EQ(shoal_barrier_wait(&w->b, SHOAL_SEC(5)), 1);
+	expect_all(w, pid, 1, 0);
+}
+
+Test(barrier, a_reset_forgets_who_took_part)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t pid[1];
+	REQUIRE_EQ(shoal_barrier_init(&w->b, 2), 0);
+	pid_t known = child(pass_and_stay, w);
+	REQUIRE(shoal_barrier_wait(&w->b, SHOAL_SEC(10)) >= 0);
+	wait_for(&w->reached, 1);
+	REQUIRE_EQ(shoal_barrier_reset(&w->b), 0);
+	kill_now(known);
+	gather(w, pid, 1);
+	/* It asks the kernel about those whom it knows. */
+	sleep_ms(50);
+	REQUIRE_EQ(shoal_barrier_wait(&w->b, SHOAL_SEC(5)), 1);
+	expect_all(w, pid, 1, 0);
+}
