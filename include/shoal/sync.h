@@ -35,9 +35,10 @@
  * LOOKING FOR A DEADLOCK. SHOAL_LOCKS in the environment, a list of: order (a warning when two
  * locks are taken in an order in which this family of processes took them the other way round),
  * deadlock (a warning when threads wait for one another in a circle, with their names and
- * processes), refuse (the same, and the wait that would close the circle is -EDEADLK). Locks of all
- * kinds, as long as a circle lies in one file or shared memory, however it is mapped; not their
- * waits with a timeout of 0. Set it for all processes that share the locks: each call then takes
+ * processes), refuse (the same, and the wait that would close the circle is -EDEADLK; not where a
+ * condition's wait takes its lock again). Locks of all kinds; circles as long as they lie in one
+ * file or shared memory, however it is mapped, and lead by way of no reader of an rwlock; no waits
+ * with a timeout of 0. Set it for all processes that share the locks: each call then takes
  * the long way. Where no log is set (shoal_log_set), warnings go to stderr.
  *
  * PROGRESS. What need not wait makes no system call. Nobody waits for a dead thread. A STOPPED one
@@ -70,7 +71,8 @@ enum { SHOAL_LOCK_AUTOCLEAN = 1 };
 
 /*
  * So many locks of these kinds one thread may hold: the kernel gives back 2048 words at a death,
- * and the C library has a share in them. One more is -EOVERFLOW.
+ * and the C library has a share in them. One more is -EOVERFLOW. Each arena that it is a member of
+ * (shoal/arena.h) counts as one.
  */
 enum { SHOAL_LOCKS_HELD_MAX = 1000 };
 
@@ -345,8 +347,7 @@ bool shoal_barrier_broken(const shoal_barrier *barrier);
  * The same objects as blocks of an arena, found by their names (shoal/arena.h): whole before the
  * name appears. NULL is no name. create: -EEXIST, or, with SHOAL_OR_OPEN in flags, the one that
  * exists; -EINVAL, -EPROTO another kind, -ENOMEM, -ENOSPC, -EUSERS, -EPERM. SHOAL_WITH_OWNER in
- * flags: destroyed when the process that made it dies, by the next one who looks. open waits for
- * the creator up to `timeout`: -ENOENT, -EPROTO, -ECANCELED; -EPERM from a read-only handle, since
+ * flags: shoal/base.h. open waits for the creator up to `timeout`: -ENOENT, -EPROTO, -ECANCELED; -EPERM from a read-only handle, since
  * nearly every call on these writes. So no call may be made on one that a reference of a read-only
  * handle leads to, but shoal_lock_stat, shoal_semaphore_value and shoal_event_is_set.
  *

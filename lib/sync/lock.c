@@ -131,6 +131,8 @@ lock_fail(const void *object, const struct lock *l, int code, const struct robus
 	uint32_t holder = load_relaxed(&l->node.word) & FUTEX_TID;
 	switch (code) {
 	case -ETIMEDOUT:
+		if (how->deadline == ROBUST_NOWAIT && holder == thread_here->tid)
+			return fail_quiet(-EAGAIN, "this thread holds the lock, and the timeout is 0");
 		if (how->deadline == ROBUST_NOWAIT)
 			return fail_quiet(-EAGAIN, "another thread holds the lock, and the timeout is 0");
 		return fail_quiet(code, "the lock was not free in time");

@@ -120,9 +120,11 @@ note(struct shoal_thread *t, unsigned first, unsigned second)
 void
 order_note(struct shoal_thread *t, const struct watch_held *held, const struct lock *l)
 {
-	if (!held->count)
+	if (!held->count && !held->reads)
 		return;
 	unsigned second = kind_of(t, l);
 	for (unsigned i = 0; i < held->count; i++)
 		note(t, kind_of(t, held->lock[i]), second);
+	for (unsigned i = 0; i < held->reads; i++)
+		note(t, kind_of(t, held->read[i]), second);
 }

@@ -32,6 +32,7 @@
 #include "sync/gate.h"
 #include "sync/lock.h"
 #include "sync/plain.h"
+#include "sync/watch.h"
 #include <string.h>
 
 #define PLACES SHOAL_READERS_MAX
@@ -190,6 +191,8 @@ claim_one(struct shoal_thread *t, struct rwlock *r, const struct robust_wait *ho
 static void
 give_back(struct shoal_thread *t, struct rwlock *r)
 {
+	if (unlikely(lock_watched))
+		watch_given(&r->lock);
 	PROBE_LOCK_RELEASE(&r->lock);
 	robust_release(t, &r->lock.node);
 }
@@ -241,6 +244,15 @@ write_in_turn(struct shoal_thread *t, struct rwlock *r, struct robust_wait *how)
 	return drained ? drained : rc;
 }
 
+/* It would wait for itself. */
+static int
+fail_reads(shoal_time timeout)
+{
+	if (timeout <= 0)
+		return fail_quiet(-EAGAIN, "this thread reads, and the timeout is 0");
+	return fail(-EDEADLK, "this thread reads, and cannot write until it has released that");
+}
+
 int
 shoal_rwlock_write(shoal_rwlock *lock, shoal_time timeout)
 {
@@ -248,9 +260,9 @@ shoal_rwlock_write(shoal_rwlock *lock, shoal_time timeout)
 	struct shoal_thread *t = thread_self();
 	if (unlikely(!t))
 		return lock_fail_no_thread();
-	struct robust_wait how = lock_wait(timeout);
 	if (t->mark && find(r, t, t->mark))
-		return told(lock, timeout <= 0 ? -ETIMEDOUT : -EDEADLK, &how);
+		return fail_reads(timeout);
+	struct robust_wait how = lock_wait(timeout);
 	return told(lock, write_in_turn(t, r, &how), &how);
 }
 
@@ -292,13 +304,9 @@ fail_no_place(shoal_time timeout)
 	            "of the %d readers' places, which are all taken", PLACES);
 }
 
-int
-shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout)
+static int
+read_it(struct shoal_thread *t, struct rwlock *r, shoal_rwlock *lock, shoal_time timeout)
 {
-	struct rwlock *r = rwlock_of(lock);
-	struct shoal_thread *t = thread_self();
-	if (unlikely(!t))
-		return lock_fail_no_thread();
 	bool reads = find(r, t, robust_mark(t));
 	word32 *place = claim(r, t);
 	if (unlikely(!place && reads && !(place = claim_of_dead(r, t))))
@@ -313,6 +321,22 @@ shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout)
 }
 
 int
+shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout)
+{
+	struct rwlock *r = rwlock_of(lock);
+	struct shoal_thread *t = thread_self();
+	if (unlikely(!t))
+		return lock_fail_no_thread();
+	if (likely(!lock_watched))
+		return read_it(t, r, lock, timeout);
+	watch_read(t, &r->lock, timeout);
+	int rc = read_it(t, r, lock, timeout);
+	if (rc == 0)
+		watch_reads(&r->lock);
+	return rc;
+}
+
+int
 shoal_rwlock_release(shoal_rwlock *lock)
 {
 	struct rwlock *r = rwlock_of(lock);
@@ -321,6 +345,8 @@ shoal_rwlock_release(shoal_rwlock *lock)
 		return lock_fail_no_thread();
 	word32 *place = t->mark ? find(r, t, t->mark) : NULL;
 	if (place) {
+		if (unlikely(lock_watched))
+			watch_read_given(&r->lock);
 		leave(t, r, place);
 		return 0;
 	}

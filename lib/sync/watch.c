@@ -1,6 +1,7 @@
 #include "sync/watch.h"
 #include "base/error.h"
 #include "base/peek.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,14 +9,33 @@ uint32_t lock_quick_held = SHOAL_LOCKS_HELD_MAX;
 unsigned lock_watched;
 static __thread struct watch_held held;
 
-static bool
-listed(const char *list, const char *word)
+static unsigned
+mode_of(const char *word, size_t length)
 {
-	size_t length = strlen(word);
-	for (const char *at = list; (at = strstr(at, word)); at += length)
-		if ((at == list || at[-1] == ',') && (at[length] == ',' || !at[length]))
-			return true;
-	return false;
+	static const struct {
+		const char *word;
+		unsigned modes;
+	} known[] = { { "order", WATCH_ORDER },
+		      { "deadlock", WATCH_CIRCLES },
+		      { "refuse", WATCH_CIRCLES | WATCH_REFUSE } };
+	for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (strlen(known[i].word) == length && !memcmp(word, known[i].word, length))
+			return known[i].modes;
+	fprintf(stderr, "shoal: SHOAL_LOCKS has '%.*s', which is none of order, deadlock, refuse\n",
+	        (int)length, word);
+	return 0;
+}
+
+unsigned
+watch_modes(const char *list)
+{
+	unsigned modes = 0;
+	while (*(list += strspn(list, ", "))) {
+		size_t length = strcspn(list, ", ");
+		modes |= mode_of(list, length);
+		list += length;
+	}
+	return modes;
 }
 
 void
@@ -32,12 +52,7 @@ __attribute__((constructor)) static void
 begin_from_environment(void)
 {
 	const char *list = secure_getenv("SHOAL_LOCKS");
-	unsigned modes = 0;
-	if (!list)
-		return;
-	modes |= listed(list, "order") ? WATCH_ORDER : 0;
-	modes |= listed(list, "deadlock") ? WATCH_CIRCLES : 0;
-	modes |= listed(list, "refuse") ? WATCH_CIRCLES | WATCH_REFUSE : 0;
+	unsigned modes = list ? watch_modes(list) : 0;
 	if (modes)
 		watch_begin(modes);
 }
@@ -46,8 +61,12 @@ begin_from_environment(void)
 static struct watch_held *
 held_here(struct shoal_thread *t)
 {
+	uint32_t generation = thread_generation();
 	if (!t->held)
 		held.count = 0;
+	if (held.generation != generation)
+		held.count = held.reads = 0;
+	held.generation = generation;
 	return &held;
 }
 
@@ -63,7 +82,9 @@ watch_wait(struct shoal_thread *t, struct lock *l, const struct robust_wait *how
 	if (!(lock_watched & WATCH_CIRCLES))
 		return 0;
 	circle_tell(mine, l);
-	if (!circle_closed(t, l) || !(lock_watched & WATCH_REFUSE))
+	/* A condition's wait takes its lock again, come what may: it is only told. */
+	bool refuse = (lock_watched & WATCH_REFUSE) && how->interruptible;
+	if (!circle_closed(t, l) || !refuse)
 		return 0;
 	circle_tell(mine, NULL);
 	return -EDEADLK;
@@ -110,4 +131,31 @@ watch_given(struct lock *l)
 		return;
 	memmove(&held.lock[i - 1], &held.lock[i], (held.count - i) * sizeof held.lock[0]);
 	held.count--;
+}
+
+/* ---- readers ---- */
+
+void
+watch_read(struct shoal_thread *t, const struct lock *l, shoal_time timeout)
+{
+	struct watch_held *mine = held_here(t);
+	if (timeout > 0 && (lock_watched & WATCH_ORDER))
+		order_note(t, mine, l);
+}
+
+void
+watch_reads(const struct lock *l)
+{
+	if (held.reads < WATCH_READ_MAX)
+		held.read[held.reads++] = l;
+}
+
+void
+watch_read_given(const struct lock *l)
+{
+	unsigned i = held.reads;
+	while (i && !is_same(held.read[i - 1], l))
+		i--;
+	if (i)
+		held.read[i - 1] = held.read[--held.reads];
 }

@@ -2,6 +2,7 @@
 #include "common.h"
 #include "base/peek.h"
 #include "sync/watch.h"
+#include <shoal/arena.h>
 #include <sys/mman.h>
 
 struct world {
@@ -41,6 +42,15 @@ take_two(shoal_lock *first, shoal_lock *second)
 	REQUIRE_EQ(shoal_lock_acquire(second, SHOAL_SEC(2)), 0);
 	REQUIRE_EQ(shoal_lock_release(first), 0);
 	REQUIRE_EQ(shoal_lock_release(second), 0);
+}
+
+Test(watch, is_asked_for_by_words)
+{
+	REQUIRE_EQ(watch_modes("order"), WATCH_ORDER);
+	REQUIRE_EQ(watch_modes("order, deadlock"), WATCH_ORDER | WATCH_CIRCLES);
+	REQUIRE_EQ(watch_modes(",refuse ,"), WATCH_CIRCLES | WATCH_REFUSE);
+	REQUIRE_EQ(watch_modes("orders deadloc"), 0);
+	REQUIRE_EQ(watch_modes(""), 0);
 }
 
 Test(watch, tells_a_wrong_order_once)
@@ -253,4 +263,119 @@ Test(watch, forgets_a_lock_that_is_given_back_by_another_mapping)
 	REQUIRE_EQ(shoal_lock_release(&w->a), 0);
 	REQUIRE_EQ(shoal_lock_release(&w->c), 0);
 	expect_child(pid, 0, 2000);
+}
+
+/* ---- what is held, and no longer ---- */
+
+static shoal_rwlock *pages;
+
+static int
+read_for_a_while(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_rwlock_read(pages, SHOAL_FOREVER), 0);
+	reach(&w->reached);
+	sleep_ms(100);
+	REQUIRE_EQ(shoal_rwlock_release(pages), 0);
+	return 0;
+}
+
+/* A writer that gave up, and a reader that came in turn, hold its lock no longer. */
+Test(watch, forgets_an_rwlock_that_was_not_got)
+{
+	struct world *w = watched(WATCH_CIRCLES);
+	pages = shared(sizeof *pages);
+	REQUIRE_EQ(shoal_rwlock_init(pages, 0), 0);
+	pid_t pid = child(read_for_a_while, w);
+	wait_for(&w->reached, 1);
+	REQUIRE_EQ(shoal_lock_acquire(&w->a, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_rwlock_write(pages, SHOAL_MS(5)), -ETIMEDOUT);
+	expect_child(pid, 0, 2000);
+	/* Were it remembered, this would write to it. */
+	REQUIRE_EQ(munmap(pages, 4096), 0);
+	REQUIRE_EQ(shoal_lock_acquire(&w->b, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->b), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->a), 0);
+}
+
+static int
+join_and_take_b(void *arg)
+{
+	struct world *w = arg;
+	shoal_arena *a;
+	void *block;
+	/* A member of an arena holds something, though no lock. */
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	REQUIRE_EQ(shoal_alloc(a, 16, &block), 0);
+	REQUIRE_EQ(shoal_lock_acquire(&w->b, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->b), 0);
+	shoal_arena_close(a);
+	return 0;
+}
+
+Test(watch, a_child_holds_nothing_of_its_parents)
+{
+	struct world *w = watched(WATCH_ORDER);
+	take_two(&w->b, &w->a);
+	REQUIRE_EQ(shoal_lock_acquire(&w->a, SHOAL_FOREVER), 0);
+	expect_child(child(join_and_take_b, w), 0, 2000);
+	REQUIRE_EQ(load_relaxed(&w->lines), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->a), 0);
+}
+
+static int
+hold_a_then_wait_for_b(void *arg)
+{
+	struct world *w = arg;
+	REQUIRE_EQ(shoal_lock_acquire(&w->a, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_lock_acquire(&w->b, SHOAL_MS(500)), -ETIMEDOUT);
+	REQUIRE_EQ(shoal_lock_release(&w->a), 0);
+	return 0;
+}
+
+/* It is told of the circle that it closes, and takes the lock again all the same. */
+Test(watch, a_conditions_wait_comes_back_with_its_lock)
+{
+	struct world *w = watched(WATCH_CIRCLES | WATCH_REFUSE);
+	static shoal_condition told;
+	REQUIRE_EQ(shoal_condition_init(&told), 0);
+	REQUIRE_EQ(shoal_lock_acquire(&w->b, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_lock_acquire(&w->a, SHOAL_FOREVER), 0);
+	pid_t pid = child(hold_a_then_wait_for_b, w);
+	REQUIRE_EQ(shoal_condition_wait(&told, &w->a, SHOAL_MS(100)), -ETIMEDOUT);
+	REQUIRE(shoal_lock_held(&w->a));
+	REQUIRE_EQ(load_relaxed(&w->lines), 1);
+	REQUIRE_EQ(shoal_lock_release(&w->a), 0);
+	REQUIRE_EQ(shoal_lock_release(&w->b), 0);
+	expect_child(pid, 0, 2000);
+}
+
+static int
+read_a_then_write_b(void *arg)
+{
+	shoal_rwlock *two = arg;
+	REQUIRE_EQ(shoal_rwlock_read(&two[0], SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_rwlock_write(&two[1], SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_rwlock_release(&two[0]), 0);
+	REQUIRE_EQ(shoal_rwlock_release(&two[1]), 0);
+	return 0;
+}
+
+Test(watch, tells_a_wrong_order_of_readers)
+{
+	struct world *w = watched(WATCH_ORDER);
+	shoal_rwlock *two = shared(2 * sizeof *two);
+	expect_child(child(read_a_then_write_b, two), 0, 2000);
+	REQUIRE_EQ(load_relaxed(&w->lines), 0);
+	REQUIRE_EQ(shoal_rwlock_read(&two[1], SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_rwlock_read(&two[0], SHOAL_FOREVER), 0);
+	REQUIRE_EQ(load_relaxed(&w->lines), 1);
+	REQUIRE_EQ(shoal_rwlock_release(&two[0]), 0);
+	REQUIRE_EQ(shoal_rwlock_release(&two[1]), 0);
+	/* What was given back is held no longer. */
+	REQUIRE_EQ(shoal_rwlock_read(&two[0], SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_rwlock_release(&two[0]), 0);
+	REQUIRE_EQ(shoal_lock_acquire(&w->a, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_rwlock_read(&two[0], SHOAL_FOREVER), 0);
+	REQUIRE_EQ(load_relaxed(&w->lines), 1);
 }
