@@ -124,7 +124,10 @@ typedef struct shoal_process shoal_process;
 typedef struct shoal_any shoal_any;
 
 /*
- * Flags of every object's options. WITH_OWNER: destroyed when the process that made it dies.
+ * Flags of every object's options. WITH_OWNER: destroyed when the process that made it dies or
+ * leaves the arena, by the next one who looks: who creates or opens under its name, who waits for
+ * it (within 50 ms; not at a barrier), and shoal_arena_recover. Its users are told by -EPIPE from
+ * their waits; as after any destroy, no call may begin on it then.
  * OR_OPEN: create opens what exists under the name instead of failing with -EEXIST.
  */
 enum { SHOAL_WITH_OWNER = 1 << 30, SHOAL_OR_OPEN = 1 << 29 };

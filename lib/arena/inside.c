@@ -92,10 +92,21 @@ stay(const void *body, enum stay_mode mode, struct stay *out)
 	bool is = object_state(word) == OBJECT_READY && load_acquire(out->word) == word &&
 	          plain_at(a, body) == index;
 	out->alive = is ? word : 0;
+	out->owned = is && mode == STAY_JOIN && object_has_owner(a, index);
+}
+
+static bool
+orphan(const struct stay *s)
+{
+	struct shoal_thread *t = thread_self();
+	shoal_arena *a = arena_of((const void *)s->word);
+	const struct object *o = container_of(s->word, const struct object, word);
+	return a && t && object_end_orphan(a, t, (uint32_t)(o - arena_object(a, 0)));
 }
 
 __attribute__((constructor)) static void
 hear_of_stays(void)
 {
 	stay_hook = stay;
+	stay_orphan_hook = orphan;
 }

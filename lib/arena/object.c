@@ -205,8 +205,8 @@ meet(shoal_arena *a, const char *name, uint32_t index, uint64_t word, uint32_t k
      unsigned flags, struct object_made *out)
 {
 	if (!(flags & SHOAL_OR_OPEN))
-		return fail(-EEXIST, "'%s' exists in arena '%s'; pass SHOAL_OR_OPEN to open it", name,
-		            a->name);
+		return fail(-EEXIST, "'%s' exists in arena '%s'; open it, or pass SHOAL_OR_OPEN where "
+		            "there are flags", name, a->name);
 	if (load_relaxed(&arena_object(a, index)->kind) != kind)
 		return fail(-EPROTO, "'%s' in arena '%s' is an object of another kind", name, a->name);
 	*out = (struct object_made){ index, true, word };
@@ -259,6 +259,16 @@ wait_for_maker(shoal_arena *a, struct shoal_thread *t, uint32_t index, uint64_t 
 	return 0;
 }
 
+/* One whose owner is gone holds the name no longer. */
+static void
+end_orphan(shoal_arena *a, struct shoal_thread *t, const char *name)
+{
+	uint64_t word;
+	uint32_t i = name ? look_up(a, name, &word) : objects_high(a);
+	if (i < objects_high(a))
+		(void)object_end_orphan(a, t, i);
+}
+
 int
 object_make(shoal_arena *a, struct shoal_thread *t, struct member *me, const char *name,
             uint32_t kind, unsigned flags, int64_t deadline, struct object_made *out)
@@ -266,6 +276,7 @@ object_make(shoal_arena *a, struct shoal_thread *t, struct member *me, const cha
 	int rc = object_name_check(name);
 	if (rc)
 		return rc;
+	end_orphan(a, t, name);
 	object_sweep(a, t, me);
 	uint64_t seen = 0;
 	while ((rc = make(a, t, me, name, kind, flags, deadline, out, &seen)) == -EAGAIN)
@@ -423,7 +434,7 @@ find_ready(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t ki
 		uint32_t i = look_up(a, name, &word);
 		if (i < objects_high(a) && object_state(word) == OBJECT_READY) {
 			bool right = load_relaxed(&arena_object(a, i)->kind) == kind;
-			if (!object_is_still(a, i, word))
+			if (object_end_orphan(a, t, i) || !object_is_still(a, i, word))
 				continue;
 			if (!right)
 				return fail(-EPROTO, "'%s' in arena '%s' is an object of another kind",

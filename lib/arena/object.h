@@ -96,6 +96,16 @@ int object_destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, ui
  */
 void object_end_alone(shoal_arena *a, uint32_t index, uint64_t word);
 
+/* SHOAL_WITH_OWNER. */
+static inline bool
+object_has_owner(const shoal_arena *a, uint32_t index)
+{
+	return load_relaxed(&arena_object(a, index)->owner);
+}
+
+/* Whether its owner is gone; it is destroyed then, unless this process may only read. */
+bool object_end_orphan(shoal_arena *a, struct shoal_thread *t, uint32_t index);
+
 /*
  * Names the object in this record, so that it is not buried: for one who is in no call on it. NULL:
  * it has ended, or is another one, or the record names enough already. Ends with object_unstay.

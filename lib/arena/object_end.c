@@ -432,6 +432,30 @@ object_end_alone(shoal_arena *a, uint32_t index, uint64_t word)
 	object_note_end(a, index);
 }
 
+/* The word is looked at before the owner: another one may destroy it meanwhile, and reuse it. */
+static bool
+is_orphan(shoal_arena *a, uint32_t index, uint64_t *word)
+{
+	const struct object *o = arena_object(a, index);
+	*word = load_acquire(&o->word);
+	uint32_t owner = load_acquire(&o->owner);
+	return owner && object_state(*word) == OBJECT_READY &&
+	       process_gone(a, owner - 1, (uint32_t)load_relaxed(&o->owner_generation)) &&
+	       load_acquire(&o->word) == *word;
+}
+
+bool
+object_end_orphan(shoal_arena *a, struct shoal_thread *t, uint32_t index)
+{
+	struct member *me;
+	uint64_t word;
+	if (!object_has_owner(a, index) || !is_orphan(a, index, &word))
+		return false;
+	if (!a->readonly && member_join(a, t, &me) == 0)
+		(void)destroy(a, t, me, index, word);
+	return true;
+}
+
 /* ---- for recovery ---- */
 
 /*
@@ -459,13 +483,8 @@ void
 object_recover_owned(shoal_arena *a, struct shoal_thread *t, struct member *me)
 {
 	uint32_t high = objects_high(a);
-	for (uint32_t i = 1; i < high; i++) {
-		struct object *o = arena_object(a, i);
-		/* Before the owner: another one may destroy it meanwhile, and the entry be reused. */
-		uint64_t word = load_acquire(&o->word);
-		uint32_t owner = load_acquire(&o->owner);
-		if (owner && object_state(word) == OBJECT_READY &&
-		    process_gone(a, owner - 1, (uint32_t)load_relaxed(&o->owner_generation)))
+	uint64_t word;
+	for (uint32_t i = 1; i < high; i++)
+		if (is_orphan(a, i, &word))
 			(void)destroy(a, t, me, i, word);
-	}
 }

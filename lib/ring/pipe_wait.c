@@ -290,7 +290,8 @@ pipe_watch(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_wait
 	unsigned n = 0;
 	struct member *life;
 	bool known;
-	if (destroyed(h) || look_at_peer(h, t, &life, &known))
+	if (object_end_orphan(h->arena, t, h->object) || destroyed(h) ||
+	    look_at_peer(h, t, &life, &known))
 		return 0;
 	list[n++] = (struct futex_watch){ gate_of(h, w), GATE_ARMED };
 	list[n++] = (struct futex_watch){ low_half(word), (uint32_t)seen };
@@ -301,7 +302,8 @@ pipe_watch(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_wait
 			return 0;
 		list[n++] = (struct futex_watch){ &life->life.word, alive };
 	}
-	*sliced = (known && !life) || !w->readers || load_relaxed(&p->polled);
+	*sliced = (known && !life) || !w->readers || load_relaxed(&p->polled) ||
+	          object_has_owner(h->arena, h->object);
 	return n;
 }
 

@@ -131,13 +131,14 @@ look_whether_destroyed(struct cursor *c)
 
 /*
  * What no gate tells: REDELIVER, a borrower died, or one who gave a message back before it said so;
- * and a destroyer died before it said so.
+ * its owner died; and a destroyer died before it said so.
  */
 static void
 look_around(struct cursor *c, struct shoal_thread *t)
 {
 	if (c->ring.flags & SHOAL_QUEUE_REDELIVER)
 		(void)member_recover_all(c->arena, t, c->me);
+	(void)object_end_orphan(c->arena, t, c->ring.object);
 	(void)look_whether_destroyed(c);
 }
 
@@ -160,11 +161,12 @@ sleep_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, struct slo
 		watch[n++] = (struct futex_watch){ &owner->life.word, life };
 	}
 	/*
-	 * A borrower that dies gives its message back without a word that this one watches. Beside
-	 * descriptors the kernel's wake for a dead one may go there.
+	 * A borrower that dies gives its message back without a word that this one watches, and an owner
+	 * that dies tells nobody. Beside descriptors the kernel's wake for a dead one may go there.
 	 */
 	int64_t until = s->deadline;
-	if ((c->ring.flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->polled))
+	if ((c->ring.flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->polled) ||
+	    object_has_owner(c->arena, c->ring.object))
 		until = clock_sooner(until, FUTEX_SLICE_NS);
 	bool putter = s->gate == &q->put.wait;
 	store_relaxed(&c->me->call.kind, putter ? CALL_PUT_ASLEEP : CALL_GET_ASLEEP);

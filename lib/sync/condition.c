@@ -215,7 +215,7 @@ sleep_until_told(struct waiter *w)
 		uint32_t seq = load_acquire(&c->seq);
 		if (may_try(w))
 			return 0;
-		if (stay_over(&w->stay) || stay_over(&w->lock_stay)) {
+		if (stay_ended(&w->stay) || stay_ended(&w->lock_stay)) {
 			futex_wake(&c->seq, FUTEX_ALL);
 			return -EPIPE;
 		}

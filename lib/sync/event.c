@@ -111,7 +111,7 @@ wait_asleep(struct shoal_thread *t, struct event *e, const struct stay *stay, ui
 		/* Only now: after the deadline there is one more look. */
 		if (rc)
 			return rc;
-		if (stay_over(stay)) {
+		if (stay_ended(stay)) {
 			gate_open_all(&e->gate);
 			return -EPIPE;
 		}

@@ -142,7 +142,7 @@ take_slow(struct shoal_thread *t, struct robust *r, struct robust_wait *how)
 			continue;
 		if (how->stay) {
 			fence_seq_cst(); /* Y2 */
-			if (is_over(how))
+			if (stay_ended(how->stay))
 				return destroyed(r);
 		}
 		late = sleep_on(t, r, w | FUTEX_SLEEPERS, how) == -ETIMEDOUT;

@@ -141,7 +141,7 @@ wait_for_place(struct shoal_thread *t, struct rwlock *r, word32 *place, uint32_t
 	if (clock_now() >= deadline)
 		return -ETIMEDOUT;
 	gate_arm(&r->gate, false);
-	if (stay_over(how->stay)) {
+	if (stay_ended(how->stay)) {
 		gate_open_all(&r->gate);
 		return -EPIPE;
 	}

@@ -117,7 +117,7 @@ wait_asleep(struct shoal_thread *t, struct semaphore *s, const struct stay *stay
 		/* Only now: after the deadline there is one more look. */
 		if (rc)
 			return rc;
-		if (stay_over(stay)) {
+		if (stay_ended(stay)) {
 			gate_open_all(&s->gate);
 			return -EPIPE;
 		}

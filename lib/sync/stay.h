@@ -36,6 +36,7 @@ struct stay {
 	word32 *name;       /* in this thread's record; NULL: none was to be had */
 	const word64 *word; /* of the object; NULL: it is in no arena under a name */
 	uint64_t alive;     /* what it is until it is destroyed */
+	bool owned;         /* SHOAL_WITH_OWNER */
 };
 
 enum stay_mode {
@@ -50,6 +51,9 @@ enum stay_mode {
  */
 extern void (*stay_hook)(const void *object, enum stay_mode mode, struct stay *out)
 	__attribute__((visibility("hidden")));
+
+/* Whether its owner is gone; then it is destroyed, if nobody else did. */
+extern bool (*stay_orphan_hook)(const struct stay *s) __attribute__((visibility("hidden")));
 
 static inline struct stay
 stay_begin(const void *object, enum stay_mode mode)
@@ -72,6 +76,13 @@ static inline bool
 stay_over(const struct stay *s)
 {
 	return s->word && load_seq_cst(s->word) != s->alive;
+}
+
+/* As stay_over, of one who is about to sleep: what has an owner ends with it. */
+static inline bool
+stay_ended(const struct stay *s)
+{
+	return stay_over(s) || (s->owned && stay_orphan_hook(s));
 }
 
 /* Whether the object that is being initialised is one that can be destroyed. */
