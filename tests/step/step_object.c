@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "object_kinds.h"
@@ -147,6 +149,52 @@ check_open_new(struct step_world *w)
 {
 	remove_named(w, "new");
 	make_again(w, "new");
+}
+
+/* ---- one whose owner is gone ---- */
+
+static void *
+own(void *world)
+{
+	struct step_world *w = world;
+	shoal_lock *lock;
+	int rc = shoal_lock_create(w->arena, "old", SHOAL_WITH_OWNER, &lock);
+	STEP_REQUIRE(w, rc == 0, "create: %d, %s", rc, shoal_error());
+	return NULL;
+}
+
+/* In a thread, which leaves in order: no dead member leads anybody to what its process owned. */
+static void
+setup_orphan(struct step_world *w)
+{
+	arena_world(w);
+	pid_t pid = fork();
+	if (pid == 0) {
+		pthread_t thread;
+		_exit(pthread_create(&thread, NULL, own, w) || pthread_join(thread, NULL));
+	}
+	int status = 1;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	STEP_REQUIRE(w, status == 0, "the owner ended with %#x", (unsigned)status);
+}
+
+static void
+create_old_op(struct step_world *w)
+{
+	void *object = NULL;
+	step_mine(w)->result = kind_of_case(w)->create(w, "old", &object);
+}
+
+static void
+check_orphan(struct step_world *w)
+{
+	const struct step_part *part = &w->part[STEP_VICTIM];
+	int wanted = w->of->op == open_op ? -ENOENT : 0;
+	STEP_REQUIRE(w, !part->done || part->result == wanted, "the victim got %d", (int)part->result);
+	bool there = remove_named(w, "old");
+	STEP_REQUIRE(w, !there || wanted == 0, "what ended with its owner is there");
+	make_again(w, "old");
 }
 
 /* ---- one asleep until the name is there ---- */
@@ -314,5 +362,13 @@ STEP_CASE(event, fd, .shape = &step_event_fd_kind, .setup = setup, .prepare = fd
 KIND_CASES(value)
 KIND_CASES(array)
 STEP_CASE(memory, open_late, .shape = &step_memory_kind, SURVIVORS(check_open), .op = open_late_op)
+STEP_CASE(lock, open_orphan, .shape = &step_lock_kind, .setup = setup_orphan,
+          .prepare = arena_join, .check = check_orphan, .audit = arena_audit,
+          .meet_prepare = arena_join, .meet = { meet_recover, meet_recover }, .op = open_op,
+          .role = { { "create", try_create } })
+STEP_CASE(lock, create_orphan, .shape = &step_lock_kind, .setup = setup_orphan,
+          .prepare = arena_join, .check = check_orphan, .audit = arena_audit,
+          .meet_prepare = arena_join, .meet = { meet_recover, meet_recover },
+          .op = create_old_op, .role = { { "create", try_create } })
 STEP_CASE(queue, open_asleep, .shape = &step_queue_kind, SURVIVORS(check_open_new),
           .op = open_new_op, .waker = wake_create)
