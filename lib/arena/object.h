@@ -61,7 +61,7 @@ struct object_plan {
 	uint32_t kind;
 	unsigned flags; /* SHOAL_OR_OPEN, SHOAL_WITH_OWNER; the others are passed by */
 	size_t bytes;   /* of its body */
-	/* Makes the zeroed body whole, before anybody sees it. 0, or why it is not to be. NULL: it is. */
+	/* Makes the zeroed body whole before it is seen. 0, or why it is not to be. NULL: it is. */
 	int (*fill)(shoal_arena *a, uint32_t index, void *body, const void *arg);
 	const void *arg;
 };

@@ -138,7 +138,9 @@ look_around(struct cursor *c, struct shoal_thread *t)
 {
 	if (c->ring.flags & SHOAL_QUEUE_REDELIVER)
 		(void)member_recover_all(c->arena, t, c->me);
-	(void)object_end_orphan(c->arena, t, c->ring.object);
+	/* What else the owner had is given back as well. */
+	if (object_end_orphan(c->arena, t, c->ring.object))
+		(void)member_recover_all(c->arena, t, c->me);
 	(void)look_whether_destroyed(c);
 }
 
@@ -161,8 +163,9 @@ sleep_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, struct slo
 		watch[n++] = (struct futex_watch){ &owner->life.word, life };
 	}
 	/*
-	 * A borrower that dies gives its message back without a word that this one watches, and an owner
-	 * that dies tells nobody. Beside descriptors the kernel's wake for a dead one may go there.
+	 * A borrower that dies gives its message back without a word that this one watches, and an
+	 * owner that dies tells nobody. Beside descriptors the kernel's wake for a dead one may go
+	 * there.
 	 */
 	int64_t until = s->deadline;
 	if ((c->ring.flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->polled) ||

@@ -1,0 +1,161 @@
+/* Objects WITH_OWNER, whose owner dies: for who waits on them, and who looks for them. */
+#include "common.h"
+#include "base/atomic.h"
+#include <shoal/pipe.h>
+#include <shoal/queue.h>
+#include <shoal/sync.h>
+#include <signal.h>
+
+static int
+make_and_die(void *arg)
+{
+	shoal_arena *a = attach(arg);
+	shoal_lock *lock;
+	shoal_rwlock *rwlock;
+	REQUIRE_EQ(shoal_lock_create(a, "mine", SHOAL_WITH_OWNER, &lock), 0);
+	REQUIRE_EQ(shoal_rwlock_create(a, "mine-too", SHOAL_WITH_OWNER, &rwlock), 0);
+	REQUIRE_EQ(shoal_lock_acquire(lock, 0), 0);
+	raise(SIGKILL);
+	return 0;
+}
+
+Test(owner, death_destroys_what_it_owned)
+{
+	const char *name = test_name();
+	shoal_arena *a = create(name, &small);
+	shoal_lock *lock;
+	shoal_arena_info before, after;
+	REQUIRE_EQ(shoal_arena_stat(a, &before), 0);
+	expect_killed(child(make_and_die, (void *)(uintptr_t)name), SIGKILL, 5000);
+	REQUIRE(shoal_arena_recover(a) >= 0);
+	REQUIRE_EQ(shoal_lock_open(a, "mine", 0, &lock), -ENOENT);
+	shoal_arena_recover(a);
+	REQUIRE_EQ(shoal_arena_stat(a, &after), 0);
+	REQUIRE_EQ(after.blocks, before.blocks);
+	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+	shoal_arena_close(a);
+}
+
+struct estate {
+	shoal_arena *arena;
+	shoal_lock *lock;
+	shoal_rwlock *rwlock;
+	shoal_queue *queue;
+	shoal_pipe_end *left, *right;
+	word32 made, waiting;
+};
+
+static int
+own_all(void *arg)
+{
+	struct estate *e = arg;
+	shoal_queue_options queue = { .flags = SHOAL_WITH_OWNER };
+	shoal_pipe_options pipe = { .flags = SHOAL_WITH_OWNER | SHOAL_PIPE_SHARED_ENDS };
+	REQUIRE_EQ(shoal_lock_create(e->arena, "lock", SHOAL_WITH_OWNER, &e->lock), 0);
+	REQUIRE_EQ(shoal_rwlock_create(e->arena, "rwlock", SHOAL_WITH_OWNER, &e->rwlock), 0);
+	REQUIRE_EQ(shoal_queue_create(e->arena, "queue", &queue, &e->queue), 0);
+	REQUIRE_EQ(shoal_pipe_create(e->arena, "pipe", &pipe, &e->left, &e->right), 0);
+	store_release(&e->made, 1);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* None of them is told by a word that the owner's death changes. */
+static int
+wait_for_lock(void *arg)
+{
+	struct estate *e = arg;
+	fetch_add_seq_cst(&e->waiting, 1);
+	return shoal_lock_acquire(e->lock, SHOAL_SEC(10)) != -EPIPE;
+}
+
+static int
+wait_to_write(void *arg)
+{
+	struct estate *e = arg;
+	fetch_add_seq_cst(&e->waiting, 1);
+	return shoal_rwlock_write(e->rwlock, SHOAL_SEC(10)) != -EPIPE;
+}
+
+static int
+wait_for_message(void *arg)
+{
+	struct estate *e = arg;
+	char c;
+	fetch_add_seq_cst(&e->waiting, 1);
+	return shoal_queue_get(e->queue, &c, 1, SHOAL_SEC(10)) != -EPIPE;
+}
+
+static int
+wait_at_pipe(void *arg)
+{
+	struct estate *e = arg;
+	shoal_pipe_end *end;
+	char c;
+	REQUIRE_EQ(shoal_pipe_open(e->arena, "pipe", SHOAL_RIGHT, 0, &end), 0);
+	fetch_add_seq_cst(&e->waiting, 1);
+	return shoal_pipe_recv(end, &c, 1, SHOAL_SEC(10)) != -EPIPE;
+}
+
+static pid_t
+owner_of(struct estate *e)
+{
+	store_relaxed(&e->made, 0);
+	pid_t pid = child(own_all, e);
+	for (int i = 0; i < 5000 && !load_acquire(&e->made); i++)
+		sleep_ms(1);
+	return pid;
+}
+
+/* Alone: who waits for a pipe's other side looks after all that its owner had. */
+static void
+is_told_of_the_owners_death(int (*wait)(void *))
+{
+	struct estate *e = shared(sizeof *e);
+	e->arena = create(NULL, &small);
+	pid_t owner = owner_of(e);
+	REQUIRE_EQ(shoal_lock_acquire(e->lock, 0), 0);
+	REQUIRE_EQ(shoal_rwlock_read(e->rwlock, 0), 0);
+	pid_t waiter = child(wait, e);
+	for (int i = 0; i < 5000 && !load_acquire(&e->waiting); i++)
+		sleep_ms(1);
+	sleep_ms(20);
+	int64_t at = now_ns();
+	kill(owner, SIGKILL);
+	expect_killed(owner, SIGKILL, 1000);
+	expect_child(waiter, 0, 5000);
+	REQUIRE(now_ns() - at < SHOAL_SEC(1) * HARNESS_SLOW);
+	REQUIRE_EQ(shoal_lock_release(e->lock), 0);
+	REQUIRE_EQ(shoal_rwlock_release(e->rwlock), 0);
+	shoal_arena_close(e->arena);
+}
+
+Test(owner, those_who_wait_are_told_of_the_owners_death)
+{
+	is_told_of_the_owners_death(wait_for_lock);
+	is_told_of_the_owners_death(wait_to_write);
+	is_told_of_the_owners_death(wait_for_message);
+	is_told_of_the_owners_death(wait_at_pipe);
+}
+
+/* By a member, so that it is no newcomer that looks after all the dead. */
+Test(owner, whoever_opens_or_creates_looks_for_the_owner)
+{
+	struct estate *e = shared(sizeof *e);
+	void *block;
+	e->arena = create(NULL, &small);
+	REQUIRE_EQ(shoal_alloc(e->arena, 16, &block), 0);
+	for (int round = 0; round < 2; round++) {
+		pid_t owner = owner_of(e);
+		kill(owner, SIGKILL);
+		expect_killed(owner, SIGKILL, 1000);
+		REQUIRE_EQ(shoal_lock_open(e->arena, "lock", 0, &e->lock), -ENOENT);
+		REQUIRE_EQ(shoal_queue_open(e->arena, "queue", 0, &e->queue), -ENOENT);
+		REQUIRE_EQ(shoal_rwlock_create(e->arena, "rwlock", 0, &e->rwlock), 0);
+		REQUIRE_EQ(shoal_rwlock_destroy(e->arena, e->rwlock), 0);
+		shoal_arena_recover(e->arena);
+	}
+	shoal_arena_close(e->arena);
+}
