@@ -114,10 +114,11 @@ int shoal_arena_fd(const shoal_arena *arena);
 /*
  * Counts: the last close of this process detaches. NULL is nothing. The memory stays mapped until
  * each other thread that is a member has ended, since what a thread holds in an arena is told by
- * the kernel, at its death, in that memory. Where this thread holds locks in it (shoal/sync.h), which
- * is a mistake, the arena stays mapped until this thread has ended, and a warning is logged; the
- * locks can still be released. (An rwlock that it reads does not count: that it is no reader any
- * more is told by its end, wherever the memory is.) Blocks, objects and names stay for the others.
+ * the kernel, at its death, in that memory. Where this thread holds locks in it (shoal/sync.h),
+ * which is a mistake, the arena stays mapped until this thread has ended, and a warning is logged;
+ * the locks can still be released. (An rwlock that it reads does not count: that it is no reader
+ * any more is told by its end, wherever the memory is.) Blocks, objects and names stay for the
+ * others.
  */
 void shoal_arena_close(shoal_arena *arena);
 

@@ -98,10 +98,9 @@ stay(const void *body, enum stay_mode mode, struct stay *out)
 static bool
 orphan(const struct stay *s)
 {
-	struct shoal_thread *t = thread_self();
 	shoal_arena *a = arena_of((const void *)s->word);
 	const struct object *o = container_of(s->word, const struct object, word);
-	return a && t && object_end_orphan(a, t, (uint32_t)(o - arena_object(a, 0)));
+	return a && object_end_orphan(a, (uint32_t)(o - arena_object(a, 0)));
 }
 
 __attribute__((constructor)) static void

@@ -261,12 +261,12 @@ wait_for_maker(shoal_arena *a, struct shoal_thread *t, uint32_t index, uint64_t 
 
 /* One whose owner is gone holds the name no longer. */
 static void
-end_orphan(shoal_arena *a, struct shoal_thread *t, const char *name)
+end_orphan(shoal_arena *a, const char *name)
 {
 	uint64_t word;
 	uint32_t i = name ? look_up(a, name, &word) : objects_high(a);
 	if (i < objects_high(a))
-		(void)object_end_orphan(a, t, i);
+		(void)object_end_orphan(a, i);
 }
 
 int
@@ -276,7 +276,7 @@ object_make(shoal_arena *a, struct shoal_thread *t, struct member *me, const cha
 	int rc = object_name_check(name);
 	if (rc)
 		return rc;
-	end_orphan(a, t, name);
+	end_orphan(a, name);
 	object_sweep(a, t, me);
 	uint64_t seen = 0;
 	while ((rc = make(a, t, me, name, kind, flags, deadline, out, &seen)) == -EAGAIN)
@@ -434,7 +434,7 @@ find_ready(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t ki
 		uint32_t i = look_up(a, name, &word);
 		if (i < objects_high(a) && object_state(word) == OBJECT_READY) {
 			bool right = load_relaxed(&arena_object(a, i)->kind) == kind;
-			if (object_end_orphan(a, t, i) || !object_is_still(a, i, word))
+			if (object_end_orphan(a, i) || !object_is_still(a, i, word))
 				continue;
 			if (!right)
 				return fail(-EPROTO, "'%s' in arena '%s' is an object of another kind",

@@ -445,13 +445,14 @@ is_orphan(shoal_arena *a, uint32_t index, uint64_t *word)
 }
 
 bool
-object_end_orphan(shoal_arena *a, struct shoal_thread *t, uint32_t index)
+object_end_orphan(shoal_arena *a, uint32_t index)
 {
+	struct shoal_thread *t;
 	struct member *me;
 	uint64_t word;
 	if (!object_has_owner(a, index) || !is_orphan(a, index, &word))
 		return false;
-	if (!a->readonly && member_join(a, t, &me) == 0)
+	if (!a->readonly && member_here(a, &t, &me) == 0)
 		(void)destroy(a, t, me, index, word);
 	return true;
 }

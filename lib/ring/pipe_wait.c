@@ -290,7 +290,7 @@ pipe_watch(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_wait
 	unsigned n = 0;
 	struct member *life;
 	bool known;
-	if (object_end_orphan(h->arena, t, h->object) || destroyed(h) ||
+	if (object_end_orphan(h->arena, h->object) || destroyed(h) ||
 	    look_at_peer(h, t, &life, &known))
 		return 0;
 	list[n++] = (struct futex_watch){ gate_of(h, w), GATE_ARMED };

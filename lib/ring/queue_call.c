@@ -139,7 +139,7 @@ look_around(struct cursor *c, struct shoal_thread *t)
 	if (c->ring.flags & SHOAL_QUEUE_REDELIVER)
 		(void)member_recover_all(c->arena, t, c->me);
 	/* What else the owner had is given back as well. */
-	if (object_end_orphan(c->arena, t, c->ring.object))
+	if (object_end_orphan(c->arena, c->ring.object))
 		(void)member_recover_all(c->arena, t, c->me);
 	(void)look_whether_destroyed(c);
 }
