@@ -212,7 +212,7 @@ look_up(pid_t pid, uint64_t *started)
 }
 
 static int
-give(struct pipe_handle *h, pid_t to)
+give(struct pipe_handle *h, struct shoal_thread *t, pid_t to)
 {
 	if (h->shared)
 		return fail(-EINVAL, "a shared end is everybody's; there is nothing to give");
@@ -224,8 +224,8 @@ give(struct pipe_handle *h, pid_t to)
 	uint64_t next = word & (OWNER_NONCE | OWNER_PEER_CLOSED);
 	if (to)
 		next |= pipe_given_word(to, started);
-	if (!cas64_seq_cst(&h->end->owner, word, next) &&
-	    !cas64_seq_cst(&h->end->owner, word | OWNER_PEER_CLOSED, next | OWNER_PEER_CLOSED))
+	if (!pipe_pass_end(h, t, word, next) &&
+	    !pipe_pass_end(h, t, word | OWNER_PEER_CLOSED, next | OWNER_PEER_CLOSED))
 		return fail(-EBUSY, "the end changed hands meanwhile");
 	return 0;
 }
@@ -238,7 +238,7 @@ shoal_pipe_give(shoal_pipe_end *end, pid_t to)
 	int rc = pipe_enter(end, PIPE_LOOK, &t, &h);
 	if (rc)
 		return rc;
-	rc = give(h, to);
+	rc = give(h, t, to);
 	pipe_leave(t, h);
 	return rc;
 }

@@ -368,6 +368,9 @@ pipe_leave(struct shoal_thread *t, struct pipe_handle *h)
 	t->busy = 0;
 }
 
+/* The owner word of the handle's end from `seen` to `next`. False: it is another one by now. */
+bool pipe_pass_end(struct pipe_handle *h, struct shoal_thread *t, uint64_t seen, uint64_t next);
+
 static inline pid_t
 pipe_given_pid(uint64_t word)
 {

@@ -4,7 +4,8 @@
  * Crash points: an owner that dies right after its CAS is named by the word, and its end is closed
  * for it. A closer that dies after its end is CLOSED and before the other one says PEER_CLOSED: who
  * waits there looks at both words, and recover_process sets it again. One who dies when an end has
- * become its own, before it said so to those who wait for it: the bell tells them.
+ * become its own, or the one's that it gave it to, before it said so to those who wait for it: the
+ * bell tells them.
  */
 #include "base/error.h"
 #include "base/kernel.h"
@@ -121,7 +122,7 @@ pipe_leave_users(shoal_arena *a, struct pipe *p, unsigned side, uint32_t process
 
 /*
  * The owner word has the pid and when the process started, so an end is given by one CAS: one who
- * dies or is stopped before it has changed nothing, and after it there is nothing left to do. Two
+ * dies or is stopped before it has changed nothing, and after it the bell says the rest. Two
  * processes that have one pid in turn are told apart, but for those that started a multiple of
  * 2^22 - 1 ticks, some 11 hours, one after the other.
  */
@@ -231,17 +232,22 @@ join_users(struct pipe_handle *h)
 	return load_acquire(&h->end->owner) & OWNER_CLOSED ? closed_error() : 0;
 }
 
-/* Those who wait for this end watch its owner's life from then on. */
-static void
-make_mine(struct pipe_handle *h, struct shoal_thread *t, uint64_t seen, uint64_t mine)
+/*
+ * Those who wait at the other end, and who poll it, watch the owner's life: from then on the next
+ * one's.
+ */
+bool
+pipe_pass_end(struct pipe_handle *h, struct shoal_thread *t, uint64_t seen, uint64_t next)
 {
 	bool rung = bell_take(t, &h->pipe->bell);
-	if (cas64_seq_cst(&h->end->owner, seen, mine))
+	bool passed = cas64_seq_cst(&h->end->owner, seen, next);
+	if (passed && (next & OWNER_OWNED))
 		resume(h);
 	way_wake_all(&h->pipe->way[0]);
 	way_wake_all(&h->pipe->way[1]);
 	if (rung)
 		bell_give(t, &h->pipe->bell);
+	return passed;
 }
 
 /* The owner word says that the end is mine, or nobody's where I only look; else why not. */
@@ -267,7 +273,7 @@ claim(struct pipe_handle *h, struct shoal_thread *t, enum pipe_intent intent, ui
 		}
 		if (intent == PIPE_LOOK)
 			return 0;
-		make_mine(h, t, w, mine | (w & OWNER_PEER_CLOSED));
+		(void)pipe_pass_end(h, t, w, mine | (w & OWNER_PEER_CLOSED));
 	}
 }
 

@@ -114,6 +114,24 @@ Test(pipe_fd, tells_of_the_death_of_one_it_was_given_to)
 	world_end(w);
 }
 
+/* The descriptor was silent for the giver when the end became another one's. */
+Test(pipe_fd, tells_of_the_death_of_one_it_was_given_to_since)
+{
+	struct world w = world_make(0, 0);
+	int fd = shoal_pipe_fd(w.left);
+	send_text(w.right, "before");
+	recv_text(w.left, "before");
+	expect_silence(w.left, fd);
+	pid_t pid = child(be_there, NULL);
+	REQUIRE_EQ(shoal_pipe_give(w.right, pid), 0);
+	expect_silence(w.left, fd);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE(is_readable(fd, 5000));
+	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, SHOAL_SEC(1)), -EPIPE);
+	world_end(w);
+}
+
 /* Who was given it uses it: the descriptor follows the new owner. */
 Test(pipe_fd, follows_an_end_to_its_next_owner)
 {
