@@ -176,6 +176,10 @@ typedef struct {
  * calls: -EINVAL (no list; a value that cannot be kept, see any.h), -EPROTO (shared memory was
  * overwritten), -ENOMEM, -ENOSPC, and those of joining the arena (arena.h).
  *
+ * A queue or pipe that was destroyed is gone, whatever refers to it. Get and pop of an item that it
+ * is, or is in, give -ENOENT, and a sentence that says so; remove_at, and pop to NULL, take the
+ * item out. The calls on all items have nil in its stead.
+ *
  * A READ-ONLY handle (shoal_arena_attach_readonly) reads too, but for values with objects in them,
  * and gives -EPERM where writers are too quick; it does not keep the list from being destroyed.
  */
@@ -264,7 +268,10 @@ int shoal_list_print(shoal_list *, FILE *);
  * RESULTS of all calls: -ENOENT no such key; -EINVAL a key or value that cannot be kept; -ENOMEM
  * and -ENOSPC no memory, and nothing has changed; -EPROTO the dict's memory was overwritten;
  * -EDEADLK in a signal handler that interrupted another call; -EPERM the arena is attached read-
- * only. A dict that was destroyed stops the process.
+ * only. A dict that was destroyed stops the process. Where a value has a queue or pipe in it that
+ * was destroyed, get, pop, setdefault and compare_exchange give -ENOENT, and a sentence that says
+ * so, though the key is there; pop to NULL takes it out; popitem, next, snapshot and print have nil
+ * in its stead.
  *
  * The design: split-ordered levels (Shalev and Shavit, JACM 2006) of one-line buckets, read under
  * versions; lib/data/dict.h.

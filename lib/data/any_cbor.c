@@ -48,7 +48,7 @@ shoal_any_decode(const void *cbor, size_t bytes, shoal_any *out)
 		return -ENOMEM;
 	if (b)
 		memcpy(any_text(b), cbor, bytes);
-	rc = cbor_read(NULL, b, cbor, bytes, &v);
+	rc = cbor_read(NULL, b, cbor, bytes, GONE_FAILS, &v);
 	if (rc == 0 && counts.nodes && (rc = check_keys(&v)))
 		shoal_any_clear(&v);
 	if (rc == 0)

@@ -25,6 +25,7 @@
 
 #include "arena/arena.h"
 #include "data/any.h"
+#include "data/reference.h"
 
 #define CBOR_REFERENCE UINT64_C(0x53686f6c) /* "Shol" */
 /* A number, nil or a bool is never longer. */
@@ -52,7 +53,8 @@ int cbor_count(const void *bytes, uint64_t n, bool refs, struct cbor_counts *out
  * `scalar`. Objects of the arena are pinned; without an arena references are refused. -EINVAL,
  * -EOVERFLOW as above, also where b has too few nodes; -ENOENT: an object is gone.
  */
-int cbor_read(shoal_arena *a, struct any_block *b, const void *scalar, uint64_t n, shoal_any *out);
+int cbor_read(shoal_arena *a, struct any_block *b, const void *scalar, uint64_t n,
+              enum reference_gone gone, shoal_any *out);
 
 /* The references, in their order: those from number `from` on, at most max. How many. */
 size_t cbor_refs(const void *bytes, uint64_t n, shoal_ref *out, size_t max, size_t from);

@@ -21,6 +21,7 @@ struct reader {
 	uint64_t bytes, at; /* at: of the item in hand */
 	shoal_arena *arena;
 	bool refs;          /* references are welcome */
+	enum reference_gone gone;
 	bool keep;          /* what is read is kept, else only counted */
 	int rc;
 	bool done;          /* the outermost value is there */
@@ -179,11 +180,13 @@ reference(struct reader *r, shoal_ref ref)
 	uint64_t i = r->counts.refs++;
 	if (i >= r->refs_from && r->refs_given < r->refs_max)
 		r->out_refs[r->refs_given++] = reference_object(ref);
-	if (r->keep && (r->rc = reference_pin(r->arena, ref, &v)))
+	if (r->keep && (r->rc = reference_read(r->arena, ref, r->gone, &v)))
 		return;
+	if (v.kind == SHOAL_ANY_NIL)
+		r->counts.refs--;
 	if (place(r, &v))
 		advance(r);
-	else if (r->keep)
+	else if (r->keep && v.kind == SHOAL_ANY_OBJECT)
 		reference_unpin(&v);
 }
 
@@ -467,9 +470,11 @@ own(struct reader *r, shoal_any *out)
 }
 
 int
-cbor_read(shoal_arena *a, struct any_block *b, const void *scalar, uint64_t n, shoal_any *out)
+cbor_read(shoal_arena *a, struct any_block *b, const void *scalar, uint64_t n,
+          enum reference_gone gone, shoal_any *out)
 {
-	struct reader r = { .bytes = n, .arena = a, .refs = a != NULL, .keep = true, .block = b };
+	struct reader r = { .bytes = n, .arena = a, .refs = a != NULL, .gone = gone, .keep = true,
+		                .block = b };
 	r.from = b ? (const unsigned char *)any_text(b) : scalar;
 	r.text = b ? any_text(b) : NULL;
 	r.final = b ? b->nodes : 0;

@@ -1,7 +1,6 @@
 #include "data/cell.h"
 #include "base/error.h"
 #include "data/cbor.h"
-#include "data/reference.h"
 #include <string.h>
 
 #define WORD_BYTES 8u
@@ -106,15 +105,16 @@ damaged(const struct cell *c)
 }
 
 static int
-read_word(shoal_arena *a, const struct cell *c, const void *bytes, shoal_any *out)
+read_word(shoal_arena *a, const struct cell *c, const void *bytes, enum reference_gone gone,
+          shoal_any *out)
 {
 	uint64_t word;
 	if (c->bytes != sizeof word)
 		return damaged(c);
 	memcpy(&word, bytes, sizeof word);
 	if (c->kind == SHOAL_ANY_OBJECT) {
-		int rc = reference_pin(a, word, out);
-		if (rc == 0)
+		int rc = reference_read(a, word, gone, out);
+		if (rc == 0 && out->kind == SHOAL_ANY_OBJECT)
 			out->internal_ |= ANY_OWNED;
 		return rc == -EINVAL ? damaged(c) : rc;
 	}
@@ -143,7 +143,8 @@ read_text(const struct cell *c, const void *bytes, shoal_any *out)
 
 /* Each any has at least a byte, so damaged counts make nobody allocate much. */
 static int
-read_cbor(shoal_arena *a, const struct cell *c, const void *bytes, shoal_any *out)
+read_cbor(shoal_arena *a, const struct cell *c, const void *bytes, enum reference_gone gone,
+          shoal_any *out)
 {
 	struct any_block *b = NULL;
 	if (c->nodes < c->bytes && !(b = any_block_make(c->nodes, c->bytes)))
@@ -152,7 +153,7 @@ read_cbor(shoal_arena *a, const struct cell *c, const void *bytes, shoal_any *ou
 		return damaged(c);
 	memcpy(any_text(b), bytes, c->bytes);
 	shoal_any v;
-	int rc = cbor_read(a, b, NULL, c->bytes, &v);
+	int rc = cbor_read(a, b, NULL, c->bytes, gone, &v);
 	if (rc == -EINVAL || rc == -EOVERFLOW)
 		return damaged(c);
 	if (rc)
@@ -166,7 +167,8 @@ read_cbor(shoal_arena *a, const struct cell *c, const void *bytes, shoal_any *ou
 }
 
 int
-cell_read(shoal_arena *a, const struct cell *c, const void *bytes, shoal_any *out)
+cell_read_as(shoal_arena *a, const struct cell *c, const void *bytes, enum reference_gone gone,
+             shoal_any *out)
 {
 	switch (c->kind) {
 	case SHOAL_ANY_NIL:
@@ -178,13 +180,13 @@ cell_read(shoal_arena *a, const struct cell *c, const void *bytes, shoal_any *ou
 	case SHOAL_ANY_INT:
 	case SHOAL_ANY_DOUBLE:
 	case SHOAL_ANY_OBJECT:
-		return read_word(a, c, bytes, out);
+		return read_word(a, c, bytes, gone, out);
 	case SHOAL_ANY_STRING:
 	case SHOAL_ANY_BYTES:
 		return read_text(c, bytes, out);
 	case SHOAL_ANY_LIST:
 	case SHOAL_ANY_MAP:
-		return read_cbor(a, c, bytes, out);
+		return read_cbor(a, c, bytes, gone, out);
 	default:
 		return damaged(c);
 	}

@@ -18,7 +18,7 @@
 #ifndef DATA_CELL_H
 #define DATA_CELL_H
 
-#include "arena/arena.h"
+#include "data/reference.h"
 #include <shoal/any.h>
 
 struct cell {
@@ -48,9 +48,16 @@ void cell_write(const shoal_any *v, const struct cell *c, void *to);
  * An any that owns its memory, from a private copy of the cell's bytes; *out is overwritten.
  * Objects are pinned: whoever reads from a container looks at its version once more after this, and
  * clears *out where that has changed. -ENOMEM; -EPROTO: these bytes are no such value; -ENOENT: an
- * object is gone, which says only that the version has changed.
+ * object is gone: the version has changed, or it was a queue or pipe.
  */
-int cell_read(shoal_arena *a, const struct cell *c, const void *bytes, shoal_any *out);
+int cell_read_as(shoal_arena *a, const struct cell *c, const void *bytes, enum reference_gone gone,
+                 shoal_any *out);
+
+static inline int
+cell_read(shoal_arena *a, const struct cell *c, const void *bytes, shoal_any *out)
+{
+	return cell_read_as(a, c, bytes, GONE_FAILS, out);
+}
 
 /*
  * The references inside, in their order, from the one of number `from` (0 is the first) on: up to

@@ -342,7 +342,8 @@ int dict_copy_entry(const struct dict_call *c, uint64_t offset, const struct dic
 void dict_copy_clear(struct dict_copy *copy);
 /* As cell_read. */
 int dict_copy_key(const struct dict_call *c, const struct dict_copy *copy, shoal_any *out);
-int dict_copy_value(const struct dict_call *c, const struct dict_copy *copy, shoal_any *out);
+int dict_copy_value(const struct dict_call *c, const struct dict_copy *copy,
+                    enum reference_gone gone, shoal_any *out);
 
 /* ---- dict_lock.c, dict_write.c ---- */
 

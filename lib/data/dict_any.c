@@ -3,32 +3,39 @@
 #include "data/dict.h"
 #include <string.h>
 
+/* Where the key was found, -ENOENT is about what its value refers to, and has been said. */
 static int
-no_such_key(int rc)
+no_such_key(int rc, bool found)
 {
-	return rc == -ENOENT ? fail_quiet(rc, "the dict has no such key") : rc;
+	return rc == -ENOENT && !found ? fail_quiet(rc, "the dict has no such key") : rc;
 }
 
 /* ---- get ---- */
+
+struct reading {
+	shoal_any *out;
+	bool found;
+};
 
 /* The value is an any before the second look, since what it refers to is pinned by then. */
 static int
 read_value(struct dict_call *c, const struct dict_place *p, uint64_t offset,
            const struct dict_entry *head, void *arg)
 {
-	shoal_any *out = arg;
+	struct reading *r = arg;
 	struct dict_copy copy;
 	int rc = dict_copy_entry(c, offset, head, &copy);
 	if (rc || !dict_still(c, p)) {
 		dict_copy_clear(&copy);
 		return dict_still(c, p) ? rc : -EAGAIN;
 	}
-	rc = dict_copy_value(c, &copy, out);
+	rc = dict_copy_value(c, &copy, GONE_FAILS, r->out);
 	dict_copy_clear(&copy);
-	if (head->value_refs == 0 || dict_still(c, p))
+	r->found = head->value_refs == 0 || dict_still(c, p);
+	if (r->found)
 		return rc;
 	if (rc == 0)
-		shoal_any_clear(out);
+		shoal_any_clear(r->out);
 	return -EAGAIN;
 }
 
@@ -37,15 +44,16 @@ dict_get_any(const void *body, uint32_t kind, const shoal_any *key, shoal_any *v
 {
 	struct dict_call c;
 	struct dict_key k;
+	struct reading r = { .out = value };
 	*value = SHOAL_NIL;
 	int rc = dict_enter_reader(body, kind, &c);
 	if (rc)
 		return rc;
 	rc = dict_key_of(&c, key, &k);
 	if (rc == 0)
-		rc = dict_read(&c, &k, read_value, value);
+		rc = dict_read(&c, &k, read_value, &r);
 	dict_leave(&c);
-	return no_such_key(rc);
+	return no_such_key(rc, r.found);
 }
 
 int
@@ -137,7 +145,7 @@ dict_take_value(struct dict_call *c, const struct dict_place *p, shoal_any *out)
 	struct dict_copy copy;
 	int rc = dict_copy_entry(c, p->offset, &p->head, &copy);
 	if (rc == 0)
-		rc = dict_copy_value(c, &copy, out);
+		rc = dict_copy_value(c, &copy, GONE_FAILS, out);
 	dict_copy_clear(&copy);
 	return rc;
 }
@@ -145,7 +153,7 @@ dict_take_value(struct dict_call *c, const struct dict_place *p, shoal_any *out)
 static int
 pop(struct dict_call *c, const struct dict_key *k, shoal_any *value)
 {
-	struct dict_place p;
+	struct dict_place p = { 0 };
 	dict_fetch(c, k);
 	int rc = dict_lock(c, k->hash);
 	if (rc)
@@ -158,7 +166,7 @@ pop(struct dict_call *c, const struct dict_key *k, shoal_any *value)
 	if (rc == 0)
 		rc = dict_remove(c, &p);
 	dict_unlock(c);
-	return rc;
+	return no_such_key(rc, p.slot);
 }
 
 int
@@ -178,7 +186,7 @@ dict_pop_any(void *body, uint32_t kind, const shoal_any *key, shoal_any *value)
 		shoal_any_clear(&popped);
 	if (value)
 		*value = popped;
-	return no_such_key(rc);
+	return rc;
 }
 
 int

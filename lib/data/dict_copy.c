@@ -41,7 +41,8 @@ dict_copy_key(const struct dict_call *c, const struct dict_copy *copy, shoal_any
 }
 
 int
-dict_copy_value(const struct dict_call *c, const struct dict_copy *copy, shoal_any *out)
+dict_copy_value(const struct dict_call *c, const struct dict_copy *copy, enum reference_gone gone,
+                shoal_any *out)
 {
 	struct cell cell = {
 		.kind = copy->head.value_kind,
@@ -49,5 +50,5 @@ dict_copy_value(const struct dict_call *c, const struct dict_copy *copy, shoal_a
 		.refs = copy->head.value_refs,
 		.nodes = copy->head.value_nodes,
 	};
-	return cell_read(c->in.arena, &cell, copy->bytes + value_at(copy), out);
+	return cell_read_as(c->in.arena, &cell, copy->bytes + value_at(copy), gone, out);
 }

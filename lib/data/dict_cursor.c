@@ -78,7 +78,7 @@ copy_item(struct dict_call *c, const struct dict_place *p, uint64_t offset,
 	if (rc == 0)
 		rc = dict_copy_key(c, &copy, &item[0]);
 	if (rc == 0)
-		rc = dict_copy_value(c, &copy, &item[1]);
+		rc = dict_copy_value(c, &copy, GONE_IS_NIL, &item[1]);
 	dict_copy_clear(&copy);
 	/* Also where one of them failed: clearing takes either. */
 	(*at)->count++;

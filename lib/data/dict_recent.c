@@ -328,7 +328,7 @@ pop_newest(struct dict_call *c, shoal_any *key, shoal_any *value)
 	if (rc == 0)
 		rc = dict_copy_key(c, &copy, key);
 	if (rc == 0)
-		rc = dict_copy_value(c, &copy, value);
+		rc = dict_copy_value(c, &copy, GONE_IS_NIL, value);
 	if (rc == 0)
 		rc = dict_remove(c, &p);
 	dict_copy_clear(&copy);

@@ -51,7 +51,7 @@ gather(void *arg, uint64_t block, const struct dict_entry *e)
 	if (s->rc == 0)
 		s->rc = dict_copy_key(s->call, &copy, &i->key);
 	if (s->rc == 0)
-		s->rc = dict_copy_value(s->call, &copy, &i->value);
+		s->rc = dict_copy_value(s->call, &copy, GONE_IS_NIL, &i->value);
 	dict_copy_clear(&copy);
 	s->count++;
 	return s->rc == 0;

@@ -199,15 +199,14 @@ list_slot_copy(const shoal_arena *a, uint64_t slot, struct item_copy *to, int *r
 	return (slot & 7) <= SLOT_CONSTANT && (to->cell.kind == SHOAL_ANY_INT || value <= 2);
 }
 
-/* -ENOENT is damage, unless the version says that there was a change. */
 int
-list_slot_any(struct list_call *call, const struct item_copy *copy, shoal_any *out)
+list_slot_any(struct list_call *call, const struct item_copy *copy, enum reference_gone gone,
+              shoal_any *out)
 {
-	int rc = cell_read(call->c.arena, &copy->cell, copy->bytes, out);
-	if (likely(rc == 0))
-		return 0;
-	*out = SHOAL_NIL;
-	return rc == -ENOENT ? list_damaged(call) : rc;
+	int rc = cell_read_as(call->c.arena, &copy->cell, copy->bytes, gone, out);
+	if (unlikely(rc))
+		*out = SHOAL_NIL;
+	return rc;
 }
 
 int
@@ -216,7 +215,7 @@ list_place_any(struct list_call *call, const struct place *p, shoal_any *out)
 	struct item_copy copy;
 	int rc;
 	if (list_slot_copy(call->c.arena, load_relaxed(&p->leaf->slot[p->slot]), &copy, &rc))
-		rc = list_slot_any(call, &copy, out);
+		rc = list_slot_any(call, &copy, GONE_FAILS, out);
 	else if (rc == -EPROTO)
 		rc = list_damaged(call);
 	item_forget(&copy);

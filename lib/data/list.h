@@ -211,7 +211,8 @@ int list_slot_retire(struct list_call *call, uint64_t slot);
 
 /* What a slot says, in private memory: a small value has no bytes of its own. */
 bool list_slot_copy(const shoal_arena *a, uint64_t slot, struct item_copy *to, int *rc);
-int list_slot_any(struct list_call *call, const struct item_copy *copy, shoal_any *out);
+int list_slot_any(struct list_call *call, const struct item_copy *copy, enum reference_gone gone,
+                  shoal_any *out);
 /* Both, of a place under the ledger. */
 int list_place_any(struct list_call *call, const struct place *p, shoal_any *out);
 

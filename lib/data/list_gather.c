@@ -101,11 +101,11 @@ any_from(struct list_call *call, const struct gathered *g, uint64_t slot, shoal_
 	if ((slot & 7) != SLOT_BLOCK) {
 		if (!list_slot_copy(call->c.arena, slot, &copy, &rc))
 			return list_damaged(call);
-		return list_slot_any(call, &copy, out);
+		return list_slot_any(call, &copy, GONE_IS_NIL, out);
 	}
 	memcpy(&copy.cell, g->bytes + slot, sizeof copy.cell);
 	copy.bytes = g->bytes + slot + sizeof copy.cell;
-	return list_slot_any(call, &copy, out);
+	return list_slot_any(call, &copy, GONE_IS_NIL, out);
 }
 
 int

@@ -36,7 +36,7 @@ get_block(struct list_call *call, uint64_t slot, ptrdiff_t index, uint64_t versi
 	bool same = same_place(call, index) && still(call, version);
 	enum got got = same && whole ? GOT : same && *rc == -ENOMEM ? GOT_FAILED : GOT_AGAIN;
 	if (got == GOT) {
-		*rc = list_slot_any(call, &copy, out);
+		*rc = list_slot_any(call, &copy, GONE_FAILS, out);
 		/* What was pinned just now stays, if it was still in the list then. */
 		if (unlikely(out->kind >= SHOAL_ANY_LIST || *rc) && !still(call, version)) {
 			shoal_any_clear(out);

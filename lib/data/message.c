@@ -196,10 +196,10 @@ read_value(shoal_arena *a, struct reception *r, uint64_t bytes, shoal_any *out)
 	const struct marked *m = &r->marked;
 	int rc;
 	if ((m->mark & MARK_MAX) == MARK_SCALAR) {
-		rc = cbor_read(a, NULL, m->buffer, bytes, out);
+		rc = cbor_read(a, NULL, m->buffer, bytes, GONE_FAILS, out);
 		free(r->block);
 	} else {
-		rc = cbor_read(a, r->block, NULL, bytes, out);
+		rc = cbor_read(a, r->block, NULL, bytes, GONE_FAILS, out);
 	}
 	if (rc == -EINVAL || rc == -EOVERFLOW)
 		return fail(-EPROTO, "a message of %llu bytes is no value: shared memory was overwritten",

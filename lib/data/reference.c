@@ -118,6 +118,19 @@ reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out)
 }
 
 int
+reference_read(shoal_arena *a, shoal_ref ref, enum reference_gone gone, shoal_any *out)
+{
+	int rc = reference_pin(a, ref, out);
+	if (likely(rc != -ENOENT))
+		return rc;
+	*out = SHOAL_NIL;
+	if (gone == GONE_IS_NIL)
+		return 0;
+	return fail(rc, "the value refers to a queue or pipe, reference %#llx, that was destroyed",
+	            (unsigned long long)ref);
+}
+
+int
 reference_pin_again(shoal_any *object)
 {
 	uint32_t index, kind = object->internal_ & ANY_OBJECT_KIND;

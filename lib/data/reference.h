@@ -20,6 +20,13 @@ shoal_ref reference_of(const shoal_any *object);
  * pin.
  */
 int reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out);
+/*
+ * One of those in a value that is read: pinned, as reference_pin does. What holds a value keeps
+ * what is in it, but for a queue or pipe, which goes when it is destroyed: GONE_IS_NIL has nil in
+ * its stead, GONE_FAILS gives -ENOENT and says so.
+ */
+enum reference_gone { GONE_FAILS, GONE_IS_NIL };
+int reference_read(shoal_arena *a, shoal_ref ref, enum reference_gone gone, shoal_any *out);
 /* Of one that reference_pin, or reference_pin_again, filled. */
 void reference_unpin(const shoal_any *object);
 /* Pins the object of a view. 0, or -EINVAL: it is none of a mapped arena. */

@@ -166,6 +166,95 @@ Test(reference, what_was_destroyed_is_gone)
 	tear_down();
 }
 
+/* ---- containers whose items refer to what was destroyed ---- */
+
+static shoal_list *list;
+static shoal_dict *dict;
+
+/* The second item is the queue's, the third has an end of the pipe in it; and both are gone. */
+static void
+fill_and_destroy(void)
+{
+	REQUIRE_EQ(shoal_list_create(arena, NULL, NULL, &list), 0);
+	REQUIRE_EQ(shoal_dict_create(arena, NULL, NULL, &dict), 0);
+	shoal_any item[] = { SHOAL_ANY(5), SHOAL_ANY(queue), SHOAL_LIST(right, 7), SHOAL_ANY("last") };
+	for (int i = 0; i < 4; i++) {
+		REQUIRE_EQ(shoal_list_append(list, item[i]), 0);
+		REQUIRE_EQ(shoal_dict_set(dict, SHOAL_ANY(i), item[i]), 0);
+	}
+	REQUIRE_EQ(shoal_queue_destroy(arena, queue), 0);
+	REQUIRE_EQ(shoal_pipe_destroy(arena, left), 0);
+}
+
+static void
+expect_gone(int rc)
+{
+	REQUIRE_EQ(rc, -ENOENT);
+	REQUIRE(strstr(shoal_error(), "a queue or pipe, reference 0x"));
+}
+
+static void
+expect_items(const shoal_any *item, size_t step)
+{
+	shoal_any with_nil = SHOAL_LIST(SHOAL_NIL, 7);
+	REQUIRE_EQ(shoal_any_int(&item[0], 0), 5);
+	REQUIRE_EQ(item[step].kind, SHOAL_ANY_NIL);
+	REQUIRE(shoal_any_equal(&item[2 * step], &with_nil));
+	REQUIRE_STR_EQ(item[3 * step].as.string, "last");
+}
+
+Test(reference, a_list_whose_items_are_gone_is_whole)
+{
+	shoal_any out;
+	set_up();
+	fill_and_destroy();
+	expect_gone(shoal_list_get(list, 1, &out));
+	expect_gone(shoal_list_get(list, 2, &out));
+	expect_gone(shoal_list_pop(list, 1, &out));
+	REQUIRE_EQ(out.kind, SHOAL_ANY_NIL);
+	REQUIRE_EQ(shoal_list_index(list, SHOAL_ANY("last")), 3);
+	REQUIRE_EQ(shoal_list_count(list, SHOAL_ANY(5)), 1);
+	REQUIRE_EQ(shoal_list_snapshot(list, &out), 0);
+	expect_items(out.as.items, 1);
+	shoal_any_clear(&out);
+	REQUIRE_EQ(shoal_list_extend(list, SHOAL_ANY(list)), 0);
+	REQUIRE_EQ(shoal_list_get(list, 5, &out), 0);
+	REQUIRE_EQ(out.kind, SHOAL_ANY_NIL);
+	REQUIRE_EQ(shoal_list_remove(list, SHOAL_ANY("last")), 0);
+	REQUIRE_EQ(shoal_list_pop(list, 1, NULL), 0);
+	REQUIRE_EQ(shoal_list_set(list, 1, SHOAL_ANY(6)), 0);
+	REQUIRE_EQ(shoal_list_size(list), 6);
+	tear_down();
+}
+
+Test(reference, a_dict_whose_values_are_gone_is_whole)
+{
+	const shoal_any *key, *value;
+	shoal_cursor cursor = { 0 };
+	shoal_any out, popped;
+	int items = 0;
+	set_up();
+	fill_and_destroy();
+	expect_gone(shoal_dict_get(dict, SHOAL_ANY(1), &out));
+	expect_gone(shoal_dict_get(dict, SHOAL_ANY(2), &out));
+	expect_gone(shoal_dict_pop(dict, SHOAL_ANY(1), &out));
+	REQUIRE(shoal_dict_has(dict, SHOAL_ANY(1)));
+	REQUIRE_EQ(shoal_dict_snapshot(dict, &out), 0);
+	expect_items(out.as.items + 1, 2);
+	shoal_any_clear(&out);
+	while (shoal_dict_next(dict, &cursor, &key, &value) == 1)
+		items++;
+	REQUIRE_EQ(items, 4);
+	REQUIRE_EQ(shoal_dict_pop(dict, SHOAL_ANY(3), NULL), 0);
+	REQUIRE_EQ(shoal_dict_pop(dict, SHOAL_ANY(2), NULL), 0);
+	REQUIRE_EQ(shoal_dict_popitem(dict, &out, &popped), 0);
+	REQUIRE_EQ(shoal_any_int(&out, 0), 1);
+	REQUIRE_EQ(popped.kind, SHOAL_ANY_NIL);
+	REQUIRE_EQ(shoal_dict_get(dict, SHOAL_ANY(1), &out), -ENOENT);
+	REQUIRE_STR_EQ(shoal_error(), "the dict has no such key");
+	tear_down();
+}
+
 /* Each byte in each way: an error or some value, and no pin stays. */
 Test(reference, damaged_ones_leave_no_pin)
 {
