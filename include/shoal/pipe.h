@@ -23,6 +23,8 @@
  * still received at the other one, and then comes -EPIPE; sending to it is -EPIPE at once. Of a
  * process killed inside a call the message in hand never was (send; of a send_many a prefix may
  * have been sent) or is dropped (recv). Nothing is delivered twice, and nobody waits for the dead.
+ * When the pipe goes with its owner (SHOAL_WITH_OWNER), ends that others opened stay closed, also
+ * once another pipe has the memory.
  *
  * A process that is stopped holds up the other end as long as it sends nothing, or makes no room.
  * With SHARED_ENDS, stopped inside a call, it holds up those who want to do the same at the same

@@ -113,7 +113,8 @@ reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out)
 		            (unsigned long long)ref);
 	rc = pin(a, index, kind, reference_object(ref), &body);
 	if (rc == 0)
-		fill(out, index, kind, right ? &((struct pipe *)body)->end[SHOAL_RIGHT] : body);
+		fill(out, index, kind,
+		     kind == SHOAL_KIND_PIPE ? pipe_hand_out((shoal_pipe_end *)body + right) : body);
 	return rc;
 }
 

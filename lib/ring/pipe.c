@@ -101,9 +101,9 @@ shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *op
 		return rc;
 	struct pipe *p = body;
 	if (left)
-		*left = &p->end[SHOAL_LEFT];
+		*left = pipe_hand_out(&p->end[SHOAL_LEFT]);
 	if (right)
-		*right = &p->end[SHOAL_RIGHT];
+		*right = pipe_hand_out(&p->end[SHOAL_RIGHT]);
 	return 0;
 }
 
@@ -125,7 +125,7 @@ shoal_pipe_open(shoal_arena *a, const char *name, shoal_pipe_side side, shoal_ti
 		if (rc)
 			return rc;
 	} while (!join_found(a, me, &o, side));
-	*out = &((struct pipe *)o.body)->end[side];
+	*out = pipe_hand_out(&((struct pipe *)o.body)->end[side]);
 	return 0;
 }
 
@@ -151,7 +151,7 @@ shoal_pipe_at(shoal_arena *a, shoal_ref ref, shoal_pipe_end **out)
 	struct pipe *p = rc ? NULL : object_body_at(a, index);
 	if (!p)
 		return rc ? rc : -EPROTO;
-	*out = &p->end[side];
+	*out = pipe_hand_out(&p->end[side]);
 	return 0;
 }
 

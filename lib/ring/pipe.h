@@ -368,6 +368,11 @@ pipe_leave(struct shoal_thread *t, struct pipe_handle *h)
 	t->busy = 0;
 }
 
+/*
+ * A call gives the end to the caller: whatever pipe lies there later is not that one. Returns it.
+ */
+shoal_pipe_end *pipe_hand_out(shoal_pipe_end *end);
+
 /* The owner word of the handle's end from `seen` to `next`. False: it is another one by now. */
 bool pipe_pass_end(struct pipe_handle *h, struct shoal_thread *t, uint64_t seen, uint64_t next);
 

@@ -8,6 +8,7 @@
 struct stage {
 	struct world w;
 	volatile int step;
+	shoal_pipe_end *volatile at;
 };
 
 static struct stage *
@@ -154,6 +155,74 @@ Test(pipe_owner, nor_who_closed_a_shared_end_for_its_last_user)
 	kill(closer, SIGKILL);
 	expect_killed(closer, SIGKILL, 5000);
 	world_end(s->w);
+}
+
+/* ---- another pipe has the memory ---- */
+
+static int
+make_with_owner(void *arg)
+{
+	struct stage *s = arg;
+	shoal_pipe_end *left;
+	shoal_pipe_options o = { .flags = SHOAL_WITH_OWNER };
+	REQUIRE_EQ(shoal_pipe_create(s->w.arena, "mine", &o, &left, NULL), 0);
+	send_text(left, "hello");
+	s->step = 1;
+	pause();
+	return 0;
+}
+
+/* Makes a pipe of its own where the other one lay. */
+static int
+come_into_its_memory(void *arg)
+{
+	struct stage *s = arg;
+	shoal_pipe_end *left;
+	REQUIRE(shoal_arena_recover(s->w.arena) >= 0);
+	REQUIRE_EQ(shoal_pipe_create(s->w.arena, NULL, NULL, &left, NULL), 0);
+	send_text(left, "secret");
+	s->at = left;
+	s->step = 2;
+	pause();
+	return 0;
+}
+
+static void
+keep_an_end(bool use)
+{
+	struct stage *s = stage_make(0);
+	shoal_pipe_end *right, *again;
+	char got[8];
+	pid_t owner = child(make_with_owner, s);
+	wait_for(s, 1);
+	REQUIRE_EQ(shoal_pipe_open(s->w.arena, "mine", SHOAL_RIGHT, 0, &right), 0);
+	if (use)
+		recv_text(right, "hello");
+	kill(owner, SIGKILL);
+	expect_killed(owner, SIGKILL, 5000);
+	pid_t next = child(come_into_its_memory, s);
+	wait_for(s, 2);
+	REQUIRE(s->at == right - 1);
+	REQUIRE_EQ(shoal_pipe_recv(right, got, sizeof got, 0), -EPIPE);
+	REQUIRE_EQ(shoal_pipe_send(right, "x", 1, 0), -EPIPE);
+	/* Given out again, it is the new one's. */
+	shoal_ref ref = shoal_ref_of(s->w.arena, right);
+	REQUIRE_EQ(shoal_pipe_at(s->w.arena, ref, &again), 0);
+	recv_text(again, "secret");
+	kill(next, SIGKILL);
+	expect_killed(next, SIGKILL, 5000);
+	REQUIRE_EQ(shoal_pipe_destroy(s->w.arena, again), 0);
+	world_end(s->w);
+}
+
+Test(pipe_owner, an_end_is_not_a_strangers_that_has_its_memory)
+{
+	keep_an_end(true);
+}
+
+Test(pipe_owner, nor_is_one_that_was_never_used)
+{
+	keep_an_end(false);
 }
 
 /* ---- given to a process ---- */
