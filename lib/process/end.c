@@ -38,12 +38,15 @@ one_running(void)
 	return p;
 }
 
+/* An interrupt ends the wait for one, no more: that one is joined again. */
 static void
 join_all(void)
 {
-	for (struct shoal_process *p; (p = one_running());)
-		if (shoal_process_join(p, SHOAL_FOREVER) < 0 && !shoal_process_is_alive(p))
+	for (struct shoal_process *p; (p = one_running());) {
+		int rc = shoal_process_join(p, SHOAL_FOREVER);
+		if (rc < 0 && rc != -ECANCELED && !shoal_process_is_alive(p))
 			return;
+	}
 }
 
 static void
@@ -56,36 +59,59 @@ end_family(void)
 	cleanup_run(CLEANUP_ALL);
 }
 
+/* An address that no other thread of the process has. */
+static uint64_t
+this_thread(void)
+{
+	static __thread char here;
+	return (uintptr_t)&here;
+}
+
+/*
+ * One thread does it; others that want to wait for it; what it calls meanwhile and wants to goes on
+ * at once.
+ */
+static bool
+first_to(word64 *one)
+{
+	uint64_t me = this_thread();
+	if (cas64_acq_rel(one, 0, me))
+		return true;
+	while (load_relaxed(one) != me)
+		pause();
+	return false;
+}
+
 static void
 at_normal_end(void)
 {
-	if (family.pid == getpid())
+	if (family.pid == getpid() && first_to(&family.ending))
 		end_family();
 }
 
+/*
+ * Twice: what is left for another thread that calls exit, or returns from main, while one of them
+ * runs already is the other one, which keeps it there.
+ */
 int
 family_hook_end(void)
 {
-	if (!family.hooked && atexit(at_normal_end))
+	if (!family.hooked && (atexit(at_normal_end) || atexit(at_normal_end)))
 		return fail(-ENOMEM, "no memory for an atexit handler");
 	family.hooked = true;
 	return 0;
 }
 
 /*
- * One thread ends the process; others that want to wait for it; a cleanup that wants to goes on at
- * once.
+ * The C library lets every thread that calls exit go on where the others are: one alone calls it
+ * from here. A cleanup of the end that runs already is not kept.
  */
-static bool
-first_to_end(void)
+static void
+exit_first_process(int status)
 {
-	static __thread char here;
-	uint64_t me = (uintptr_t)&here;
-	if (cas64_acq_rel(&family.ending, 0, me))
-		return true;
-	while (load_relaxed(&family.ending) != me)
-		pause();
-	return false;
+	if (load_relaxed(&family.ending) != this_thread())
+		(void)first_to(&family.leaving);
+	exit(status & 0xff);
 }
 
 /*
@@ -98,8 +124,8 @@ shoal_process_exit(int status)
 {
 	family_meet();
 	if (!family.forked)
-		exit(status & 0xff);
-	if (first_to_end())
+		exit_first_process(status);
+	if (first_to(&family.ending))
 		end_family();
 	stream_flush(family.streams_clean && stream_alone());
 	thread_leave();

@@ -16,6 +16,7 @@ struct family {
 	bool streams_clean;  /* none had anything in it at the fork, which could be written twice */
 	unsigned numbers;    /* children made so far: the N of Process-N */
 	word64 ending;       /* the thread that ends it, by a thread-local address; 0: none */
+	word64 leaving;      /* the same of one that calls exit for shoal_process_exit */
 	struct shoal_process *children;  /* in the order of their starts */
 	struct shoal_process **last;     /* where the next one goes */
 	struct shoal_process *inherited; /* a forked child's view of its parent's list */

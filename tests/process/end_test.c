@@ -1,4 +1,5 @@
 #include "process/common.h"
+#include "process/family.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -181,6 +182,44 @@ exit_in_cleanup(void *arg)
 Test(process_end, a_cleanup_may_exit)
 {
 	REQUIRE_EQ(ended_code(spawned(exit_in_cleanup, (void *)33, NULL)), 33);
+}
+
+/* ---- two threads end the first process ---- */
+
+static int
+end_slowly(void *arg)
+{
+	sleep_ms(300);
+	atomic_store(&board->value[0], 1);
+	return arg != NULL;
+}
+
+static void *
+exit_by_shoal(void *arg)
+{
+	shoal_process_exit((int)(intptr_t)arg);
+}
+
+static int
+end_twice(void *by_libc)
+{
+	pthread_t thread;
+	family_meet();
+	family.forked = false;
+	(void)spawned(end_slowly, NULL, NULL);
+	REQUIRE_EQ(pthread_create(&thread, NULL, exit_by_shoal, (void *)5), 0);
+	sleep_ms(100);
+	if (by_libc)
+		exit(7);
+	shoal_process_exit(6);
+}
+
+Test(process_end, a_second_thread_waits_for_the_first, .init = make_board)
+{
+	expect_child(child(end_twice, NULL), 5, 5000);
+	REQUIRE_EQ(atomic_exchange(&board->value[0], 0), 1);
+	expect_child(child(end_twice, board), 5, 5000);
+	REQUIRE_EQ(atomic_load(&board->value[0]), 1);
 }
 
 /* The libc's exit runs what the first process's normal end runs. */
