@@ -350,7 +350,7 @@ bool shoal_barrier_broken(const shoal_barrier *barrier);
  * flags: shoal/base.h. open waits for the creator up to `timeout`: -ENOENT, -EPROTO, -ECANCELED;
  * -EPERM from a read-only handle, since nearly every call on these writes. So no call may be made
  * on one that a reference of a read-only handle leads to, but shoal_lock_stat,
- * shoal_semaphore_value and shoal_event_is_set.
+ * shoal_semaphore_value and shoal_event_is_set; waits for an event there give -EPERM.
  *
  * destroy: the name goes at once, and those who wait return -EPIPE: from a condition's wait holding
  * the lock, unless that was destroyed too (shoal_lock_held). The memory is used again when no

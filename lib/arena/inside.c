@@ -78,7 +78,7 @@ stay(const void *body, enum stay_mode mode, struct stay *out)
 	if (!index && mode == STAY_LOOK)
 		return;
 	if (!index) {
-		*out = (struct stay){ .word = &buried, .alive = UINT64_MAX };
+		*out = (struct stay){ .word = &buried, .alive = UINT64_MAX, .readonly = a && a->readonly };
 		return;
 	}
 	out->word = &arena_object(a, index)->word;

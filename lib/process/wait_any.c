@@ -186,7 +186,10 @@ sleep_on(struct waiting *w, struct waitable_sleep *s)
 	return rc == -ETIMEDOUT && until < w->deadline ? 0 : rc;
 }
 
-/* How many are ready; 0 after the deadline; -ECANCELED. -E2BIG: the words are too many. */
+/*
+ * How many are ready; 0 after the deadline, also where wakes that tell nothing never cease;
+ * -ECANCELED. -E2BIG: the words are too many.
+ */
 static ssize_t
 wait_by_words(struct waiting *w, struct waitable_sleep *s)
 {
@@ -205,7 +208,7 @@ wait_by_words(struct waiting *w, struct waitable_sleep *s)
 			robust_pending_restore(w->thread, old);
 		if (rc == -ECANCELED)
 			return interrupted();
-		if (n || rc)
+		if (n || rc || clock_now() >= w->deadline)
 			return (ssize_t)n;
 	}
 }

@@ -19,8 +19,11 @@ event_ready_begin(shoal_event *e, struct ready_object *o)
 	if (!e || (uintptr_t)e % _Alignof(struct event))
 		return fail(-EINVAL, "%p is no event", (void *)e);
 	*o = (struct ready_object){ 0 };
-	shoal_arena *a = load_relaxed(&event_of(e)->named) ? arena_of(e) : NULL;
-	if (!a)
+	shoal_arena *a = arena_of(e);
+	if (a && a->readonly)
+		return fail(-EPERM, "arena '%s' is attached read-only: nobody can wait for its events",
+		            a->name);
+	if (!a || !load_relaxed(&event_of(e)->named))
 		return 0;
 	uint32_t index;
 	int rc = object_find_body(a, e, SHOAL_KIND_EVENT, &index);

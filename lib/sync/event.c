@@ -156,6 +156,8 @@ wait_slow(struct event *e, uint32_t seen, shoal_time timeout)
 	struct stay stay = named ? stay_begin(e, STAY_JOIN) : (struct stay){ 0 };
 	int rc = stay_over(&stay) ? -EPIPE : wait_staying(t, e, &stay, seen, clock_deadline(timeout));
 	stay_end(&stay);
+	if (stay.readonly)
+		return fail_quiet(-EPERM, "the event is in an arena that is attached read-only");
 	if (rc == -EPIPE)
 		return fail_quiet(rc, "the event was destroyed");
 	if (rc == -ETIMEDOUT)

@@ -37,6 +37,7 @@ struct stay {
 	const word64 *word; /* of the object; NULL: it is in no arena under a name */
 	uint64_t alive;     /* what it is until it is destroyed */
 	bool owned;         /* SHOAL_WITH_OWNER */
+	bool readonly;      /* its arena is attached read-only: nobody can stay, and it is over */
 };
 
 enum stay_mode {

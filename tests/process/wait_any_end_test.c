@@ -256,6 +256,28 @@ Test(wait_any_end, bad_handles_are_named_and_change_nothing)
 	arena_end(a);
 }
 
+/* It could say that it waits in no word of such an arena. */
+Test(wait_any_end, nobody_waits_for_an_event_of_a_read_only_arena)
+{
+	char name[64];
+	shoal_arena *a, *readonly;
+	shoal_event *named, *plain;
+	snprintf(name, sizeof name, "wait-%d", (int)getpid());
+	REQUIRE_EQ(shoal_arena_create(name, NULL, &a), 0);
+	REQUIRE_EQ(shoal_arena_attach_readonly(name, 0, &readonly), 0);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+	REQUIRE_EQ(shoal_event_create(a, "e", &named), 0);
+	plain = shoal_new(a, sizeof *plain);
+	shoal_event *seen = shoal_deref(readonly, shoal_ref_of(a, named));
+	shoal_event *also = shoal_deref(readonly, shoal_ref_of(a, plain));
+	REQUIRE(seen && also);
+	refused(shoal_on_event(seen), -EPERM);
+	refused(shoal_on_event(also), -EPERM);
+	REQUIRE_EQ(shoal_event_wait(seen, SHOAL_MS(5)), -EPERM);
+	shoal_arena_close(readonly);
+	arena_end(a);
+}
+
 static shoal_queue *handlers_queue;
 static int handlers_code;
 
