@@ -234,6 +234,9 @@ SHOAL_F_(shoal_namespace *, shoal_any_from_namespace)
 SHOAL_F_(shoal_any, shoal_any_self)
 #undef SHOAL_F_
 inline shoal_any shoal_any_from(decltype(nullptr)) { return shoal_any{}; }
+/* Any other pointer would be a bool. */
+shoal_any shoal_any_from(const volatile void *) = delete;
+template <class Result, class... Args> shoal_any shoal_any_from(Result (*)(Args...)) = delete;
 inline shoal_any
 shoal_any_from_items_(std::initializer_list<shoal_any> l)
 {

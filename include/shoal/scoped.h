@@ -77,7 +77,7 @@ shoal_hold_or_stop_(shoal_lock *lock)
  * without shoal_lock_consistent after -EOWNERDEAD, the lock is for nobody any more.
  */
 #define SHOAL_HOLD_AS(h, l, t) \
-	__attribute__((cleanup(shoal_hold_end_))) shoal_hold h = shoal_hold_(l, t)
+	__attribute__((cleanup(shoal_hold_end_), unused)) shoal_hold h = shoal_hold_(l, t)
 
 /*
  * SHOAL_HOLD(&lock): takes the lock, however long that takes. There is nobody to tell that it is
@@ -86,7 +86,7 @@ shoal_hold_or_stop_(shoal_lock *lock)
  * for the others.
  */
 #define SHOAL_HOLD(l) \
-	__attribute__((cleanup(shoal_hold_end_))) shoal_hold SHOAL_CAT_(shoal_hold_at_, __LINE__) = \
-		shoal_hold_or_stop_(l)
+	__attribute__((cleanup(shoal_hold_end_), unused)) shoal_hold \
+	SHOAL_CAT_(shoal_hold_at_, __LINE__) = shoal_hold_or_stop_(l)
 
 #endif

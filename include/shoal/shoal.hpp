@@ -35,7 +35,9 @@ namespace shoal {
 /* A negative code and its sentence. */
 class error : public std::runtime_error {
 public:
-	explicit error(ssize_t code) : std::runtime_error(shoal_error()), code_(static_cast<int>(code)) {}
+	explicit error(ssize_t code) : error(code, shoal_error()) {}
+	error(ssize_t code, const char *sentence)
+	    : std::runtime_error(sentence), code_(static_cast<int>(code)) {}
 	int code() const noexcept { return code_; }
 
 private:
@@ -167,11 +169,16 @@ public:
 	{
 		return in_time(shoal_queue_put(get(), &value, sizeof value, timeout));
 	}
-	/* False: nothing in time, or no more at all; ended() tells which. */
+	/*
+	 * False: nothing in time, or no more at all; ended() tells which. A message that is shorter than
+	 * a T, which another program put, is taken and thrown as -EPROTO; `out` is good for nothing then.
+	 */
 	bool get(T &out, shoal_time timeout = SHOAL_FOREVER)
 	{
 		ssize_t rc = shoal_queue_get(get(), &out, sizeof out, timeout);
 		ended_ = rc == -EPIPE;
+		if (rc >= 0 && static_cast<std::size_t>(rc) != sizeof out)
+			throw error(-EPROTO, "a message that is shorter than the queue's type");
 		return !ended_ && in_time(rc);
 	}
 	bool ended() const noexcept { return ended_; }
@@ -273,9 +280,18 @@ public:
 		std::swap(process_, other.process_);
 		return *this;
 	}
+	/* An interrupt is kept for the next wait, whose result somebody looks at. */
 	~process()
 	{
-		if (process_ && shoal_process_join(process_, SHOAL_FOREVER) != -EPERM)
+		if (!process_)
+			return;
+		int rc = shoal_process_join(process_, SHOAL_FOREVER);
+		bool interrupted = rc == -ECANCELED;
+		while (rc == -ECANCELED)
+			rc = shoal_process_join(process_, SHOAL_FOREVER);
+		if (interrupted)
+			shoal_thread_interrupt(shoal_thread_self());
+		if (rc != -EPERM)
 			shoal_process_close(process_);
 	}
 

@@ -38,7 +38,15 @@ done="C, static"
 if command -v "$cxx" >/dev/null; then
 	$cxx -std=c++17 $warn -o "$stage/raii" tests/outside/raii.cc $(ours --cflags --libs)
 	run raii "outside: C++"
+	for wrong in 'int *' 'const shoal_list *' 'volatile char *' 'void (*)(int)'; do
+		printf '#include <shoal/any.h>\nusing T = %s; shoal_any f(T p) { return SHOAL_ANY(p); }\n' "$wrong" > "$stage/wrong.cc"
+		! $cxx -std=c++17 -fsyntax-only $(ours --cflags) "$stage/wrong.cc" 2>/dev/null || fail "$wrong is a value"
+	done
 	done="$done, C++"
+fi
+if command -v clang >/dev/null; then
+	printf '#include <shoal/shoal.h>\nint f(shoal_lock *l);\nint f(shoal_lock *l) { SHOAL_HOLD(l); return 1; }\n' > "$stage/held.c"
+	clang -std=c11 $warn -fsyntax-only $(ours --cflags) "$stage/held.c" || fail "clang warns of a lock that is held"
 fi
 if command -v cmake >/dev/null; then
 	cmake -S tests/outside/cmake -B "$stage/cmake" -DCMAKE_PREFIX_PATH="$stage$prefix" \

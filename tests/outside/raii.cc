@@ -15,7 +15,7 @@ static void
 queues(const shoal::arena &arena)
 {
 	shoal::queue<job> jobs(arena, "jobs");
-	shoal::queue<double> sums(arena);
+	shoal::queue<double> sums(arena, "sums");
 	shoal::process worker([&] {
 		job j;
 		double sum = 0;
@@ -34,10 +34,40 @@ queues(const shoal::arena &arena)
 	CHECK(sums.get(sum, SHOAL_SEC(5)) && sum == 2 && !sums.get(sum, SHOAL_NOWAIT) && !sums.ended());
 	CHECK(worker.join(SHOAL_SEC(5)) && worker.exitcode() == 3);
 	try {
+		sums.put(0.25);
+		shoal::queue<job>::open(arena, "sums").get(*std::make_unique<job>(), SHOAL_NOWAIT);
+		CHECK(!"a job is longer than a double");
+	} catch (const shoal::error &e) {
+		CHECK(e.code() == -EPROTO && std::strstr(e.what(), "shorter"));
+	}
+	try {
 		jobs.put({ 0, 0 });
 		CHECK(!"a closed queue takes nothing");
 	} catch (const shoal::error &e) {
 		CHECK(e.code() == -EPIPE && std::strlen(e.what()) > 0);
+	}
+}
+
+/* An interrupt that came before does not leave the child to itself, and is not lost. */
+static void
+interrupts(const shoal::arena &arena)
+{
+	shoal::queue<int> done(arena);
+	int got = 0;
+	{
+		shoal::process slow([&] {
+			usleep(100000);
+			done.put(1);
+		});
+		shoal_thread_interrupt(shoal_thread_self());
+	}
+	CHECK(shoal_process_children(nullptr, 0) == 0 && done.size() == 1);
+	CHECK(done.get(got, SHOAL_NOWAIT) && got == 1);
+	try {
+		done.get(got, SHOAL_SEC(5));
+		CHECK(!"the interrupt is kept");
+	} catch (const shoal::error &e) {
+		CHECK(e.code() == -ECANCELED);
 	}
 }
 
@@ -84,6 +114,7 @@ main()
 {
 	shoal::arena arena;
 	queues(arena);
+	interrupts(arena);
 	locks(arena);
 	values(arena);
 	{
