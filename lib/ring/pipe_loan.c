@@ -88,14 +88,17 @@ enter_loan(const shoal_loan *loan, struct shoal_thread **t, struct pipe_handle *
            struct loan_entry **l)
 {
 	shoal_pipe_end *end = (shoal_pipe_end *)(uintptr_t)loan->internal_[LOAN_RING];
-	int rc = pipe_enter(end, PIPE_CLAIM, t, h);
-	if (rc)
-		return rc;
-	struct member *me = pipe_me(*h, *t);
-	*l = &me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
-	if (loan->internal_[LOAN_TAG] != member_tag((*h)->arena, me))
+	shoal_arena *a = arena_of(end);
+	struct member *me;
+	/* First: to one whose loan it is not, a child of its owner's, the end is another process's. */
+	int rc = a ? member_here(a, t, &me) : 0;
+	if (rc == 0 && a && loan->internal_[LOAN_TAG] != member_tag(a, me))
 		rc = fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
-	else if (!loan_is_entry(loan, *l))
+	if (rc || (rc = pipe_enter(end, PIPE_CLAIM, t, h)))
+		return rc;
+	me = pipe_me(*h, *t);
+	*l = &me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	if (!loan_is_entry(loan, *l))
 		rc = ended();
 	if (rc)
 		pipe_leave(*t, *h);

@@ -53,6 +53,23 @@ Test(pipe_loan, more_than_reserved_is_refused)
 	world_end(w);
 }
 
+static int
+commit_my_parents(void *arg)
+{
+	REQUIRE_EQ(shoal_loan_commit(arg, 0), -EPERM);
+	return 0;
+}
+
+Test(pipe_loan, a_forked_child_cannot_commit_its_parents)
+{
+	struct world w = world_make(0, 0);
+	shoal_loan loan;
+	REQUIRE_EQ(shoal_pipe_reserve(w.left, 64, 0, &loan), 0);
+	expect_child(child(commit_my_parents, &loan), 0, 5000);
+	REQUIRE_EQ(shoal_loan_commit(&loan, 0), 0);
+	world_end(w);
+}
+
 Test(pipe_loan, a_commit_in_vain_leaves_the_loan)
 {
 	struct world w = world_make(4096, 0);
