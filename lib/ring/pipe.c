@@ -53,6 +53,19 @@ join_found(shoal_arena *a, struct member *me, const struct object_found *o, unsi
 	return true;
 }
 
+/* One that create found: this process is a user of both its ends, as one that made it. */
+static void
+join_both(shoal_arena *a, struct member *me, struct pipe *p)
+{
+	uint32_t index = p->object;
+	struct object_found o = { .index = index, .body = p };
+	if (index >= objects_high(a))
+		return;
+	o.word = load_acquire(&arena_object(a, index)->word);
+	for (unsigned side = 0; side < 2 && object_body_at(a, index) == (void *)p; side++)
+		(void)join_found(a, me, &o, side);
+}
+
 /* Zero is an empty ring at position 0. */
 static int
 fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
@@ -100,6 +113,8 @@ shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *op
 	if (rc)
 		return rc;
 	struct pipe *p = body;
+	if (flags & SHOAL_OR_OPEN)
+		join_both(a, me, p);
 	if (left)
 		*left = pipe_hand_out(&p->end[SHOAL_LEFT]);
 	if (right)

@@ -424,6 +424,36 @@ use_shared(void *arg)
 	return 0;
 }
 
+static int
+make_if_need_be(void *arg)
+{
+	struct world *w = arg;
+	shoal_pipe_end *left, *right;
+	shoal_pipe_options o = { .flags = SHOAL_PIPE_SHARED_ENDS | SHOAL_OR_OPEN };
+	REQUIRE_EQ(shoal_pipe_create(w->arena, "p", &o, &left, &right), 0);
+	REQUIRE(left == w->left);
+	char got[8];
+	REQUIRE_EQ(shoal_pipe_recv(left, got, sizeof got, SHOAL_SEC(5)), 3);
+	sleep_ms(100);
+	send_text(right, "mine");
+	recv_text(left, "mine");
+	return 0;
+}
+
+/* One for whom create found it counts as who made it: the ends stay open for it. */
+Test(pipe_share, who_would_have_made_it_is_a_user_of_both_ends)
+{
+	struct world w = world_make(0, SHOAL_PIPE_SHARED_ENDS);
+	pid_t pid = child(make_if_need_be, &w);
+	send_text(w.right, "go");
+	for (int i = 0; i < 5000 && shoal_pipe_poll(w.left, 0) == 1; i++)
+		sleep_ms(1);
+	shoal_pipe_close(w.left);
+	shoal_pipe_close(w.right);
+	expect_child(pid, 0, 5000);
+	world_end(w);
+}
+
 Test(pipe_share, a_shared_end_closes_with_its_last_users_death)
 {
 	struct world w = world_make(0, SHOAL_PIPE_SHARED_ENDS);
