@@ -140,7 +140,7 @@ int     shoal_pipe_borrow(shoal_pipe_end *, shoal_time timeout, shoal_loan *);
 void    shoal_pipe_close(shoal_pipe_end *);
 /*
  * To the process of this pid, or 0: to the next one that uses it. Messages that wait go with it.
- * -EBUSY, -ENOENT (no such process), -EINVAL (shared), -EMFILE, -ENFILE (it cannot be looked up).
+ * -EBUSY, -ENOENT (no such process, a thread's number, a zombie), -EINVAL (shared), -EMFILE, -ENFILE (it cannot be looked up).
  */
 int     shoal_pipe_give(shoal_pipe_end *, pid_t to);
 

@@ -213,15 +213,18 @@ shoal_pipe_close(shoal_pipe_end *end)
 		object_sweep(h->arena, t, h->me);
 }
 
-/* When the process started: without a descriptor for it nobody can tell whether there is one. */
+/*
+ * When the process started: without a descriptor for it nobody can tell whether there is one. The
+ * number of a thread is no process's, and a zombie has ended.
+ */
 static int
 look_up(pid_t pid, uint64_t *started)
 {
 	errno = 0;
 	*started = pid > 0 && (uint64_t)pid <= OWNER_GIVEN_PID ? kernel_start_time(pid) : 0;
-	if (*started)
+	if (*started && !kernel_process_ended(pid, *started))
 		return 0;
-	if (errno == EMFILE || errno == ENFILE)
+	if (!*started && (errno == EMFILE || errno == ENFILE))
 		return fail(-errno, "no descriptor to look up process %d with", (int)pid);
 	return fail(-ENOENT, "there is no process %d to give the end to", (int)pid);
 }

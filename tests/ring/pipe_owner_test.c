@@ -2,7 +2,9 @@
 #include "base/kernel.h"
 #include "pipe_common.h"
 #include "ring/pipe.h"
+#include <pthread.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct stage {
@@ -242,6 +244,37 @@ Test(pipe_owner, who_has_a_dead_ones_pid_is_not_taken_for_it)
 	expect_killed(pid, SIGKILL, 5000);
 	REQUIRE(pipe_given_ended(pipe_given_word(pid, started)));
 	REQUIRE(pipe_given_ended(pipe_given_word(pid, 0)));
+}
+
+static void *
+sleep_in_a_thread(void *tid)
+{
+	*(volatile pid_t *)tid = kernel_tid();
+	for (;;)
+		pause();
+	return NULL;
+}
+
+Test(pipe_owner, nothing_is_given_to_a_thread_or_to_one_who_has_ended)
+{
+	struct world w = world_make(4096, 0);
+	volatile pid_t tid = 0;
+	pthread_t thread;
+	send_text(w.right, "mine");
+	REQUIRE_EQ(pthread_create(&thread, NULL, sleep_in_a_thread, (void *)&tid), 0);
+	for (int i = 0; i < 5000 && !tid; i++)
+		sleep_ms(1);
+	REQUIRE_EQ(shoal_pipe_give(w.right, tid), -ENOENT);
+	pid_t zombie = child(be_there, NULL);
+	siginfo_t info;
+	kill(zombie, SIGKILL);
+	REQUIRE_EQ(waitid(P_PID, (id_t)zombie, &info, WEXITED | WNOWAIT), 0);
+	REQUIRE_EQ(shoal_pipe_give(w.right, zombie), -ENOENT);
+	expect_killed(zombie, SIGKILL, 5000);
+	send_text(w.right, "still");
+	recv_text(w.left, "mine");
+	recv_text(w.left, "still");
+	world_end(w);
 }
 
 Test(pipe_owner, without_a_descriptor_give_says_so_and_gives_nothing)
