@@ -226,6 +226,13 @@ kernel_process_ended(pid_t pid, uint64_t start_time)
 	return ended || (start_time && started && started != start_time);
 }
 
+uint64_t
+kernel_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+	return pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes : UINT64_MAX;
+}
+
 /* A directory has two links, and one more for each directory in it. */
 unsigned
 kernel_threads(void)

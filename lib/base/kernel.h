@@ -68,6 +68,9 @@ uint32_t kernel_thread_mark(pid_t tid);
  */
 bool kernel_thread_ended(uint32_t mark, uint32_t known);
 
+/* Bytes of memory that the machine has; UINT64_MAX where that is not known. */
+uint64_t kernel_memory(void);
+
 /* How many threads this process has; 0 when /proc does not tell. */
 unsigned kernel_threads(void);
 

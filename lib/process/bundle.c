@@ -1,6 +1,7 @@
 #include "process/bundle.h"
 #include "base/descriptor.h"
 #include "base/error.h"
+#include "base/kernel.h"
 #include "base/shmfile.h"
 #include "process/family.h"
 #include "process/method.h"
@@ -75,7 +76,8 @@ bundle_pack(const struct shoal_process *p, shoal_start_method method, struct bun
 	uint64_t head = sizeof **out + strlen(p->name) + strlen(p->path) +
 	                strlen(family.self.name) + strlen(directory) + 4;
 	head = (head + PAGE - 1) / PAGE * PAGE;
-	if (p->arg_bytes > INT64_MAX - head)
+	/* A file in memory of more than there is would fill all of it before it is refused. */
+	if (p->arg_bytes > INT64_MAX - head || p->arg_bytes > kernel_memory())
 		return fail(-ENOMEM, "process start: no memory for arg_bytes %zu", p->arg_bytes);
 	rc = map_new(head + p->arg_bytes, out, fd);
 	if (rc < 0)

@@ -131,6 +131,8 @@ Test(process, bad_options_are_refused)
 	REQUIRE_EQ(shoal_process_spawn(give_back, none, &huge, NULL), -ENOMEM);
 	for (huge.method = SHOAL_FORKSERVER; huge.method <= SHOAL_SPAWN; huge.method++)
 		REQUIRE(shoal_process_spawn(give_back, none, &huge, NULL) < 0);
+	huge = (shoal_process_options){ .arg_bytes = (size_t)1 << 45, .method = SHOAL_FORKSERVER };
+	REQUIRE_EQ(shoal_process_spawn(give_back, none, &huge, NULL), -ENOMEM);
 #endif
 }
 
