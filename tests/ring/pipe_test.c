@@ -346,6 +346,21 @@ Test(pipe, bad_options_are_refused)
 	world_end(w);
 }
 
+Test(pipe, nothing_in_the_place_of_an_arena_or_a_result_is_refused)
+{
+	struct world w = world_make(4096, 0);
+	shoal_pipe_end *end = NULL;
+	REQUIRE_EQ(shoal_pipe_create(NULL, "x", NULL, &end, NULL), -EINVAL);
+	REQUIRE_EQ(shoal_pipe_open(NULL, "p", SHOAL_LEFT, 0, &end), -EINVAL);
+	REQUIRE_EQ(shoal_pipe_open(w.arena, "p", SHOAL_LEFT, 0, NULL), -EINVAL);
+	REQUIRE_EQ(shoal_pipe_at(NULL, shoal_ref_of(w.arena, w.left), &end), -EINVAL);
+	REQUIRE_EQ(shoal_pipe_at(w.arena, shoal_ref_of(w.arena, w.left), NULL), -EINVAL);
+	REQUIRE_EQ(shoal_pipe_destroy(NULL, w.left), -EINVAL);
+	REQUIRE_EQ(shoal_pipe_stat(w.left, NULL), -EINVAL);
+	REQUIRE(strstr(shoal_error(), "shoal_pipe_stat needs a place"));
+	world_end(w);
+}
+
 Test(pipe, it_is_found_by_name_and_by_reference)
 {
 	struct world w = world_make(0, 0);
