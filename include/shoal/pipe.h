@@ -33,9 +33,11 @@
  *
  * Where only a slice of time notices: 5 ms until room in a full ring is noticed that its reader
  * made little of and then went away to do something else; until the death of an owner is noticed
- * whose threads had all left the arena, or that was given the end and never used it; on a pipe of
- * which anybody made a descriptor, until a receiver notices what a dead one had not told; and until
- * shoal_pipe_open notices a pipe whose creator died just when its name appeared.
+ * whose threads had all left the arena, or that was given the end and never used it (but when such
+ * a one executes another program, only the end of that is noticed); on a pipe of which anybody made
+ * a descriptor, until a receiver notices what a dead one had not told; and until shoal_pipe_open
+ * notices a pipe whose creator died just when its name appeared.
+ *
  * An end that nobody has used yet is nobody's. Whoever was meant to have it and dies before its
  * first call on it closes nothing: the end stays open for the next process that uses it, and the
  * other end waits for that one. Where one process alone is meant to have it, give it to that one as
@@ -71,7 +73,10 @@ typedef struct {
 
 typedef enum { SHOAL_LEFT, SHOAL_RIGHT } shoal_pipe_side;
 
-/* left and right may be NULL where they are not wanted. 0, -EEXIST, -EINVAL, -ENOMEM, -ENOSPC. */
+/*
+ * left and right may be NULL where they are not wanted. 0, -EEXIST, -EINVAL, -ENOMEM, -ENOSPC,
+ * -EUSERS, -EPERM (read-only); -EPROTO: the name is of another kind.
+ */
 int     shoal_pipe_create(shoal_arena *, const char *name, const shoal_pipe_options *,
                           shoal_pipe_end **left, shoal_pipe_end **right);
 /* Waits for the creator. 0, -ENOENT (not there in time), -EPROTO (another kind of object). */
@@ -97,7 +102,11 @@ SHOAL_CHECK_ int shoal_pipe_send(shoal_pipe_end *, const void *message, size_t b
  */
 SHOAL_CHECK_ ssize_t shoal_pipe_recv(shoal_pipe_end *, void *buffer, size_t buffer_bytes,
                                      shoal_time timeout);
-/* The length of the next message, without taking it. -EAGAIN, -EPIPE, -EPROTO. */
+/*
+ * The length of the next message, without taking it. -EAGAIN, -EPIPE, -EBUSY; -EPROTO: it is a
+ * value. Here and in all calls on an end -EPROTO also: no pipe is there any more, or shared memory
+ * was overwritten.
+ */
 ssize_t shoal_pipe_peek_bytes(shoal_pipe_end *);
 
 /*
@@ -111,7 +120,7 @@ SHOAL_CHECK_ int shoal_pipe_recv_any(shoal_pipe_end *, shoal_any *out, shoal_tim
 
 /*
  * 1: a message, or the end of them. 0: none in time. Takes nothing, and does not make the end this
- * process's.
+ * process's. -EPIPE: this end is closed; -EBUSY, -ECANCELED, -EDEADLK, -EPERM (SIMPLEX).
  */
 int     shoal_pipe_poll(shoal_pipe_end *, shoal_time timeout);
 
@@ -136,11 +145,16 @@ int     shoal_pipe_reserve(shoal_pipe_end *, size_t bytes, shoal_time timeout, s
  */
 int     shoal_pipe_borrow(shoal_pipe_end *, shoal_time timeout, shoal_loan *);
 
-/* Of an end that is another process's: nothing happens. */
+/*
+ * Of an end that is another process's: nothing happens. One that nobody has used yet closes for
+ * all: never close a copy of the other side's end, as Python's tutorials do after a start; give it
+ * (shoal_pipe_give), or leave it alone.
+ */
 void    shoal_pipe_close(shoal_pipe_end *);
 /*
  * To the process of this pid, or 0: to the next one that uses it. Messages that wait go with it.
- * -EBUSY, -ENOENT (no such process, a thread's number, a zombie), -EINVAL (shared), -EMFILE, -ENFILE (it cannot be looked up).
+ * -EBUSY, -ENOENT (no such process, a thread's number, a zombie), -EINVAL (shared), -EMFILE,
+ * -ENFILE (it cannot be looked up); -EPIPE (the end is closed).
  */
 int     shoal_pipe_give(shoal_pipe_end *, pid_t to);
 
@@ -148,7 +162,8 @@ int     shoal_pipe_give(shoal_pipe_end *, pid_t to);
  * For poll and epoll: readable when recv, or send, would not wait. The library's: never read or
  * close them; anew after fork. Call with SHOAL_NOWAIT until -EAGAIN, which re-arms them. Slices of
  * 5 ms as of a queue's: without io_uring, of room_fd, for the death of the users of a shared end,
- * and once several processes made one.
+ * and once several processes made one. That the other end's owner executed another program they
+ * tell only when that ends.
  */
 int     shoal_pipe_fd(shoal_pipe_end *);
 int     shoal_pipe_room_fd(shoal_pipe_end *);
@@ -210,7 +225,8 @@ int     shoal_listener_destroy(shoal_arena *, shoal_listener *);
  * another object's. -ECANCELED, -EDEADLK, -EINVAL, -ENOMEM, -ENOSPC, -EUSERS. Slices of 5 ms until
  * a place is noticed that a dead server made.
  *
- * Each connection takes twice ring_bytes of the arena, 512 KiB by default.
+ * Each connection takes twice ring_bytes of the arena and a little more, rounded up to a power of
+ * two: 1 MiB by default.
  */
 int     shoal_pipe_connect(shoal_arena *, const char *listener, shoal_time timeout,
                            shoal_pipe_end **out);

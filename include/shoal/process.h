@@ -356,9 +356,10 @@ shoal_on_fd(int fd)
  * Any number of items. A list of queues, pipe ends, events and results alone, of which 25 queues,
  * 31 ends or 63 events fit, sleeps in one call of the kernel on words in memory and needs nothing
  * else. With more, or with a process or descriptor among them, the objects' own descriptors are
- * polled: each object that this process waits for so has two open from the first such wait on, as
- * after shoal_queue_fd, and whoever sleeps on it looks every 5 ms from then on; where none is to be
- * had the wait looks every 5 ms itself. Then an interrupt is noticed within 10 ms.
+ * polled: each object that this process waits for so has two open from the first such wait on (a
+ * pipe's end whose other end is another process's, three), as after shoal_queue_fd, and whoever
+ * sleeps on it looks every 5 ms from then on; where none is to be had the wait looks every 5 ms
+ * itself. Then an interrupt is noticed within 10 ms.
  *
  * Slices, where nothing else tells: 5 ms for REDELIVER queues, for objects of which descriptors
  * were made, and on kernels without futex_waitv (Linux 5.16); 50 ms, as for all sleepers, until
