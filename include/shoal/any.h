@@ -27,7 +27,8 @@
  *
  * OBJECTS of an arena (a queue, a list, ...) go where the others go: into containers and messages
  * of the same arena. One that a call returned is pinned in this thread's record: it stays until
- * shoal_any_clear, or this thread's death.
+ * shoal_any_clear, by any thread of the process, or this thread's end or death. What is cleared
+ * later, or in a forked child, or when its arena was closed, lets go of nothing.
  *
  * LIMITS. Lists and maps within each other: 64 deep (-EINVAL); a snapshot of a container, whose
  * items may be so deep, may be one deeper. A value has less than 2^32 bytes, encoded (-EMSGSIZE).
@@ -68,7 +69,8 @@ struct shoal_any {
 		const shoal_any *items;
 		void *object;
 	} as;
-	size_t count;        /* bytes of a string or of bytes; items of a list; pairs of a map */
+	/* bytes of a string or of bytes; items of a list; pairs of a map; else not the user's */
+	size_t count;
 };
 
 /* ---- views ---- */

@@ -3,6 +3,22 @@
 #include "base/error.h"
 #include "base/kernel.h"
 
+#define OBJECT_BITS 20
+
+_Static_assert(OBJECTS_MAX <= 1u << OBJECT_BITS, "an entry has room for the index");
+
+static uint32_t
+entry_of(const struct pin *p)
+{
+	return p->object | p->tag >> TAG_INDEX_BITS << OBJECT_BITS;
+}
+
+static uint32_t
+object_of(uint32_t entry)
+{
+	return entry & ((1u << OBJECT_BITS) - 1);
+}
+
 /* How many entries of a record may be looked at: what others wrote there is not believed. */
 static uint32_t
 backed(const struct member *m)
@@ -78,7 +94,7 @@ find_free(shoal_arena *a, struct member *me, const word32 *pins, uint32_t *at)
  * meets it.
  */
 int
-pin_take(shoal_arena *a, struct member *me, uint32_t object)
+pin_take(shoal_arena *a, struct member *me, uint32_t object, struct pin *out)
 {
 	word32 *pins = arena_pins(a, member_index(a, me));
 	uint32_t at;
@@ -88,7 +104,8 @@ pin_take(shoal_arena *a, struct member *me, uint32_t object)
 	if (at >= load_relaxed(&me->pins_high))
 		store_relaxed(&me->pins_high, at + 1);
 	fence_crash();
-	store_release(&pins[at], object);
+	*out = (struct pin){ .object = object, .tag = member_own_tag(me), .at = at };
+	store_release(&pins[at], entry_of(out));
 	store_relaxed(&me->pin_rover, at + 1);
 	order(a);
 	return 0;
@@ -96,57 +113,43 @@ pin_take(shoal_arena *a, struct member *me, uint32_t object)
 
 /* ---- drop ---- */
 
-/* From the one taken last to the first. */
 static bool
-clear_one(shoal_arena *a, struct member *m, uint32_t object)
+clear(shoal_arena *a, const struct member *me, const struct pin *p)
 {
-	word32 *pins = arena_pins(a, member_index(a, m));
-	uint32_t n = used(m), from = load_relaxed(&m->pin_rover);
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t at = (from + 2 * n - 1 - i) % n;
-		if (load_relaxed(&pins[at]) != object || !cas32_acq_rel(&pins[at], object, 0))
-			continue;
-		store_relaxed(&m->pin_rover, at);
-		return true;
-	}
-	return false;
+	struct member *m = member_of_tag(a, p->tag);
+	if (!m || !p->object || p->object >= objects_high(a) || p->at >= used(m))
+		return false;
+	/* Of another process: that one's affair, as a parent's pin is not its child's. */
+	if (load_acquire(&m->process) != load_relaxed(&me->process) ||
+	    load_relaxed(&m->process_generation) != load_relaxed(&me->process_generation))
+		return false;
+	if (!cas32_acq_rel(arena_pins(a, tag_index(p->tag)) + p->at, entry_of(p), 0))
+		return false;
+	store_relaxed(&m->pin_rover, p->at);
+	return true;
 }
 
-/* Another thread of this process got it from the call. */
 static bool
-clear_siblings(shoal_arena *a, struct member *me, uint32_t object)
+drop(shoal_arena *a, const struct member *me, const struct pin *p)
 {
-	uint32_t high = load_acquire(&a->header->members_high);
-	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
-		struct member *m = arena_member(a, i);
-		bool sibling = m != me && load_acquire(&m->life.word) &&
-		               load_acquire(&m->process) == load_relaxed(&me->process) &&
-		               load_relaxed(&m->process_generation) ==
-		                       load_relaxed(&me->process_generation);
-		if (sibling && clear_one(a, m, object))
-			return true;
-	}
-	return false;
-}
-
-void
-pin_drop(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t object)
-{
-	if (!object || object >= objects_high(a) ||
-	    (!clear_one(a, me, object) && !clear_siblings(a, me, object)))
-		return;
+	if (!clear(a, me, p))
+		return false;
 	order(a);
-	object_note_unpinned(a, object);
-	object_sweep(a, t, me);
+	object_note_unpinned(a, p->object);
+	return true;
 }
 
 void
-pin_undo(shoal_arena *a, struct member *me, uint32_t object)
+pin_undo(shoal_arena *a, struct member *me, const struct pin *pin)
 {
-	if (clear_one(a, me, object)) {
-		order(a);
-		object_note_unpinned(a, object);
-	}
+	(void)drop(a, me, pin);
+}
+
+void
+pin_drop(shoal_arena *a, struct shoal_thread *t, struct member *me, const struct pin *pin)
+{
+	if (drop(a, me, pin))
+		object_sweep(a, t, me);
 }
 
 void
@@ -155,8 +158,8 @@ pin_drop_all(shoal_arena *a, struct member *m)
 	word32 *pins = arena_pins(a, member_index(a, m));
 	uint32_t n = used(m);
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t object = load_relaxed(&pins[i]);
-		if (!object)
+		uint32_t entry = load_relaxed(&pins[i]), object = object_of(entry);
+		if (!entry)
 			continue;
 		store_relaxed(&pins[i], 0);
 		order(a);
@@ -195,9 +198,9 @@ pin_filter(const shoal_arena *a, uint32_t *objects, unsigned n)
 		const word32 *pins = arena_pins(a, i);
 		uint32_t last = used(arena_member(a, i));
 		for (uint32_t j = 0; j < last; j++) {
-			uint32_t object = load_acquire(&pins[j]);
-			if (unlikely(object))
-				(void)strike(objects, n, object);
+			uint32_t entry = load_acquire(&pins[j]);
+			if (unlikely(entry))
+				(void)strike(objects, n, object_of(entry));
 		}
 	}
 }

@@ -11,9 +11,12 @@
  * reader's pin visible (membarrier; where there is none, readers pay the fence), and then looks at
  * the pins: so one of the two sees the other.
  *
- * An entry is an object's index, or 0. Its member's thread alone fills it; any thread of its
- * process drops it, by CAS. Several entries may name one object. A dead member's are dropped by its
- * recovery.
+ * An entry, bit by bit, or 0:
+ *	bits 19..0   the object's index
+ *	bits 31..20  the generation in the tag of the member that took it
+ * Its member's thread alone fills it; any thread of its process drops it, by CAS from exactly what
+ * it was filled with: so who comes late, when the record is another thread's, drops nothing.
+ * Several entries may name one object. A dead member's are dropped by its recovery.
  *
  * Memory is put behind the area as it is used, and stays with the record: PINS_FIRST entries at the
  * first pin, up to PINS_MAX.
@@ -23,21 +26,28 @@
 
 #include "arena/member.h"
 
+/* One entry, for whoever is to give it back. */
+struct pin {
+	uint32_t object;
+	uint32_t tag; /* of the member in whose record it is */
+	uint32_t at;  /* which one of its entries */
+};
+
 /*
  * From here on, where the caller finds afterwards that the object was referred to, it stays.
  * 0, -ENOMEM: PINS_MAX, -ENOSPC.
  */
-int pin_take(shoal_arena *a, struct member *me, uint32_t object);
+int pin_take(shoal_arena *a, struct member *me, uint32_t object, struct pin *out);
 
 /*
- * One pin of this thread, or of another one of this process, less; and what that was the last to
- * keep goes. Under no lock. Nothing where there is no such pin: a forked child has none of its
+ * This pin, of this thread or another one of this process, goes; and what it was the last to keep.
+ * Under no lock. Nothing where it has gone, as with its thread: a forked child has none of its
  * parent's.
  */
-void pin_drop(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t object);
+void pin_drop(shoal_arena *a, struct shoal_thread *t, struct member *me, const struct pin *pin);
 
 /* The same for a reader whose second look failed: nothing is swept. */
-void pin_undo(shoal_arena *a, struct member *me, uint32_t object);
+void pin_undo(shoal_arena *a, struct member *me, const struct pin *pin);
 
 /* All of a member's, by itself at its end or by its recoverer. */
 void pin_drop_all(shoal_arena *a, struct member *m);

@@ -7,6 +7,13 @@
  *	bit  30      BEYOND: an int that is more than INT64_MAX; as.integer has its bits
  *	bits 27..8   a pinned object: its index in the arena's table
  *	bits 7..0    OBJECT: SHOAL_KIND_…
+ * count, of a pinned object, names the one entry that pins it (arena/pin.h):
+ *	bits 63..38  low bits of the arena's id: another one may come to lie at the same address
+ *	bits 37..24  which entry of the member's record
+ *	bits 23..0   the member's tag: of whichever thread pinned it
+ * So a thread may clear what another one got, and what outlived its thread, its process or its
+ * arena clears nothing.
+ *
  * Only the root bears OWNED: a copy of what lies within is a view.
  *
  * An owned string, list or map is one block of malloc: this header, `nodes` anys, the text. The
@@ -23,9 +30,13 @@
 #define ANY_BEYOND (UINT32_C(1) << 30)
 #define ANY_OBJECT_KIND UINT32_C(0xff)
 #define ANY_OBJECT_SHIFT 8
+#define ANY_PIN_SHIFT 24
+#define ANY_ARENA_SHIFT 38
 #define ANY_DEPTH_MAX 64u
 /* Of a value, encoded, and of its text: what a message takes. */
 #define ANY_BYTES_MAX (UINT64_C(0x100000000) - 64)
+
+_Static_assert(sizeof(size_t) == 8, "count has room for a pin");
 
 struct any_block {
 	uint64_t nodes;

@@ -66,27 +66,42 @@ reference_of(const shoal_any *object)
 /* ---- pins ---- */
 
 static void
-fill(shoal_any *out, uint32_t index, uint32_t kind, void *object)
+fill(shoal_any *out, const shoal_arena *a, uint32_t kind, const struct pin *p, void *object)
 {
-	*out = (shoal_any){ .kind = SHOAL_ANY_OBJECT, .internal_ = index << ANY_OBJECT_SHIFT | kind };
+	*out = (shoal_any){
+		.kind = SHOAL_ANY_OBJECT,
+		.internal_ = p->object << ANY_OBJECT_SHIFT | kind,
+		.count = p->tag | (size_t)p->at << ANY_PIN_SHIFT | (size_t)a->id << ANY_ARENA_SHIFT,
+	};
 	out->as.object = object;
 }
 
-static uint32_t
-pinned_index(const shoal_any *object)
+static struct pin
+pin_of(const shoal_any *object)
 {
-	return (object->internal_ & ~(ANY_OWNED | ANY_BEYOND)) >> ANY_OBJECT_SHIFT;
+	return (struct pin){
+		.object = (object->internal_ & ~(ANY_OWNED | ANY_BEYOND)) >> ANY_OBJECT_SHIFT,
+		.tag = object->count & ((1u << ANY_PIN_SHIFT) - 1),
+		.at = (uint32_t)(object->count >> ANY_PIN_SHIFT) & (PINS_MAX - 1),
+	};
+}
+
+/* Another arena may lie where its own was. */
+static bool
+is_of(const shoal_any *object, const shoal_arena *a)
+{
+	return object->count >> ANY_ARENA_SHIFT == (size_t)a->id << ANY_ARENA_SHIFT >> ANY_ARENA_SHIFT;
 }
 
 /* The pin first, then the look that finds the object alive: from then on it stays. */
 static int
-pin(shoal_arena *a, uint32_t index, uint32_t kind, shoal_ref ref, void **body)
+pin(shoal_arena *a, uint32_t index, uint32_t kind, shoal_ref ref, struct pin *out, void **body)
 {
 	struct shoal_thread *t;
 	struct member *me;
 	int rc = member_here(a, &t, &me);
 	if (rc == 0)
-		rc = pin_take(a, me, index);
+		rc = pin_take(a, me, index, out);
 	if (rc)
 		return rc;
 	uint32_t again;
@@ -94,7 +109,7 @@ pin(shoal_arena *a, uint32_t index, uint32_t kind, shoal_ref ref, void **body)
 	*body = rc ? NULL : object_body_at(a, index);
 	if (rc == 0 && *body && again == index)
 		return 0;
-	pin_undo(a, me, index);
+	pin_undo(a, me, out);
 	return rc ? rc : fail(-ENOENT, "what reference %#llx named is gone", (unsigned long long)ref);
 }
 
@@ -102,6 +117,7 @@ int
 reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out)
 {
 	uint32_t index;
+	struct pin p;
 	void *body;
 	int rc = hold_object(a, reference_object(ref), &index);
 	if (rc)
@@ -111,9 +127,9 @@ reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out)
 	if (!is_kind(kind) || (right && kind != SHOAL_KIND_PIPE))
 		return fail(-EINVAL, "reference %#llx names no object that a value has",
 		            (unsigned long long)ref);
-	rc = pin(a, index, kind, reference_object(ref), &body);
+	rc = pin(a, index, kind, reference_object(ref), &p, &body);
 	if (rc == 0)
-		fill(out, index, kind,
+		fill(out, a, kind, &p,
 		     kind == SHOAL_KIND_PIPE ? pipe_hand_out((shoal_pipe_end *)body + right) : body);
 	return rc;
 }
@@ -136,13 +152,14 @@ reference_pin_again(shoal_any *object)
 {
 	uint32_t index, kind = object->internal_ & ANY_OBJECT_KIND;
 	unsigned side;
+	struct pin p;
 	void *body;
 	shoal_arena *a = arena_of(object->as.object);
 	if (!a || find(a, object, &index, &side))
 		return fail(-EINVAL, "%p is no object of a mapped arena", object->as.object);
-	int rc = pin(a, index, kind, object_ref(a, index), &body);
+	int rc = pin(a, index, kind, object_ref(a, index), &p, &body);
 	if (rc == 0)
-		fill(object, index, kind, object->as.object);
+		fill(object, a, kind, &p, object->as.object);
 	return rc;
 }
 
@@ -152,9 +169,10 @@ reference_unpin(const shoal_any *object)
 	shoal_arena *a = arena_of(object->as.object);
 	struct shoal_thread *t;
 	struct member *me;
+	struct pin p = pin_of(object);
 	/* An arena that is closed has let go of this process's pins. */
-	if (a && member_here(a, &t, &me) == 0)
-		pin_drop(a, t, me, pinned_index(object));
+	if (a && is_of(object, a) && member_here(a, &t, &me) == 0)
+		pin_drop(a, t, me, &p);
 }
 
 int

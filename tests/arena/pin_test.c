@@ -2,37 +2,45 @@
 #include "referred.h"
 #include <pthread.h>
 
-static uint32_t
+static struct pin
+pin(shoal_arena *a, uint32_t object)
+{
+	struct pin p;
+	REQUIRE_EQ(pin_take(a, here(a).me, object, &p), 0);
+	return p;
+}
+
+static struct pin
 pinned_value(shoal_arena *a, shoal_value **v)
 {
 	*v = new_value(a, NULL, 7);
 	uint32_t i = index_of(a, *v, SHOAL_KIND_VALUE);
 	store_relaxed(&arena_object(a, i)->referred, 1);
-	REQUIRE_EQ(pin_take(a, here(a).me, i), 0);
-	return i;
+	return pin(a, i);
 }
 
 static void
-drop(shoal_arena *a, uint32_t object)
+drop(shoal_arena *a, struct pin p)
 {
 	struct here h = here(a);
-	pin_drop(a, h.t, h.me, object);
+	pin_drop(a, h.t, h.me, &p);
 }
 
 Test(pin, what_is_pinned_stays)
 {
 	shoal_arena *a = create(NULL, &small);
 	shoal_value *v;
-	uint32_t i = pinned_value(a, &v);
-	REQUIRE_EQ(pin_take(a, here(a).me, i), 0);
+	struct pin first = pinned_value(a, &v), second = pin(a, first.object);
+	uint32_t i = first.object;
 	REQUIRE_EQ(shoal_value_destroy(a, v), 0);
 	REQUIRE_EQ(state_of(a, i), OBJECT_KEPT);
-	drop(a, i);
+	drop(a, first);
+	drop(a, first);
 	REQUIRE_EQ(state_of(a, i), OBJECT_KEPT);
 	REQUIRE_EQ(shoal_value_get_int(v), 7);
-	drop(a, i);
+	drop(a, second);
 	REQUIRE_EQ(state_of(a, i), OBJECT_NONE);
-	drop(a, i);
+	drop(a, second);
 	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
 	shoal_arena_close(a);
 }
@@ -45,14 +53,14 @@ Test(pin, it_outlives_the_reference)
 	uint32_t i = index_of(a, v, SHOAL_KIND_VALUE);
 	word32 *counted = new_progress(a);
 	REQUIRE_EQ(hold(a, i, 1, counted, 1), 0);
-	REQUIRE_EQ(pin_take(a, here(a).me, i), 0);
+	struct pin p = pin(a, i);
 	REQUIRE_EQ(shoal_value_destroy(a, v), 0);
 	REQUIRE_EQ(hold(a, i, -1, counted, 0), 0);
 	sweep(a);
 	REQUIRE_EQ(state_of(a, i), OBJECT_KEPT);
 	/* It may be put somewhere again. */
 	REQUIRE_EQ(hold(a, i, 1, counted, 1), 0);
-	drop(a, i);
+	drop(a, p);
 	REQUIRE_EQ(state_of(a, i), OBJECT_KEPT);
 	REQUIRE_EQ(hold(a, i, -1, counted, 0), 0);
 	sweep(a);
@@ -64,7 +72,7 @@ Test(pin, it_outlives_the_reference)
 
 struct scene {
 	shoal_arena *a;
-	uint32_t object;
+	struct pin pin;
 	shoal_value *v;
 };
 
@@ -73,7 +81,7 @@ pin_and_die(void *arg)
 {
 	struct scene *s = arg;
 	for (int i = 0; i < 3; i++)
-		REQUIRE_EQ(pin_take(s->a, here(s->a).me, s->object), 0);
+		(void)pin(s->a, s->pin.object);
 	raise(SIGKILL);
 	return 0;
 }
@@ -82,13 +90,13 @@ Test(pin, a_dead_ones_are_dropped)
 {
 	shoal_arena *a = create(NULL, &small);
 	struct scene s = { .a = a };
-	s.object = pinned_value(a, &s.v);
-	drop(a, s.object);
+	s.pin = pinned_value(a, &s.v);
+	drop(a, s.pin);
 	expect_killed(child(pin_and_die, &s), SIGKILL, 5000);
 	REQUIRE_EQ(shoal_value_destroy(a, s.v), 0);
-	REQUIRE_EQ(state_of(a, s.object), OBJECT_KEPT);
+	REQUIRE_EQ(state_of(a, s.pin.object), OBJECT_KEPT);
 	REQUIRE_EQ(shoal_arena_recover(a), 1);
-	REQUIRE_EQ(state_of(a, s.object), OBJECT_NONE);
+	REQUIRE_EQ(state_of(a, s.pin.object), OBJECT_NONE);
 	shoal_arena_close(a);
 }
 
@@ -96,8 +104,8 @@ static int
 drop_in_child(void *arg)
 {
 	struct scene *s = arg;
-	drop(s->a, s->object);
-	REQUIRE_EQ(state_of(s->a, s->object), OBJECT_KEPT);
+	drop(s->a, s->pin);
+	REQUIRE_EQ(state_of(s->a, s->pin.object), OBJECT_KEPT);
 	return 0;
 }
 
@@ -105,12 +113,12 @@ Test(pin, a_forked_child_has_none_of_its_parents)
 {
 	shoal_arena *a = create(NULL, &small);
 	struct scene s = { .a = a };
-	s.object = pinned_value(a, &s.v);
+	s.pin = pinned_value(a, &s.v);
 	REQUIRE_EQ(shoal_value_destroy(a, s.v), 0);
 	expect_child(child(drop_in_child, &s), 0, 5000);
-	REQUIRE_EQ(state_of(a, s.object), OBJECT_KEPT);
-	drop(a, s.object);
-	REQUIRE_EQ(state_of(a, s.object), OBJECT_NONE);
+	REQUIRE_EQ(state_of(a, s.pin.object), OBJECT_KEPT);
+	drop(a, s.pin);
+	REQUIRE_EQ(state_of(a, s.pin.object), OBJECT_NONE);
 	shoal_arena_close(a);
 }
 
@@ -118,11 +126,11 @@ static void *
 drop_in_thread(void *arg)
 {
 	struct scene *s = arg;
-	drop(s->a, s->object);
-	REQUIRE_EQ(state_of(s->a, s->object), OBJECT_NONE);
-	s->object = pinned_value(s->a, &s->v);
+	drop(s->a, s->pin);
+	REQUIRE_EQ(state_of(s->a, s->pin.object), OBJECT_NONE);
+	s->pin = pinned_value(s->a, &s->v);
 	REQUIRE_EQ(shoal_value_destroy(s->a, s->v), 0);
-	REQUIRE_EQ(state_of(s->a, s->object), OBJECT_KEPT);
+	REQUIRE_EQ(state_of(s->a, s->pin.object), OBJECT_KEPT);
 	return NULL;
 }
 
@@ -132,11 +140,11 @@ Test(pin, threads_share_them_and_end)
 	shoal_arena *a = create(NULL, &small);
 	struct scene s = { .a = a };
 	pthread_t thread;
-	s.object = pinned_value(a, &s.v);
+	s.pin = pinned_value(a, &s.v);
 	REQUIRE_EQ(shoal_value_destroy(a, s.v), 0);
 	REQUIRE_EQ(pthread_create(&thread, NULL, drop_in_thread, &s), 0);
 	REQUIRE_EQ(pthread_join(thread, NULL), 0);
-	REQUIRE_EQ(state_of(a, s.object), OBJECT_NONE);
+	REQUIRE_EQ(state_of(a, s.pin.object), OBJECT_NONE);
 	shoal_arena_close(a);
 }
 
@@ -147,20 +155,22 @@ Test(pin, thousands_in_any_order)
 	shoal_arena *a = create(NULL, &small);
 	struct here h = here(a);
 	uint32_t i = index_of(a, new_value(a, NULL, 7), SHOAL_KIND_VALUE);
+	static struct pin p[PINS_MAX];
+	struct pin more;
 	for (uint32_t n = 0; n < PINS_MAX; n++)
-		REQUIRE_EQ(pin_take(a, h.me, i + n % 7), 0);
-	REQUIRE_FAILS(pin_take(a, h.me, i), -ENOMEM, "clear some");
+		p[n] = pin(a, i + n % 7);
+	REQUIRE_FAILS(pin_take(a, h.me, i, &more), -ENOMEM, "clear some");
 	for (uint32_t n = 0; n < PINS_MAX; n += 2)
-		pin_undo(a, h.me, i + n % 7);
+		pin_undo(a, h.me, &p[n]);
 	for (uint32_t n = 0; n < PINS_MAX / 2; n++)
-		REQUIRE_EQ(pin_take(a, h.me, i), 0);
-	REQUIRE_EQ(pin_take(a, h.me, i), -ENOMEM);
+		more = pin(a, i);
+	REQUIRE_EQ(pin_take(a, h.me, i, &more), -ENOMEM);
 	pin_drop_all(a, h.me);
 	const word32 *pins = arena_pins(a, member_index(a, h.me));
 	for (uint32_t n = 0; n < PINS_MAX; n++)
 		REQUIRE_EQ(load_relaxed(&pins[n]), 0);
-	REQUIRE_EQ(pin_take(a, h.me, i), 0);
-	pin_undo(a, h.me, i);
+	more = pin(a, i);
+	pin_undo(a, h.me, &more);
 	shoal_arena_close(a);
 }
 
@@ -186,9 +196,9 @@ read_place(void *arg)
 	while (!load_acquire(&p->stop)) {
 		uint64_t version = load_acquire(&p->version);
 		uint32_t object = load_acquire(&p->object);
-		REQUIRE_EQ(pin_take(p->a, h.me, object), 0);
+		struct pin taken = pin(p->a, object);
 		if (load_acquire(&p->version) != version) {
-			pin_undo(p->a, h.me, object);
+			pin_undo(p->a, h.me, &taken);
 			continue;
 		}
 		uint64_t word = load_acquire(&arena_object(p->a, object)->word);
@@ -198,7 +208,7 @@ read_place(void *arg)
 			REQUIRE(object_state(now) == OBJECT_READY || object_state(now) == OBJECT_KEPT);
 		}
 		fetch_add_relaxed(&p->reads, 1);
-		pin_drop(p->a, h.t, h.me, object);
+		pin_drop(p->a, h.t, h.me, &taken);
 	}
 	return NULL;
 }

@@ -3,6 +3,7 @@
 #include "arena/pin.h"
 #include "data/cell.h"
 #include "harness.h"
+#include <pthread.h>
 #include <shoal/shoal.h>
 #include <string.h>
 
@@ -100,6 +101,105 @@ Test(reference, a_copy_pins_for_itself)
 	REQUIRE(shoal_any_to_queue(&again) == queue);
 	shoal_any_clear(&again);
 	REQUIRE(!is_pinned(index));
+	tear_down();
+}
+
+/* ---- whose pin ---- */
+
+static void *
+get_in_thread(void *out)
+{
+	shoal_any v = SHOAL_ANY(queue);
+	REQUIRE_EQ(shoal_any_copy(&v, out), 0);
+	return NULL;
+}
+
+static void *
+clear_in_thread(void *v)
+{
+	shoal_any_clear(v);
+	return NULL;
+}
+
+static void
+in_thread(void *run(void *), shoal_any *arg)
+{
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, run, arg), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+}
+
+/* Its pin went with the thread that got it; this one's is another. */
+Test(reference, what_an_ended_thread_got_clears_no_other_pin)
+{
+	shoal_any theirs, mine;
+	set_up();
+	uint32_t index = index_of(queue, SHOAL_KIND_QUEUE);
+	in_thread(get_in_thread, &theirs);
+	REQUIRE(!is_pinned(index));
+	get_in_thread(&mine);
+	shoal_any_clear(&theirs);
+	REQUIRE(is_pinned(index));
+	shoal_any_clear(&mine);
+	REQUIRE(!is_pinned(index));
+	tear_down();
+}
+
+Test(reference, a_living_thread_clears_what_another_one_got)
+{
+	shoal_any mine, other;
+	set_up();
+	uint32_t index = index_of(queue, SHOAL_KIND_QUEUE);
+	get_in_thread(&mine);
+	get_in_thread(&other);
+	in_thread(clear_in_thread, &mine);
+	REQUIRE(is_pinned(index));
+	in_thread(clear_in_thread, &other);
+	REQUIRE(!is_pinned(index));
+	tear_down();
+}
+
+static int
+clear_the_parents(void *parents)
+{
+	shoal_any mine;
+	get_in_thread(&mine);
+	shoal_any_clear(parents);
+	struct shoal_thread *t;
+	struct member *me;
+	REQUIRE_EQ(member_here(arena, &t, &me), 0);
+	REQUIRE(load_relaxed(arena_pins(arena, member_index(arena, me))) != 0);
+	shoal_any_clear(&mine);
+	REQUIRE_EQ(load_relaxed(arena_pins(arena, member_index(arena, me))), 0);
+	return 0;
+}
+
+Test(reference, a_forked_child_clears_only_its_own)
+{
+	shoal_any mine;
+	set_up();
+	get_in_thread(&mine);
+	expect_child(child(clear_the_parents, &mine), 0, 5000);
+	REQUIRE(is_pinned(index_of(queue, SHOAL_KIND_QUEUE)));
+	shoal_any_clear(&mine);
+	REQUIRE(!is_pinned(index_of(queue, SHOAL_KIND_QUEUE)));
+	tear_down();
+}
+
+/* Arenas of one size come to lie at one address, one after the other. */
+Test(reference, what_a_closed_arena_gave_clears_no_pin_of_the_next)
+{
+	shoal_any old, now;
+	set_up();
+	const void *was = queue;
+	get_in_thread(&old);
+	tear_down();
+	set_up();
+	REQUIRE(queue == was);
+	get_in_thread(&now);
+	shoal_any_clear(&old);
+	REQUIRE(is_pinned(index_of(queue, SHOAL_KIND_QUEUE)));
+	shoal_any_clear(&now);
 	tear_down();
 }
 

@@ -107,15 +107,18 @@ static void
 pin_op(struct step_world *w)
 {
 	struct here h = here(w);
-	uint32_t i = index_of(w);
-	step_mine(w)->result = pin_take(w->arena, h.me, i);
-	pin_drop(w->arena, h.t, h.me, i);
+	struct pin p;
+	step_mine(w)->result = pin_take(w->arena, h.me, index_of(w), &p);
+	pin_drop(w->arena, h.t, h.me, &p);
 }
+
+static struct pin taken; /* of the victim */
 
 static void
 take_pin(struct step_world *w)
 {
-	STEP_REQUIRE(w, pin_take(w->arena, here(w).me, index_of(w)) == 0, "%s", shoal_error());
+	STEP_REQUIRE(w, pin_take(w->arena, here(w).me, index_of(w), &taken) == 0, "%s",
+	             shoal_error());
 }
 
 /* What the victim has pinned loses its last reference, then the pin. */
@@ -123,10 +126,9 @@ static void
 unpin_op(struct step_world *w)
 {
 	struct here h = here(w);
-	uint32_t i = index_of(w);
 	step_mine(w)->result = change(w, -1, 0);
 	sweep(w);
-	pin_drop(w->arena, h.t, h.me, i);
+	pin_drop(w->arena, h.t, h.me, &taken);
 }
 
 /* ---- survivors ---- */
