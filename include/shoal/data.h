@@ -85,7 +85,11 @@ int shoal_value_create(shoal_arena *arena, const char *name, shoal_type type, sh
 int shoal_value_open(shoal_arena *arena, const char *name, shoal_time timeout, shoal_value **out);
 /* From a reference. -ENOENT: it was destroyed; -EPROTO: another kind. */
 int shoal_value_at(shoal_arena *arena, shoal_ref ref, shoal_value **out);
-/* NULL is 0. While somebody holds its lock, its memory waits for that. */
+/*
+ * NULL is 0. Who waits for its lock gets -EPIPE, once nothing refers to the value either. While
+ * somebody holds the lock the value stays what it is; its memory goes with the first object that is
+ * made or destroyed after the release.
+ */
 int shoal_value_destroy(shoal_arena *arena, shoal_value *value);
 shoal_type shoal_value_type(const shoal_value *value);
 
@@ -126,6 +130,7 @@ int shoal_array_create(shoal_arena *arena, const char *name, shoal_type type, si
                        shoal_array **out);
 int shoal_array_open(shoal_arena *arena, const char *name, shoal_time timeout, shoal_array **out);
 int shoal_array_at(shoal_arena *arena, shoal_ref ref, shoal_array **out);
+/* As shoal_value_destroy. */
 int shoal_array_destroy(shoal_arena *arena, shoal_array *array);
 
 /*

@@ -12,18 +12,27 @@
 #include "arena/slab.h"
 #include "sync/stay.h"
 
-/* The object whose body is there, of a plain kind; 0: none. */
+/* The object whose body begins there, of a plain kind, or of one with a lock in it; 0: none. */
 static uint32_t
-plain_at(const shoal_arena *a, const void *body)
+begins_at(const shoal_arena *a, uint64_t offset, bool plain)
 {
 	struct block_found b;
-	uint64_t offset = arena_offset(a, body);
 	uint64_t word = block_find(a, offset, &b) ? load_acquire(b.word) : 0;
 	uint32_t index = block_object(word);
-	if (block_state(word) != BLOCK_OBJECT || index >= objects_high(a) ||
-	    kind_of(a, index) != &plain_kind)
+	if (block_state(word) != BLOCK_OBJECT || index >= objects_high(a))
 		return 0;
-	return load_acquire(&arena_object(a, index)->body) == offset ? index : 0;
+	const struct kind_ops *ops = kind_of(a, index);
+	bool is = plain ? ops == &plain_kind : ops && ops->locked;
+	return is && load_acquire(&arena_object(a, index)->body) == offset ? index : 0;
+}
+
+/* The object that is there, of a plain kind, or whose lock is there; 0: none. */
+static uint32_t
+waited_at(const shoal_arena *a, const void *place)
+{
+	uint64_t offset = arena_offset(a, place);
+	uint32_t index = begins_at(a, offset, true);
+	return index ? index : begins_at(a, offset - KIND_LOCK_AT, false);
 }
 
 static struct member *
@@ -70,15 +79,22 @@ object_stay(shoal_arena *a, struct member *me, uint32_t index, uint64_t generati
 	return NULL;
 }
 
-static void
-stay(const void *body, enum stay_mode mode, struct stay *out)
+static bool
+lives(uint64_t word)
 {
-	shoal_arena *a = arena_of(body);
-	uint32_t index = a && !a->readonly ? plain_at(a, body) : 0;
+	return object_state(word) == OBJECT_READY || object_state(word) == OBJECT_KEPT;
+}
+
+static void
+stay(const void *place, enum stay_mode mode, struct stay *out)
+{
+	shoal_arena *a = arena_of(place);
+	uint32_t index = a && !a->readonly ? waited_at(a, place) : 0;
 	if (!index && mode == STAY_LOOK)
 		return;
 	if (!index) {
-		*out = (struct stay){ .word = &buried, .alive = UINT64_MAX, .readonly = a && a->readonly };
+		*out = (struct stay){ .word = &buried, .alive = UINT64_MAX, .kept = UINT64_MAX,
+			              .readonly = a && a->readonly };
 		return;
 	}
 	out->word = &arena_object(a, index)->word;
@@ -89,9 +105,9 @@ stay(const void *body, enum stay_mode mode, struct stay *out)
 	out->name = me ? name(me, index) : NULL;
 	fence_seq_cst();
 	/* Destroyed before it was named, and the entry another's perhaps: over, whatever comes. */
-	bool is = object_state(word) == OBJECT_READY && load_acquire(out->word) == word &&
-	          plain_at(a, body) == index;
+	bool is = lives(word) && load_acquire(out->word) == word && waited_at(a, place) == index;
 	out->alive = is ? word : 0;
+	out->kept = is ? object_word(word, OBJECT_KEPT, TAG_NONE) : 0;
 	out->owned = is && mode == STAY_JOIN && object_has_owner(a, index);
 }
 

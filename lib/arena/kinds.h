@@ -11,6 +11,7 @@
 
 #define KIND_COUNT 16
 #define KIND_ENVELOPE 15u /* of no user's: data/envelope.h */
+#define KIND_LOCK_AT SPACING
 #define KIND_PARTS_UNKNOWN UINT64_MAX
 
 struct kind_ops {
@@ -21,6 +22,8 @@ struct kind_ops {
 	bool lasts;
 	/* It has blocks beside its body: BLOCK_PART. */
 	bool parts;
+	/* It has a lock for its users in its body, at KIND_LOCK_AT: sync/stay.h. */
+	bool locked;
 	/* The dead member was in a call on the object, at call.pos. */
 	void (*recover_call)(shoal_arena *, struct shoal_thread *, struct member *me,
 	                     struct member *dead, uint32_t object);

@@ -27,6 +27,7 @@ struct shoal_array {
 	/* line 5 … */
 	_Alignas(SPACING) char cells[];
 };
+_Static_assert(offsetof(struct shoal_array, lock) == KIND_LOCK_AT, "where it is looked for");
 _Static_assert(offsetof(struct shoal_array, cells) == 2 * SPACING, "cells begin on a line");
 
 static uint32_t
@@ -252,24 +253,10 @@ shoal_array_at(shoal_arena *a, shoal_ref ref, shoal_array **out)
 int
 shoal_array_destroy(shoal_arena *a, shoal_array *x)
 {
-	struct shoal_thread *t;
-	struct member *me;
-	int rc = x ? member_here(a, &t, &me) : 0;
-	if (rc || !x)
-		return rc;
-	uint32_t index = object_of_body(a, x, SHOAL_KIND_ARRAY);
-	name_forget(&x->lock);
-	return object_destroy(a, t, me, index);
+	return typed_destroy(a, x, SHOAL_KIND_ARRAY);
 }
 
 /* ---- its kind ---- */
-
-static bool
-kept(shoal_arena *a, uint32_t object)
-{
-	const shoal_array *x = object_body_at(a, object);
-	return x && rlock_held(&x->lock);
-}
 
 /* Calls after this one know that it is none. */
 static void
@@ -307,8 +294,9 @@ check(shoal_arena *a, uint32_t object, uint64_t parts, FILE *report)
 
 const struct kind_ops array_kind = {
 	.lasts = true,
+	.locked = true,
 	.empty = empty,
-	.kept = kept,
+	.kept = typed_kept,
 	.size = size,
 	.check = check,
 };

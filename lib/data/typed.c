@@ -1,6 +1,9 @@
 #include "data/typed.h"
+#include "arena/object.h"
 #include "base/error.h"
 #include "data/any.h"
+#include "sync/name.h"
+#include "sync/rlock.h"
 #include <float.h>
 #include <string.h>
 
@@ -224,4 +227,50 @@ typed_copy_in(void *cells, const void *own, size_t bytes, size_t each)
 	in_each((char *)cells + head, (const char *)own + head, middle, 8);
 	in_each((char *)cells + head + middle, (const char *)own + head + middle,
 	        bytes - head - middle, each);
+}
+
+/* ---- values and arrays as objects ---- */
+
+static shoal_rlock *
+lock_in(void *body)
+{
+	return (shoal_rlock *)(void *)((char *)body + KIND_LOCK_AT);
+}
+
+/*
+ * Named in this record meanwhile, so that the lock is still there to wake those who wait for it.
+ * One that nobody has or waits for needs none of that: who comes from now on sees that it is over.
+ */
+static int
+destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, shoal_rlock *l)
+{
+	struct lock *lock = &rlock_of(l)->lock;
+	struct stay stay = load_relaxed(&lock->node.word) ? lock_stay(lock) : (struct stay){ 0 };
+	int rc = object_destroy(a, t, me, index);
+	if (stay.name && stay.alive && stay_over(&stay))
+		lock_shut(lock);
+	stay_end(&stay);
+	if (stay.name)
+		object_sweep(a, t, me);
+	return rc;
+}
+
+int
+typed_destroy(shoal_arena *a, void *body, uint32_t kind)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	int rc = body ? member_here(a, &t, &me) : 0;
+	if (rc || !body)
+		return rc;
+	uint32_t index = object_of_body(a, body, kind);
+	name_forget(lock_in(body));
+	return destroy(a, t, me, index, lock_in(body));
+}
+
+bool
+typed_kept(shoal_arena *a, uint32_t object)
+{
+	void *body = object_body_at(a, object);
+	return body && rlock_in_use(lock_in(body));
 }

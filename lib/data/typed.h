@@ -1,5 +1,6 @@
 /*
- * The types of cells: how wide they are, what they hold, how a cell lies in memory.
+ * The types of cells: how wide they are, what they hold, how a cell lies in memory; and how the
+ * objects end that have cells and a lock.
  *
  * Outside of memory a cell's content is 64 bits: an int64_t, or the bits of a double where the type
  * is a floating one.
@@ -46,5 +47,12 @@ int typed_load(uint32_t type, const void *cell, shoal_any *out);
  */
 void typed_copy_out(void *own, const void *cells, size_t bytes, size_t each);
 void typed_copy_in(void *cells, const void *own, size_t bytes, size_t each);
+
+/* ---- values and arrays as objects, their lock at KIND_LOCK_AT ---- */
+
+/* NULL is 0. Those who wait for its lock are told. */
+int typed_destroy(shoal_arena *a, void *body, uint32_t kind);
+/* For kind_ops.kept. */
+bool typed_kept(shoal_arena *a, uint32_t object);
 
 #endif

@@ -3,7 +3,7 @@
  * says what it may become.
  *
  * Crash points: each change is one store or compare-and-swap. A value is never entered
- * (member->call): what its users hold in it is its lock, which keeps the memory (kept).
+ * (member->call): what its users hold in it is its lock, which keeps the memory (typed_kept).
  */
 #include "arena/object.h"
 #include "base/clock.h"
@@ -23,7 +23,7 @@ struct shoal_value {
 	/* line 3: what more than one step is done under */
 	_Alignas(SPACING) shoal_rlock lock;
 };
-_Static_assert(offsetof(struct shoal_value, lock) == SPACING, "who waits does not slow who adds");
+_Static_assert(offsetof(struct shoal_value, lock) == KIND_LOCK_AT, "where it is looked for");
 
 /* ---- what it may become ---- */
 
@@ -236,24 +236,10 @@ shoal_value_at(shoal_arena *a, shoal_ref ref, shoal_value **out)
 int
 shoal_value_destroy(shoal_arena *a, shoal_value *v)
 {
-	struct shoal_thread *t;
-	struct member *me;
-	int rc = v ? member_here(a, &t, &me) : 0;
-	if (rc || !v)
-		return rc;
-	uint32_t index = object_of_body(a, v, SHOAL_KIND_VALUE);
-	name_forget(&v->lock);
-	return object_destroy(a, t, me, index);
+	return typed_destroy(a, v, SHOAL_KIND_VALUE);
 }
 
 /* ---- its kind ---- */
-
-static bool
-kept(shoal_arena *a, uint32_t object)
-{
-	const shoal_value *v = object_body_at(a, object);
-	return v && rlock_held(&v->lock);
-}
 
 /* Calls after this one know that it is none. */
 static void
@@ -291,8 +277,9 @@ check(shoal_arena *a, uint32_t object, uint64_t parts, FILE *report)
 
 const struct kind_ops value_kind = {
 	.lasts = true,
+	.locked = true,
 	.empty = empty,
-	.kept = kept,
+	.kept = typed_kept,
 	.size = size,
 	.check = check,
 };

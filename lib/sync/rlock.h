@@ -18,12 +18,13 @@ rlock_of(shoal_rlock *lock)
 	return (struct rlock *)(void *)lock;
 }
 
-/* By whomever: its memory must stay what it is. */
+/* Somebody holds it, or sleeps at it, by the kernel's count: its memory must stay what it is. */
 static inline bool
-rlock_held(const shoal_rlock *lock)
+rlock_in_use(const shoal_rlock *lock)
 {
 	const struct rlock *r = (const struct rlock *)(const void *)lock;
-	return (load_acquire(&r->lock.node.word) & FUTEX_TID) != 0;
+	uint32_t word = load_acquire(&r->lock.node.word);
+	return (word & FUTEX_TID) || (word && futex_sleepers(&r->lock.node.word) > 0);
 }
 
 #endif

@@ -5,7 +5,8 @@
  * (shoal/sync.h). Who is about to wait, or to wake, begins to stay: that names the object in this
  * thread's member record, where those look who would use the memory again, and finds the object's
  * own word in the arena, which says whether it is destroyed. The arena floor does both, by the hook
- * (arena/inside.c); outside of arenas staying is nothing.
+ * (arena/inside.c); outside of arenas staying is nothing. The lock of a value or an array
+ * (shoal/data.h) ends with it: when its maker has destroyed it, and nothing refers to it.
  *
  *	one who waits                                  destroyer
  *	  names the object in its record                 word: READY -> DYING             (seq_cst, Y1)
@@ -36,6 +37,7 @@ struct stay {
 	word32 *name;       /* in this thread's record; NULL: none was to be had */
 	const word64 *word; /* of the object; NULL: it is in no arena under a name */
 	uint64_t alive;     /* what it is until it is destroyed */
+	uint64_t kept;      /* what it may be after that, while something refers to it */
 	bool owned;         /* SHOAL_WITH_OWNER */
 	bool readonly;      /* its arena is attached read-only: nobody can stay, and it is over */
 };
@@ -76,7 +78,8 @@ stay_end(const struct stay *s)
 static inline bool
 stay_over(const struct stay *s)
 {
-	return s->word && load_seq_cst(s->word) != s->alive;
+	uint64_t word = s->word ? load_seq_cst(s->word) : 0;
+	return s->word && word != s->alive && word != s->kept;
 }
 
 /* As stay_over, of one who is about to sleep: what has an owner ends with it. */

@@ -278,3 +278,96 @@ Test(value, a_held_lock_keeps_its_memory)
 	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
 	shoal_arena_close(a);
 }
+
+/* ---- who waits for its lock ---- */
+
+struct waiter {
+	shoal_rlock *lock;
+	int rc;
+	pthread_t thread;
+};
+
+static void *
+wait_for_lock(void *arg)
+{
+	struct waiter *w = arg;
+	w->rc = shoal_rlock_acquire(w->lock, SHOAL_SEC(10));
+	if (w->rc == 0)
+		REQUIRE_EQ(shoal_rlock_release(w->lock), 0);
+	return NULL;
+}
+
+/* This thread holds the lock, and it sleeps. */
+static void
+begin_to_wait(struct waiter *w, shoal_rlock *lock)
+{
+	shoal_lock_info info = { 0 };
+	*w = (struct waiter){ .lock = lock, .rc = 1 };
+	REQUIRE_EQ(shoal_rlock_acquire(lock, SHOAL_NOWAIT), 0);
+	REQUIRE_EQ(pthread_create(&w->thread, NULL, wait_for_lock, w), 0);
+	for (int64_t until = now_ns() + SHOAL_SEC(5); !info.waiting && now_ns() < until; sleep_ms(1))
+		REQUIRE_EQ(shoal_lock_stat((const shoal_lock *)(const void *)lock, &info), 0);
+	REQUIRE_EQ(info.waiting, 1);
+}
+
+static void
+nothing_is_left(shoal_arena *a)
+{
+	shoal_arena_info info;
+	REQUIRE_EQ(shoal_arena_recover(a), 0);
+	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
+	REQUIRE_EQ(info.objects, 0);
+	REQUIRE_EQ(info.blocks, 0);
+	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	shoal_arena_close(a);
+}
+
+/* Even while its holder has it still. */
+Test(value, who_waits_for_its_lock_learns_that_it_is_destroyed)
+{
+	shoal_arena *a = create(NULL, &small);
+	shoal_value *v = value(a, SHOAL_I32, SHOAL_NIL);
+	struct waiter w;
+	begin_to_wait(&w, shoal_value_lock(v));
+	REQUIRE_EQ(shoal_value_destroy(a, v), 0);
+	REQUIRE_EQ(pthread_join(w.thread, NULL), 0);
+	REQUIRE_EQ(w.rc, -EPIPE);
+	REQUIRE_EQ(shoal_rlock_release(w.lock), 0);
+	nothing_is_left(a);
+}
+
+Test(value, so_does_who_waits_for_an_arrays)
+{
+	shoal_arena *a = create(NULL, &small);
+	shoal_array *x = array(a, SHOAL_I32, 5);
+	struct waiter w;
+	begin_to_wait(&w, shoal_array_lock(x));
+	REQUIRE_EQ(shoal_array_destroy(a, x), 0);
+	REQUIRE_EQ(pthread_join(w.thread, NULL), 0);
+	REQUIRE_EQ(w.rc, -EPIPE);
+	REQUIRE_EQ(shoal_rlock_release(w.lock), 0);
+	nothing_is_left(a);
+}
+
+/* A list has it yet: so the lock is as it was. */
+Test(value, one_that_something_refers_to_keeps_its_lock)
+{
+	shoal_arena *a = create(NULL, &small);
+	shoal_value *v = value(a, SHOAL_I32, SHOAL_NIL);
+	shoal_list *l;
+	struct waiter w;
+	REQUIRE_EQ(shoal_list_create(a, NULL, NULL, &l), 0);
+	REQUIRE_EQ(shoal_list_append(l, SHOAL_ANY(v)), 0);
+	begin_to_wait(&w, shoal_value_lock(v));
+	REQUIRE_EQ(shoal_value_destroy(a, v), 0);
+	sleep_ms(100);
+	REQUIRE_EQ(shoal_rlock_release(w.lock), 0);
+	REQUIRE_EQ(pthread_join(w.thread, NULL), 0);
+	REQUIRE_EQ(w.rc, 0);
+	begin_to_wait(&w, shoal_value_lock(v));
+	REQUIRE_EQ(shoal_list_destroy(a, l), 0);
+	REQUIRE_EQ(pthread_join(w.thread, NULL), 0);
+	REQUIRE_EQ(w.rc, -EPIPE);
+	REQUIRE_EQ(shoal_rlock_release(w.lock), 0);
+	nothing_is_left(a);
+}

@@ -16,6 +16,7 @@
 #include "people.h"
 #include "sync_world.h"
 
+#include <shoal/data.h>
 #include <shoal/pipe.h>
 #include <shoal/queue.h>
 
@@ -26,6 +27,8 @@ struct kind {
 	int (*wait)(struct step_world *w, shoal_time timeout);
 	int (*take)(struct step_world *w);
 	int (*give)(struct step_world *w);
+	/* Who recovers a dead destroyer finds that nothing refers to it: until then it goes on. */
+	bool lasts;
 };
 
 enum { WAIT_MS = 2 };
@@ -49,6 +52,7 @@ OPEN(semaphore)
 OPEN(condition)
 OPEN(event)
 OPEN(queue)
+OPEN(value)
 
 static int
 open_pipe(struct step_world *w, void **out)
@@ -156,6 +160,41 @@ destroy_pipe(struct step_world *w, void *object)
 	return shoal_pipe_destroy(w->arena, object);
 }
 
+/* A value's own lock, in object[2]: it is waited for when the value is none any more. */
+static int
+create_value(struct step_world *w, const char *name, void **out)
+{
+	int rc = step_value_kind.create(w, name, out);
+	if (rc == 0 && !w->object[2])
+		w->object[2] = shoal_value_lock(*out);
+	return rc;
+}
+
+static int
+destroy_value(struct step_world *w, void *object)
+{
+	return step_value_kind.destroy(w, object);
+}
+
+static int
+take_value(struct step_world *w)
+{
+	return shoal_rlock_acquire(w->object[2], SHOAL_NOWAIT);
+}
+
+static int
+give_value(struct step_world *w)
+{
+	return shoal_rlock_release(w->object[2]);
+}
+
+static int
+wait_value(struct step_world *w, shoal_time timeout)
+{
+	return shoal_rlock_acquire(w->object[2], timeout);
+}
+
+static const struct object_kind locked_value = { .create = create_value, .destroy = destroy_value };
 static const struct object_kind empty_semaphore = { .create = create_semaphore,
 	                                            .destroy = destroy_semaphore };
 static const struct object_kind shared_pipe = { .create = create_pipe, .destroy = destroy_pipe };
@@ -185,6 +224,12 @@ static const struct kind queue_kind = { .names = &step_queue_kind,
 static const struct kind pipe_kind = { .names = &shared_pipe,
 	                               .open = open_pipe,
 	                               .wait = wait_pipe };
+static const struct kind value_kind = { .names = &locked_value,
+	                                .open = open_value,
+	                                .wait = wait_value,
+	                                .take = take_value,
+	                                .give = give_value,
+	                                .lasts = true };
 
 /* ---- the stage ---- */
 
@@ -342,6 +387,8 @@ rouse(struct step_world *w)
 	STEP_REQUIRE(w, inside || !there, "it goes, and nobody destroyed what it waits for");
 	if (there)
 		destroy(w);
+	else if (kind(w)->lasts)
+		STEP_WITHIN(w, "recover", (void)shoal_arena_recover(w->arena));
 	sync_must_wake_within(w, SYNC_TIMEOUT_MS, "what it waits for is destroyed");
 }
 
@@ -396,3 +443,4 @@ END_CASES(condition, .unwatched = false)
 END_CASES(event, .unwatched = false)
 END_CASES(queue, .unwatched = false)
 END_CASES(pipe, .unwatched = false)
+END_CASES(value, .unwatched = true)
