@@ -239,12 +239,13 @@ finish(shoal_arena *a, struct reception *r, int rc, shoal_any *out)
 
 /* One who took a message with references has not opened it yet. */
 static int
-enter(const void *end, struct reception *r)
+enter(const void *end, struct reception *r, shoal_any *out)
 {
 	const shoal_arena *a = arena_of(end);
 	const struct shoal_thread *t = thread_self();
 	const struct member *me = a && t ? member_seat(a, t) : NULL;
 	begin(r);
+	*out = SHOAL_NIL;
 	if (me && load_relaxed(&me->opening))
 		return fail(-EDEADLK, "a value is received by a signal handler inside another such call");
 	return 0;
@@ -254,7 +255,7 @@ int
 shoal_queue_get_any(shoal_queue *q, shoal_any *out, shoal_time timeout)
 {
 	struct reception r;
-	int rc = enter(q, &r);
+	int rc = enter(q, &r, out);
 	if (rc == 0)
 		rc = finish(arena_of(q), &r, queue_get_marked(q, &r.marked, timeout), out);
 	return rc;
@@ -264,7 +265,7 @@ int
 shoal_pipe_recv_any(shoal_pipe_end *end, shoal_any *out, shoal_time timeout)
 {
 	struct reception r;
-	int rc = enter(end, &r);
+	int rc = enter(end, &r, out);
 	if (rc == 0)
 		rc = finish(arena_of(end), &r, pipe_recv_marked(end, &r.marked, timeout), out);
 	return rc;

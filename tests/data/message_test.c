@@ -444,3 +444,20 @@ Test(message, what_comes_back_is_still_a_value)
 	free(text);
 	tear_down();
 }
+
+static void
+receive_nothing(void)
+{
+	shoal_any v = SHOAL_ANY(5);
+	REQUIRE_EQ(recv_any(&v, SHOAL_NOWAIT), -EAGAIN);
+	REQUIRE_EQ(v.kind, SHOAL_ANY_NIL);
+}
+
+Test(message, where_none_comes_there_is_nil)
+{
+	set_up(4, 0, 0);
+	receive_nothing();
+	piped = true;
+	receive_nothing();
+	tear_down();
+}
