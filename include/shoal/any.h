@@ -23,7 +23,7 @@
  * be UTF-8; nobody but the printing checks it.
  *
  * MAPS have keys that are int, bool, string or bytes, as a dict's are. They keep their order; of
- * two equal keys the last one counts.
+ * two equal keys the last one counts: copies, encodings and what is printed have it alone.
  *
  * OBJECTS of an arena (a queue, a list, ...) go where the others go: into containers and messages
  * of the same arena. One that a call returned is pinned in this thread's record: it stays until
@@ -31,7 +31,9 @@
  * later, or in a forked child, or when its arena was closed, lets go of nothing.
  *
  * LIMITS. Lists and maps within each other: 64 deep (-EINVAL); a snapshot of a container, whose
- * items may be so deep, may be one deeper. A value has less than 2^32 bytes, encoded (-EMSGSIZE).
+ * items may be so deep, may be one deeper: it can be copied, printed, encoded (but not decoded),
+ * and be what a dict is updated from or a list extended by, but is itself no value for a container
+ * or a message. A value has less than 2^32 bytes, encoded (-EMSGSIZE).
  *
  * These calls wait for nobody, and touch no shared memory but the objects' records. An any is one
  * thread's at a time.
@@ -121,7 +123,10 @@ bool        shoal_any_equal(const shoal_any *, const shoal_any *);
 
 /* ---- owning ---- */
 
-/* A copy that owns its memory, in one malloc. 0, -ENOMEM, -EINVAL (too deep), -EOVERFLOW. */
+/*
+ * A copy that owns its memory, in one malloc; nil where it fails. 0, -ENOMEM, -EINVAL (too deep),
+ * -EOVERFLOW.
+ */
 int         shoal_any_copy(const shoal_any *, shoal_any *out);
 /* Frees what it owns; nil then. In any state, twice is fine. */
 void        shoal_any_clear(shoal_any *);
@@ -129,24 +134,26 @@ void        shoal_any_clear(shoal_any *);
 /* ---- as text and as bytes ---- */
 
 /*
- * As JSON, on one line, in UTF-8, whatever the locale: 0, -EINVAL (too deep), -EIO. A double reads
- * back as itself; NaN is null, an infinity 1e999; bytes are {"$bytes": "base64"}, an object is
- * {"$queue": "name"}, without a name the number of its reference; keys are strings; what is no
- * UTF-8 is U+FFFD, byte by byte.
+ * As JSON, on one line, in UTF-8, whatever the locale: 0, -EINVAL (too deep), -EIO; -ENOMEM, where
+ * a key comes twice. A double reads back as itself, and so does an int beyond INT64_MAX; NaN is
+ * null, an infinity 1e999; bytes are {"$bytes": "base64"}, an object is {"$queue": "name"}, without a
+ * name, or destroyed, the number of its reference; keys are strings; what is no UTF-8 is U+FFFD,
+ * byte by byte.
  */
 int         shoal_any_print(const shoal_any *, FILE *);
 
 /*
  * As CBOR (RFC 8949) for files and wires: the shortest forms, maps in their own order. How long it
  * is. -EMSGSIZE: longer than the buffer, shoal_needed() tells how long; -EINVAL: too deep, or an
- * object, which only its arena's messages and containers can name; -EOVERFLOW.
+ * object, which only its arena's messages and containers can name; -EOVERFLOW; -ENOMEM, where a key
+ * comes twice.
  */
 ssize_t     shoal_any_encode(const shoal_any *, void *buffer, size_t bytes);
 /*
  * From one item of CBOR, of any origin; *out owns its memory. undefined is nil, tags are passed
  * over. -EINVAL: not well-formed, or something behind it, nested more than 64 deep, a key twice or
  * of a kind that is none, a simple value. -EOVERFLOW: an int that is no int64, a bignum. -ENOMEM.
- * It never allocates more than 30 times the bytes that are there.
+ * It never has more than 34 times the bytes that are there allocated. Where it fails *out is nil.
  */
 int         shoal_any_decode(const void *cbor, size_t bytes, shoal_any *out);
 

@@ -48,17 +48,34 @@ struct any_size {
 	uint64_t nodes;
 	uint64_t text;    /* bytes of strings and bytes, a NUL behind each */
 	uint64_t objects; /* itself included */
+	const shoal_any *beyond; /* an int beyond INT64_MAX, itself included; NULL: none */
 };
 
 /*
- * 0, or why it is none that a call takes: -EINVAL (too deep, a kind that there is not, a key that
- * is none), -EOVERFLOW, -EMSGSIZE.
+ * 0, or why it is none that a container or a message takes: -EINVAL (too deep, a kind that there is
+ * not, a key that is none), -EOVERFLOW, -EMSGSIZE.
  */
 int any_measure(const shoal_any *v, struct any_size *out);
-/* The same for a whole container, whose items may be as deep as a value: one level more. */
-int any_measure_whole(const shoal_any *v, struct any_size *out);
+/*
+ * The same of what is copied or encoded: what a call filled may be a snapshot, one level deeper.
+ * And of what is printed: ints beyond INT64_MAX too.
+ */
+int any_measure_outside(const shoal_any *v, struct any_size *out);
+int any_measure_printed(const shoal_any *v, struct any_size *out);
+/* Of all items of a container, whose keys differ. */
 int any_copy_whole(const shoal_any *v, shoal_any *out);
-int any_print_whole(const shoal_any *v, FILE *f);
+
+/*
+ * The value without the pairs that later ones replace. `nodes` as measured; *out is a view of
+ * *memory, which the caller frees, or, where nothing is replaced, v itself with memory NULL. 0,
+ * -ENOMEM.
+ */
+int any_once(const shoal_any *v, uint64_t nodes, shoal_any *out, shoal_any **memory);
+/* To `to`, which has room for all, the pairs of a map that no later one replaces: how many. */
+size_t any_pairs_once(const shoal_any *map, shoal_any *to);
+/* Whether some key comes twice in a map, at any depth. Measured. */
+bool any_has_twice(const shoal_any *v);
+
 /* A key of a map or dict: 0 or -EINVAL, -EOVERFLOW. */
 int any_key_check(const shoal_any *key);
 /* A total order of keys, 0 where they are the same key: of one kind and value. */
@@ -94,6 +111,12 @@ static inline bool
 any_is_text(const shoal_any *v)
 {
 	return v->kind == SHOAL_ANY_STRING || v->kind == SHOAL_ANY_BYTES;
+}
+
+static inline bool
+any_is_key(const shoal_any *v)
+{
+	return v->kind == SHOAL_ANY_INT || v->kind == SHOAL_ANY_BOOL || any_is_text(v);
 }
 
 /* An owned one is a block of malloc. */

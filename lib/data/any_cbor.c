@@ -1,23 +1,35 @@
 /* shoal_any_encode, shoal_any_decode: anys as bytes for files and wires outside the arena. */
 #include "base/error.h"
 #include "data/cbor.h"
+#include <stdlib.h>
 #include <string.h>
 
-ssize_t
-shoal_any_encode(const shoal_any *v, void *buffer, size_t bytes)
+static ssize_t
+encode(const shoal_any *v, void *buffer, size_t bytes)
 {
-	struct any_size size;
-	int rc = any_measure(v, &size);
-	if (rc)
-		return rc;
-	if (size.objects)
-		return fail(-EINVAL, "a value with an object in it goes by put_any, send_any or a "
-		                     "container: bytes outside the arena cannot name it");
 	uint64_t needed = cbor_write(v, NULL, 0);
 	if (needed > bytes)
 		return fail_small(needed, "the value has %llu bytes as CBOR, the buffer %zu",
 		                  (unsigned long long)needed, bytes);
 	return (ssize_t)cbor_write(v, buffer, bytes);
+}
+
+ssize_t
+shoal_any_encode(const shoal_any *v, void *buffer, size_t bytes)
+{
+	struct any_size size;
+	shoal_any view, *memory;
+	ssize_t rc = any_measure_outside(v, &size);
+	if (rc)
+		return rc;
+	if (size.objects)
+		return fail(-EINVAL, "a value with an object in it goes by put_any, send_any or a "
+		                     "container: bytes outside the arena cannot name it");
+	rc = any_once(v, size.nodes, &view, &memory);
+	if (rc == 0)
+		rc = encode(&view, buffer, bytes);
+	free(memory);
+	return rc;
 }
 
 /* Every map of the block, and the value itself. */
@@ -38,6 +50,7 @@ shoal_any_decode(const void *cbor, size_t bytes, shoal_any *out)
 	struct cbor_counts counts;
 	struct any_block *b = NULL;
 	shoal_any v;
+	*out = SHOAL_NIL;
 	if (bytes > ANY_BYTES_MAX)
 		return fail(-EMSGSIZE, "%zu bytes of CBOR: the most is %llu", bytes,
 		            (unsigned long long)ANY_BYTES_MAX);

@@ -10,19 +10,12 @@
 int
 any_key_check(const shoal_any *key)
 {
-	switch (key->kind) {
-	case SHOAL_ANY_INT:
-		if (key->internal_ & ANY_BEYOND)
-			return fail(-EOVERFLOW, "%llu as a key is more than INT64_MAX",
-			            (unsigned long long)key->as.integer);
-		return 0;
-	case SHOAL_ANY_BOOL:
-	case SHOAL_ANY_STRING:
-	case SHOAL_ANY_BYTES:
-		return 0;
-	default:
+	if (!any_is_key(key))
 		return fail(-EINVAL, "a key is an int, a bool, a string or bytes");
-	}
+	if (key->kind == SHOAL_ANY_INT && key->internal_ & ANY_BEYOND)
+		return fail(-EOVERFLOW, "%llu as a key is more than INT64_MAX",
+		            (unsigned long long)key->as.integer);
+	return 0;
 }
 
 static int
@@ -79,6 +72,15 @@ sort_pairs(const shoal_any *map, size_t *count)
 	return keys;
 }
 
+static const shoal_any *
+find(const shoal_any *map, const shoal_any *key)
+{
+	for (size_t i = map->count; i-- > 0;)
+		if (any_key_compare(&map->as.items[2 * i], key) == 0)
+			return &map->as.items[2 * i + 1];
+	return NULL;
+}
+
 int
 any_keys_differ(const shoal_any *map)
 {
@@ -91,18 +93,62 @@ any_keys_differ(const shoal_any *map)
 	return differ ? 0 : fail(-EINVAL, "a key comes twice in a map of %zu pairs", map->count);
 }
 
+static int
+by_place(const void *x, const void *y)
+{
+	const shoal_any *a = *(const shoal_any *const *)x, *b = *(const shoal_any *const *)y;
+	return (a > b) - (a < b);
+}
+
+static size_t
+add_pair(shoal_any *to, size_t n, const shoal_any *key)
+{
+	to[2 * n] = key[0];
+	to[2 * n + 1] = key[1];
+	return n + 1;
+}
+
+/* Where memory is short the long way is slow, and right. */
+size_t
+any_pairs_once(const shoal_any *map, shoal_any *to)
+{
+	size_t count = 0, n = 0;
+	const shoal_any **keys = map->count > SORTED_FROM ? sort_pairs(map, &count) : NULL;
+	if (keys)
+		qsort(keys, count, sizeof *keys, by_place);
+	for (size_t i = 0; i < count; i++)
+		n = add_pair(to, n, keys[i]);
+	for (size_t i = 0; !keys && i < map->count; i++)
+		if (find(map, &map->as.items[2 * i]) == &map->as.items[2 * i + 1])
+			n = add_pair(to, n, &map->as.items[2 * i]);
+	free(keys);
+	return n;
+}
+
+static bool
+has_twice(const shoal_any *map)
+{
+	size_t count = map->count;
+	const shoal_any **keys = count > SORTED_FROM ? sort_pairs(map, &count) : NULL;
+	bool twice = count != map->count;
+	free(keys);
+	for (size_t i = 0; !keys && !twice && i < map->count; i++)
+		twice = find(map, &map->as.items[2 * i]) != &map->as.items[2 * i + 1];
+	return twice;
+}
+
+bool
+any_has_twice(const shoal_any *v)
+{
+	bool twice = v->kind == SHOAL_ANY_MAP && has_twice(v);
+	for (uint64_t i = 0; !twice && i < any_items(v); i++)
+		twice = any_has_twice(&v->as.items[i]);
+	return twice;
+}
+
 /* ---- equal ---- */
 
 static bool equal(const shoal_any *a, const shoal_any *b, unsigned depth);
-
-static const shoal_any *
-find(const shoal_any *map, const shoal_any *key)
-{
-	for (size_t i = map->count; i-- > 0;)
-		if (any_key_compare(&map->as.items[2 * i], key) == 0)
-			return &map->as.items[2 * i + 1];
-	return NULL;
-}
 
 /* Each key of a has the same value in b. What a later key of a replaces is not looked at. */
 static bool

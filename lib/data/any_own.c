@@ -17,10 +17,10 @@ measure_items(const shoal_any *v, struct any_size *size, unsigned levels)
 		return fail(-EMSGSIZE, "more than %llu items in a value",
 		            (unsigned long long)ANY_BYTES_MAX);
 	for (uint64_t i = 0; i < n; i++) {
-		bool is_key = v->kind == SHOAL_ANY_MAP && i % 2 == 0;
-		int rc = is_key ? any_key_check(&v->as.items[i]) : 0;
-		if (rc == 0)
-			rc = measure(&v->as.items[i], size, levels - 1);
+		const shoal_any *item = &v->as.items[i];
+		if (v->kind == SHOAL_ANY_MAP && i % 2 == 0 && !any_is_key(item))
+			return any_key_check(item);
+		int rc = measure(item, size, levels - 1);
 		if (rc)
 			return rc;
 	}
@@ -36,9 +36,9 @@ measure(const shoal_any *v, struct any_size *size, unsigned levels)
 	case SHOAL_ANY_DOUBLE:
 		return 0;
 	case SHOAL_ANY_INT:
+		/* Noted, so that all of it is looked at: it may be printed. */
 		if (v->internal_ & ANY_BEYOND)
-			return fail(-EOVERFLOW, "%llu is more than INT64_MAX",
-			            (unsigned long long)v->as.integer);
+			size->beyond = v;
 		return 0;
 	case SHOAL_ANY_STRING:
 	case SHOAL_ANY_BYTES:
@@ -58,18 +58,40 @@ measure(const shoal_any *v, struct any_size *size, unsigned levels)
 	}
 }
 
-int
-any_measure(const shoal_any *v, struct any_size *out)
+static int
+measure_to(const shoal_any *v, struct any_size *out, unsigned levels)
 {
 	*out = (struct any_size){ 0 };
-	return measure(v, out, ANY_DEPTH_MAX);
+	int rc = measure(v, out, levels);
+	if (rc == 0 && out->beyond)
+		rc = fail(-EOVERFLOW, "%llu is more than INT64_MAX",
+		          (unsigned long long)out->beyond->as.integer);
+	return rc;
 }
 
 int
-any_measure_whole(const shoal_any *v, struct any_size *out)
+any_measure(const shoal_any *v, struct any_size *out)
+{
+	return measure_to(v, out, ANY_DEPTH_MAX);
+}
+
+static unsigned
+levels_of(const shoal_any *v)
+{
+	return ANY_DEPTH_MAX + (v->internal_ & ANY_OWNED ? 1 : 0);
+}
+
+int
+any_measure_outside(const shoal_any *v, struct any_size *out)
+{
+	return measure_to(v, out, levels_of(v));
+}
+
+int
+any_measure_printed(const shoal_any *v, struct any_size *out)
 {
 	*out = (struct any_size){ 0 };
-	return measure(v, out, ANY_DEPTH_MAX + 1);
+	return measure(v, out, levels_of(v));
 }
 
 struct any_block *
@@ -175,19 +197,71 @@ copy_of(const shoal_any *v, const struct any_size *size, shoal_any *out)
 }
 
 int
-shoal_any_copy(const shoal_any *v, shoal_any *out)
-{
-	struct any_size size;
-	int rc = any_measure(v, &size);
-	return rc ? rc : copy_of(v, &size, out);
-}
-
-int
 any_copy_whole(const shoal_any *v, shoal_any *out)
 {
 	struct any_size size;
-	int rc = any_measure_whole(v, &size);
+	int rc = measure_to(v, &size, ANY_DEPTH_MAX + 1);
 	return rc ? rc : copy_of(v, &size, out);
+}
+
+/* ---- of two equal keys the last one ---- */
+
+/* Of a view that is this thread's own; what lies in it moves to the room. */
+static void
+thin(shoal_any *v, shoal_any **room)
+{
+	shoal_any *items = *room;
+	if (v->kind == SHOAL_ANY_MAP)
+		v->count = any_pairs_once(v, items);
+	else if (v->kind == SHOAL_ANY_LIST && v->count)
+		memcpy(items, v->as.items, v->count * sizeof *items);
+	uint64_t n = any_items(v);
+	if (n)
+		v->as.items = items;
+	*room += n;
+	for (uint64_t i = 0; i < n; i++)
+		thin(&items[i], room);
+}
+
+int
+any_once(const shoal_any *v, uint64_t nodes, shoal_any *out, shoal_any **memory)
+{
+	*out = *v;
+	out->internal_ &= ~ANY_OWNED;
+	*memory = NULL;
+	if (!any_has_twice(v))
+		return 0;
+	shoal_any *room = *memory = malloc(nodes * sizeof *room);
+	if (!room)
+		return fail(-ENOMEM, "no memory for a value of %llu items", (unsigned long long)nodes);
+	thin(out, &room);
+	return 0;
+}
+
+static int
+copy_once(const shoal_any *v, const struct any_size *size, shoal_any *out)
+{
+	struct any_size left = *size;
+	shoal_any view, *memory;
+	int rc = any_once(v, size->nodes, &view, &memory);
+	if (rc == 0 && memory)
+		rc = measure_to(&view, &left, ANY_DEPTH_MAX + 1);
+	if (rc == 0)
+		rc = copy_of(&view, &left, out);
+	free(memory);
+	return rc;
+}
+
+int
+shoal_any_copy(const shoal_any *v, shoal_any *out)
+{
+	struct any_size size;
+	int rc = any_measure_outside(v, &size);
+	if (rc == 0)
+		rc = copy_once(v, &size, out);
+	if (rc)
+		*out = SHOAL_NIL;
+	return rc;
 }
 
 /* ---- clear ---- */

@@ -110,19 +110,32 @@ shoal_dict_set(shoal_dict *d, shoal_any key, shoal_any value)
 	return dict_set_any(d, SHOAL_KIND_DICT, &key, &value);
 }
 
+/* Each by itself, since a snapshot may be one level deeper than what it is of. */
+static int
+check_pairs(struct dict_call *c, const shoal_any *map)
+{
+	struct cell cell;
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < map->count; i++) {
+		rc = key_of(&map->as.items[2 * i], &cell);
+		if (rc == 0)
+			rc = cell_of(c->in.arena, &map->as.items[2 * i + 1], &cell);
+	}
+	return rc;
+}
+
 /* Each pair is a write of its own; but a map in which one cannot be set changes nothing. */
 int
 shoal_dict_update(shoal_dict *d, shoal_any map)
 {
 	struct dict_call c;
-	struct cell cell;
 	if (map.kind != SHOAL_ANY_MAP)
 		return fail(-EINVAL, "a dict is updated from a map, not from an any of kind %u",
 		            map.kind);
 	int rc = dict_enter(d, SHOAL_KIND_DICT, &c);
 	if (rc)
 		return rc;
-	rc = cell_of(c.in.arena, &map, &cell);
+	rc = check_pairs(&c, &map);
 	for (size_t i = 0; rc == 0 && i < map.count; i++) {
 		struct dict_key k;
 		struct dict_value v = { .any = &map.as.items[2 * i + 1] };

@@ -8,7 +8,7 @@ dict_print(const void *body, uint32_t kind, FILE *to)
 	shoal_any map;
 	int rc = dict_snapshot(body, kind, &map);
 	if (rc == 0)
-		rc = any_print_whole(&map, to);
+		rc = shoal_any_print(&map, to);
 	shoal_any_clear(&map);
 	return rc;
 }

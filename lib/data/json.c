@@ -149,7 +149,21 @@ kind_name(uint32_t kind)
 	return name ? name : "object";
 }
 
-/* The name is copied: who destroys the object may take it away meanwhile. */
+/*
+ * Copied, since who destroys the object may take it away meanwhile: what was destroyed and is held
+ * yet has no name any more, and its old one may be another's.
+ */
+static void
+name_now(const shoal_arena *a, uint32_t index, char name[NAME_BYTES])
+{
+	const struct object *o = arena_object(a, index);
+	uint64_t word = load_acquire(&o->word);
+	memcpy(name, o->name, NAME_BYTES);
+	name[NAME_BYTES - 1] = 0;
+	if (object_state(word) != OBJECT_READY || !object_is_still(a, index, word))
+		*name = 0;
+}
+
 static void
 print_object(const shoal_any *v, FILE *f)
 {
@@ -157,10 +171,8 @@ print_object(const shoal_any *v, FILE *f)
 	shoal_ref ref = reference_of(v);
 	uint32_t kind = v->internal_ & ANY_OBJECT_KIND, index;
 	char name[NAME_BYTES] = "";
-	if (a && ref && object_at(a, reference_object(ref), kind, &index) == 0) {
-		memcpy(name, arena_object(a, index)->name, sizeof name);
-		name[sizeof name - 1] = 0;
-	}
+	if (a && ref && object_at(a, reference_object(ref), kind, &index) == 0)
+		name_now(a, index, name);
 	fprintf(f, "{\"$%s\": ", kind_name(kind));
 	if (*name)
 		print_string(name, strlen(name), f);
@@ -227,10 +239,8 @@ print(const shoal_any *v, FILE *f)
 }
 
 static int
-print_measured(const shoal_any *v, FILE *f, int rc)
+print_once(const shoal_any *v, FILE *f)
 {
-	if (rc && rc != -EOVERFLOW)
-		return rc;
 	flockfile(f);
 	print(v, f);
 	int bad = ferror(f);
@@ -242,12 +252,13 @@ int
 shoal_any_print(const shoal_any *v, FILE *f)
 {
 	struct any_size size;
-	return print_measured(v, f, any_measure(v, &size));
-}
-
-int
-any_print_whole(const shoal_any *v, FILE *f)
-{
-	struct any_size size;
-	return print_measured(v, f, any_measure_whole(v, &size));
+	shoal_any view, *memory;
+	int rc = any_measure_printed(v, &size);
+	if (rc)
+		return rc;
+	rc = any_once(v, size.nodes, &view, &memory);
+	if (rc == 0)
+		rc = print_once(&view, f);
+	free(memory);
+	return rc;
 }

@@ -65,7 +65,7 @@ shoal_list_print(shoal_list *list, FILE *out)
 	int rc = shoal_list_snapshot(list, &snapshot);
 	if (rc)
 		return rc;
-	rc = any_print_whole(&snapshot, out);
+	rc = shoal_any_print(&snapshot, out);
 	shoal_any_clear(&snapshot);
 	return rc;
 }

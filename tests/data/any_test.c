@@ -253,6 +253,42 @@ Test(any, a_copy_refuses_what_is_no_value)
 	REQUIRE_EQ(out.kind, SHOAL_ANY_NIL);
 }
 
+Test(any, a_failed_copy_leaves_nil)
+{
+	shoal_any out = SHOAL_ANY(5);
+	REQUIRE_EQ(copy_of(SHOAL_ANY(UINT64_MAX), &out), -EOVERFLOW);
+	REQUIRE_EQ(out.kind, SHOAL_ANY_NIL);
+	out = SHOAL_ANY(5);
+	REQUIRE_EQ(copy_of(SHOAL_MAP(0.5, 1), &out), -EINVAL);
+	REQUIRE_EQ(out.kind, SHOAL_ANY_NIL);
+}
+
+Test(any, of_two_equal_keys_a_copy_has_the_last_one)
+{
+	enum { N = 1000 };
+	static shoal_any pairs[4 * N];
+	shoal_any v = SHOAL_MAP("a", 1, "b", SHOAL_LIST("x"), "a", SHOAL_MAP(1, 2, 1, 3)), copy;
+	REQUIRE_EQ(shoal_any_copy(&v, &copy), 0);
+	REQUIRE_EQ(copy.count, 2);
+	REQUIRE(shoal_any_equal(&v, &copy));
+	REQUIRE_EQ(shoal_any_find(&copy, "a")->count, 1);
+	REQUIRE_EQ(shoal_any_find(&copy, "a")->as.items[1].as.integer, 3);
+	REQUIRE_STR_EQ(shoal_any_string(&copy.as.items[0], ""), "b");
+	shoal_any_clear(&copy);
+	for (int i = 0; i < 2 * N; i++) {
+		pairs[2 * i] = SHOAL_ANY(i % N);
+		pairs[2 * i + 1] = SHOAL_ANY(i);
+	}
+	v = shoal_any_from_pairs(pairs, 2 * N);
+	REQUIRE_EQ(shoal_any_copy(&v, &copy), 0);
+	REQUIRE_EQ(copy.count, N);
+	for (int i = 0; i < N; i++) {
+		REQUIRE_EQ(copy.as.items[2 * i].as.integer, i);
+		REQUIRE_EQ(copy.as.items[2 * i + 1].as.integer, N + i);
+	}
+	shoal_any_clear(&copy);
+}
+
 /* By name, and by SHOAL_ANY, which chooses them: the same. */
 Test(any, objects_and_large_numbers_are_what_they_were_made_from)
 {

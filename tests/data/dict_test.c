@@ -487,3 +487,30 @@ Test(dict, popitem_among_much_else)
 	REQUIRE_EQ(shoal_dict_popitem(w.dict, NULL, NULL), -ENOENT);
 	dict_world_end(&w);
 }
+
+/* Its values are as deep as values may be, and itself is one level more. */
+Test(dict, a_snapshot_goes_where_a_value_goes)
+{
+	struct dict_world w = dict_world(0);
+	shoal_any v[65], deep, copy;
+	shoal_dict *other;
+	v[0] = SHOAL_ANY(1);
+	for (int i = 1; i < 65; i++)
+		v[i] = shoal_any_from_items(&v[i - 1], 1);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(1), v[64]), 0);
+	REQUIRE_EQ(shoal_dict_snapshot(w.dict, &deep), 0);
+	REQUIRE_EQ(shoal_any_copy(&deep, &copy), 0);
+	REQUIRE(shoal_any_equal(&deep, &copy));
+	shoal_any_clear(&copy);
+	REQUIRE_EQ(shoal_any_print(&deep, stderr), 0);
+	unsigned char bytes[100];
+	REQUIRE_EQ(shoal_any_encode(&deep, bytes, sizeof bytes), 2 + 64 + 1);
+	REQUIRE_EQ(shoal_dict_create(w.arena, NULL, NULL, &other), 0);
+	REQUIRE_EQ(shoal_dict_update(other, deep), 0);
+	REQUIRE_EQ(shoal_dict_size(other), 1);
+	/* As a value it is too deep. */
+	REQUIRE_EQ(shoal_dict_set(other, SHOAL_ANY(2), deep), -EINVAL);
+	shoal_any_clear(&deep);
+	REQUIRE_EQ(shoal_dict_destroy(w.arena, other), 0);
+	dict_world_end(&w);
+}

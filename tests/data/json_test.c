@@ -125,3 +125,59 @@ Test(json, what_is_no_value_is_not_printed)
 	REQUIRE_EQ(shoal_any_print(&deep[1], f), -EIO);
 	fclose(f);
 }
+
+static void
+expect_none(const shoal_any *v)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+	REQUIRE_EQ(shoal_any_print(v, f), -EINVAL);
+	fclose(f);
+	REQUIRE_EQ(n, 0);
+	free(text);
+}
+
+/* Such a number is printed; what stands behind it is looked at all the same. */
+Test(json, a_number_beyond_int64_hides_nothing)
+{
+	shoal_any beyond = SHOAL_ANY(UINT64_MAX), nil = SHOAL_NIL;
+	shoal_any bad_key[] = { SHOAL_ANY("a"), beyond, SHOAL_LIST(1, 2), SHOAL_ANY(1) };
+	shoal_any endless[] = { beyond, nil };
+	shoal_any map = shoal_any_from_pairs(bad_key, 2);
+	expect_none(&map);
+	endless[1] = shoal_any_from_items(endless, 2);
+	expect_none(&endless[1]);
+	expect(SHOAL_MAP(beyond, SHOAL_LIST(beyond, 1)),
+	       "{\"18446744073709551615\": [18446744073709551615, 1]}");
+}
+
+Test(json, of_two_equal_keys_the_last_one_is_printed)
+{
+	expect(SHOAL_MAP("a", 1, "b", 2, "a", SHOAL_MAP(1, 2, 1, 3)),
+	       "{\"b\": 2, \"a\": {\"1\": 3}}");
+	expect(SHOAL_LIST(SHOAL_MAP("a", 1, "a", 2), SHOAL_LIST(3)), "[{\"a\": 2}, [3]]");
+}
+
+/* Its name went with its destruction, and may be another's by now. */
+Test(json, what_was_destroyed_has_no_name)
+{
+	shoal_arena *a;
+	shoal_list *l, *other;
+	shoal_dict *d;
+	shoal_any held;
+	char want[100];
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	REQUIRE_EQ(shoal_dict_create(a, NULL, NULL, &d), 0);
+	REQUIRE_EQ(shoal_list_create(a, "jobs", NULL, &l), 0);
+	REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY(1), SHOAL_ANY(l)), 0);
+	REQUIRE_EQ(shoal_dict_get(d, SHOAL_ANY(1), &held), 0);
+	expect(held, "{\"$list\": \"jobs\"}");
+	snprintf(want, sizeof want, "{\"$list\": \"%llu\"}", (unsigned long long)shoal_ref_of(a, l));
+	REQUIRE_EQ(shoal_list_destroy(a, l), 0);
+	REQUIRE_EQ(shoal_list_create(a, "jobs", NULL, &other), 0);
+	expect(held, want);
+	expect(SHOAL_ANY(other), "{\"$list\": \"jobs\"}");
+	shoal_any_clear(&held);
+	shoal_arena_close(a);
+}
