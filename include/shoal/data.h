@@ -186,7 +186,9 @@ typedef struct {
  * item out. The calls on all items have nil in its stead.
  *
  * A READ-ONLY handle (shoal_arena_attach_readonly) reads too, but for values with objects in them,
- * and gives -EPERM where writers are too quick; it does not keep the list from being destroyed.
+ * and gives -EPERM where writers are too quick; it does not keep the list from being destroyed:
+ * then its calls give -ENOENT. Readers for whom no member's record is to be had (-EUSERS,
+ * members_max) read like that, and give -EUSERS where writers are too quick.
  */
 /* Less than 0, 0, more than 0. It may be called on any two items, in any order. */
 typedef int shoal_any_order(const shoal_any *, const shoal_any *, void *arg);
@@ -265,7 +267,9 @@ int shoal_list_print(shoal_list *, FILE *);
  * moves the whole table. The dict never shrinks but by clear.
  *
  * A READ-ONLY handle (shoal_arena_attach_readonly) reads too, but for values with objects in them,
- * and gives -EPERM where writers are too quick; it does not keep the dict from being destroyed.
+ * and gives -EPERM where writers are too quick; it does not keep the dict from being destroyed: then
+ * its calls give -ENOENT (has false, size 0). Readers for whom no member's record is to be had
+ * (-EUSERS, members_max) read like that, and give -EUSERS where writers are too quick.
  *
  * WHEN A PROCESS IS KILLED inside a write, that write has happened or not; the next writer of the
  * stripe, or whoever recovers the dead one, finishes or undoes it, and nothing leaks.
@@ -273,10 +277,10 @@ int shoal_list_print(shoal_list *, FILE *);
  * RESULTS of all calls: -ENOENT no such key; -EINVAL a key or value that cannot be kept; -ENOMEM
  * and -ENOSPC no memory, and nothing has changed; -EPROTO the dict's memory was overwritten;
  * -EDEADLK in a signal handler that interrupted another call; -EPERM the arena is attached read-
- * only. A dict that was destroyed stops the process. Where a value has a queue or pipe in it that
- * was destroyed, get, pop, setdefault and compare_exchange give -ENOENT, and a sentence that says
- * so, though the key is there; pop to NULL takes it out; popitem, next, snapshot and print have nil
- * in its stead.
+ * only. A dict that was destroyed stops the process, but where nothing could keep it (above). Where
+ * a value has a queue or pipe in it that was destroyed, get, pop, setdefault and compare_exchange
+ * give -ENOENT, and a sentence that says so, though the key is there; pop to NULL takes it out;
+ * popitem, next, snapshot and print have nil in its stead.
  *
  * The design: split-ordered levels (Shalev and Shavit, JACM 2006) of one-line buckets, read under
  * versions; lib/data/dict.h.

@@ -11,6 +11,7 @@ struct known {
 	shoal_arena *arena;
 	struct member *me;
 	uint32_t object;
+	uint32_t generation; /* of the object's entry */
 	uint32_t kind;
 	uint32_t epoch;
 	bool fenced;
@@ -24,33 +25,71 @@ place_of(const void *body)
 	return &known[(uintptr_t)body / 4096 % KNOWN];
 }
 
+/* One without a record has nothing that would keep the container from going. */
+static int
+gone(const void *body, const shoal_arena *a)
+{
+	return fail(-ENOENT, "%p is no container of that kind in arena '%s' any more: it was destroyed",
+	            body, a->name);
+}
+
+/*
+ * The generation first, then the look that finds the kind there: whatever stands later at this
+ * address has another one.
+ */
+static int
+find_object(const void *body, uint32_t kind, struct known *out)
+{
+	const shoal_arena *a = out->arena;
+	uint32_t again;
+	if (out->me)
+		out->object = object_of_body(a, body, kind);
+	else if (object_find_body(a, body, kind, &out->object))
+		return gone(body, a);
+	out->generation = (uint32_t)(load_acquire(&arena_object(a, out->object)->word) >> 32);
+	if (object_find_body(a, body, kind, &again) == 0 && again == out->object)
+		return 0;
+	return out->me ? fail(-EPROTO, "%p was destroyed during the call", body) : gone(body, a);
+}
+
+/* For want of a record: none is to be had, or no memory for it. */
+static bool
+has_no_room(int rc)
+{
+	return rc == -EUSERS || rc == -ENOSPC;
+}
+
 static __attribute__((noinline)) int
-find(const void *body, uint32_t kind, struct known *out)
+find(const void *body, uint32_t kind, bool reads, struct known *out)
 {
 	struct shoal_thread *t;
 	shoal_arena *a = arena_of(body);
 	if (!a)
 		stop("%p is in no mapped arena, or was destroyed", body);
-	/* A reader needs none there. */
+	/* A reader needs none. */
 	int rc = a->readonly ? 0 : member_here(a, &t, &out->me);
+	if (rc && !(reads && has_no_room(rc)))
+		return rc;
+	if (rc || a->readonly)
+		out->me = NULL;
+	out->arena = a;
+	rc = find_object(body, kind, out);
 	if (rc)
 		return rc;
-	if (a->readonly)
-		out->me = NULL;
 	out->body = body;
-	out->arena = a;
-	out->object = object_of_body(a, body, kind);
 	out->kind = kind;
 	out->fenced = !(a->flags & ARENA_MEMBARRIER);
 	out->epoch = load_relaxed(thread_epoch);
 	return 0;
 }
 
+/* The object that was found, whole: what was made there since has another generation. */
 static ALWAYS_INLINE bool
-stands(const shoal_arena *a, uint32_t object, const void *body)
+stands(const struct known *k)
 {
-	return object_ready(a, object) &&
-	       load_relaxed(&arena_object(a, object)->body) == arena_offset(a, body);
+	uint64_t word = load_acquire(&arena_object(k->arena, k->object)->word);
+	enum object_state state = object_state(word);
+	return word >> 32 == k->generation && (state == OBJECT_READY || state == OBJECT_KEPT);
 }
 
 /*
@@ -69,7 +108,7 @@ try_enter(const struct known *k, struct shoal_thread *t, struct container *out)
 		fence_seq_cst();
 	else
 		fence_compiler();
-	if (likely(stands(k->arena, k->object, k->body)))
+	if (likely(stands(k)))
 		return true;
 	container_leave(out);
 	return false;
@@ -83,7 +122,7 @@ static __attribute__((noinline)) int
 enter_anew(const void *body, uint32_t kind, struct known *k, struct container *out, bool reads)
 {
 	k->body = NULL;
-	int rc = find(body, kind, k);
+	int rc = find(body, kind, reads, k);
 	if (rc)
 		return rc;
 	if (!k->me && !reads)
@@ -91,6 +130,8 @@ enter_anew(const void *body, uint32_t kind, struct known *k, struct container *o
 	if (try_enter(k, out->thread, out))
 		return 0;
 	k->body = NULL;
+	if (!k->me)
+		return gone(body, out->arena);
 	stop("%p is no container of arena '%s' any more: it was destroyed", body, out->arena->name);
 }
 
@@ -131,6 +172,16 @@ container_leave(struct container *c)
 	if (likely(c->me))
 		store_release(&c->me->call.object, 0);
 	c->thread->busy = 0;
+}
+
+int
+container_cannot_lock(const struct container *c, const char *kind)
+{
+	if (c->arena->readonly)
+		return fail(-EPERM, "%s %u changes too fast to be read through a read-only handle", kind,
+		            c->object);
+	return fail(-EUSERS, "%s %u changes too fast to be read by a thread that finds no member's record "
+	            "in arena '%s'", kind, c->object, c->arena->name);
 }
 
 /* ---- containers as objects ---- */

@@ -29,10 +29,13 @@ struct container {
  */
 int container_enter(const void *body, uint32_t kind, struct container *out);
 /*
- * The same for one who only reads: through a read-only handle without a record (me is NULL), so
- * that nothing keeps the container from being destroyed meanwhile.
+ * The same for one who only reads: through a read-only handle, and where no record is to be had,
+ * without one (me is NULL), so that nothing keeps the container from being destroyed meanwhile.
+ * Then it gives -ENOENT where the others stop.
  */
 int container_enter_reader(const void *body, uint32_t kind, struct container *out);
+/* Of a reader without a record, where readers take the writers' lock: -EPERM, -EUSERS. */
+int container_cannot_lock(const struct container *c, const char *kind);
 void container_leave(struct container *c);
 
 /* ---- containers as objects ---- */

@@ -84,13 +84,6 @@ dict_hold(const struct dict_call *c, uint32_t index)
 	};
 }
 
-static int
-cannot_lock(const struct dict_call *c)
-{
-	return fail(-EPERM, "dict %u changes too fast to be read through a read-only handle",
-	            c->in.object);
-}
-
 /* Whose counts and levels may be written. */
 static bool
 look_at_own(struct dict_call *c)
@@ -104,7 +97,7 @@ int
 dict_lock(struct dict_call *c, uint64_t hash)
 {
 	if (unlikely(!c->in.me))
-		return cannot_lock(c);
+		return container_cannot_lock(&c->in, "dict");
 	c->hold = dict_hold(c, hash & (STRIPES - 1));
 	int rc = ledger_lock(&c->hold);
 	if (rc)
@@ -135,7 +128,7 @@ int
 dict_lock_all(struct dict_call *c)
 {
 	if (!c->in.me)
-		return cannot_lock(c);
+		return container_cannot_lock(&c->in, "dict");
 	for (uint32_t i = 0; i <= SHARED_LEDGER; i++) {
 		struct ledger_hold h = dict_hold(c, i);
 		int rc = ledger_lock(&h);

@@ -37,19 +37,11 @@ list_enter_reader(struct list_call *call, const shoal_list *list)
 	return entered(call, list, container_enter_reader(list, SHOAL_KIND_LIST, &call->c));
 }
 
-static int
-cannot_lock(struct list_call *call)
-{
-	int rc = fail(-EPERM, "list %u changes too fast to be read through a read-only handle",
-	              call->c.object);
-	return list_leave_call(call, rc);
-}
-
 int
 list_lock(struct list_call *call)
 {
 	if (unlikely(!call->c.me))
-		return cannot_lock(call);
+		return list_leave_call(call, container_cannot_lock(&call->c, "list"));
 	uint32_t holder = load_relaxed(&call->list->ledger.lock.word) & FUTEX_TID;
 	int rc = holder == call->c.thread->tid
 	                 ? fail(-EDEADLK, "a callback of a call on list %u calls on it again",
