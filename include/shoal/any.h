@@ -170,6 +170,7 @@ SHOAL_END_
 #define SHOAL_E7_(m, a, ...) m(a), SHOAL_E6_(m, __VA_ARGS__)
 #define SHOAL_E8_(m, a, ...) m(a), SHOAL_E7_(m, __VA_ARGS__)
 #define SHOAL_PICK_(a, b, c, d, e, f, g, h, n, ...) n
+#define SHOAL_HOW_MANY_(...) SHOAL_PICK_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 #define SHOAL_EACH_(m, ...) \
 	SHOAL_PICK_(__VA_ARGS__, SHOAL_E8_, SHOAL_E7_, SHOAL_E6_, SHOAL_E5_, SHOAL_E4_, SHOAL_E3_, \
 	            SHOAL_E2_, SHOAL_E1_, 0)(m, __VA_ARGS__)
@@ -206,15 +207,23 @@ SHOAL_END_
 #define SHOAL_COUNT_(...) (sizeof SHOAL_ITEMS_(__VA_ARGS__) / sizeof(shoal_any))
 #define SHOAL_LIST(...) \
 	shoal_any_from_items(SHOAL_ITEMS_(__VA_ARGS__), SHOAL_COUNT_(__VA_ARGS__))
+/* How many pairs; a key without a value does not compile. */
+#define SHOAL_PAIRS_(n) \
+	(sizeof(struct { \
+		_Static_assert(n % 2 == 0, "SHOAL_MAP: the last key has no value"); \
+		char pairs_[n / 2]; \
+	}))
 #define SHOAL_MAP(...) \
-	shoal_any_from_pairs(SHOAL_ITEMS_(__VA_ARGS__), SHOAL_COUNT_(__VA_ARGS__) / 2)
+	shoal_any_from_pairs(SHOAL_ITEMS_(__VA_ARGS__), \
+	                     SHOAL_PAIRS_(SHOAL_HOW_MANY_(__VA_ARGS__)))
 #else
 #define SHOAL_NIL (shoal_any{})
 #define SHOAL_ANY(x) shoal_any_from(x)
 #define SHOAL_LIST(...) \
 	shoal_any_from_items_(std::initializer_list<shoal_any>{ SHOAL_EACH_(SHOAL_ANY, __VA_ARGS__) })
 #define SHOAL_MAP(...) \
-	shoal_any_from_pairs_(std::initializer_list<shoal_any>{ SHOAL_EACH_(SHOAL_ANY, __VA_ARGS__) })
+	shoal_any_from_pairs_<SHOAL_HOW_MANY_(__VA_ARGS__)>( \
+		std::initializer_list<shoal_any>{ SHOAL_EACH_(SHOAL_ANY, __VA_ARGS__) })
 
 inline shoal_any shoal_any_from(bool v) { return shoal_any_from_bool(v); }
 #define SHOAL_F_(T, f) \
@@ -251,9 +260,10 @@ shoal_any_from_items_(std::initializer_list<shoal_any> l)
 {
 	return shoal_any_from_items(l.begin(), l.size());
 }
-inline shoal_any
+template <unsigned n> inline shoal_any
 shoal_any_from_pairs_(std::initializer_list<shoal_any> l)
 {
+	static_assert(n % 2 == 0, "SHOAL_MAP: the last key has no value");
 	return shoal_any_from_pairs(l.begin(), l.size() / 2);
 }
 #endif

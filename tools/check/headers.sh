@@ -13,6 +13,18 @@ for use in $(find tests -name '*.cc'); do
 	command -v "$CXX" >/dev/null || continue
 	$CXX -std=c++17 -Wall -Wextra -Werror -Iinclude -fsyntax-only "$use" || bad=1
 done
+# A map whose last key has no value is refused where it is written.
+for pairs in '"a", 1' '"a", 1, "b"'; do
+	program="#include <shoal/any.h>
+shoal_any f(void); shoal_any f(void) { return SHOAL_MAP($pairs); }"
+	for compile in "$CC -std=c11 -x c" "$CXX -std=c++17 -x c++"; do
+		command -v ${compile%% *} >/dev/null || continue
+		echo "$program" | $compile -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only - 2>/dev/null
+		result=$?
+		test "$pairs" = '"a", 1' || result=$((! result))
+		test $result = 0 || { echo "SHOAL_MAP($pairs): ${compile%% *} says otherwise"; bad=1; }
+	done
+done
 command -v "$CXX" >/dev/null || cxx=" (no C++ compiler here)"
 test $bad = 0 && echo "each public header stands alone in C11 and C++17${cxx:-}"
 exit $bad
