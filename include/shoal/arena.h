@@ -223,6 +223,9 @@ int shoal_arena_next(const shoal_arena *arena, uint64_t *cursor, shoal_object_in
  * that no other member can hold up, or, for blocks over 32640 bytes and for growth, one lock of the
  * arena: only one who is stopped inside that holds others up, those who take such memory, create
  * objects or recover a dead member that needs it.
+ * Small blocks are cut from pages of 64 KiB, each for blocks of one size, for which alone it is
+ * used from then on: an arena that was full of blocks of one size may have none of another to give,
+ * though nothing is in use.
  *   -ENOMEM  the arena's limit     -ENOSPC  no memory behind it     -EUSERS  members_max
  *   -EPERM   read-only, or another PID namespace
  *   -EDEADLK in a signal handler that interrupted a call

@@ -88,6 +88,13 @@ arena_pins(const shoal_arena *a, uint32_t index)
 	return arena_at(a, a->pins_at + (index - 1) * PIN_STRIDE);
 }
 
+/* For blocks, as its maker said: without the tables. */
+static inline uint64_t
+arena_limit(const shoal_arena *a)
+{
+	return a->pages_max << PAGE_BITS;
+}
+
 /* Page 0 begins at data_at. */
 static inline uint64_t
 arena_page_offset(const shoal_arena *a, uint64_t index)

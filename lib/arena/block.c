@@ -108,9 +108,9 @@ static ALWAYS_INLINE int
 stock(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes, unsigned *class,
       uint32_t *pages)
 {
-	if (unlikely(bytes > a->bytes))
+	if (unlikely(bytes > arena_limit(a)))
 		return fail(-ENOMEM, "%zu bytes are more than the arena's limit of %llu", bytes,
-		            (unsigned long long)a->bytes);
+		            (unsigned long long)arena_limit(a));
 	*class = class_of(bytes ? bytes : 1, pages);
 	/* A count that is beyond the slots is none. */
 	if (likely(*class < CLASSES &&

@@ -119,9 +119,9 @@ grow(shoal_arena *a, uint64_t high, uint32_t pages, uint64_t *end)
 		more = a->pages_max - high;
 	if (more < pages)
 		return fail(-ENOMEM,
-		            "the arena's limit of %llu bytes leaves no %u free pages of 64 KiB in a row; "
-		            "create it with a larger limit_bytes",
-		            (unsigned long long)a->bytes, pages);
+		            "the arena's limit of %llu bytes leaves no %u free pages of 64 KiB in a row "
+		            "(those cut into small blocks stay so); create it with a larger limit_bytes",
+		            (unsigned long long)arena_limit(a), pages);
 	int rc = back_pages(a, high, more);
 	if (rc && more > pages)
 		rc = back_pages(a, high, more = pages);

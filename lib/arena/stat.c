@@ -66,7 +66,7 @@ int
 shoal_arena_stat(const shoal_arena *a, shoal_arena_info *out)
 {
 	memset(out, 0, sizeof *out);
-	out->limit_bytes = a->pages_max << PAGE_BITS;
+	out->limit_bytes = arena_limit(a);
 	out->taken_bytes = walk_pages(a) << PAGE_BITS;
 	out->members_max = a->members_max;
 	out->features = features(a);

@@ -206,9 +206,9 @@ check_shape(const shoal_arena *a, shoal_type type, size_t count)
 {
 	if (!typed_bytes(type))
 		return fail(-EINVAL, "an array: %d is no shoal_type", (int)type);
-	if (count > a->bytes / typed_bytes(type))
+	if (count > arena_limit(a) / typed_bytes(type))
 		return fail(-ENOMEM, "%zu cells of %s are more than the arena's limit of %llu bytes",
-		            count, typed_name(type), (unsigned long long)a->bytes);
+		            count, typed_name(type), (unsigned long long)arena_limit(a));
 	return 0;
 }
 
