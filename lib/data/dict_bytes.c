@@ -69,8 +69,11 @@ shoal_dict_set_bytes(shoal_dict *d, const void *key, size_t key_bytes, const voi
 	int rc = check_key(key, key_bytes);
 	if (unlikely(rc))
 		return rc;
-	if (unlikely(value_bytes > UINT32_MAX - 64 || (!value && value_bytes)))
-		return fail(-EMSGSIZE, "a value of %zu bytes at %p", value_bytes, value);
+	if (!value && value_bytes)
+		return fail(-EINVAL, "a value of %zu bytes at NULL", value_bytes);
+	if (unlikely(value_bytes > UINT32_MAX - 64))
+		return fail(-EMSGSIZE, "a value of %zu bytes: the most is %u", value_bytes,
+		            UINT32_MAX - 64);
 	v.cell = (struct cell){ .kind = SHOAL_ANY_BYTES, .bytes = (uint32_t)value_bytes };
 	rc = dict_enter(d, SHOAL_KIND_DICT, &c);
 	if (unlikely(rc))

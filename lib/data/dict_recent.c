@@ -6,7 +6,7 @@
  * is believed. But none that is newer than the oldest one named is missing: an insertion names its
  * entry before it commits it. So the newest entry of a stripe is the last one named that is there.
  * Where no more are named, all of the stripe are looked at, once for as many items as the block has
- * room for.
+ * room for; each time, where there is no memory for the block: to take out must go on then.
  *
  * ---- crash points, under the stripe's ledger ----
  *
@@ -168,7 +168,8 @@ make_room(struct dict_call *c, unsigned stripe, size_t items, struct recent *r)
 		rc = ledger_take(&h, sizeof(struct dict_recent) + room * sizeof(struct named), &block);
 	if (rc) {
 		ledger_give_up(&h);
-		return rc;
+		/* A smaller one will do. */
+		return recent_of(c, stripe, r) ? 0 : rc;
 	}
 	struct dict_recent *to = arena_at(c->in.arena, block);
 	store_relaxed(&to->room, room);
@@ -218,6 +219,12 @@ is_due(const struct dict_call *c, unsigned stripe)
 	       !(recent_of(c, stripe, &r) && r.count);
 }
 
+static bool
+is_full(int rc)
+{
+	return rc == -ENOMEM || rc == -ENOSPC;
+}
+
 /* Before all locks are taken, so that what takes long holds up one stripe only. */
 static int
 prepare(struct dict_call *c)
@@ -232,6 +239,8 @@ prepare(struct dict_call *c)
 		if (is_due(c, stripe))
 			rc = refill(c, stripe);
 		dict_unlock(c);
+		if (is_full(rc))
+			rc = 0;
 	}
 	return rc;
 }
@@ -267,6 +276,23 @@ find_named(struct dict_call *c, uint64_t order, uint64_t hash, struct newest *ou
 	return false;
 }
 
+/* The same without a block that names them. */
+static int
+newest_of_all(struct dict_call *c, unsigned stripe, struct newest *out)
+{
+	struct all s = { .call = c };
+	int rc = add_stripe(&s, stripe);
+	size_t at = 0;
+	for (size_t i = 1; i < s.count; i++)
+		if (s.item[i].order > s.item[at].order)
+			at = i;
+	out->stripe = stripe;
+	if (rc == 0 && !(s.count && find_named(c, s.item[at].order, s.item[at].hash, out)))
+		rc = dict_damaged(c);
+	free(s.item);
+	return rc;
+}
+
 /* Of one stripe, under all locks. 0; -ENOENT: it is empty. */
 static int
 newest_of(struct dict_call *c, unsigned stripe, struct newest *out)
@@ -283,6 +309,8 @@ newest_of(struct dict_call *c, unsigned stripe, struct newest *out)
 		if (!load_relaxed(&c->table->stripe[stripe].count))
 			return -ENOENT;
 		int rc = tries ? dict_damaged(c) : refill(c, stripe);
+		if (is_full(rc))
+			return newest_of_all(c, stripe, out);
 		if (rc)
 			return rc;
 	}
