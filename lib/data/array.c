@@ -63,7 +63,7 @@ shoal_rlock *
 shoal_array_lock(shoal_array *x)
 {
 	(void)type_of(x);
-	return &x->lock;
+	return typed_lock(x);
 }
 
 /* ---- cells ---- */

@@ -143,7 +143,9 @@ enter(const void *body, uint32_t kind, struct container *out, bool reads)
 	if (unlikely(!t))
 		return fail(-ENOMEM, "no memory for this thread's record");
 	if (unlikely(t->busy))
-		return fail(-EDEADLK, "a container was called by a signal handler inside another call");
+		return fail(-EDEADLK,
+		            "a container was called inside another call of its thread: by a signal "
+		            "handler, or by an order of shoal_list_sort");
 	out->thread = t;
 	/* A forked child inherits what its parent's thread knew, but has no seat yet. */
 	bool knows = k->body == body && k->epoch == load_relaxed(thread_epoch) && k->kind == kind &&
@@ -180,8 +182,8 @@ container_cannot_lock(const struct container *c, const char *kind)
 	if (c->arena->readonly)
 		return fail(-EPERM, "%s %u changes too fast to be read through a read-only handle", kind,
 		            c->object);
-	return fail(-EUSERS, "%s %u changes too fast to be read by a thread that finds no member's record "
-	            "in arena '%s'", kind, c->object, c->arena->name);
+	return fail(-EUSERS, "%s %u changes too fast to be read by a thread that finds no member's "
+	            "record in arena '%s'", kind, c->object, c->arena->name);
 }
 
 /* ---- containers as objects ---- */

@@ -237,6 +237,17 @@ lock_in(void *body)
 	return (shoal_rlock *)(void *)((char *)body + KIND_LOCK_AT);
 }
 
+shoal_rlock *
+typed_lock(void *body)
+{
+	const shoal_arena *a = arena_of(body);
+	if (likely(!a || !a->readonly))
+		return lock_in(body);
+	fail(-EPERM, "arena '%s' is attached read-only, and to take a lock is to write: attach it with "
+	     "shoal_arena_attach", a->name);
+	return NULL;
+}
+
 /*
  * Named in this record meanwhile, so that the lock is still there to wake those who wait for it.
  * One that nobody has or waits for needs none of that: who comes from now on sees that it is over.

@@ -52,6 +52,8 @@ void typed_copy_in(void *cells, const void *own, size_t bytes, size_t each);
 
 /* NULL is 0. Those who wait for its lock are told. */
 int typed_destroy(shoal_arena *a, void *body, uint32_t kind);
+/* NULL with -EPERM in words where the handle is read-only. */
+shoal_rlock *typed_lock(void *body);
 /* For kind_ops.kept. */
 bool typed_kept(shoal_arena *a, uint32_t object);
 

@@ -164,7 +164,7 @@ shoal_rlock *
 shoal_value_lock(shoal_value *v)
 {
 	(void)type_of(v);
-	return &v->lock;
+	return typed_lock(v);
 }
 
 /* ---- the object ---- */

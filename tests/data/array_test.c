@@ -195,6 +195,13 @@ read_only(void *arg)
 	REQUIRE_EQ(shoal_array_write(x, 0, 4, cells), -EPERM);
 	REQUIRE_EQ(shoal_array_read(x, 0, 4, cells), 0);
 	REQUIRE_EQ(cells[2], 5);
+	/* Whose lock would be written. */
+	shoal_value *v;
+	REQUIRE(shoal_array_lock(x) == NULL);
+	REQUIRE(strstr(shoal_error(), "read-only"));
+	REQUIRE_EQ(shoal_value_open(a, "v", SHOAL_NOWAIT, &v), 0);
+	REQUIRE_EQ(shoal_value_get_int(v), 7);
+	REQUIRE(shoal_value_lock(v) == NULL);
 	shoal_arena_close(a);
 	return 0;
 }
@@ -210,6 +217,8 @@ Test(array, a_watcher_reads_it)
 	REQUIRE_EQ(shoal_array_set(x, 2, SHOAL_ANY(5)), 0);
 	REQUIRE_EQ(shoal_array_at(a, shoal_ref_of(a, x), &same), 0);
 	REQUIRE(same == x);
+	shoal_value *v;
+	REQUIRE_EQ(shoal_value_create(a, "v", SHOAL_I32, SHOAL_ANY(7), &v), 0);
 	expect_child(child(read_only, name), 0, 5000);
 	REQUIRE_EQ(shoal_arena_unlink(name), 0);
 	shoal_arena_close(a);

@@ -591,6 +591,7 @@ meddle(const shoal_any *x, const shoal_any *y, void *arg)
 	static const shoal_container_options roomy = { .reserve = 1000 };
 	if (!m->locked && shoal_list_set(m->list, 0, SHOAL_ANY(5)) == -EDEADLK) {
 		m->locked = true;
+		REQUIRE(strstr(shoal_error(), "shoal_list_sort"));
 		REQUIRE_EQ(shoal_list_create(m->arena, "made", NULL, &l), -EDEADLK);
 		REQUIRE(!l);
 		REQUIRE_EQ(shoal_dict_create(m->arena, "made", &roomy, &d), -EDEADLK);
