@@ -99,8 +99,8 @@ shoal_type shoal_value_type(const shoal_value *value);
  * fail, what the cell cannot hold stops the process with a sentence, in every build: a number wide
  * of its type (SHOAL_U64: above INT64_MAX; SHOAL_BOOL: other than 0 and 1), the int calls but set
  * on a floating cell, the double calls but get on another one, a value that was destroyed. Floating
- * cells take infinities and NaN, and round (SHOAL_F32). On a read-only handle only get may be
- * called.
+ * cells take infinities and NaN, and round (SHOAL_F32). On a read-only handle only get and type may
+ * be called.
  */
 int64_t shoal_value_get_int(const shoal_value *value);
 void shoal_value_set_int(shoal_value *value, int64_t to);
@@ -116,7 +116,8 @@ double shoal_value_add_double(shoal_value *value, double delta);
 
 /*
  * The value's own lock, for what is more than one step. The calls above do not take it: they are
- * as atomic with it as without.
+ * as atomic with it as without. NULL on a read-only handle, with -EPERM in words: to take a lock is
+ * to write.
  */
 shoal_rlock *shoal_value_lock(shoal_value *value);
 
@@ -142,7 +143,8 @@ size_t shoal_array_count(const shoal_array *array);
 shoal_type shoal_array_type(const shoal_array *array);
 
 /*
- * Index from 0, negative from the end; -ENOENT outside. Get gives an int, a bool or a double. Set
+ * Index from 0, negative from the end; -ENOENT outside. Get gives an int, a bool or a double;
+ * -EOVERFLOW for a SHOAL_U64 above INT64_MAX, which may be there by shoal_array_data. Set
  * takes an int or a bool, for a floating cell a double too (-EINVAL for others), that the cell can
  * hold (-EOVERFLOW). One cell is read, or written, in one step.
  */
@@ -157,6 +159,7 @@ int shoal_array_set(shoal_array *array, ptrdiff_t index, shoal_any value);
 int shoal_array_read(const shoal_array *array, size_t first, size_t count, void *out);
 int shoal_array_write(shoal_array *array, size_t first, size_t count, const void *in);
 
+/* NULL on a read-only handle, with -EPERM in words. */
 shoal_rlock *shoal_array_lock(shoal_array *array);
 
 /* ---- containers ---- */
@@ -178,8 +181,13 @@ typedef struct {
  * insert and remove O(log n); the calls on all items O(n), sort O(n log n).
  *
  * Values are copied in and out; an out-parameter owns its memory (shoal_any_clear). Failures of all
- * calls: -EINVAL (no list; a value that cannot be kept, see any.h), -EPROTO (shared memory was
- * overwritten), -ENOMEM, -ENOSPC, and those of joining the arena (arena.h).
+ * calls: -EINVAL (a value that cannot be kept, see any.h), -EPROTO (shared memory was overwritten),
+ * -ENOMEM, -ENOSPC, -EDEADLK (in a signal handler that interrupted another call, or called by an
+ * order of shoal_list_sort), and those of joining the arena (arena.h). What is no list, NULL, or
+ * was destroyed stops the process, but where nothing could keep it (READ-ONLY).
+ *
+ * IN A FULL ARENA what takes items out may need memory first: pop, remove and remove_at build a few
+ * nodes now and then, clear, reverse and sort a new list: -ENOMEM then, and nothing has changed.
  *
  * A queue or pipe that was destroyed is gone, whatever refers to it. Get and pop of an item that it
  * is, or is in, give -ENOENT, and a sentence that says so; remove_at, and pop to NULL, take the
@@ -232,7 +240,7 @@ int shoal_list_slice(shoal_list *, ptrdiff_t first, ptrdiff_t end, shoal_any *ou
 int shoal_list_sort(shoal_list *, shoal_any_order *, void *arg);
 int shoal_list_reverse(shoal_list *);
 int shoal_list_clear(shoal_list *);
-/* 0 where the list cannot be looked at. */
+/* 0 where the list was overwritten, or is gone from a read-only handle. */
 size_t shoal_list_size(const shoal_list *);
 /*
  * An int, or a bool, becomes that much more: *sum, which may be NULL. -EINVAL, -EOVERFLOW, -ENOENT.
@@ -267,8 +275,8 @@ int shoal_list_print(shoal_list *, FILE *);
  * moves the whole table. The dict never shrinks but by clear.
  *
  * A READ-ONLY handle (shoal_arena_attach_readonly) reads too, but for values with objects in them,
- * and gives -EPERM where writers are too quick; it does not keep the dict from being destroyed: then
- * its calls give -ENOENT (has false, size 0). Readers for whom no member's record is to be had
+ * and gives -EPERM where writers are too quick; it does not keep the dict from being destroyed:
+ * then its calls give -ENOENT (has false, size 0). Readers for whom no member's record is to be had
  * (-EUSERS, members_max) read like that, and give -EUSERS where writers are too quick.
  *
  * WHEN A PROCESS IS KILLED inside a write, that write has happened or not; the next writer of the
@@ -276,11 +284,12 @@ int shoal_list_print(shoal_list *, FILE *);
  *
  * RESULTS of all calls: -ENOENT no such key; -EINVAL a key or value that cannot be kept; -ENOMEM
  * and -ENOSPC no memory, and nothing has changed; -EPROTO the dict's memory was overwritten;
- * -EDEADLK in a signal handler that interrupted another call; -EPERM the arena is attached read-
- * only. A dict that was destroyed stops the process, but where nothing could keep it (above). Where
- * a value has a queue or pipe in it that was destroyed, get, pop, setdefault and compare_exchange
- * give -ENOENT, and a sentence that says so, though the key is there; pop to NULL takes it out;
- * popitem, next, snapshot and print have nil in its stead.
+ * -EDEADLK in a signal handler that interrupted another call, or called by an order of
+ * shoal_list_sort; -EPERM the arena is attached read-only. What is no dict, NULL, or was destroyed
+ * stops the process, but where nothing could keep it (READ-ONLY). Where a value has a queue or pipe
+ * in it that was destroyed, get, pop, setdefault and compare_exchange give -ENOENT, and a sentence
+ * that says so, though the key is there; pop to NULL takes it out; popitem, next, snapshot and
+ * print have nil in its stead.
  *
  * The design: split-ordered levels (Shalev and Shavit, JACM 2006) of one-line buckets, read under
  * versions; lib/data/dict.h.
@@ -312,11 +321,18 @@ int shoal_dict_popitem(shoal_dict *, shoal_any *key, shoal_any *value);
 bool shoal_dict_has(shoal_dict *, shoal_any key);
 /* Exact when nothing moved while it was counted. */
 size_t shoal_dict_size(const shoal_dict *);
-/* In one step; takes as long as giving all items back takes, and writers wait so long. */
+/*
+ * In one step; takes as long as giving all items back takes, and writers wait so long. It needs
+ * memory for an empty table: where there is none (-ENOMEM, -ENOSPC), shoal_dict_pop and
+ * shoal_dict_popitem still take out one item after the other.
+ */
 int shoal_dict_clear(shoal_dict *);
 /* What the key has, or `value`, which it has from now on. `out` may be NULL. */
 int shoal_dict_setdefault(shoal_dict *, shoal_any key, shoal_any value, shoal_any *out);
-/* Each pair is a write of its own; a map with a pair that cannot be kept changes nothing. */
+/*
+ * Each pair is a write of its own; a map with a pair that cannot be kept changes nothing. Where
+ * memory ends in between (-ENOMEM, -ENOSPC), the pairs before are written.
+ */
 int shoal_dict_update(shoal_dict *, shoal_any map);
 /*
  * If the key's value equals *expected (NULL: if there is none), it becomes *desired (NULL: the item
@@ -330,7 +346,10 @@ int shoal_dict_compare_exchange(shoal_dict *, shoal_any key, const shoal_any *ex
  */
 int shoal_dict_add_int(shoal_dict *, shoal_any key, int64_t delta, int64_t *sum);
 
-/* The same items, without anys: key and value are bytes. The quickest way. */
+/*
+ * The same items, without anys: key and value are bytes. The quickest way. -EMSGSIZE: 4 GiB or
+ * more; -EINVAL: NULL with a length.
+ */
 int shoal_dict_set_bytes(shoal_dict *, const void *key, size_t key_bytes, const void *value,
                          size_t value_bytes);
 /*
