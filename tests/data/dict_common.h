@@ -36,6 +36,14 @@ dict_world_end(struct dict_world *w)
 	shoal_arena_close(w->arena);
 }
 
+/* Each key from `from` to before `to` has three times itself. */
+static inline void
+dict_fill(shoal_dict *d, int64_t from, int64_t to)
+{
+	for (int64_t i = from; i < to; i++)
+		REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY(i), SHOAL_ANY(i * 3)), 0);
+}
+
 /* What the key has, which must be an int. */
 static inline int64_t
 int_of(shoal_dict *d, shoal_any key)

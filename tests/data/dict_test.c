@@ -1,6 +1,5 @@
 /* One process; several are in dict_share_test.c, those that die in dict_storm_test.c. */
 #include "dict_common.h"
-#include <pthread.h>
 
 Test(dict, holds_what_it_was_given)
 {
@@ -121,17 +120,10 @@ Test(dict, update_sets_each_pair_or_none)
 /* ---- many ---- */
 
 static void
-fill(shoal_dict *d, int64_t from, int64_t to)
-{
-	for (int64_t i = from; i < to; i++)
-		REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY(i), SHOAL_ANY(i * 3)), 0);
-}
-
-static void
 sized(int64_t n, uint32_t reserve)
 {
 	struct dict_world w = dict_world(reserve);
-	fill(w.dict, 0, n);
+	dict_fill(w.dict, 0, n);
 	REQUIRE_EQ(shoal_dict_size(w.dict), n);
 	for (int64_t i = 0; i < n; i++)
 		REQUIRE_EQ(int_of(w.dict, SHOAL_ANY(i)), i * 3);
@@ -144,7 +136,7 @@ sized(int64_t n, uint32_t reserve)
 		REQUIRE_EQ(shoal_dict_has(w.dict, SHOAL_ANY(i)), i % 2);
 	if (n >= 1000)
 		REQUIRE_EQ(shoal_dict_clear(w.dict), 0);
-	fill(w.dict, 0, n / 2);
+	dict_fill(w.dict, 0, n / 2);
 	dict_world_end(&w);
 }
 
@@ -199,7 +191,7 @@ Test(dict, a_full_arena_refuses)
 Test(dict, popitem_takes_the_newest)
 {
 	struct dict_world w = dict_world(0);
-	fill(w.dict, 0, 50);
+	dict_fill(w.dict, 0, 50);
 	/* A new value keeps its key's place; a key that comes again is new. */
 	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(10), SHOAL_ANY("text")), 0);
 	REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY(20), NULL), 0);
@@ -222,7 +214,7 @@ Test(dict, a_snapshot_is_in_the_order_of_insertion)
 {
 	struct dict_world w = dict_world(0);
 	shoal_any map;
-	fill(w.dict, 0, 1000);
+	dict_fill(w.dict, 0, 1000);
 	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(0), SHOAL_ANY("text")), 0);
 	REQUIRE_EQ(shoal_dict_snapshot(w.dict, &map), 0);
 	REQUIRE_EQ(map.kind, SHOAL_ANY_MAP);
@@ -333,7 +325,7 @@ Test(dict, a_cursor_sees_each_item_once)
 		shoal_cursor cursor = { 0 };
 		const shoal_any *key, *value;
 		int rc, n = 0;
-		fill(w.dict, have, size[s]);
+		dict_fill(w.dict, have, size[s]);
 		have = size[s];
 		memset(seen, 0, sizeof seen);
 		while ((rc = shoal_dict_next(w.dict, &cursor, &key, &value)) == 1) {
@@ -390,51 +382,6 @@ Test(dict, a_cursor_may_be_left)
 	dict_world_end(&w);
 }
 
-/* ---- in a full arena ---- */
-
-static void
-fill_arena(shoal_arena *a)
-{
-	void *p;
-	for (size_t bytes = 1 << 19; bytes >= 16; bytes /= 2)
-		while (shoal_alloc(a, bytes, &p) == 0)
-			;
-}
-
-/* There is no memory for what says which is the newest; and then, for a longer one of these. */
-Test(dict, popitem_needs_no_memory)
-{
-	struct dict_world w;
-	shoal_arena_options small = { .limit_bytes = 1 << 20 };
-	shoal_any key;
-	REQUIRE_EQ(shoal_arena_create(NULL, &small, &w.arena), 0);
-	REQUIRE_EQ(shoal_dict_create(w.arena, NULL, NULL, &w.dict), 0);
-	for (int i = 0; i < 200; i++)
-		REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(i), SHOAL_ANY("x")), 0);
-	fill_arena(w.arena);
-	for (int i = 200; i--;) {
-		REQUIRE_EQ(shoal_dict_popitem(w.dict, &key, NULL), 0);
-		REQUIRE_EQ(shoal_any_int(&key, -1), i);
-	}
-	REQUIRE_EQ(shoal_dict_popitem(w.dict, NULL, NULL), -ENOENT);
-	dict_world_end(&w);
-}
-
-/* Others may find none to take out, and change nothing. */
-Test(dict, clear_needs_memory_for_an_empty_table)
-{
-	struct dict_world w;
-	shoal_arena_options small = { .limit_bytes = 1 << 20 };
-	REQUIRE_EQ(shoal_arena_create(NULL, &small, &w.arena), 0);
-	REQUIRE_EQ(shoal_dict_create(w.arena, NULL, NULL, &w.dict), 0);
-	fill(w.dict, 0, 200);
-	fill_arena(w.arena);
-	REQUIRE_EQ(shoal_dict_clear(w.dict), -ENOMEM);
-	REQUIRE(strstr(shoal_error(), "limit of 1048576 bytes"));
-	REQUIRE_EQ(shoal_dict_size(w.dict), 200);
-	dict_world_end(&w);
-}
-
 Test(dict, bytes_of_no_address_are_refused)
 {
 	struct dict_world w = dict_world(0);
@@ -474,93 +421,10 @@ Test(dict, can_be_watched)
 	snprintf(name, sizeof name, "dict-test-%d", (int)getpid());
 	REQUIRE_EQ(shoal_arena_create(name, NULL, &w.arena), 0);
 	REQUIRE_EQ(shoal_dict_create(w.arena, "d", NULL, &w.dict), 0);
-	fill(w.dict, 0, 500);
+	dict_fill(w.dict, 0, 500);
 	expect_child(child(watches, name), 0, 5000);
 	dict_world_end(&w);
 	REQUIRE_EQ(shoal_arena_unlink(name), 0);
-}
-
-struct watched {
-	char name[40];
-	volatile int opened, destroyed;
-};
-
-/* What it opened goes while it looks, and another container comes to lie there. */
-static int
-watches_the_end(void *arg)
-{
-	struct watched *seen = arg;
-	shoal_arena *a;
-	shoal_dict *d;
-	shoal_any v;
-	shoal_cursor cursor = { 0 };
-	const shoal_any *key;
-	REQUIRE_EQ(shoal_arena_attach_readonly(seen->name, SHOAL_SEC(5), &a), 0);
-	REQUIRE_EQ(shoal_dict_open(a, "d", 0, &d), 0);
-	REQUIRE_EQ(int_of(d, SHOAL_ANY(1)), 3);
-	for (seen->opened = 1; !seen->destroyed;)
-		usleep(100);
-	for (int i = 0; i < 2; i++) {
-		REQUIRE_EQ(shoal_dict_get(d, SHOAL_ANY(1), &v), -ENOENT);
-		REQUIRE(strstr(shoal_error(), "destroyed"));
-		REQUIRE(!shoal_dict_has(d, SHOAL_ANY(1)));
-		REQUIRE_EQ(shoal_dict_size(d), 0);
-		REQUIRE_EQ(shoal_dict_snapshot(d, &v), -ENOENT);
-		REQUIRE_EQ(shoal_dict_next(d, &cursor, &key, NULL), -ENOENT);
-	}
-	shoal_arena_close(a);
-	return 0;
-}
-
-Test(dict, one_that_is_watched_may_be_destroyed)
-{
-	struct dict_world w;
-	struct watched *seen = shared(sizeof *seen);
-	shoal_list *l;
-	snprintf(seen->name, sizeof seen->name, "dict-test-%d", (int)getpid());
-	REQUIRE_EQ(shoal_arena_create(seen->name, NULL, &w.arena), 0);
-	REQUIRE_EQ(shoal_dict_create(w.arena, "d", NULL, &w.dict), 0);
-	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(1), SHOAL_ANY(3)), 0);
-	pid_t pid = child(watches_the_end, seen);
-	while (!seen->opened)
-		usleep(100);
-	REQUIRE_EQ(shoal_dict_destroy(w.arena, w.dict), 0);
-	REQUIRE_EQ(shoal_list_create(w.arena, "l", NULL, &l), 0);
-	seen->destroyed = 1;
-	expect_child(pid, 0, 5000);
-	REQUIRE_EQ(shoal_arena_unlink(seen->name), 0);
-	shoal_arena_close(w.arena);
-}
-
-/* ---- without a record ---- */
-
-static void *
-read_without_a_record(void *arg)
-{
-	shoal_dict *d = arg;
-	shoal_any v;
-	REQUIRE_EQ(int_of(d, SHOAL_ANY(1)), 3);
-	REQUIRE(shoal_dict_has(d, SHOAL_ANY(1)));
-	REQUIRE_EQ(shoal_dict_size(d), 500);
-	REQUIRE_EQ(shoal_dict_snapshot(d, &v), 0);
-	REQUIRE_EQ(v.count, 500);
-	shoal_any_clear(&v);
-	REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY(1), SHOAL_ANY(4)), -EUSERS);
-	REQUIRE_EQ(shoal_dict_pop(d, SHOAL_ANY(1), &v), -EUSERS);
-	return NULL;
-}
-
-Test(dict, one_who_finds_no_record_reads_it)
-{
-	struct dict_world w;
-	shoal_arena_options one = { .members_max = 1 };
-	pthread_t thread;
-	REQUIRE_EQ(shoal_arena_create(NULL, &one, &w.arena), 0);
-	REQUIRE_EQ(shoal_dict_create(w.arena, NULL, NULL, &w.dict), 0);
-	fill(w.dict, 0, 500);
-	REQUIRE_EQ(pthread_create(&thread, NULL, read_without_a_record, w.dict), 0);
-	REQUIRE_EQ(pthread_join(thread, NULL), 0);
-	dict_world_end(&w);
 }
 
 /* ---- nested ---- */

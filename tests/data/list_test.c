@@ -1,5 +1,4 @@
 #include "list_common.h"
-#include <signal.h>
 #include <unistd.h>
 
 Test(list, append_get_set_pop_at_both_ends)
@@ -542,35 +541,6 @@ Test(list, can_be_watched)
 	expect_child(child(watches, name), 0, 5000);
 	world_end(w);
 	REQUIRE_EQ(shoal_arena_unlink(name), 0);
-}
-
-/* ---- a wrong kind of pointer ---- */
-
-static int
-append_to_a_value(void *unused)
-{
-	struct world w = world_make();
-	shoal_list *l;
-	shoal_value *v;
-	void *p;
-	(void)unused;
-	REQUIRE_EQ(shoal_list_create(w.arena, NULL, NULL, &l), 0);
-	REQUIRE_EQ(shoal_list_append(l, SHOAL_ANY(1)), 0);
-	REQUIRE_EQ(shoal_list_destroy(w.arena, l), 0);
-	do
-		REQUIRE_EQ(shoal_alloc(w.arena, 512, &p), 0);
-	while (p != (void *)l);
-	shoal_free(w.arena, p);
-	REQUIRE_EQ(shoal_value_create(w.arena, NULL, SHOAL_I64, SHOAL_ANY(0), &v), 0);
-	REQUIRE((void *)v == (void *)l);
-	(void)shoal_list_append((shoal_list *)v, SHOAL_ANY(2));
-	return 0;
-}
-
-/* Also where a list that this thread had used lay before. */
-Test(list, what_is_no_list_stops)
-{
-	expect_killed(child(append_to_a_value, NULL), SIGABRT, 5000);
 }
 
 /* ---- while the list is sorted ---- */
