@@ -160,7 +160,11 @@ ssize_t shoal_queue_get_many(shoal_queue *, void *items, size_t item_bytes, size
 int shoal_queue_reserve(shoal_queue *, size_t bytes, shoal_time timeout, shoal_loan *);
 int shoal_queue_borrow(shoal_queue *, shoal_time timeout, shoal_loan *);
 
-/* No more puts by anyone: -EPIPE. Gets drain it, then -EPIPE. Any number of times. */
+/*
+ * No more puts by anyone: -EPIPE. Gets drain it, then -EPIPE. Any number of times; also in a signal
+ * handler inside another call, and by a thread for which the arena has no place or memory. It does
+ * nothing where the arena is read-only or damaged: shoal_error() says so.
+ */
 void shoal_queue_close(shoal_queue *);
 
 /* Places in use, unfinished puts included; exact when nothing moved while it was read. */

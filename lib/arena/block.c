@@ -384,24 +384,48 @@ shoal_new(shoal_arena *a, size_t bytes)
 	return shoal_alloc(a, bytes, &p) ? NULL : p;
 }
 
+/*
+ * This thread's record, unless it is in a signal handler inside another call, which may be at the
+ * magazines, or can have none: NULL.
+ */
+static int
+record_to_free_with(shoal_arena *a, struct shoal_thread *t, struct member **me)
+{
+	struct error_kept kept;
+	*me = NULL;
+	if (t && t->busy)
+		return 0;
+	if (t && (*me = member_seat(a, t)))
+		return 0;
+	error_keep(&kept);
+	if (member_join(a, t, me) == -EPERM)
+		return -EPERM;
+	if (!*me)
+		error_restore(&kept);
+	return 0;
+}
+
+/* Without a record the block goes where its class is, past the magazines. */
 static __attribute__((noinline)) void
 free_slow(shoal_arena *a, void *p)
 {
 	if (!p)
 		return;
-	struct shoal_thread *t;
+	struct shoal_thread *t = thread_self();
 	struct member *me;
-	if (member_here(a, &t, &me))
-		stop("shoal_free: %s", shoal_error());
+	if (record_to_free_with(a, t, &me))
+		return;
 	struct block_found b;
-	if (!arena_holds(a, p) || !block_find(a, arena_offset(a, p), &b) ||
-	    block_state(load_relaxed(b.word)) != BLOCK_USER)
+	uint64_t offset = arena_offset(a, p), word = 0;
+	if (arena_holds(a, p) && block_find(a, offset, &b))
+		word = load_relaxed(b.word);
+	if (block_state(word) != BLOCK_USER || (!me && !block_reclaim(a, offset, word)))
 		stop("shoal_free(%p): not memory that shoal_alloc gave from this arena, or freed already",
 		     p);
-	if (t->busy)
-		stop("shoal_free(%p) in a signal handler that interrupted another call", p);
+	if (!me)
+		return;
 	t->busy = 1;
-	give(a, me, arena_offset(a, p), &b);
+	give(a, me, offset, &b);
 	t->busy = 0;
 }
 
@@ -424,7 +448,7 @@ free_quickly(shoal_arena *a, struct shoal_thread *t, struct member *me, uint64_t
 
 /*
  * Crash points: until the word changes, the memory is the user's as before; then it is in a
- * magazine's slot. The hand, empty before, stays empty.
+ * magazine's slot. The hand, empty before, stays empty. Without a record it is free by one step.
  */
 void
 shoal_free(shoal_arena *a, void *p)

@@ -5,9 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SENTENCE_BYTES 512
-
-static __thread char sentence[SENTENCE_BYTES];
+static __thread char sentence[ERROR_BYTES];
 static __thread const char *last; /* what shoal_error gives: the sentence, or a fixed text */
 static __thread size_t needed_bytes;
 
@@ -44,13 +42,29 @@ fail_quiet(int code, const char *fixed)
 }
 
 void
+error_keep(struct error_kept *out)
+{
+	out->last = last;
+	out->needed = needed_bytes;
+	memcpy(out->sentence, sentence, sizeof sentence);
+}
+
+void
+error_restore(const struct error_kept *kept)
+{
+	last = kept->last;
+	needed_bytes = kept->needed;
+	memcpy(sentence, kept->sentence, sizeof sentence);
+}
+
+void
 stop(const char *format, ...)
 {
-	char line[SENTENCE_BYTES + 16];
+	char line[ERROR_BYTES + 16];
 	int n = snprintf(line, sizeof line, "shoal: ");
 	va_list args;
 	va_start(args, format);
-	n += vsnprintf(line + n, SENTENCE_BYTES, format, args);
+	n += vsnprintf(line + n, ERROR_BYTES, format, args);
 	va_end(args);
 	if (n > (int)sizeof line - 2)
 		n = (int)sizeof line - 2;
@@ -65,7 +79,7 @@ log_line(int level, const char *format, ...)
 {
 	if (likely(level > sink.level))
 		return;
-	char line[SENTENCE_BYTES];
+	char line[ERROR_BYTES];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(line, sizeof line, format, args);

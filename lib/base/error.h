@@ -25,6 +25,19 @@ int fail_quiet(int code, const char *fixed);
 /* Misuse that would corrupt shared memory stops the process with a sentence, in every build. */
 void stop(const char *format, ...) SHOAL_PRINTF_(1, 2) __attribute__((noreturn, cold));
 
+/*
+ * What shoal_error() and shoal_needed() tell, put aside by a call that tries what may fail, and that
+ * does its work all the same.
+ */
+#define ERROR_BYTES 512
+struct error_kept {
+	const char *last;
+	size_t needed;
+	char sentence[ERROR_BYTES];
+};
+void error_keep(struct error_kept *out);
+void error_restore(const struct error_kept *kept);
+
 enum { LOG_ERROR = 1, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 /* Lines up to `level` are shown, if none were asked for. */
 void log_at_least(int level);

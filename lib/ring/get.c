@@ -430,9 +430,12 @@ get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, si
 		rc = take_slow(c, t, room, exact, most, s, out);
 		if (rc == 0 && (s->slept || s->armed))
 			pass_on(c, t, s);
-		else if (s->slept && (rc == -EMSGSIZE || rc == -EPROTO || rc == -EPIPE))
+		else if (s->slept && (rc == -EMSGSIZE || rc == -EPROTO))
 			/* What woke this one is left to the others. */
 			queue_wake_getters(q);
+		/* The closer may have died before it told all. */
+		if (unlikely(s->slept && rc == -EPIPE))
+			queue_wake_armed(q);
 	}
 	if (unlikely(rc))
 		return rc;

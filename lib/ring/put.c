@@ -128,7 +128,7 @@ claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t 
 	if (unlikely(rc == 0 && (s->slept || s->armed)))
 		put_pass_on(c, t, s, 1);
 	else if (unlikely(rc == -EPIPE && s->slept))
-		queue_wake_putters(c->ring.queue); /* the closer may have died before it told all */
+		queue_wake_armed(c->ring.queue); /* the closer may have died before it told all */
 	return rc;
 }
 

@@ -1,4 +1,4 @@
-/* Making, finding, closing and looking at queues. */
+/* Making, finding and looking at queues. */
 #include "base/clock.h"
 #include "base/error.h"
 #include "ring/group.h"
@@ -132,44 +132,6 @@ shoal_queue_destroy(shoal_arena *a, shoal_queue *q)
 	if (rc)
 		return rc;
 	return object_destroy(a, t, me, object_of_body(a, q, SHOAL_KIND_QUEUE));
-}
-
-/*
- * The marker CLOSED goes to the first unclaimed place; nothing is ever behind it. A ring that is
- * full gets it later: putters see `closing`, and a getter that meets EMPTY then places the marker
- * itself, as it does when the closer dies here.
- */
-static void
-mark_end(const struct ring *r)
-{
-	uint64_t place = load_relaxed(&r->queue->tail), word;
-	while (walk_put(r, &place, &word) == WALK_READY) {
-		if (slot_state(word) == GROUP) {
-			group_open(r, place, word);
-			continue;
-		}
-		uint64_t closed = slot_word(CLOSED, slot_lap(word), 0, 0);
-		if (cas64_acq_rel(&ring_slot(r, place)->turn, word, closed))
-			return;
-	}
-}
-
-void
-shoal_queue_close(shoal_queue *q)
-{
-	struct shoal_thread *t;
-	struct cursor *c;
-	if (queue_enter(q, &t, &c))
-		stop("shoal_queue_close: %s", shoal_error());
-	/* A death from here on wakes one sleeper, who wakes the others. */
-	bool held = bell_take(t, &q->bell);
-	if (load_relaxed(&q->closing) == QUEUE_OPEN)
-		store_seq_cst(&q->closing, QUEUE_CLOSED);
-	mark_end(&c->ring);
-	queue_wake_all(q);
-	if (held)
-		bell_give(t, &q->bell);
-	queue_leave(t, c);
 }
 
 /* ---- looking ---- */

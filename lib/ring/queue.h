@@ -266,11 +266,12 @@ static inline int
 queue_enter(shoal_queue *q, struct shoal_thread **thread, struct cursor **c)
 {
 	struct shoal_thread *t = *thread = thread_self();
+	/* Before the cursor: the one whose place it would take may be the interrupted call's. */
+	if (unlikely(t && t->busy))
+		return queue_nested();
 	int rc = cursor_of(t, q, c);
 	if (unlikely(rc))
 		return rc;
-	if (unlikely(t->busy))
-		return queue_nested();
 	t->busy = 1;
 	/* No place is claimed in this call yet: that of an earlier one is a loan by now. */
 	store_relaxed(&(*c)->me->call.pos, UINT64_MAX);

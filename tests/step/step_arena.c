@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "arena_world.h"
+#include "base/thread.h"
 #include "harness.h"
 
 #include <shoal/queue.h>
@@ -204,6 +205,15 @@ free_large_op(struct step_world *w)
 	shoal_free(w->arena, w->object[FOREIGN_LARGE]);
 }
 
+/* As in a signal handler inside another call. */
+static void
+free_nested_op(struct step_world *w)
+{
+	thread_here->busy = 1;
+	shoal_free(w->arena, w->object[FOREIGN_SMALL]);
+	thread_here->busy = 0;
+}
+
 /* So many that the magazine overflows and half of it goes back. */
 static void
 fill_magazine(struct step_world *w)
@@ -273,6 +283,7 @@ STEP_CASE(arena, free_own_small, FREE(check_free_own, own_small, free_own_op))
 STEP_CASE(arena, free_own_large, FREE(check_free_own, own_large, free_own_op))
 STEP_CASE(arena, free_own_full, FREE(check_free_own, fill_magazine, free_own_op))
 STEP_CASE(arena, free_small, FREE(check_free_small, arena_join, free_small_op))
+STEP_CASE(arena, free_nested, FREE(check_free_small, arena_join, free_nested_op))
 STEP_CASE(arena, free_large, FREE(check_free_large, arena_join, free_large_op))
 STEP_CASE(arena, join, SURVIVORS(check_join), .op = join_op)
 STEP_CASE(arena, leave, SURVIVORS(check_use), .prepare = arena_join, .op = leave_op, .thread = true)

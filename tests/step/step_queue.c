@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "harness.h"
 #include "queue_world.h"
 #include "value.h"
@@ -283,6 +284,16 @@ close_op(struct step_world *w)
 	step_mine(w)->result = 0;
 }
 
+/* As in a signal handler inside another call. */
+static void
+close_nested_op(struct step_world *w)
+{
+	thread_here->busy = 1;
+	shoal_queue_close(queue_of(w));
+	thread_here->busy = 0;
+	step_mine(w)->result = 0;
+}
+
 /* ---- shapes ---- */
 
 #define SHAPE(flags_, bytes_, ...) \
@@ -427,3 +438,5 @@ STEP_CASE(queue, close_full, .shape = SHAPE(REDELIVER, SMALL, PLACES, 0, 0),
           CLOSES(.sleeper = NULL))
 STEP_CASE(queue, close_to_sleeper, .shape = SHAPE(0, SMALL, 0, 0, 0),
 	  CLOSES(.sleeper = queue_sleep_get, .rouse = queue_rouse_by_close))
+STEP_CASE(queue, close_nested, .shape = SHAPE(0, SMALL, 0, 0, 0),
+	  CLOSES(.op = close_nested_op, .sleeper = queue_sleep_get, .rouse = queue_rouse_by_close))
