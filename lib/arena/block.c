@@ -62,7 +62,7 @@ run_word_at(const shoal_arena *a, uint64_t offset, unsigned class)
 /*
  * The word of the block in a slot of my magazine, or NULL where it does not say so: slots and
  * counts stand where others may have written, and the word alone is believed. It may stand anywhere
- * in the arena, but nowhere else.
+ * in the arena, but nowhere else. A run's may be another one's as soon as it is read.
  */
 static ALWAYS_INLINE word64 *
 own_word(const shoal_arena *a, uint32_t tag, uint64_t offset, unsigned class)
@@ -101,7 +101,7 @@ popped(const struct popped *p, enum block_state state)
 }
 
 /*
- * A magazine with something in it for the length; CLASSES when there is none and it needs a run of
+ * The class for the length, and, of a small one, something in the magazine; else it needs a run of
  * *pages.
  */
 static ALWAYS_INLINE int
@@ -113,26 +113,44 @@ stock(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes, u
 		            (unsigned long long)arena_limit(a));
 	*class = class_of(bytes ? bytes : 1, pages);
 	/* A count that is beyond the slots is none. */
-	if (likely(*class < CLASSES &&
-	           load_relaxed(&me->magazines[*class].count) - 1 < MAGAZINE_SLOTS))
+	if (unlikely(*class >= SMALL_CLASSES) ||
+	    likely(load_relaxed(&me->magazines[*class].count) - 1 < MAGAZINE_SLOTS))
 		return 0;
-	if (*class < SMALL_CLASSES)
-		return slab_refill(a, t, me, *class);
-	*class = CLASSES;
-	return 0;
+	return slab_refill(a, t, me, *class);
 }
 
-/* A run. What lies in my own magazines may be what is missing between two free ones. */
+/*
+ * A run from my magazine: HELD(me), named by my hand. What another one made FREE, since it needed
+ * pages, is passed by. Until then others may have it, so nothing is written to it before.
+ */
+static bool
+pop_run(shoal_arena *a, struct member *me, unsigned class, uint64_t *offset)
+{
+	struct magazine *g = &me->magazines[class];
+	uint32_t count = load_relaxed(&g->count), tag = member_own_tag(me);
+	for (count = count > MAGAZINE_SLOTS ? 0 : count; count > 0;) {
+		*offset = load_relaxed(&g->slot[--count]);
+		word64 *word = own_word(a, tag, *offset, class);
+		hand_fill(&me->hand, HAND_TAKE, 0, 0, *offset);
+		fence_crash();
+		bool mine = word && cas64_acq_rel(word, block_word(BLOCK_MAGAZINE, 0, tag),
+		                                  block_word(BLOCK_HELD, 0, tag));
+		store_relaxed(&g->count, count);
+		if (mine)
+			return true;
+		hand_clear(&me->hand);
+	}
+	return false;
+}
+
 static int
-take_run(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t pages,
-         uint64_t *offset)
+take_run(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned class,
+         uint32_t pages, uint64_t *offset)
 {
 	uint64_t page;
+	if (class < CLASSES && pop_run(a, me, class, offset))
+		return 0;
 	int rc = page_take(a, t, me, pages, &me->hand, HAND_TAKE, &page);
-	if (unlikely(rc)) {
-		block_empty_magazines(a, me, member_own_tag(me));
-		rc = page_take(a, t, me, pages, &me->hand, HAND_TAKE, &page);
-	}
 	if (rc == 0)
 		*offset = arena_page_offset(a, page);
 	return rc;
@@ -148,8 +166,8 @@ block_take(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t byt
 	int rc = stock(a, t, me, bytes, &class, &pages);
 	if (unlikely(rc))
 		return rc;
-	if (class == CLASSES)
-		return take_run(a, t, me, pages, offset);
+	if (class >= SMALL_CLASSES)
+		return take_run(a, t, me, class, pages, offset);
 	if (unlikely(!pop(a, me, class, &p)))
 		return damaged(a);
 	popped(&p, BLOCK_HELD);
@@ -181,7 +199,11 @@ flush_half(shoal_arena *a, struct member *me, unsigned class)
 		word64 *word = own_word(a, member_own_tag(me), offset, class);
 		if (unlikely(!word))
 			continue;
-		store_release(word, block_word(BLOCK_FREE, 0, 0));
+		if (class < SMALL_CLASSES)
+			store_release(word, block_word(BLOCK_FREE, 0, 0));
+		else
+			cas64_acq_rel(word, block_word(BLOCK_MAGAZINE, 0, member_own_tag(me)),
+			              block_word(BLOCK_FREE, 0, 0));
 		note_free(a, offset, class);
 	}
 	/*
@@ -311,14 +333,14 @@ alloc(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes, v
 	int rc = stock(a, t, me, bytes, &class, &pages);
 	if (unlikely(rc))
 		return rc;
-	if (likely(class < CLASSES)) {
+	if (likely(class < SMALL_CLASSES)) {
 		if (unlikely(!pop(a, me, class, &p)))
 			return damaged(a);
 		*out = zeroed(arena_at(a, p.offset), bytes);
 		popped(&p, BLOCK_USER);
 	} else {
 		uint64_t offset;
-		rc = take_run(a, t, me, pages, &offset);
+		rc = take_run(a, t, me, class, pages, &offset);
 		if (rc)
 			return rc;
 		*out = memset(arena_at(a, offset), 0, bytes);

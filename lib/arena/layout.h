@@ -26,7 +26,8 @@
  *	bits 39..0   the member's tag (BLOCK_MAGAZINE, BLOCK_HELD), the low bits of the place in the
  *	             object (BLOCK_PLACE), or the next block of a chain (BLOCK_PART)
  * State changes: FREE -> MAGAZINE(m) by CAS of the refiller; MAGAZINE(m) -> HELD(m) | USER | FREE
- * and back by stores of m (m dead: by the CAS of whoever recovers it); HELD(m) -> PLACE | OBJECT |
+ * and back by stores of m (m dead: by the CAS of whoever recovers it); of a run, MAGAZINE(m) ->
+ * HELD(m) by m's CAS, and -> FREE by that of anybody who needs pages; HELD(m) -> PLACE | OBJECT |
  * PART | USER by m's store; PLACE -> HELD(m) by the taker's CAS; PART -> HELD(m) by the store of
  * one who has the object's lock.
  *

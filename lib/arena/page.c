@@ -136,6 +136,23 @@ grow(shoal_arena *a, uint64_t high, uint32_t pages, uint64_t *end)
 }
 
 /*
+ * What lies ready in magazines, whoever's, is free instead: its members find that when they come to
+ * take it. False: there was nothing.
+ */
+static bool
+free_idle(shoal_arena *a, uint64_t high)
+{
+	bool any = false;
+	for (uint64_t at = 0; at < high; at += run_pages(arena_page(a, at), at, high)) {
+		struct page *p = arena_page(a, at);
+		uint64_t word = load_acquire(&p->word);
+		if (block_state(word) == BLOCK_MAGAZINE)
+			any |= cas64_acq_rel(&p->word, word, block_word(BLOCK_FREE, 0, 0));
+	}
+	return any;
+}
+
+/*
  * What was found missing grows at the end; there the free pages before it make up for what the
  * limit does not allow.
  */
@@ -154,21 +171,37 @@ grow_and_find(shoal_arena *a, uint64_t high, uint32_t pages, uint64_t *index, ui
 	            a->name);
 }
 
+/* From the rover on, and round. False: there is none. */
+static bool
+find_anywhere(shoal_arena *a, uint64_t high, uint32_t pages, uint64_t *index)
+{
+	uint64_t rover = load_relaxed(&a->header->rover);
+	if (rover > high)
+		rover = 0;
+	*index = find(a, rover, high, high, pages);
+	if (*index < high)
+		return true;
+	*index = find(a, 0, rover, high, pages);
+	return *index < rover;
+}
+
 /* *end is the end of the table that the run was found in. */
 static int
 find_or_grow(shoal_arena *a, uint32_t pages, uint64_t *index, uint64_t *end)
 {
 	uint64_t high = *end = pages_high(a);
-	uint64_t rover = load_relaxed(&a->header->rover);
-	if (rover > high)
-		rover = 0;
-	*index = find(a, rover, high, high, pages);
-	if (*index == high) {
-		*index = find(a, 0, rover, high, pages);
-		if (*index == rover)
-			*index = high;
-	}
-	return *index < high ? 0 : grow_and_find(a, high, pages, index, end);
+	if (find_anywhere(a, high, pages, index))
+		return 0;
+	struct error_kept kept;
+	error_keep(&kept);
+	int rc = grow_and_find(a, high, pages, index, end);
+	if (likely(rc == 0) || !free_idle(a, high))
+		return rc;
+	error_restore(&kept);
+	if (find_anywhere(a, high, pages, index))
+		return 0;
+	/* The free pages at the end may be more by now. */
+	return grow_and_find(a, high, pages, index, end);
 }
 
 int

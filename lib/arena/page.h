@@ -8,6 +8,7 @@
  *	        shrinks
  *	take    its word becomes HELD(m), which m's hand names already
  *	give    its word becomes FREE; needs no lock
+ *	idle    what lies in a magazine becomes FREE, by a CAS, where no other run can be had
  *	merge   two FREE runs side by side: the first one's length grows over the second
  *	grow    the new run's entry is written behind the end (not met yet); then pages_high grows over
  *	        it

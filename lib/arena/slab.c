@@ -149,6 +149,21 @@ add_page(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned cla
 	return 0;
 }
 
+/* 1: the magazine has some. 0: others were faster. Or why there are none. */
+static int
+refill_or_add(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned class)
+{
+	struct error_kept kept;
+	error_keep(&kept);
+	int rc = add_page(a, t, me, class);
+	if (likely(rc == 0))
+		return take_from_any(a, me, class, false);
+	if (!take_from_any(a, me, class, true))
+		return rc;
+	error_restore(&kept);
+	return 1;
+}
+
 /* Others may empty a new page before this one comes to it; not for ever. */
 #define REFILL_TRIES 1000
 
@@ -161,11 +176,9 @@ slab_refill(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned 
 		bool all = (pages & (pages - 1)) == 0;
 		if (take_from_any(a, me, class, all))
 			return 0;
-		int rc = add_page(a, t, me, class);
+		int rc = refill_or_add(a, t, me, class);
 		if (rc)
-			return take_from_any(a, me, class, true) ? 0 : rc;
-		if (take_from_any(a, me, class, false))
-			return 0;
+			return rc < 0 ? rc : 0;
 	}
 	return fail(-EPROTO, "arena '%s' gives no block of %u bytes: shared memory was overwritten",
 	            a->name, slab_classes[class].bytes);

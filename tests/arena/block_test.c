@@ -39,6 +39,68 @@ take(shoal_arena *a, size_t bytes)
 	return p;
 }
 
+/* ---- runs that lie ready with members who do not need them ---- */
+
+struct idler {
+	shoal_arena *arena;
+	pthread_barrier_t *turn;
+	size_t bytes, later;
+};
+
+/* So many as its magazine holds, and none given back. */
+static void *
+idle_with_runs(void *arg)
+{
+	struct idler *me = arg;
+	void *p[4];
+	for (int i = 0; i < 4; i++)
+		p[i] = take(me->arena, me->bytes);
+	for (int i = 0; i < 4; i++)
+		shoal_free(me->arena, p[i]);
+	pthread_barrier_wait(me->turn);
+	pthread_barrier_wait(me->turn);
+	/* What it had ready may be another one's by now. */
+	p[0] = take(me->arena, me->later);
+	memset(p[0], 1, me->later);
+	shoal_free(me->arena, p[0]);
+	return NULL;
+}
+
+Test(block, what_lies_ready_with_an_idle_member_is_there_for_others)
+{
+	static const size_t bytes[] = { 65536, 131072, 500000, 1000000, 100 };
+	for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+		shoal_arena_options o = { .limit_bytes = 6 << 20 };
+		shoal_arena *a;
+		REQUIRE_EQ(shoal_arena_create(NULL, &o, &a), 0);
+		pthread_barrier_t turn;
+		pthread_t thread;
+		struct idler idler = { a, &turn, 1000000, bytes[i] < 70000 ? bytes[i] : 70000 };
+		pthread_barrier_init(&turn, NULL, 2);
+		REQUIRE_EQ(pthread_create(&thread, NULL, idle_with_runs, &idler), 0);
+		pthread_barrier_wait(&turn);
+		static void *got[100000];
+		size_t n = 0;
+		while (n < 100000 && shoal_alloc(a, bytes[i], &got[n]) == 0)
+			memset(got[n++], 0x5a, bytes[i]);
+		REQUIRE(n * bytes[i] > 4 << 20);
+		REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+		shoal_free(a, got[--n]);
+		if (bytes[i] < 70000)
+			while (n)
+				shoal_free(a, got[--n]);
+		pthread_barrier_wait(&turn);
+		REQUIRE_EQ(pthread_join(thread, NULL), 0);
+		while (n) {
+			for (size_t k = 0; k < bytes[i]; k++)
+				REQUIRE(((char *)got[n - 1])[k] == 0x5a);
+			shoal_free(a, got[--n]);
+		}
+		pthread_barrier_destroy(&turn);
+		sound(a);
+	}
+}
+
 static bool
 is_all(const void *p, size_t bytes, char c)
 {
