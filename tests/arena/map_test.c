@@ -3,6 +3,26 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+/* A reference is to what is somebody's: not to what nobody has, or has any more. */
+Test(map, no_reference_is_to_what_is_free)
+{
+	static const size_t bytes[] = { 100, 70000, 3 << 20 };
+	shoal_arena_options o = { .limit_bytes = 64 << 20 };
+	shoal_arena *a = create(NULL, &o);
+	for (int i = 0; i < 3; i++) {
+		char *p = shoal_new(a, bytes[i]);
+		char *last = p + bytes[i] - 1;
+		REQUIRE(shoal_deref(a, shoal_ref_of(a, last)) == last);
+		REQUIRE(shoal_deref(a, shoal_ref_of(a, p + bytes[i] / 2)) == p + bytes[i] / 2);
+		shoal_free(a, p);
+		REQUIRE(shoal_ref_of(a, p) == 0);
+		REQUIRE(strstr(shoal_error(), "no block") != NULL);
+		REQUIRE(shoal_ref_of(a, last) == 0);
+	}
+	REQUIRE(shoal_ref_of(a, a->base + a->bytes - 1) == 0);
+	shoal_arena_close(a);
+}
+
 /* ---- private ones ---- */
 
 Test(map, a_private_arena_gives_memory_and_ends)
