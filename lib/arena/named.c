@@ -223,6 +223,7 @@ shoal_semaphore_create(shoal_arena *a, const char *name, uint32_t value, uint32_
                        shoal_semaphore **out)
 {
 	struct shape s = { SHOAL_KIND_SEMAPHORE, sizeof(shoal_semaphore), 0, value, bound };
+	*out = NULL;
 	if (bound != SHOAL_ALL && bound & SHOAL_SEMAPHORE_OWNED) {
 		int rc = owned_check(value, bound);
 		if (rc)

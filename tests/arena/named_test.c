@@ -43,6 +43,9 @@ Test(named, each_kind_is_its_own)
 	shoal_event *e, *e2;
 	REQUIRE_EQ(shoal_rwlock_create(a, "rw", 0, &rw), 0);
 	REQUIRE_EQ(shoal_semaphore_create(a, "s", 3, 2, &s), -EINVAL);
+	s = (shoal_semaphore *)(void *)&s;
+	REQUIRE_EQ(shoal_semaphore_create(a, "s", 0, SHOAL_SEMAPHORE_OWNED, &s), -EINVAL);
+	REQUIRE(!s);
 	REQUIRE_EQ(shoal_semaphore_create(a, "s", 2, 2, &s), 0);
 	REQUIRE_EQ(shoal_condition_create(a, "c", &c), 0);
 	REQUIRE_EQ(shoal_event_create(a, "e", &e), 0);
