@@ -140,7 +140,7 @@ claim_message(struct cursor *c, uint64_t place, uint64_t word, uint32_t tries, s
 	if (unlikely(!fits(bytes, room, exact) || flags > SLOT_BLOCK || marked)) {
 		if (load_acquire(&s->turn) != word)
 			return -EAGAIN;
-		int rc = fit(bytes, flags >> SLOT_MARK_SHIFT, room, exact, marked);
+		int rc = fit(bytes, slot_mark(flags), room, exact, marked);
 		if (rc)
 			return rc;
 	}

@@ -19,6 +19,9 @@
 #include "sync/bell.h"
 #include "sync/gate.h"
 
+_Static_assert(MARK_BITS < UINT32_C(1) << (SLOT_RETURNS_SHIFT - SLOT_MARK_SHIFT),
+               "the returns are counted beside the mark");
+
 #define CAPACITY_MAX (UINT32_C(1) << 31)
 #define MESSAGE_MAX (UINT64_C(0x100000000) - 64)
 #define HINT_EVERY 8u

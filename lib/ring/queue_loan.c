@@ -196,7 +196,7 @@ borrow(struct cursor *c, struct shoal_thread *t, shoal_time timeout, shoal_loan 
 	*out = (shoal_loan){
 		.data = m.block ? arena_at(c->arena, m.block) : (void *)m.slot->payload,
 		.bytes = m.bytes,
-		.deliveries = slot_tries(m.word) + 1,
+		.deliveries = slot_tries(m.word) + slot_returns(load_relaxed(&m.slot->flags)) + 1,
 	};
 	fill_loan(out, c, l, LOAN_RECEIVED);
 	return 0;
@@ -254,7 +254,7 @@ loan_end(struct cursor *c, struct loan_entry *l, const struct taken *m)
 		store_release(&row->base, base);
 		fence_crash();
 	}
-	bool holds = load_relaxed(&m->slot->flags) >> SLOT_MARK_SHIFT & MARK_HOLDS;
+	bool holds = slot_mark(load_relaxed(&m->slot->flags)) & MARK_HOLDS;
 	get_release(c, m);
 	if (m->block)
 		(void)block_give(c->arena, c->me, m->block);
@@ -361,6 +361,20 @@ queue_loan_finish(shoal_loan *loan)
 }
 
 /*
+ * What the word counts of deliveries ends a message that kills its takers; what living ones return
+ * is not counted there, but for the first time: the word tells then that it is not the first
+ * delivery any more.
+ */
+static uint64_t
+returned(struct slot *s, uint64_t word)
+{
+	uint32_t flags = load_relaxed(&s->flags), tries = slot_tries(word);
+	if (tries && slot_returns(flags) < SLOT_RETURNS_MAX)
+		store_relaxed(&s->flags, flags + (UINT32_C(1) << SLOT_RETURNS_SHIFT));
+	return slot_word(BACK, slot_lap(word), 0, tries ? tries - 1 : 0);
+}
+
+/*
  * Delivered again, to anybody. Crash points: the block goes back to its place while that is
  * READING(me); then the place itself. The entry is cleared last: recovery finds the place not
  * READING(me) and leaves it.
@@ -375,13 +389,13 @@ put_back(struct cursor *c, struct loan_entry *l)
 		return fail(-EPROTO,
 		            "place %llu of queue %u is not the loan's: shared memory was overwritten",
 		            (unsigned long long)m.place, c->ring.object);
-	store_relaxed(&row->redelivered, load_relaxed(&row->redelivered) + 1);
 	if (m.block)
 		(void)block_change(c->arena, m.block, block_word(BLOCK_HELD, 0, c->tag),
 		                   block_word(BLOCK_PLACE, c->ring.object, m.place));
 	queue_note_back(q);
-	queue_publish(c, m.slot, slot_word(BACK, slot_lap(m.word), 0, slot_tries(m.word)));
+	queue_publish(c, m.slot, returned(m.slot, m.word));
 	queue_note_back(q);
+	store_relaxed(&row->redelivered, load_relaxed(&row->redelivered) + 1);
 	loan_clear(l);
 	queue_wake_all(q);
 	return 0;

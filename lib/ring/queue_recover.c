@@ -100,7 +100,9 @@ mend(const struct ring *r, struct slot *s, uint64_t word, uint32_t tag, struct m
 	if (!cas64_seq_cst(&s->turn, word, to))
 		return;
 	if (slot_state(to) == BACK) {
-		count_redelivered(q, tag, me);
+		/* Else its next taker drops it. */
+		if (slot_tries(to) < TRIES_MAX)
+			count_redelivered(q, tag, me);
 		queue_note_back(q);
 	} else if (slot_state(to) == EMPTY && !slot_is_hole(word)) {
 		count_dropped(q, tag, me, 1);

@@ -18,7 +18,9 @@
  *	FULL(l), HOLE(l)-> READING(l,me,t)    CAS of the getter; what was a hole stays one if its taker
  *	                                      dies
  *	READING(l,m,t)  -> EMPTY(l+1)         m's release store; m dead: see queue_recover.c
- *	                -> BACK(l,t)          m dead, REDELIVER; or m itself (shoal_loan_return)
+ *	                -> BACK(l,t)          m dead, REDELIVER
+ *	                -> BACK(l,t-1)        m itself (shoal_loan_return), which counts in flags; t = 0
+ *	                                      stays 0
  *	BACK(l,t)       -> READING(l,me,t+1)  CAS of a getter
  *
  * Every exit from WRITING and READING is its owner's store, or one CAS from exactly the word seen
@@ -37,9 +39,14 @@ enum slot_state { EMPTY, WRITING, FULL, READING, BACK, CLOSED, GROUP };
 #define TRIES_HOLE 31u
 #define TRIES_MAX 30u
 
-/* Of flags: bit 0 SLOT_BLOCK; the others are the message's mark (mark.h). */
+/*
+ * Of flags: bit 0 SLOT_BLOCK; bits 26..1 the message's mark (mark.h); bits 31..27 how often living
+ * takers have returned it, 31 at most, beside the deliveries that the word counts.
+ */
 enum { SLOT_INLINE, SLOT_BLOCK };
 #define SLOT_MARK_SHIFT 1
+#define SLOT_RETURNS_SHIFT 27
+#define SLOT_RETURNS_MAX 31u
 
 struct slot {
 	word64 turn;
@@ -89,6 +96,18 @@ static inline bool
 slot_has_block(const struct slot *s)
 {
 	return load_relaxed(&s->flags) & SLOT_BLOCK;
+}
+
+static inline uint32_t
+slot_mark(uint32_t flags)
+{
+	return (flags & ((UINT32_C(1) << SLOT_RETURNS_SHIFT) - 1)) >> SLOT_MARK_SHIFT;
+}
+
+static inline uint32_t
+slot_returns(uint32_t flags)
+{
+	return flags >> SLOT_RETURNS_SHIFT;
 }
 
 /* What a futex can watch of it. */

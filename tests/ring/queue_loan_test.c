@@ -171,6 +171,46 @@ Test(queue_loan, one_that_is_returned_comes_first)
 	world_end(w);
 }
 
+/* A message that its living takers do not want is not one that kills them. */
+Test(queue_loan, one_may_be_returned_any_number_of_times)
+{
+	static const unsigned flags[] = { 0, SHOAL_QUEUE_JOINABLE };
+	for (int i = 0; i < 2; i++) {
+		struct world w = world_make(4, 0, SHOAL_QUEUE_REDELIVER | flags[i]);
+		shoal_queue_info info;
+		shoal_loan loan;
+		put_text(w.queue, "a");
+		for (uint32_t n = 1; n <= 100; n++) {
+			REQUIRE_EQ(shoal_queue_borrow(w.queue, 0, &loan), 0);
+			REQUIRE(n > 30 || loan.deliveries == n);
+			REQUIRE_EQ(shoal_loan_return(&loan), 0);
+		}
+		REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
+		REQUIRE_EQ(info.redelivered, 100);
+		REQUIRE_EQ(info.dropped, 0);
+		get_text(w.queue, "a");
+		if (flags[i])
+			REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+		world_end(w);
+	}
+}
+
+/* The last of its takers that died is not followed by another delivery. */
+Test(queue_loan, one_that_kills_its_takers_is_dropped_in_the_end)
+{
+	struct world w = world_make(4, 0, SHOAL_QUEUE_REDELIVER);
+	struct stage *s = stage_make(w, 0);
+	shoal_queue_info info;
+	put_text(w.queue, "a");
+	for (int i = 0; i < 31; i++)
+		let_die(borrow_and_die, s);
+	REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
+	REQUIRE_EQ(info.redelivered, 30);
+	REQUIRE_EQ(info.dropped, 1);
+	world_end(w);
+}
+
 /* One buffer is too small for what came back: it stays, for others. */
 Test(queue_loan, a_small_buffer_leaves_what_came_back)
 {
