@@ -11,21 +11,21 @@
 #include "sync/event.h"
 
 static enum poller_answer
-is_set(shoal_arena *unused, void *event, struct poller_peer *none)
+is_set(const struct poller_object *o, struct poller_peer *none)
 {
-	(void)unused;
 	(void)none;
-	return shoal_event_is_set(event) ? POLLER_READY : POLLER_UNTOLD;
+	return shoal_event_is_set(o->object) ? POLLER_READY : POLLER_UNTOLD;
 }
 
 /* One under a name: readable from its destruction on, and not looked at any more. */
 static enum poller_answer
-is_set_or_gone(shoal_arena *a, void *event, struct poller_peer *none)
+is_set_or_gone(const struct poller_object *o, struct poller_peer *none)
 {
 	uint32_t index;
-	if (object_find_body(a, event, SHOAL_KIND_EVENT, &index) || !object_ready(a, index))
+	if (object_find_body(o->arena, o->object, SHOAL_KIND_EVENT, &index) ||
+	    !object_ready(o->arena, index))
 		return POLLER_READY;
-	return is_set(a, event, none);
+	return is_set(o, none);
 }
 
 static void

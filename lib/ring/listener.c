@@ -240,11 +240,12 @@ name_peer(shoal_arena *a, const shoal_listener *l, struct poller_peer *peer)
 }
 
 static enum poller_answer
-acceptable(shoal_arena *a, void *listener, struct poller_peer *peer)
+acceptable(const struct poller_object *o, struct poller_peer *peer)
 {
 	uint32_t index, place;
 	uint64_t entry;
-	shoal_listener *l = listener;
+	shoal_arena *a = o->arena;
+	shoal_listener *l = o->object;
 	if (object_find_body(a, l, SHOAL_KIND_LISTENER, &index) || !object_ready(a, index) ||
 	    listener_abandoned(a, l) || listener_first(a, l, &place, &entry))
 		return POLLER_READY;

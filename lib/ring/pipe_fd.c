@@ -73,9 +73,10 @@ name_peer(shoal_arena *a, const shoal_pipe_end *end, struct poller_peer *peer)
 }
 
 static enum poller_answer
-readable(shoal_arena *a, void *object, struct poller_peer *peer)
+readable(const struct poller_object *o, struct poller_peer *peer)
 {
-	shoal_pipe_end *end = object;
+	shoal_arena *a = o->arena;
+	shoal_pipe_end *end = o->object;
 	uint32_t ring;
 	unsigned side;
 	struct pipe *p = pipe_at(a, end, &side, &ring);
@@ -94,9 +95,10 @@ readable(shoal_arena *a, void *object, struct poller_peer *peer)
  * that it makes.
  */
 static enum poller_answer
-has_room(shoal_arena *a, void *object, struct poller_peer *unused)
+has_room(const struct poller_object *o, struct poller_peer *unused)
 {
-	shoal_pipe_end *end = object;
+	shoal_arena *a = o->arena;
+	shoal_pipe_end *end = o->object;
 	uint32_t ring;
 	unsigned side;
 	struct pipe *p = pipe_at(a, end, &side, &ring);

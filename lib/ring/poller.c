@@ -18,6 +18,7 @@ struct source {
 	struct source *next;
 	struct poller_object of;
 	int fd;
+	uint32_t seen;
 	enum source_state state;
 	bool helped; /* the helper looks at it */
 	bool by_gate; /* and watches its gate, which no ring does */
@@ -50,7 +51,7 @@ static void
 look_at(struct source *s)
 {
 	struct poller_peer peer = { 0 };
-	if (s->of.look(s->of.arena, s->of.object, &peer) == POLLER_READY)
+	if (s->of.look(&s->of, &peer) == POLLER_READY)
 		tell(s);
 }
 
@@ -258,6 +259,7 @@ add(const struct poller_object *o)
 	if (!s)
 		return fail(-ENOMEM, "no memory for a descriptor of a queue, pipe or event");
 	*s = (struct source){ .next = sources, .of = *o, .fd = notice_open() };
+	s->of.seen = &s->seen;
 	say_who_polls(o);
 	int rc = s->fd < 0 ? s->fd : begin_waiting(s);
 	if (rc < 0) {

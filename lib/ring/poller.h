@@ -44,8 +44,9 @@ struct poller_peer {
 	uint64_t started; /* kernel_start_time */
 };
 
+struct poller_object;
 /* Called under the poller's lock: it must not wait. `peer` is all zero, to be filled. */
-typedef enum poller_answer poller_look_fn(shoal_arena *, void *object, struct poller_peer *peer);
+typedef enum poller_answer poller_look_fn(const struct poller_object *, struct poller_peer *peer);
 
 #define POLLED_BY_MANY 0x80000000u
 
@@ -57,6 +58,7 @@ struct poller_object {
 	word32 *polled;
 	poller_look_fn *look;
 	void *object;
+	uint32_t *seen; /* the look's own, kept from one to the next; 0 at first */
 };
 
 /* The descriptor for this gate, made if needed. -EMFILE, -ENOMEM, -EAGAIN (no thread). */

@@ -167,7 +167,7 @@ watch(struct poller_ring *r, const struct poller_object *o)
 	struct poller_peer peer = { 0 };
 	gate_arm(o->gate, o->arena->flags & ARENA_MEMBARRIER);
 	uint32_t bell = o->bell ? load_acquire(o->bell) : 0;
-	int answer = o->look(o->arena, o->object, &peer);
+	int answer = o->look(o, &peer);
 	if (answer == POLLER_TOLD && load_relaxed(o->polled) == POLLED_BY_MANY)
 		answer = POLLER_UNTOLD;
 	int followed = answer == POLLER_READY ? answer : follow_peer(r, &peer);

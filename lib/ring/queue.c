@@ -136,60 +136,82 @@ shoal_queue_destroy(shoal_arena *a, shoal_queue *q)
 
 /* ---- looking ---- */
 
-/* By this thread's cursor, if it has one. */
+/* By this thread's cursor, if it has one. *seen: what is known of places that are BACK. */
+struct view {
+	shoal_arena *arena;
+	struct ring ring;
+	uint32_t *seen, nothing;
+};
+
 static int
-look(const shoal_queue *q, struct ring *out)
+look(const shoal_queue *q, struct view *v)
 {
-	const struct cursor *c = cursor_known(thread_here, q);
+	struct cursor *c = cursor_known(thread_here, q);
 	if (likely(c && cursor_holds(c, q))) {
-		*out = c->ring;
+		v->arena = c->arena;
+		v->ring = c->ring;
+		v->seen = &c->backs_seen;
 		return 0;
 	}
-	const shoal_arena *a = arena_of(q);
-	if (a)
-		return ring_find(a, q, out);
+	v->nothing = 0;
+	v->seen = &v->nothing;
+	v->arena = arena_of(q);
+	if (v->arena)
+		return ring_find(v->arena, q, &v->ring);
 	return fail(-EINVAL, "%p is no queue of a mapped arena", (const void *)q);
 }
 
 size_t
 shoal_queue_size(const shoal_queue *q)
 {
-	struct ring ring;
+	struct view v;
 	uint64_t taken, put;
-	return look(q, &ring) ? 0 : walk_size(&ring, &taken, &put);
+	return look(q, &v) ? 0 : queue_size(v.arena, &v.ring, v.seen, &taken, &put);
+}
+
+/* What a dead one was writing is a hole for the get that comes to it. */
+static bool
+is_hole(uint64_t word)
+{
+	return slot_state(word) == GROUP ? group_is(word, GROUP_HOLE) : slot_is_hole(word);
 }
 
 /* What a get would meet now: a message, or a wait (or the end). */
 static bool
-nothing_to_get(const struct ring *r)
+nothing_to_get(const struct view *v)
 {
-	uint64_t place = load_relaxed(&r->queue->head), word;
-	uint32_t seen;
-	if (queue_has_back(r, &seen))
+	uint64_t place = load_relaxed(&v->ring.queue->head), word;
+	if (queue_count_back(v->arena, &v->ring, v->seen))
 		return false;
-	while (walk_get(r, &place, &word) == WALK_READY) {
-		if (!slot_is_hole(word) && !group_is(word, GROUP_HOLE))
+	for (;;) {
+		enum walk_end end = walk_get(&v->ring, &place, &word);
+		uint64_t settled = queue_settled(v->arena, &v->ring, word);
+		if (end != WALK_READY && (end != WALK_WAIT || settled == word))
+			return true;
+		if (!is_hole(settled))
 			return false;
 		place += slot_state(word) == GROUP ? GROUP_PLACES : 1;
 	}
-	return true;
 }
 
 bool
 shoal_queue_empty(const shoal_queue *q)
 {
-	struct ring ring;
-	return look(q, &ring) || nothing_to_get(&ring);
+	struct view v;
+	return look(q, &v) || nothing_to_get(&v);
 }
 
+/* A place that a dead one was reading is free for the put that comes to it, unless it is BACK. */
 bool
 shoal_queue_full(const shoal_queue *q)
 {
-	struct ring ring;
-	if (look(q, &ring))
+	struct view v;
+	if (look(q, &v))
 		return false;
 	uint64_t place = load_relaxed(&q->tail), word;
-	return walk_put(&ring, &place, &word) == WALK_WAIT;
+	if (walk_put(&v.ring, &place, &word) != WALK_WAIT)
+		return false;
+	return !group_or_slot_empty(queue_settled(v.arena, &v.ring, word));
 }
 
 ssize_t
@@ -205,27 +227,34 @@ shoal_queue_peek_bytes(shoal_queue *q)
 	return bytes;
 }
 
+/* What was done is read before what was put, which is never less; but no number is to be trusted. */
 static void
 sum_rows(const shoal_arena *a, const struct ring *r, shoal_queue_info *out)
 {
-	uint64_t done = 0;
+	uint64_t done = 0, taken, put;
+	uint32_t seen = 0;
 	for (uint32_t i = 0; i < a->members_max; i++) {
 		const struct queue_row *row = queue_row(r->queue, i + 1);
 		out->dropped += load_relaxed(&row->dropped);
 		out->redelivered += load_relaxed(&row->redelivered);
-		done += load_relaxed(&row->done);
+		done += load_acquire(&row->done);
 	}
-	if (r->flags & SHOAL_QUEUE_JOINABLE)
-		out->unfinished = out->puts - done;
+	out->size = (uint32_t)queue_size(a, r, &seen, &taken, &put);
+	out->gets = taken;
+	out->puts = put;
+	if (r->flags & SHOAL_QUEUE_JOINABLE && put > done)
+		out->unfinished = put - done;
 }
 
+/* The dead sleep no more. */
 static void
 count_sleepers(const shoal_arena *a, const struct ring *r, shoal_queue_info *out)
 {
 	uint32_t high = load_acquire(&a->header->members_high);
 	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
 		const struct member *m = arena_member(a, i);
-		if (load_acquire(&m->call.object) != r->object)
+		if (load_acquire(&m->call.object) != r->object ||
+		    (load_acquire(&m->life.word) & FUTEX_DIED))
 			continue;
 		out->putters_waiting += load_relaxed(&m->call.kind) == CALL_PUT_ASLEEP;
 		out->getters_waiting += load_relaxed(&m->call.kind) == CALL_GET_ASLEEP;
@@ -243,7 +272,6 @@ shoal_queue_stat(const shoal_queue *q, shoal_queue_info *out)
 	if (rc)
 		return rc;
 	*out = (shoal_queue_info){ .capacity = (uint32_t)(ring.mask + 1) };
-	out->size = (uint32_t)walk_size(&ring, &out->gets, &out->puts);
 	sum_rows(a, &ring, out);
 	count_sleepers(a, &ring, out);
 	return 0;

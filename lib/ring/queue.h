@@ -238,6 +238,19 @@ bool queue_settle_block(shoal_arena *a, const struct ring *r, uint64_t place, ui
                         uint32_t tag);
 /* Whether a place is BACK now; *seen is what `backs` was before the look. */
 bool queue_has_back(const struct ring *r, uint32_t *seen);
+/*
+ * For those who only look. How many messages are BACK, or will be once their dead takers are
+ * recovered, as a get does that finds nothing else. While `backs` is *seen, and nobody is dead,
+ * there are none, and no place is looked at; a look that finds none moves *seen.
+ */
+uint64_t queue_count_back(const shoal_arena *a, const struct ring *r, uint32_t *seen);
+/* walk_size, and what is, or will be, BACK. */
+uint64_t queue_size(const shoal_arena *a, const struct ring *r, uint32_t *seen, uint64_t *taken,
+                    uint64_t *put);
+/* Somebody is dead, and nobody at the recovery. */
+bool queue_dead_left(const shoal_arena *a);
+/* What a call that meets the word at its place makes of it: other than it where its owner is dead. */
+uint64_t queue_settled(const shoal_arena *a, const struct ring *r, uint64_t word);
 void queue_wake_armed(shoal_queue *q);
 
 /* ---- queue_join.c ---- */

@@ -3,27 +3,6 @@
 #include "ring/poller.h"
 #include "ring/group.h"
 
-/* A place whose owner is dead does not make a call wait: it mends it. */
-static bool
-mendable(const shoal_arena *a, uint64_t word)
-{
-	return slot_owner(word) && member_state(a, slot_owner(word)) != MEMBER_ALIVE;
-}
-
-/* What it had borrowed comes back by its recovery, which a get does, unless somebody is at it. */
-static bool
-dead_to_recover(const shoal_arena *a)
-{
-	uint32_t high = load_acquire(&a->header->members_high);
-	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
-		const struct member *m = arena_member(a, i);
-		if (load_acquire(&m->life.word) & FUTEX_DIED &&
-		    !(load_relaxed(&m->recovering.word) & FUTEX_TID))
-			return true;
-	}
-	return false;
-}
-
 /* Its destroyer may have died before it said so: a call finds out. */
 static bool
 is_destroyed(const shoal_arena *a, const struct ring *r)
@@ -36,37 +15,38 @@ is_destroyed(const shoal_arena *a, const struct ring *r)
  * last getter makes room for it: no gate tells of these.
  */
 static enum poller_answer
-readable(shoal_arena *a, void *object, struct poller_peer *unused)
+readable(const struct poller_object *o, struct poller_peer *unused)
 {
 	struct ring ring;
 	(void)unused;
-	if (ring_find(a, object, &ring))
+	if (ring_find(o->arena, o->object, &ring))
 		return POLLER_READY;
 	uint64_t place = load_relaxed(&ring.queue->head), word;
-	uint32_t seen, closing = load_relaxed(&ring.queue->closing);
+	uint32_t closing = load_relaxed(&ring.queue->closing);
 	bool redeliver = ring.flags & SHOAL_QUEUE_REDELIVER;
-	if (queue_has_back(&ring, &seen) || is_destroyed(a, &ring))
+	if ((redeliver && queue_dead_left(o->arena)) || is_destroyed(o->arena, &ring) ||
+	    queue_count_back(o->arena, &ring, o->seen))
 		return POLLER_READY;
-	if (walk_get(&ring, &place, &word) != WALK_WAIT || mendable(a, word))
+	if (walk_get(&ring, &place, &word) != WALK_WAIT ||
+	    queue_settled(o->arena, &ring, word) != word)
 		return POLLER_READY;
 	if (closing && group_or_slot_empty(word))
-		return POLLER_READY;
-	if (redeliver && dead_to_recover(a))
 		return POLLER_READY;
 	return closing || redeliver ? POLLER_UNTOLD : POLLER_TOLD;
 }
 
 /* A borrower that dies makes room, and no gate tells of it. */
 static enum poller_answer
-has_room(shoal_arena *a, void *object, struct poller_peer *unused)
+has_room(const struct poller_object *o, struct poller_peer *unused)
 {
 	struct ring ring;
 	(void)unused;
-	if (ring_find(a, object, &ring))
+	if (ring_find(o->arena, o->object, &ring))
 		return POLLER_READY;
 	uint64_t place = load_relaxed(&ring.queue->tail), word;
-	if (load_relaxed(&ring.queue->closing) || is_destroyed(a, &ring) ||
-	    walk_put(&ring, &place, &word) != WALK_WAIT || mendable(a, word))
+	if (load_relaxed(&ring.queue->closing) || is_destroyed(o->arena, &ring) ||
+	    walk_put(&ring, &place, &word) != WALK_WAIT ||
+	    queue_settled(o->arena, &ring, word) != word)
 		return POLLER_READY;
 	return POLLER_UNTOLD;
 }

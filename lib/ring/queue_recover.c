@@ -37,6 +37,42 @@ queue_has_back(const struct ring *r, uint32_t *seen)
 	return false;
 }
 
+bool
+queue_dead_left(const shoal_arena *a)
+{
+	uint32_t high = load_acquire(&a->header->members_high);
+	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
+		const struct member *m = arena_member(a, i);
+		if (load_acquire(&m->life.word) & FUTEX_DIED &&
+		    !(load_relaxed(&m->recovering.word) & FUTEX_TID))
+			return true;
+	}
+	return false;
+}
+
+uint64_t
+queue_count_back(const shoal_arena *a, const struct ring *r, uint32_t *seen)
+{
+	uint32_t now = load_seq_cst(&r->queue->backs);
+	uint64_t n = 0;
+	if (!(r->flags & SHOAL_QUEUE_REDELIVER) || (now == *seen && !queue_dead_left(a)))
+		return 0;
+	for (uint64_t i = 0; i <= r->mask; i++)
+		n += slot_state(queue_settled(a, r, load_acquire(&ring_slot(r, i)->turn))) == BACK;
+	if (n == 0)
+		*seen = now;
+	return n;
+}
+
+/* What is BACK lies before the first place that nobody took. */
+uint64_t
+queue_size(const shoal_arena *a, const struct ring *r, uint32_t *seen, uint64_t *taken,
+           uint64_t *put)
+{
+	uint64_t size = walk_size(r, taken, put) + queue_count_back(a, r, seen);
+	return size <= r->mask ? size : r->mask + 1;
+}
+
 static void
 count_dropped(shoal_queue *q, uint32_t tag, struct member *me, uint32_t messages)
 {
@@ -84,6 +120,13 @@ mended(const struct ring *r, uint64_t word)
 	if (!slot_is_hole(word) && (r->flags & SHOAL_QUEUE_REDELIVER))
 		return slot_word(BACK, slot_lap(word), 0, slot_tries(word));
 	return slot_word(EMPTY, slot_lap(word) + 1, 0, 0);
+}
+
+uint64_t
+queue_settled(const shoal_arena *a, const struct ring *r, uint64_t word)
+{
+	uint32_t tag = slot_owner(word);
+	return tag && member_state(a, tag) != MEMBER_ALIVE ? mended(r, word) : word;
 }
 
 /*
@@ -421,7 +464,8 @@ size(const shoal_arena *a, uint32_t object)
 {
 	struct ring ring;
 	uint64_t taken, put;
-	return ring_of_object(a, object, &ring) ? 0 : walk_size(&ring, &taken, &put);
+	uint32_t seen = 0;
+	return ring_of_object(a, object, &ring) ? 0 : queue_size(a, &ring, &seen, &taken, &put);
 }
 
 static int

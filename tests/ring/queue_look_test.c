@@ -1,0 +1,201 @@
+/* What is told of a queue agrees with what calls on it meet: also beside the dead, and under load. */
+#include "queue_common.h"
+#include <poll.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define REDELIVER SHOAL_QUEUE_REDELIVER
+#define JOINABLE SHOAL_QUEUE_JOINABLE
+
+static int
+borrow_and_die(void *queue)
+{
+	shoal_loan loan;
+	REQUIRE_EQ(shoal_queue_borrow(queue, 0, &loan), 0);
+	raise(SIGKILL);
+	return 0;
+}
+
+static void
+let_borrower_die(shoal_queue *q)
+{
+	expect_killed(child(borrow_and_die, q), SIGKILL, 5000);
+}
+
+Test(queue_look, what_a_dead_borrower_gives_back_is_there)
+{
+	struct world w = world_make(4, 0, REDELIVER);
+	put_text(w.queue, "a");
+	let_borrower_die(w.queue);
+	REQUIRE(!shoal_queue_empty(w.queue));
+	REQUIRE_EQ(shoal_queue_size(w.queue), 1);
+	get_text(w.queue, "a");
+	REQUIRE(shoal_queue_empty(w.queue));
+	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+	world_end(w);
+}
+
+Test(queue_look, what_was_returned_is_in_the_size)
+{
+	struct world w = world_make(4, 0, REDELIVER);
+	shoal_queue_info info;
+	shoal_loan loan;
+	put_text(w.queue, "a");
+	put_text(w.queue, "b");
+	REQUIRE_EQ(shoal_queue_borrow(w.queue, 0, &loan), 0);
+	REQUIRE_EQ(shoal_loan_return(&loan), 0);
+	REQUIRE_EQ(shoal_queue_size(w.queue), 2);
+	REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
+	REQUIRE_EQ(info.size, 2);
+	get_text(w.queue, "a");
+	REQUIRE_EQ(shoal_queue_size(w.queue), 1);
+	get_text(w.queue, "b");
+	world_end(w);
+}
+
+Test(queue_look, the_place_of_a_dead_borrower_is_room)
+{
+	static const unsigned flags[] = { 0, JOINABLE };
+	for (int i = 0; i < 2; i++) {
+		struct world w = world_make(2, 0, flags[i]);
+		put_text(w.queue, "a");
+		put_text(w.queue, "b");
+		REQUIRE(shoal_queue_full(w.queue));
+		let_borrower_die(w.queue);
+		REQUIRE(!shoal_queue_full(w.queue));
+		put_text(w.queue, "c");
+		REQUIRE(shoal_queue_full(w.queue));
+		get_text(w.queue, "b");
+		get_text(w.queue, "c");
+		world_end(w);
+	}
+}
+
+/* Its message waits there. */
+Test(queue_look, the_place_of_what_comes_back_is_none)
+{
+	struct world w = world_make(2, 0, REDELIVER);
+	put_text(w.queue, "a");
+	put_text(w.queue, "b");
+	let_borrower_die(w.queue);
+	REQUIRE(shoal_queue_full(w.queue));
+	REQUIRE_EQ(shoal_queue_put(w.queue, "c", 2, 0), -EAGAIN);
+	get_text(w.queue, "a");
+	get_text(w.queue, "b");
+	world_end(w);
+}
+
+/* ---- counts ---- */
+
+static volatile int over;
+
+static void *
+put_get_and_report(void *queue)
+{
+	char byte;
+	while (!over)
+		if (shoal_queue_put(queue, "a", 1, 0) == 0 && shoal_queue_get(queue, &byte, 1, 0) == 1)
+			REQUIRE_EQ(shoal_queue_task_done(queue), 0);
+	return NULL;
+}
+
+Test(queue_look, what_is_unfinished_is_never_below_none)
+{
+	struct world w = world_make(64, 0, JOINABLE);
+	shoal_queue_info info;
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, put_get_and_report, w.queue), 0);
+	for (int64_t end = now_ns() + SHOAL_SEC(1); now_ns() < end;) {
+		REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
+		REQUIRE(info.unfinished < UINT64_C(1) << 32);
+	}
+	over = 1;
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	world_end(w);
+}
+
+static int
+sleep_in_get(void *queue)
+{
+	return (int)shoal_queue_get(queue, NULL, 0, SHOAL_FOREVER);
+}
+
+static int
+sleep_in_put(void *queue)
+{
+	return shoal_queue_put(queue, "c", 2, SHOAL_FOREVER);
+}
+
+Test(queue_look, the_dead_wait_no_more)
+{
+	struct world w = world_make(2, 0, 0);
+	shoal_queue_info info = { 0 };
+	pid_t getter = child(sleep_in_get, w.queue);
+	while (!info.getters_waiting)
+		REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
+	kill(getter, SIGKILL);
+	expect_killed(getter, SIGKILL, 5000);
+	REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
+	REQUIRE_EQ(info.getters_waiting, 0);
+	put_text(w.queue, "a");
+	put_text(w.queue, "b");
+	pid_t putter = child(sleep_in_put, w.queue);
+	while (!info.putters_waiting)
+		REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
+	kill(putter, SIGKILL);
+	expect_killed(putter, SIGKILL, 5000);
+	REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
+	REQUIRE_EQ(info.putters_waiting, 0);
+	world_end(w);
+}
+
+/* ---- what a look costs ---- */
+
+#define MANY (1u << 17)
+
+/* One message came back and was taken: no place is looked at for it any more. */
+static struct world
+world_with_a_past(void)
+{
+	struct world w = world_make(MANY, 0, REDELIVER);
+	shoal_loan loan;
+	put_text(w.queue, "a");
+	REQUIRE_EQ(shoal_queue_borrow(w.queue, 0, &loan), 0);
+	REQUIRE_EQ(shoal_loan_return(&loan), 0);
+	get_text(w.queue, "a");
+	return w;
+}
+
+Test(queue_look, a_return_does_not_make_later_looks_long, .timeout = 60 * HARNESS_SLOW)
+{
+	struct world w = world_with_a_past();
+	int64_t begin = fair_ns();
+	for (int i = 0; i < 5000; i++)
+		REQUIRE(shoal_queue_empty(w.queue));
+	REQUIRE(fair_ns() - begin < SHOAL_SEC(1));
+	world_end(w);
+}
+
+static int64_t
+cpu_ns(void)
+{
+	struct rusage u;
+	REQUIRE_EQ(getrusage(RUSAGE_SELF, &u), 0);
+	return SHOAL_SEC(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * INT64_C(1000);
+}
+
+Test(queue_look, a_return_does_not_keep_an_idle_descriptor_at_work)
+{
+	struct world w = world_with_a_past();
+	struct pollfd p = { .fd = shoal_queue_fd(w.queue), .events = POLLIN };
+	REQUIRE(p.fd >= 0);
+	REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, 0), -EAGAIN);
+	while (poll(&p, 1, 50) == 1)
+		REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, 0), -EAGAIN);
+	int64_t begin = cpu_ns();
+	REQUIRE_EQ(poll(&p, 1, 1000), 0);
+	REQUIRE(cpu_ns() - begin < SHOAL_MS(60) * HARNESS_SLOW);
+	world_end(w);
+}
