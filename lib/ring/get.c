@@ -113,6 +113,13 @@ fits(size_t bytes, size_t room, size_t exact)
 	return bytes <= room && (exact == SIZE_MAX || bytes == exact);
 }
 
+int
+get_refuse_value(void)
+{
+	return fail_quiet(-EPROTO, "the next message is a value, not bytes: "
+	                           "shoal_queue_get_any takes it; it stays in the queue");
+}
+
 /* Whether this call may take the message: 0, -EMSGSIZE, -EPROTO. */
 static int
 fit(size_t bytes, uint32_t mark, size_t room, size_t exact, struct marked *marked)
@@ -120,8 +127,7 @@ fit(size_t bytes, uint32_t mark, size_t room, size_t exact, struct marked *marke
 	if (marked)
 		return marked_fits(marked, bytes, mark) ? 0 : -EMSGSIZE;
 	if (mark)
-		return fail_quiet(-EPROTO, "the next message is a value, not bytes: "
-		                           "shoal_queue_get_any takes it; it stays in the queue");
+		return get_refuse_value();
 	return fits(bytes, room, exact) ? 0 : too_small(bytes, room, exact);
 }
 
@@ -457,11 +463,13 @@ get_pass_holes(struct cursor *c)
 ssize_t
 get_peek(struct cursor *c, struct shoal_thread *t)
 {
-	struct sleeper s = { .gate = &c->ring.queue->get.wait, .timeout = SHOAL_NOWAIT };
+	struct marked none = MARKED_NONE;
+	struct sleeper s = { .gate = &c->ring.queue->get.wait, .marked = &none };
 	struct taken m;
-	/* No message has this length, so none is taken. */
-	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX - 1, 1, &s, &m);
-	return rc == -EMSGSIZE ? (ssize_t)shoal_needed() : rc;
+	int rc = get_take(c, t, SIZE_MAX, BYTES_OF_NONE, 1, &s, &m);
+	if (rc != -EMSGSIZE)
+		return rc;
+	return none.mark ? get_refuse_value() : (ssize_t)none.bytes;
 }
 
 #define KEEPS (SHOAL_QUEUE_REDELIVER | SHOAL_QUEUE_JOINABLE)

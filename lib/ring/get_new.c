@@ -27,14 +27,14 @@ believe(const struct cursor *c, size_t needed)
 static ssize_t
 get_new(struct cursor *c, struct shoal_thread *t, void **data, shoal_time timeout)
 {
-	struct sleeper s = { .gate = &c->ring.queue->get.wait, .timeout = timeout };
-	size_t room = 0;
+	struct marked m = { .plain = true };
+	struct sleeper s = { .gate = &c->ring.queue->get.wait, .timeout = timeout, .marked = &m };
 	void *buffer = malloc(1);
 	for (;;) {
 		if (!buffer)
 			return fail(-ENOMEM, "no memory for a message of %zu bytes; it stays in the queue",
-			            room);
-		ssize_t n = get_next(c, t, buffer, room, &s);
+			            m.room);
+		ssize_t n = get_next(c, t, buffer, m.room, &s);
 		if (n >= 0) {
 			*data = buffer;
 			return n;
@@ -42,11 +42,11 @@ get_new(struct cursor *c, struct shoal_thread *t, void **data, shoal_time timeou
 		free(buffer);
 		if (n != -EMSGSIZE)
 			return n;
-		room = shoal_needed();
-		int rc = believe(c, room);
+		int rc = m.mark ? get_refuse_value() : believe(c, m.bytes);
 		if (rc)
 			return rc;
-		buffer = malloc(room);
+		m.room = m.bytes;
+		buffer = malloc(m.room);
 	}
 }
 
@@ -73,7 +73,7 @@ get_marked(struct cursor *c, struct shoal_thread *t, struct marked *m, struct sl
 		ssize_t n = get_next(c, t, m->buffer, m->room, s);
 		if (n != -EMSGSIZE)
 			return n;
-		int rc = believe(c, shoal_needed());
+		int rc = believe(c, m->bytes);
 		if (rc == 0)
 			rc = m->make_room(m);
 		if (rc)

@@ -31,6 +31,9 @@ struct marked {
 	int (*make_room)(struct marked *);
 };
 
+/* For one who only looks: no message has room in it, so none is taken, and no sentence is written. */
+#define MARKED_NONE { .plain = false }
+
 static inline bool
 marked_fits(struct marked *m, size_t bytes, uint32_t mark)
 {

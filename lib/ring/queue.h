@@ -392,6 +392,10 @@ void get_release(struct cursor *c, const struct taken *m);
 int get_taken_data(struct cursor *c, struct taken *m);
 /* Finds, copies out and gives back. 0 or -EPROTO. */
 int get_copy(struct cursor *c, struct taken *m, void *to);
+/* As `exact`: no message has this length. */
+#define BYTES_OF_NONE (SIZE_MAX - 1)
+/* -EPROTO: the next message is for get_any. */
+int get_refuse_value(void);
 ssize_t get_peek(struct cursor *c, struct shoal_thread *t);
 /* Takes the next message and copies it out; under JOINABLE | REDELIVER it stays this thread's. */
 ssize_t get_next(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room,

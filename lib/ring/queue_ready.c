@@ -41,15 +41,14 @@ queue_ready_begin(shoal_queue *q, struct ready_object *o)
 	return 0;
 }
 
-/* A message of no length has room in this, so none is taken, and no sentence is written. */
 static int
 look(struct cursor *c, struct shoal_thread *t, struct sleeper *s, bool polls)
 {
-	struct marked none = { .plain = false };
+	struct marked none = MARKED_NONE;
 	struct taken m;
 	*s = (struct sleeper){ .gate = &c->ring.queue->get.wait, .marked = &none,
 		                .looks = !polls };
-	int rc = get_take(c, t, SIZE_MAX, SIZE_MAX - 1, 1, s, &m);
+	int rc = get_take(c, t, SIZE_MAX, BYTES_OF_NONE, 1, s, &m);
 	s->marked = NULL;
 	return rc;
 }

@@ -150,6 +150,49 @@ Test(queue_look, the_dead_wait_no_more)
 	world_end(w);
 }
 
+/* ---- sentences ---- */
+
+/* shoal_error() is the last failure: what succeeds leaves it. */
+Test(queue_look, what_succeeds_leaves_the_last_failure)
+{
+	static char text[5000];
+	struct world w = world_make(4, 0, 0);
+	shoal_arena *other;
+	shoal_queue *q;
+	char before[512];
+	void *data;
+	REQUIRE_EQ(shoal_queue_put(w.queue, text, 3, 0), 0);
+	REQUIRE_EQ(shoal_queue_put(w.queue, text, sizeof text, 0), 0);
+	REQUIRE_EQ(shoal_queue_create(w.arena, "q", NULL, &q), -EEXIST);
+	snprintf(before, sizeof before, "%s", shoal_error());
+	REQUIRE_EQ(shoal_queue_peek_bytes(w.queue), 3);
+	REQUIRE_STR_EQ(shoal_error(), before);
+	REQUIRE_EQ(shoal_queue_get_new(w.queue, &data, 0), 3);
+	REQUIRE_STR_EQ(shoal_error(), before);
+	free(data);
+	REQUIRE_EQ(shoal_queue_get_new(w.queue, &data, 0), sizeof text);
+	REQUIRE_STR_EQ(shoal_error(), before);
+	free(data);
+	shoal_queue_options o = { .flags = SHOAL_OR_OPEN };
+	REQUIRE_EQ(shoal_queue_create(w.arena, "q", &o, &q), 0);
+	REQUIRE_STR_EQ(shoal_error(), before);
+	REQUIRE_EQ(shoal_queue_create(w.arena, NULL, NULL, &q), 0);
+	REQUIRE_STR_EQ(shoal_error(), before);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, q), 0);
+	REQUIRE_STR_EQ(shoal_error(), before);
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &other), 0);
+	REQUIRE_STR_EQ(shoal_error(), before);
+	shoal_arena_close(other);
+	char name[64];
+	snprintf(name, sizeof name, "test-look-%d", (int)getpid());
+	REQUIRE_EQ(shoal_arena_create(name, NULL, &other), 0);
+	REQUIRE_STR_EQ(shoal_error(), before);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+	REQUIRE_STR_EQ(shoal_error(), before);
+	shoal_arena_close(other);
+	world_end(w);
+}
+
 /* ---- what a look costs ---- */
 
 #define MANY (1u << 17)
