@@ -63,36 +63,46 @@ wake_getters(shoal_queue *q)
 }
 
 /*
- * A place of my own, WRITING(me): found, waited for. What this call has put already must be known
- * before it sleeps.
+ * Until the cursor is at a place that is free, as *word says. What this call has put already must
+ * be known before it sleeps.
  */
 static int
-claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t *place)
+find_room(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t *word)
 {
 	shoal_queue *q = c->ring.queue;
-	for (uint64_t lost = UINT64_MAX;;) {
-		uint64_t word;
-		enum walk_end end = walk_put(&c->ring, &c->put, &word);
+	for (;;) {
+		enum walk_end end = walk_put(&c->ring, &c->put, word);
 		if (end == WALK_END || load_relaxed(&q->closing))
 			return put_refuse(q);
 		if (unlikely(end == WALK_BROKEN))
 			return queue_broken(c, c->put);
-		if (end == WALK_READY) {
-			/* What another one was faster at is never free again. */
-			if (unlikely(c->put == lost))
-				return queue_broken(c, lost);
-			*place = lost = c->put;
-			if (unlikely(slot_state(word) == GROUP))
-				group_open(&c->ring, *place, word);
-			if (claim(c, *place))
-				return 0;
-			continue;
-		}
+		if (end == WALK_READY)
+			return 0;
 		store_relaxed(&q->tail, c->put);
 		wake_getters(q);
-		int rc = queue_wait(c, t, s, c->put, word);
+		int rc = queue_wait(c, t, s, c->put, *word);
 		if (rc)
 			return rc;
+	}
+}
+
+/* A place of my own, WRITING(me): found, waited for. */
+static int
+claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t *place)
+{
+	for (uint64_t lost = UINT64_MAX;;) {
+		uint64_t word;
+		int rc = find_room(c, t, s, &word);
+		if (rc)
+			return rc;
+		/* What another one was faster at is never free again. */
+		if (unlikely(c->put == lost))
+			return queue_broken(c, lost);
+		*place = lost = c->put;
+		if (unlikely(slot_state(word) == GROUP))
+			group_open(&c->ring, *place, word);
+		if (claim(c, *place))
+			return 0;
 	}
 }
 
@@ -195,7 +205,7 @@ put_each(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const char
 
 int
 put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes,
-          uint32_t mark, shoal_time timeout)
+          uint32_t mark, struct sleeper *s)
 {
 	shoal_queue *q = c->ring.queue;
 	if (unlikely(load_relaxed(&q->closing)))
@@ -203,10 +213,9 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 	word64 *word = block_word_at(c->arena, block);
 	if (unlikely(!word))
 		return fail(-EPROTO, "the message's block is none any more: shared memory was overwritten");
-	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
 	void *old = robust_pending_set(t, &q->get.wait);
 	uint64_t place;
-	int rc = claim_any(c, t, &s, &place);
+	int rc = claim_any(c, t, s, &place);
 	if (rc == 0) {
 		struct slot *slot = cursor_slot_at(c, place);
 		PROBE_QUEUE_PUT(q, place, bytes, 1);
@@ -231,25 +240,72 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 	return rc;
 }
 
+static bool
+is_full(const struct cursor *c)
+{
+	uint64_t place = c->put, word;
+	return walk_put(&c->ring, &place, &word) == WALK_WAIT;
+}
+
+/* Where the arena has no memory while the queue is full, a get makes both: it is waited for. */
+static int
+take_block(struct cursor *c, struct shoal_thread *t, struct sleeper *s, size_t bytes,
+           uint64_t *block)
+{
+	for (;;) {
+		if (unlikely(load_relaxed(&c->ring.queue->closing)))
+			return put_refuse(c->ring.queue);
+		int rc = block_take(c->arena, t, c->me, bytes, block);
+		if (likely(rc == 0) || (rc != -ENOMEM && rc != -ENOSPC) || bytes > c->arena->bytes ||
+		    !is_full(c))
+			return rc;
+		uint64_t word;
+		rc = find_room(c, t, s, &word);
+		if (rc)
+			return rc;
+	}
+}
+
 /* The block is filled before a place is claimed, so that nobody waits for a long copy. */
+static int
+fill_and_put(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const void *message,
+             size_t bytes, uint32_t mark)
+{
+	uint64_t block;
+	int rc = take_block(c, t, s, bytes, &block);
+	if (unlikely(rc)) {
+		/* The room that woke this one is left to another one. */
+		if (s->slept)
+			queue_wake_putters(c->ring.queue);
+		return rc;
+	}
+	memcpy(arena_at(c->arena, block), message, bytes);
+	store_relaxed(&c->me->hand.pos, UINT64_MAX);
+	store_relaxed(&c->me->hand.object, c->ring.object);
+	store_release(&c->me->hand.kind, HAND_PUT);
+	rc = put_block(c, t, block, bytes, mark, s);
+	if (rc)
+		block_give(c->arena, c->me, block);
+	return rc;
+}
+
+int
+put_too_long(size_t bytes)
+{
+	return fail_small(bytes, "a message of %zu bytes: the most is %llu", bytes,
+	                  (unsigned long long)MESSAGE_MAX);
+}
+
 int
 put_long(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
          uint32_t mark, shoal_time timeout)
 {
 	if (bytes > MESSAGE_MAX)
-		return fail(-EMSGSIZE, "a message of %zu bytes: the most is %llu", bytes,
-		            (unsigned long long)MESSAGE_MAX);
-	uint64_t block;
-	int rc = block_take(c->arena, t, c->me, bytes, &block);
-	if (rc)
-		return rc;
-	memcpy(arena_at(c->arena, block), message, bytes);
-	store_relaxed(&c->me->hand.pos, UINT64_MAX);
-	store_relaxed(&c->me->hand.object, c->ring.object);
-	store_release(&c->me->hand.kind, HAND_PUT);
-	rc = put_block(c, t, block, bytes, mark, timeout);
-	if (rc)
-		block_give(c->arena, c->me, block);
+		return put_too_long(bytes);
+	struct sleeper s = { .gate = &c->ring.queue->put.wait, .timeout = timeout };
+	void *old = robust_pending_set(t, &c->ring.queue->get.wait);
+	int rc = fill_and_put(c, t, &s, message, bytes, mark);
+	robust_pending_restore(t, old);
 	return rc;
 }
 

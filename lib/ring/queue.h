@@ -346,7 +346,7 @@ queue_publish(struct cursor *c, struct slot *s, uint64_t word)
  * still mine.
  */
 int put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes,
-              uint32_t mark, shoal_time timeout);
+              uint32_t mark, struct sleeper *s);
 int put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t bytes,
                uint32_t mark, shoal_time timeout);
 
@@ -357,6 +357,8 @@ size_t put_each(struct cursor *c, struct shoal_thread *t, struct sleeper *s, con
                 size_t bytes, size_t count, int *rc);
 /* Those who sleep are told now and then, not only at the end of a long batch. */
 #define PUT_TELL_EVERY 32u
+/* -EMSGSIZE: more than any message has. */
+int put_too_long(size_t bytes);
 /* Why nothing can be put: -EPIPE. */
 int put_refuse(const shoal_queue *q);
 /* Every HINT_EVERY places: where this thread is; and it keeps its distance. */

@@ -117,7 +117,8 @@ commit(struct cursor *c, struct shoal_thread *t, struct loan_entry *l, uint64_t 
 		return rc;
 	}
 	hand_fill(&c->me->hand, HAND_PUT, c->ring.object, UINT64_MAX, block);
-	int rc = put_block(c, t, block, bytes, 0, timeout);
+	struct sleeper s = { .gate = &c->ring.queue->put.wait, .timeout = timeout };
+	int rc = put_block(c, t, block, bytes, 0, &s);
 	if (rc == 0)
 		loan_clear(l);
 	else

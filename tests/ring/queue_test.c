@@ -255,6 +255,89 @@ Test(queue, an_interrupt_ends_a_wait_once)
 	world_end(w);
 }
 
+/* ---- an arena without memory ---- */
+
+enum { MESSAGE = 100000 };
+
+/* All of it is the user's, but for two messages' worth; how many blocks. */
+static int
+fill_but_for_two(shoal_arena *a, void **block)
+{
+	void *spare[2];
+	int n = 0;
+	for (int i = 0; i < 2; i++)
+		REQUIRE_EQ(shoal_alloc(a, MESSAGE, &spare[i]), 0);
+	while (n < 64 && shoal_alloc(a, 65536, &block[n]) == 0)
+		n++;
+	for (int i = 0; i < 2; i++)
+		shoal_free(a, spare[i]);
+	return n;
+}
+
+static void
+world_end_filled(struct world w, void **block, int n)
+{
+	while (n--)
+		shoal_free(w.arena, block[n]);
+	world_end(w);
+}
+
+static struct world
+world_small(void)
+{
+	struct world w;
+	shoal_arena_options o = { .limit_bytes = 1 << 20 };
+	shoal_queue_options of_queue = { .capacity = 2 };
+	REQUIRE_EQ(shoal_arena_create(NULL, &o, &w.arena), 0);
+	REQUIRE_EQ(shoal_queue_create(w.arena, "q", &of_queue, &w.queue), 0);
+	return w;
+}
+
+static int
+get_late(void *queue)
+{
+	static char message[MESSAGE];
+	sleep_ms(100);
+	REQUIRE_EQ(shoal_queue_get(queue, message, MESSAGE, SHOAL_SEC(5)), MESSAGE);
+	return message[MESSAGE - 1];
+}
+
+Test(queue, a_long_message_waits_for_the_room_that_brings_its_memory)
+{
+	static char message[MESSAGE];
+	void *block[64];
+	struct world w = world_small();
+	int n = fill_but_for_two(w.arena, block);
+	for (int i = 0; i < 2; i++)
+		REQUIRE_EQ(shoal_queue_put(w.queue, message, MESSAGE, 0), 0);
+	REQUIRE_EQ(shoal_queue_put(w.queue, message, MESSAGE, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_queue_put(w.queue, message, MESSAGE, SHOAL_MS(20)), -ETIMEDOUT);
+	pid_t pid = child(get_late, w.queue);
+	message[MESSAGE - 1] = 7;
+	REQUIRE_EQ(shoal_queue_put(w.queue, message, MESSAGE, SHOAL_SEC(10)), 0);
+	expect_child(pid, 0, 5000);
+	REQUIRE_EQ(shoal_queue_get(w.queue, message, MESSAGE, 0), MESSAGE);
+	REQUIRE_EQ(shoal_queue_get(w.queue, message, MESSAGE, 0), MESSAGE);
+	REQUIRE_EQ(message[MESSAGE - 1], 7);
+	world_end_filled(w, block, n);
+}
+
+Test(queue, a_closed_queue_is_closed_also_where_there_is_no_memory)
+{
+	static char message[MESSAGE];
+	void *block[64], *more[8];
+	struct world w = world_small();
+	int n = fill_but_for_two(w.arena, block), m = 0;
+	while (shoal_alloc(w.arena, MESSAGE, &more[m]) == 0)
+		m++;
+	REQUIRE_EQ(shoal_queue_put(w.queue, message, MESSAGE, SHOAL_SEC(1)), -ENOMEM);
+	shoal_queue_close(w.queue);
+	REQUIRE_EQ(shoal_queue_put(w.queue, message, MESSAGE, 0), -EPIPE);
+	while (m--)
+		shoal_free(w.arena, more[m]);
+	world_end_filled(w, block, n);
+}
+
 static shoal_queue *interrupted;
 static volatile int nested;
 
