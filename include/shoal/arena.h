@@ -236,10 +236,10 @@ int shoal_alloc(shoal_arena *arena, size_t bytes, void **out);
 void *shoal_new(shoal_arena *arena, size_t bytes);
 
 /*
- * From any thread of any process, also one for which the arena has no place (members_max) or memory,
- * and in a signal handler inside another call. NULL is nothing; what shoal_alloc did not give, or
- * was freed already, stops the process. Nothing is freed through a read-only handle: shoal_error()
- * says so.
+ * From any thread of any process, also one for which the arena has no place (members_max) or
+ * memory, and in a signal handler inside another call. NULL is nothing; what shoal_alloc did not
+ * give, or was freed already, stops the process. Nothing is freed through a read-only handle:
+ * shoal_error() says so.
  */
 void shoal_free(shoal_arena *arena, void *memory);
 

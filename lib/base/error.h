@@ -26,7 +26,7 @@ int fail_quiet(int code, const char *fixed);
 void stop(const char *format, ...) SHOAL_PRINTF_(1, 2) __attribute__((noreturn, cold));
 
 /*
- * What shoal_error() and shoal_needed() tell, put aside by a call that tries what may fail, and that
+ * What shoal_error() and shoal_needed() tell, put aside by a call that tries what may fail, and
  * does its work all the same.
  */
 #define ERROR_BYTES 512

@@ -37,8 +37,15 @@ loan_is_entry(const shoal_loan *loan, const struct loan_entry *l)
 	       load_relaxed(&l->block) == loan->internal_[LOAN_BLOCK_OFFSET];
 }
 
-static int
-ended(void)
+int
+loan_too_long(const shoal_loan *loan)
+{
+	return fail_small(loan->bytes, "the loan has %zu bytes, more than the %zu that were reserved",
+	                  loan->bytes, loan_reserved(loan));
+}
+
+int
+loan_ended(void)
 {
 	return fail(-EINVAL, "the loan has ended already");
 }
@@ -47,7 +54,7 @@ int
 shoal_loan_commit(shoal_loan *loan, shoal_time timeout)
 {
 	if (!loan->kind)
-		return ended();
+		return loan_ended();
 	if (!(loan->kind & LOAN_TO_SEND))
 		return fail(-EINVAL, "a borrowed message cannot be committed; reserve gives what can");
 	if ((loan->kind & LOAN_OF) == LOAN_OF_PIPE)
@@ -68,7 +75,7 @@ int
 shoal_loan_finish(shoal_loan *loan)
 {
 	if (!loan->kind)
-		return ended();
+		return loan_ended();
 	if ((loan->kind & (LOAN_OF | LOAN_RECEIVED)) != (LOAN_OF_QUEUE | LOAN_RECEIVED))
 		return fail(-EINVAL, "only a message borrowed from a JOINABLE queue can be finished");
 	return queue_loan_finish(loan);
@@ -78,7 +85,7 @@ int
 shoal_loan_return(shoal_loan *loan)
 {
 	if (!loan->kind)
-		return ended();
+		return loan_ended();
 	if ((loan->kind & (LOAN_OF | LOAN_RECEIVED)) != (LOAN_OF_QUEUE | LOAN_RECEIVED))
 		return fail(-EINVAL, "only a message borrowed from a REDELIVER queue can be returned");
 	return queue_loan_return(loan);
@@ -88,7 +95,7 @@ int
 shoal_loan_adopt(shoal_loan *loan)
 {
 	if (!loan->kind)
-		return ended();
+		return loan_ended();
 	if ((loan->kind & LOAN_OF) == LOAN_OF_PIPE)
 		return pipe_loan_adopt(loan);
 	return queue_loan_adopt(loan);

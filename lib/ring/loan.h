@@ -34,14 +34,37 @@ enum {
 	LOAN_RECEIVED = 0x200
 };
 
-/* shoal_loan.internal_ */
+/* shoal_loan.internal_; ENTRY: its index, and from LOAN_RESERVED_SHIFT on the bytes reserved. */
 enum { LOAN_RING, LOAN_ENTRY, LOAN_POS, LOAN_TAG, LOAN_BLOCK_OFFSET };
+#define LOAN_RESERVED_SHIFT 8
+
+static inline void
+loan_name_entry(shoal_loan *loan, size_t reserved, const struct loan_entry *l, struct member *of)
+{
+	loan->internal_[LOAN_ENTRY] = (uint64_t)reserved << LOAN_RESERVED_SHIFT |
+	                              (uint64_t)(l - of->loans);
+}
+
+static inline struct loan_entry *
+loan_entry(const shoal_loan *loan, struct member *of)
+{
+	return &of->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+}
+
+static inline size_t
+loan_reserved(const shoal_loan *loan)
+{
+	return (size_t)(loan->internal_[LOAN_ENTRY] >> LOAN_RESERVED_SHIFT);
+}
 
 /* An unused entry of this member, or NULL: all LOANS_MAX are out. */
 struct loan_entry *loan_free_entry(struct member *me);
 
 void loan_fill(struct loan_entry *l, uint32_t object, uint64_t pos, uint64_t block, uint32_t state);
 void loan_clear(struct loan_entry *l);
+/* -EMSGSIZE, -EINVAL. */
+int loan_too_long(const shoal_loan *loan);
+int loan_ended(void);
 /* The entry names what the loan names: neither is another one's by now, or overwritten. */
 bool loan_is_entry(const shoal_loan *loan, const struct loan_entry *l);
 

@@ -31,7 +31,7 @@ struct marked {
 	int (*make_room)(struct marked *);
 };
 
-/* For one who only looks: no message has room in it, so none is taken, and no sentence is written. */
+/* For one who only looks: no message has room in it: none is taken, nothing is said. */
 #define MARKED_NONE { .plain = false }
 
 static inline bool

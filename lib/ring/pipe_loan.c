@@ -29,7 +29,7 @@ fill_loan(shoal_loan *out, struct pipe_handle *h, struct member *me, const struc
 	out->kind = LOAN_OF_PIPE | way;
 	out->deliveries = way == LOAN_RECEIVED;
 	out->internal_[LOAN_RING] = (uintptr_t)h->end;
-	out->internal_[LOAN_ENTRY] = (uint64_t)(l - me->loans);
+	loan_name_entry(out, out->bytes, l, me);
 	out->internal_[LOAN_POS] = load_relaxed(&l->pos);
 	out->internal_[LOAN_TAG] = member_tag(h->arena, me);
 	out->internal_[LOAN_BLOCK_OFFSET] = load_relaxed(&l->block);
@@ -66,20 +66,14 @@ shoal_pipe_reserve(shoal_pipe_end *end, size_t bytes, shoal_time timeout, shoal_
 	struct pipe_handle *h;
 	(void)timeout; /* it takes no place, so there is nothing to wait for */
 	if (bytes > PIPE_MESSAGE_MAX)
-		return fail(-EMSGSIZE, "a message of %zu bytes: the most is %llu", bytes,
-		            (unsigned long long)PIPE_MESSAGE_MAX);
+		return fail_small(bytes, "a message of %zu bytes: the most is %llu", bytes,
+		                  (unsigned long long)PIPE_MESSAGE_MAX);
 	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
 	if (rc)
 		return rc;
 	rc = reserve(h, t, bytes, out);
 	pipe_leave(t, h);
 	return rc;
-}
-
-static int
-ended(void)
-{
-	return fail(-EINVAL, "the loan has ended already");
 }
 
 /* The loan's handle and entry, if it is this thread's. */
@@ -97,9 +91,9 @@ enter_loan(const shoal_loan *loan, struct shoal_thread **t, struct pipe_handle *
 	if (rc || (rc = pipe_enter(end, PIPE_CLAIM, t, h)))
 		return rc;
 	me = pipe_me(*h, *t);
-	*l = &me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	*l = loan_entry(loan, me);
 	if (!loan_is_entry(loan, *l))
-		rc = ended();
+		rc = loan_ended();
 	if (rc)
 		pipe_leave(*t, *h);
 	return rc;
@@ -113,8 +107,6 @@ commit(struct pipe_handle *h, struct shoal_thread *t, struct loan_entry *l, uint
 	struct hand *hand = &pipe_me(h, t)->hand;
 	if (!h->tx)
 		return fail(-EPERM, "the left end of a SIMPLEX pipe only receives");
-	if (bytes > block_bytes(h->arena, block))
-		return fail(-EMSGSIZE, "%zu bytes are more than were reserved", bytes);
 	hand_fill(hand, HAND_TAKE, 0, 0, block);
 	int rc = send_block(h, t, block, bytes, 0, timeout);
 	if (rc == 0)
@@ -133,10 +125,15 @@ pipe_loan_commit(shoal_loan *loan, shoal_time timeout)
 	int rc = enter_loan(loan, &t, &h, &l);
 	if (rc)
 		return rc;
+	uint64_t block = loan->internal_[LOAN_BLOCK_OFFSET];
+	if (loan->bytes > loan_reserved(loan) || loan->bytes > block_bytes(h->arena, block)) {
+		pipe_leave(t, h);
+		return loan_too_long(loan);
+	}
 	void *old = t->robust->pending;
 	if (h->tx)
 		robust_pending_set(t, &h->tx->data.wait);
-	rc = commit(h, t, l, loan->internal_[LOAN_BLOCK_OFFSET], loan->bytes, timeout);
+	rc = commit(h, t, l, block, loan->bytes, timeout);
 	robust_pending_restore(t, old);
 	pipe_leave(t, h);
 	if (rc == 0)
@@ -275,7 +272,7 @@ pipe_loan_release(shoal_loan *loan)
 		stop("shoal_loan_release: the loan belongs to another thread; shoal_loan_adopt moves it");
 	if (t->busy)
 		stop("shoal_loan_release in a signal handler that interrupted another call");
-	struct loan_entry *l = &me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	struct loan_entry *l = loan_entry(loan, me);
 	loan->kind = 0;
 	if (!loan_is_entry(loan, l))
 		return;
@@ -298,13 +295,13 @@ static int
 adopt(shoal_arena *a, struct member *from, uint32_t tag, struct member *me, shoal_loan *loan)
 {
 	struct loan_entry *l = loan_free_entry(me);
-	const struct loan_entry *old = &from->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	struct loan_entry *old = loan_entry(loan, from);
 	uint32_t state = load_relaxed(&old->state);
 	uint64_t block = loan->internal_[LOAN_BLOCK_OFFSET];
 	if (!l)
 		return too_many();
 	if (member_state(a, tag) != MEMBER_ALIVE || !loan_is_entry(loan, old))
-		return ended();
+		return loan_ended();
 	if (load_relaxed(&from->process) != a->process)
 		return fail(-EPERM, "the loan belongs to another process");
 	store_relaxed(&l->base, load_relaxed(&old->base));
@@ -312,8 +309,8 @@ adopt(shoal_arena *a, struct member *from, uint32_t tag, struct member *me, shoa
 	if (state == LOAN_PIPE_BLOCK)
 		(void)block_change(a, block, block_word(BLOCK_HELD, 0, tag),
 		                   block_word(BLOCK_HELD, 0, member_tag(a, me)));
-	loan_clear(&from->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX]);
-	loan->internal_[LOAN_ENTRY] = (uint64_t)(l - me->loans);
+	loan_clear(old);
+	loan_name_entry(loan, loan_reserved(loan), l, me);
 	loan->internal_[LOAN_TAG] = member_tag(a, me);
 	return 0;
 }
@@ -325,7 +322,7 @@ pipe_loan_adopt(shoal_loan *loan)
 	struct shoal_thread *t;
 	struct member *me;
 	if (!a)
-		return ended();
+		return loan_ended();
 	int rc = member_here(a, &t, &me);
 	if (rc)
 		return rc;
@@ -333,10 +330,10 @@ pipe_loan_adopt(shoal_loan *loan)
 		return fail(-EDEADLK, "shoal_loan_adopt in a signal handler inside another call");
 	uint32_t tag = (uint32_t)loan->internal_[LOAN_TAG];
 	struct member *from = member_of_tag(a, tag);
-	if (from == me)
-		return 0;
+	if (from == me && tag == member_tag(a, me))
+		return loan_is_entry(loan, loan_entry(loan, me)) ? 0 : loan_ended();
 	t->busy = 1;
-	rc = from ? adopt(a, from, tag, me, loan) : ended();
+	rc = from ? adopt(a, from, tag, me, loan) : loan_ended();
 	t->busy = 0;
 	return rc;
 }

@@ -93,6 +93,7 @@ shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *
 	struct member *me;
 	struct shape shape = { 0 };
 	void *body;
+	*out = NULL;
 	int rc = shape_of(a, options, &shape);
 	if (rc || (rc = member_here(a, &t, &me)))
 		return rc;
@@ -227,7 +228,7 @@ shoal_queue_peek_bytes(shoal_queue *q)
 	return bytes;
 }
 
-/* What was done is read before what was put, which is never less; but no number is to be trusted. */
+/* What was done is read before what was put, which is no less then; but rows may be overwritten. */
 static void
 sum_rows(const shoal_arena *a, const struct ring *r, shoal_queue_info *out)
 {

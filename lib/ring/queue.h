@@ -249,7 +249,7 @@ uint64_t queue_size(const shoal_arena *a, const struct ring *r, uint32_t *seen, 
                     uint64_t *put);
 /* Somebody is dead, and nobody at the recovery. */
 bool queue_dead_left(const shoal_arena *a);
-/* What a call that meets the word at its place makes of it: other than it where its owner is dead. */
+/* What a call that meets the word at its place makes of it, if its owner is dead; else the word. */
 uint64_t queue_settled(const shoal_arena *a, const struct ring *r, uint64_t word);
 void queue_wake_armed(shoal_queue *q);
 

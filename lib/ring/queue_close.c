@@ -77,7 +77,7 @@ close_bare(shoal_queue *q)
 		robust_name_again(head, old);
 }
 
-/* What forbids the caller to write, or the queue to be believed; all else is a matter of records. */
+/* The caller may not write, or the queue is not to be believed; all else is a matter of records. */
 static bool
 is_refused(int rc)
 {

@@ -24,7 +24,7 @@ fill_loan(shoal_loan *out, struct cursor *c, const struct loan_entry *l, uint32_
 {
 	out->kind = LOAN_OF_QUEUE | way;
 	out->internal_[LOAN_RING] = (uintptr_t)c->ring.queue;
-	out->internal_[LOAN_ENTRY] = (uint64_t)(l - c->me->loans);
+	loan_name_entry(out, out->bytes, l, c->me);
 	out->internal_[LOAN_POS] = load_relaxed(&l->pos);
 	out->internal_[LOAN_TAG] = c->tag;
 	out->internal_[LOAN_BLOCK_OFFSET] = load_relaxed(&l->block);
@@ -62,8 +62,7 @@ shoal_queue_reserve(shoal_queue *q, size_t bytes, shoal_time timeout, shoal_loan
 	struct cursor *c;
 	(void)timeout; /* it takes no place, so there is nothing to wait for */
 	if (bytes > MESSAGE_MAX)
-		return fail(-EMSGSIZE, "a message of %zu bytes: the most is %llu", bytes,
-		            (unsigned long long)MESSAGE_MAX);
+		return put_too_long(bytes);
 	int rc = queue_enter(q, &t, &c);
 	if (rc)
 		return rc;
@@ -88,7 +87,7 @@ enter_loan(shoal_loan *loan, struct shoal_thread **t, struct cursor **c, struct 
 	int rc = queue_enter(q, t, c);
 	if (rc)
 		return rc;
-	*l = &(*c)->me->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	*l = loan_entry(loan, (*c)->me);
 	if (loan->internal_[LOAN_TAG] != (*c)->tag) {
 		queue_leave(*t, *c);
 		return fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
@@ -97,7 +96,7 @@ enter_loan(shoal_loan *loan, struct shoal_thread **t, struct cursor **c, struct 
 	if (is_entry(*c, *l, loan))
 		return 0;
 	queue_leave(*t, *c);
-	return fail(-EINVAL, "the loan has ended already");
+	return loan_ended();
 }
 
 /*
@@ -136,8 +135,8 @@ queue_loan_commit(shoal_loan *loan, shoal_time timeout)
 	if (rc)
 		return rc;
 	uint64_t block = loan->internal_[LOAN_BLOCK_OFFSET];
-	if (loan->bytes > block_bytes(c->arena, block))
-		rc = fail(-EMSGSIZE, "the loan has %zu bytes, more than were reserved", loan->bytes);
+	if (loan->bytes > loan_reserved(loan) || loan->bytes > block_bytes(c->arena, block))
+		rc = loan_too_long(loan);
 	else
 		rc = commit(c, t, l, block, loan->bytes, timeout);
 	if (rc == 0)
@@ -453,7 +452,7 @@ move(struct cursor *c, uint32_t from, uint64_t pos, uint64_t block, uint32_t sta
 static int
 adopt(struct cursor *c, shoal_loan *loan, struct member *from)
 {
-	struct loan_entry *theirs = &from->loans[loan->internal_[LOAN_ENTRY] % LOANS_MAX];
+	struct loan_entry *theirs = loan_entry(loan, from);
 	struct loan_entry *mine = loan_free_entry(c->me);
 	uint32_t state = load_acquire(&theirs->state), tag = (uint32_t)loan->internal_[LOAN_TAG];
 	uint64_t pos = loan->internal_[LOAN_POS], block = loan->internal_[LOAN_BLOCK_OFFSET];
@@ -467,7 +466,9 @@ adopt(struct cursor *c, shoal_loan *loan, struct member *from)
 		return fail(-EINVAL, "the loan ended with the thread that had it");
 	}
 	loan_clear(theirs);
+	size_t reserved = loan_reserved(loan);
 	fill_loan(loan, c, mine, loan->kind & ~(uint32_t)LOAN_OF);
+	loan_name_entry(loan, reserved, mine, c->me);
 	return 0;
 }
 
@@ -482,7 +483,7 @@ queue_loan_adopt(shoal_loan *loan)
 	uint32_t tag = (uint32_t)loan->internal_[LOAN_TAG];
 	struct member *from = member_of_tag(c->arena, tag);
 	if (from == c->me && tag == c->tag)
-		rc = 0;
+		rc = is_entry(c, loan_entry(loan, from), loan) ? 0 : loan_ended();
 	else if (!from || member_state(c->arena, tag) != MEMBER_ALIVE)
 		rc = fail(-EINVAL, "the loan ended with the thread that had it");
 	else if (load_relaxed(&from->process) != c->arena->process)

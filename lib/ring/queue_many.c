@@ -79,6 +79,9 @@ shoal_queue_get_many(shoal_queue *q, void *items, size_t item_bytes, size_t coun
 	int rc = queue_enter(q, &t, &c);
 	if (unlikely(rc))
 		return rc;
+	/* Items longer than any message must not read as "of any length". */
+	if (item_bytes > MESSAGE_MAX)
+		item_bytes = BYTES_OF_NONE;
 	struct sleeper s = { .gate = &q->get.wait, .timeout = timeout };
 	void *old = robust_pending_set(t, &q->put.wait);
 	ssize_t n = c->ring.flags & SHOAL_QUEUE_REDELIVER

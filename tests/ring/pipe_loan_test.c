@@ -49,7 +49,17 @@ Test(pipe_loan, more_than_reserved_is_refused)
 	REQUIRE_EQ(shoal_pipe_reserve(w.left, 64, 0, &loan), 0);
 	loan.bytes = 1 << 20;
 	REQUIRE_EQ(shoal_loan_commit(&loan, 0), -EMSGSIZE);
+	REQUIRE_EQ(shoal_needed(), 1 << 20);
+	loan.bytes = 65;
+	REQUIRE_EQ(shoal_loan_commit(&loan, 0), -EMSGSIZE);
 	shoal_loan_release(&loan);
+	REQUIRE_EQ(shoal_pipe_reserve(w.left, 10, 0, &loan), 0);
+	loan.bytes = 64;
+	REQUIRE_EQ(shoal_loan_commit(&loan, 0), -EMSGSIZE);
+	shoal_loan copy = loan;
+	REQUIRE_EQ(shoal_loan_adopt(&loan), 0);
+	shoal_loan_release(&loan);
+	REQUIRE_EQ(shoal_loan_adopt(&copy), -EINVAL);
 	world_end(w);
 }
 

@@ -338,3 +338,32 @@ Test(queue_loan, those_of_a_thread_that_ends_end_with_it)
 	let_thread_end_with_loans(0);
 	let_thread_end_with_loans(SHOAL_QUEUE_REDELIVER);
 }
+
+/* ---- what does not fit ---- */
+
+/* The block behind it is longer: what was reserved counts. */
+Test(queue_loan, no_more_is_sent_than_was_reserved)
+{
+	struct world w = world_make(4, 0, 0);
+	shoal_loan loan;
+	REQUIRE_EQ(shoal_queue_reserve(w.queue, 10, 0, &loan), 0);
+	loan.bytes = 11;
+	REQUIRE_EQ(shoal_loan_commit(&loan, 0), -EMSGSIZE);
+	REQUIRE_EQ(shoal_needed(), 11);
+	loan.bytes = 10;
+	REQUIRE_EQ(shoal_loan_commit(&loan, 0), 0);
+	REQUIRE_EQ(shoal_queue_peek_bytes(w.queue), 10);
+	world_end(w);
+}
+
+Test(queue_loan, a_copy_of_an_ended_one_is_not_adopted)
+{
+	struct world w = world_make(4, 0, 0);
+	shoal_loan loan, copy;
+	REQUIRE_EQ(shoal_queue_reserve(w.queue, 10, 0, &loan), 0);
+	REQUIRE_EQ(shoal_loan_adopt(&loan), 0);
+	copy = loan;
+	shoal_loan_release(&loan);
+	REQUIRE_EQ(shoal_loan_adopt(&copy), -EINVAL);
+	world_end(w);
+}

@@ -1,4 +1,4 @@
-/* What is told of a queue agrees with what calls on it meet: also beside the dead, and under load. */
+/* What is told of a queue is what calls on it meet: also beside the dead, and under load. */
 #include "queue_common.h"
 #include <poll.h>
 #include <pthread.h>

@@ -255,6 +255,35 @@ Test(queue, an_interrupt_ends_a_wait_once)
 	world_end(w);
 }
 
+/* ---- refused ---- */
+
+Test(queue, what_is_not_made_is_null)
+{
+	struct world w = world_make(4, 0, 0);
+	shoal_queue_options wrong = { .capacity = 1 };
+	shoal_queue *q = w.queue;
+	REQUIRE_EQ(shoal_queue_create(w.arena, "x", &wrong, &q), -EINVAL);
+	REQUIRE(!q);
+	world_end(w);
+}
+
+Test(queue, what_is_too_long_for_any_queue_tells_its_length)
+{
+	struct world w = world_make(4, 0, 0);
+	size_t bytes = SIZE_MAX;
+	shoal_loan loan;
+	char byte;
+	REQUIRE_EQ(shoal_queue_put(w.queue, "x", bytes, 0), -EMSGSIZE);
+	REQUIRE(shoal_needed() == bytes);
+	REQUIRE_EQ(shoal_queue_reserve(w.queue, --bytes, 0, &loan), -EMSGSIZE);
+	REQUIRE(shoal_needed() == bytes);
+	put_text(w.queue, "five");
+	REQUIRE_EQ(shoal_queue_get_many(w.queue, &byte, SIZE_MAX, 1, 0), -EMSGSIZE);
+	REQUIRE_EQ(shoal_needed(), 5);
+	get_text(w.queue, "five");
+	world_end(w);
+}
+
 /* ---- an arena without memory ---- */
 
 enum { MESSAGE = 100000 };
