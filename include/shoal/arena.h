@@ -280,7 +280,10 @@ int shoal_memory_create(shoal_arena *arena, const char *name, size_t bytes,
 int shoal_memory_open(shoal_arena *arena, const char *name, shoal_time timeout, void **out,
                       size_t *bytes);
 
-/* The name goes at once; the memory is used again. NULL is 0. */
+/*
+ * The name goes at once; the memory is used again. NULL is 0. Twice is a mistake: -ENOENT while
+ * another one destroys it; later it stops the process.
+ */
 int shoal_memory_destroy(shoal_arena *arena, void *memory);
 
 SHOAL_END_

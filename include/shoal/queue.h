@@ -98,7 +98,8 @@ int shoal_queue_open(shoal_arena *, const char *name, shoal_time timeout, shoal_
 int shoal_queue_at(shoal_arena *, shoal_ref, shoal_queue **out);
 /*
  * The name goes at once and waiters return -EPIPE; the memory is used again when no member is
- * inside a call on it. No call may start on it afterwards. NULL is 0. -ENOENT: already destroyed.
+ * inside a call on it. No call may start on it afterwards. NULL is 0. Twice is a mistake: -ENOENT
+ * while another one destroys it or its memory is kept; later it stops the process.
  */
 int shoal_queue_destroy(shoal_arena *, shoal_queue *);
 
