@@ -25,7 +25,10 @@
  * WHEN A PROCESS IS KILLED
  *	inside put             the message never existed, or it arrives whole; of a batch a prefix
  *	                       arrives
- *	inside get             that message (batch) is dropped and counted; REDELIVER: delivered again
+ *	inside get             that message (batch) is dropped and counted; REDELIVER: delivered again.
+ *	                       Until its place is given back, the last step before the wakes and the
+ *	                       return: from then on it was received, and is neither. What must not be
+ *	                       missed is borrowed, or got under JOINABLE too: it comes at least once
  *	with loans out         see shoal_loan; of JOINABLE queues also what get took and task_done did
  *	                       not report
  *	asleep                 its wake goes to another sleeper
