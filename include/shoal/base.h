@@ -143,7 +143,7 @@ enum { SHOAL_WITH_OWNER = 1 << 30, SHOAL_OR_OPEN = 1 << 29 };
 typedef struct {
 	void *data;
 	size_t bytes;        /* may be lowered before commit */
-	uint32_t deliveries; /* of a borrowed message: 1 at first */
+	uint32_t deliveries; /* of a borrowed message: 1 at first; of returns 32 count */
 	uint32_t kind;       /* 0: ended */
 	uint64_t internal_[5];
 } shoal_loan;

@@ -58,7 +58,7 @@ SHOAL_BEGIN_
 enum {
 	/*
 	 * A message whose taker died before it had it whole is delivered again: before others, out of
-	 * order, at most 30 times.
+	 * order, at most 30 times. (Returned ones: any number of times.)
 	 */
 	SHOAL_QUEUE_REDELIVER = 1,
 	/*
@@ -171,7 +171,11 @@ int shoal_queue_borrow(shoal_queue *, shoal_time timeout, shoal_loan *);
  */
 void shoal_queue_close(shoal_queue *);
 
-/* Places in use, unfinished puts included; exact when nothing moved while it was read. */
+/*
+ * Messages to be got, unfinished puts and what came back included; exact when nothing moved while it
+ * was read. What living takers have borrowed, or under both flags not reported, is not in it, but
+ * has its place: putters may wait all the same.
+ */
 size_t shoal_queue_size(const shoal_queue *);
 /* What a get, and a put, would meet now. */
 bool shoal_queue_empty(const shoal_queue *);
