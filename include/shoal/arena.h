@@ -58,7 +58,10 @@ enum {
 typedef struct {
 	/* For blocks; in steps of 64 KiB, 1 MiB to 1 TiB with the tables. 0: 64 GiB. */
 	size_t limit_bytes;
-	/* So much is taken at once: blocks up to there never meet -ENOSPC. */
+	/*
+	 * So much is taken at once: blocks that fit into it never meet -ENOSPC (those over 32640 bytes
+	 * need their pages of 64 KiB in a row). The tables' memory comes on top, as they grow.
+	 */
 	size_t reserve_bytes;
 	unsigned mode;        /* of the file, within 0666, whatever the umask; 0: 0600 */
 	uint32_t members_max; /* threads at one time, and processes; 1 to 4000; 0: 256 */

@@ -19,7 +19,7 @@ slots(unsigned class)
 	return class < SMALL_CLASSES ? small_slots(class) : run_slots[class - SMALL_CLASSES];
 }
 
-/* The class for a length: CLASSES when it needs a run without magazine, of *pages. */
+/* The class for a length: CLASSES when it needs a run without magazine. *pages: as it needs them. */
 static ALWAYS_INLINE unsigned
 class_of(size_t bytes, uint32_t *pages)
 {
@@ -27,10 +27,8 @@ class_of(size_t bytes, uint32_t *pages)
 		return slab_class_of(bytes);
 	*pages = (uint32_t)((bytes + PAGE_BYTES - 1) >> PAGE_BITS);
 	for (unsigned i = 0; i < RUN_CLASSES; i++)
-		if (*pages <= 1u << i) {
-			*pages = 1u << i;
+		if (*pages <= 1u << i)
 			return SMALL_CLASSES + i;
-		}
 	return CLASSES;
 }
 
@@ -143,6 +141,7 @@ pop_run(shoal_arena *a, struct member *me, unsigned class, uint64_t *offset)
 	return false;
 }
 
+/* Of its class's length; where there is no such run, of as many pages as it needs. */
 static int
 take_run(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned class,
          uint32_t pages, uint64_t *offset)
@@ -150,7 +149,14 @@ take_run(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned cla
 	uint64_t page;
 	if (class < CLASSES && pop_run(a, me, class, offset))
 		return 0;
-	int rc = page_take(a, t, me, pages, &me->hand, HAND_TAKE, &page);
+	uint32_t whole = class < CLASSES ? 1u << (class - SMALL_CLASSES) : pages;
+	struct error_kept kept;
+	error_keep(&kept);
+	int rc = page_take(a, t, me, whole, &me->hand, HAND_TAKE, &page);
+	if (unlikely((rc == -ENOMEM || rc == -ENOSPC) && whole > pages)) {
+		error_restore(&kept);
+		rc = page_take(a, t, me, pages, &me->hand, HAND_TAKE, &page);
+	}
 	if (rc == 0)
 		*offset = arena_page_offset(a, page);
 	return rc;

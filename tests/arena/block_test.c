@@ -39,6 +39,23 @@ take(shoal_arena *a, size_t bytes)
 	return p;
 }
 
+/* More than half of what is left is taken, as what it is, not as the next power of two. */
+Test(block, the_last_pages_are_taken_as_they_are)
+{
+	shoal_arena_options o = { .limit_bytes = 1 << 20 };
+	shoal_arena *a;
+	void *p, *q;
+	REQUIRE_EQ(shoal_arena_create(NULL, &o, &a), 0);
+	p = take(a, 16);
+	q = take(a, 9 * 65536);
+	memset(q, 1, 9 * 65536);
+	shoal_free(a, p);
+	shoal_free(a, q);
+	q = take(a, 9 * 65536);
+	shoal_free(a, q);
+	sound(a);
+}
+
 /* ---- runs that lie ready with members who do not need them ---- */
 
 struct idler {
