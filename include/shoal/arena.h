@@ -14,7 +14,9 @@
  * used as it is: its directory and its mode decide who shares it. Nobody ever sees a half-made one:
  * the name appears when the arena is whole, and a creator that dies before leaves nothing. It stays
  * until shoal_arena_unlink, or, under SHOAL_UNLINK_LAST, until its last process has closed it or
- * died (a forked child counts once it attaches it, or makes its first call that writes).
+ * ended by exit (a forked child counts once it attaches it, or makes its first call that writes).
+ * Where the last one was killed, or ended by _exit, the file stays until somebody attaches, or
+ * creates one of, that name.
  *
  * A handle is this process's; its forked children inherit it with the mapping, at the same address.
  * Attaching the same arena again gives the same handle, which is then to be closed once more. A

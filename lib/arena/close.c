@@ -3,6 +3,7 @@
 #include "arena/recover.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "base/thread.h"
 #include <unistd.h>
 
 /*
@@ -149,6 +150,29 @@ shoal_arena_close(shoal_arena *a)
 		member_leave(a, t);
 	}
 	arena_unmap(a);
+}
+
+/*
+ * A thread that has the table does not come back where its end was exit: then the files stay, as
+ * after a death.
+ */
+void
+arena_end_all(void)
+{
+	if (!table_try_lock())
+		return;
+	for (unsigned i = 0; i < THREAD_SEATS; i++) {
+		shoal_arena *a = table_seat(i);
+		if (a && !a->readonly && a->generation == thread_generation())
+			(void)arena_over(a);
+	}
+	table_unlock();
+}
+
+__attribute__((destructor)) static void
+end_process(void)
+{
+	arena_end_all();
 }
 
 int

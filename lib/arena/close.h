@@ -23,4 +23,10 @@
  */
 bool arena_over(shoal_arena *a);
 
+/*
+ * This process ends in order: the names of its arenas that nobody else is attached to go. It stays
+ * attached, since other threads, and what else runs at its end, may use them still.
+ */
+void arena_end_all(void);
+
 #endif

@@ -94,10 +94,23 @@ table_lock(void)
 	pthread_mutex_lock(&lock);
 }
 
+bool
+table_try_lock(void)
+{
+	pthread_once(&once, begin);
+	return pthread_mutex_trylock(&lock) == 0;
+}
+
 void
 table_unlock(void)
 {
 	pthread_mutex_unlock(&lock);
+}
+
+shoal_arena *
+table_seat(unsigned seat)
+{
+	return handles[seat].base ? &handles[seat] : NULL;
 }
 
 shoal_arena *

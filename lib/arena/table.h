@@ -17,6 +17,10 @@
 
 void table_lock(void);
 void table_unlock(void);
+/* False: somebody has it, who may be one that does not come back. */
+bool table_try_lock(void);
+/* The arena that is mapped with this seat, or NULL. */
+shoal_arena *table_seat(unsigned seat);
 
 /* The handle of this file, mapped in this way, or NULL. */
 shoal_arena *table_find(const struct shmfile *file, bool readonly);

@@ -1,4 +1,5 @@
 /* How a process ends: its cleanups, its children, its streams, its exit code. */
+#include "arena/close.h"
 #include "base/error.h"
 #include "base/pidfd.h"
 #include "base/stream.h"
@@ -129,6 +130,7 @@ shoal_process_exit(int status)
 		end_family();
 	stream_flush(family.streams_clean && stream_alone());
 	thread_leave();
+	arena_end_all();
 	if (family.cradle)
 		cradle_leave_code(family.cradle, status);
 	_exit(status & 0xff);

@@ -1,5 +1,6 @@
 /* Arenas that are closed by a thread that holds locks in them. */
 #include "common.h"
+#include "arena/close.h"
 #include <pthread.h>
 #include <shoal/sync.h>
 #include <signal.h>
@@ -140,4 +141,48 @@ Test(close, locks_held_over_it_can_be_released_and_then_it_goes_with_the_thread)
 	REQUIRE_EQ(shoal_lock_release(s.lock), 0);
 	shoal_arena_close(s.arena);
 	REQUIRE(!is_mapped(s.lock));
+}
+
+/* ---- the end of a process ---- */
+
+/* As exit does, in the library's destructor. */
+static int
+make_and_exit(void *name)
+{
+	shoal_arena_options o = small;
+	shoal_arena *a;
+	o.flags = SHOAL_UNLINK_LAST;
+	REQUIRE_EQ(shoal_arena_create(name, &o, &a), 0);
+	arena_end_all();
+	/* What still runs can still use it. */
+	char *p = shoal_new(a, 100);
+	REQUIRE(p != NULL);
+	shoal_free(a, p);
+	return 0;
+}
+
+static int
+attach_and_exit(void *name)
+{
+	shoal_arena *a;
+	REQUIRE_EQ(shoal_arena_attach(name, 0, &a), 0);
+	REQUIRE(shoal_new(a, 100) != NULL);
+	arena_end_all();
+	return 0;
+}
+
+Test(close, one_that_exits_takes_the_name_along_if_it_is_the_last)
+{
+	char name[64];
+	shoal_arena *a;
+	shoal_arena_options o = small;
+	snprintf(name, sizeof name, "test-exit-%d", (int)getpid());
+	expect_child(child(make_and_exit, name), 0, 5000);
+	REQUIRE_EQ(shoal_arena_unlink(name), -ENOENT);
+	o.flags = SHOAL_UNLINK_LAST;
+	REQUIRE_EQ(shoal_arena_create(name, &o, &a), 0);
+	expect_child(child(attach_and_exit, name), 0, 5000);
+	expect_child(child(attach_and_exit, name), 0, 5000);
+	shoal_arena_close(a);
+	REQUIRE_EQ(shoal_arena_unlink(name), -ENOENT);
 }
