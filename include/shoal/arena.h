@@ -128,8 +128,9 @@ int shoal_arena_fd(const shoal_arena *arena);
 void shoal_arena_close(shoal_arena *arena);
 
 /*
- * Takes the name away; those who are attached go on. 0, -ENOENT; -EBUSY: another process was
- * stopped while it removed it.
+ * Takes the name away; those who are attached go on. 0, -ENOENT; -EPROTO: at the path is another
+ * file; -EBUSY: another process was stopped while it removed it; -EACCES, -ENOTDIR, -EISDIR and the
+ * like as unlink(2) gives them.
  */
 int shoal_arena_unlink(const char *name);
 

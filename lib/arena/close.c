@@ -182,7 +182,7 @@ shoal_arena_unlink(const char *name)
 	int rc = place_find(name, false, &p);
 	if (rc)
 		return rc;
-	rc = shmfile_unlink(&p);
+	rc = shmfile_unlink(&p, ARENA_MAGIC);
 	place_leave(&p);
 	return rc;
 }

@@ -155,6 +155,14 @@ static const struct { int code; const char *text; } meanings[] = {
 	{ EALREADY, "already done" },
 	{ ENOENT, "there is no such object" },
 	{ EEXIST, "there is one of that name already" },
+	{ ENOSYS, "this kernel or C library lacks what it needs" },
+	{ EBADF, "not an open descriptor" },
+	{ EACCES, "the file's or directory's mode forbids it" },
+	{ ENOTDIR, "part of the path is no directory" },
+	{ EISDIR, "the path is a directory" },
+	{ ENAMETOOLONG, "the path is too long" },
+	{ EFBIG, "larger than RLIMIT_FSIZE allows" },
+	{ EOPNOTSUPP, "the file system cannot do it" },
 	{ ECHILD, "not a child of this process, or not started" },
 };
 

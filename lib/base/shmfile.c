@@ -309,8 +309,16 @@ shmfile_unlink_locked(const struct place *p)
 	return unlinkat(p->dir, p->leaf, 0) ? -errno : 0;
 }
 
+/* Any file may stand at a path; in this user's own directory there are arenas only. */
+static bool
+is_foreign(const struct place *p, int fd, uint64_t magic)
+{
+	uint64_t seen = 0;
+	return !p->own && (shmfile_read(fd, &seen, sizeof seen) < 0 || seen != magic);
+}
+
 int
-shmfile_unlink(const struct place *p)
+shmfile_unlink(const struct place *p, uint64_t magic)
 {
 	int rc, fd = open_bare(p);
 	/* What cannot be opened, such as a symbolic link, has no lock to take. */
@@ -318,6 +326,9 @@ shmfile_unlink(const struct place *p)
 		rc = shmfile_unlink_locked(p);
 	} else if (fd < 0) {
 		rc = fd;
+	} else if (is_foreign(p, fd, magic)) {
+		close(fd);
+		return fail(-EPROTO, "'%s' is no arena, and is not removed", p->path);
 	} else {
 		int locked = shmfile_lock(p, fd);
 		rc = locked < 0 ? locked : shmfile_unlink_locked(p);

@@ -80,8 +80,11 @@ int shmfile_lock(const struct place *p, int fd);
 /* Under shmfile_lock. 0 or -errno. */
 int shmfile_unlink_locked(const struct place *p);
 
-/* Removes the name, whatever file it is: 0 or -errno. */
-int shmfile_unlink(const struct place *p);
+/*
+ * Removes the name: 0 or -errno. Outside this user's own directory a file that does not begin with
+ * `magic` stays: -EPROTO.
+ */
+int shmfile_unlink(const struct place *p, uint64_t magic);
 
 void shmfile_close(int fd);
 

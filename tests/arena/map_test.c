@@ -3,6 +3,18 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+Test(map, unlink_removes_no_other_file)
+{
+	char path[] = "/tmp/shoal-test-XXXXXX";
+	int fd = mkstemp(path);
+	REQUIRE(fd >= 0);
+	REQUIRE_EQ(shoal_arena_unlink(path), -EPROTO);
+	REQUIRE_EQ(write(fd, "something else", 14), 14);
+	REQUIRE_EQ(shoal_arena_unlink(path), -EPROTO);
+	REQUIRE_EQ(unlink(path), 0);
+	close(fd);
+}
+
 /* A reference is to what is somebody's: not to what nobody has, or has any more. */
 Test(map, no_reference_is_to_what_is_free)
 {

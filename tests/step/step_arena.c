@@ -26,6 +26,24 @@ setup(struct step_world *w)
 	memset(w->object[FOREIGN_LARGE], 0x5a, LARGE);
 }
 
+/* Nothing is free but what lies ready with the driver: IDLE runs. */
+enum { IDLE = 3, IDLE_BYTES = 1000000 };
+
+static void
+setup_idle(struct step_world *w)
+{
+	void *idle[IDLE], *rest;
+	setup(w);
+	for (int i = 0; i < IDLE; i++) {
+		idle[i] = shoal_new(w->arena, IDLE_BYTES);
+		STEP_REQUIRE(w, idle[i], "no memory");
+	}
+	while (shoal_alloc(w->arena, LARGE, &rest) == 0 || shoal_alloc(w->arena, 65536, &rest) == 0)
+		continue;
+	for (int i = 0; i < IDLE; i++)
+		shoal_free(w->arena, idle[i]);
+}
+
 static void **
 victims_block(struct step_world *w)
 {
@@ -278,6 +296,7 @@ look_op(struct step_world *w)
 STEP_CASE(arena, alloc_small, ALLOC(arena_join, alloc_small_op))
 STEP_CASE(arena, alloc_large, ALLOC(arena_join, alloc_large_op))
 STEP_CASE(arena, alloc_huge, ALLOC(arena_join, alloc_huge_op))
+STEP_CASE(arena, alloc_idle, ALLOC(arena_join, alloc_huge_op), .setup = setup_idle)
 STEP_CASE(arena, alloc_first, ALLOC(arena_join, alloc_first_op))
 STEP_CASE(arena, free_own_small, FREE(check_free_own, own_small, free_own_op))
 STEP_CASE(arena, free_own_large, FREE(check_free_own, own_large, free_own_op))
