@@ -81,6 +81,7 @@ typedef struct {
  *   -EPERM    the directory is not this user's own, or open to others
  *   -ENOMEM   no addresses (RLIMIT_AS)    -EMFILE   no descriptor, or 256 arenas mapped
  *   -EFBIG    RLIMIT_FSIZE                -EOPNOTSUPP  a file system without O_TMPFILE
+ *   -ENOENT, -EACCES, -ENOTDIR and the like, of a path's directory, as open(2) gives them
  */
 int shoal_arena_create(const char *name, const shoal_arena_options *options, shoal_arena **out);
 
@@ -89,9 +90,11 @@ int shoal_arena_create(const char *name, const shoal_arena_options *options, sho
  * latest).
  *   -ENOENT   there is none in time; also one that its last user is just removing
  *   -EPROTO   not an arena, truncated, damaged, or made by another version: nothing of it is used
- *   -EPERM    a symbolic link, another user's file or directory, a mode wider than it was made
- *             with; another PID namespace; or its waits use membarrier, which this process may
- *             not: create it with SHOAL_WITHOUT=membarrier in the environment
+ *   -EPERM    a symbolic link; a file whose owner or mode forbids it; in this user's own directory
+ *             also another user's file, or a mode wider than it was made with (elsewhere that is
+ *             its owner's affair); another PID namespace; or its waits use membarrier, which this
+ *             process may not: create it with SHOAL_WITHOUT=membarrier in the environment
+ *   -EACCES, -ENOTDIR and the like, of a path's directory, as open(2) gives them
  *   -EUSERS   as many processes as members_max are attached
  *   -ECANCELED  shoal_thread_interrupt
  */

@@ -17,9 +17,10 @@
  *	-EDEADLK           called by a signal handler that interrupted another call of the same kind
  *	-EINVAL -EPERM -EBUSY -EOVERFLOW -EALREADY -ENOENT -EEXIST -ECHILD -ENOSYS   as their names say
  *
- * shoal_error() is the last failure of this thread as one sentence with the object's name, the
- * numbers and what to do. Misuse that would corrupt shared memory (freeing what is not yours, a
- * wrong kind of pointer) stops the process with such a sentence, in every build.
+ * shoal_error() is the last failure of this thread as one sentence, with names, numbers and what to
+ * do; for what polling gives each time (-EAGAIN, -ETIMEDOUT, -EPIPE) a fixed one. Misuse that would
+ * corrupt shared memory (freeing what is not yours, a wrong kind of pointer) stops the process with
+ * such a sentence, in every build.
  *
  * TIME is relative and in nanoseconds; negative counts as 0; SHOAL_FOREVER is no limit. A call has
  * one deadline on the monotonic clock. Signals never cut a wait short.

@@ -216,8 +216,8 @@ int     shoal_listener_accept(shoal_listener *, shoal_time timeout, shoal_pipe_e
 /* For poll and epoll, as shoal_pipe_fd: readable when accept would not wait. */
 int     shoal_listener_fd(shoal_listener *);
 /*
- * The name goes at once. NULL is 0. Twice is a mistake: -ENOENT while another one destroys it or its
- * memory is kept; later it stops the process.
+ * The name goes at once. NULL is 0. Twice is a mistake: -ENOENT while another one destroys it or
+ * its memory is kept; later it stops the process.
  */
 int     shoal_listener_destroy(shoal_arena *, shoal_listener *);
 

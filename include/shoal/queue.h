@@ -172,9 +172,9 @@ int shoal_queue_borrow(shoal_queue *, shoal_time timeout, shoal_loan *);
 void shoal_queue_close(shoal_queue *);
 
 /*
- * Messages to be got, unfinished puts and what came back included; exact when nothing moved while it
- * was read. What living takers have borrowed, or under both flags not reported, is not in it, but
- * has its place: putters may wait all the same.
+ * Messages to be got, unfinished puts and what came back included; exact when nothing moved while
+ * it was read. What living takers have borrowed, or under both flags not reported, is not in it,
+ * but has its place: putters may wait all the same.
  */
 size_t shoal_queue_size(const shoal_queue *);
 /* What a get, and a put, would meet now. */

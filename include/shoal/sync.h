@@ -356,11 +356,11 @@ bool shoal_barrier_broken(const shoal_barrier *barrier);
  * the lock, unless that was destroyed too (shoal_lock_held). The memory is used again when no
  * member is inside a call on it and nobody holds it: who holds a lock or rlock, or reads, may
  * release it still. No other call may begin on it; a wait that does gives -EPIPE while the memory
- * is not used again. NULL is 0. To destroy twice is a mistake: -ENOENT while another one destroys it
- * or its memory is kept; later it stops the process. A death in the midst of it: not destroyed, or
- * destroyed; those who wait learn it within 50 ms. A descriptor of the event is readable from then
- * on. To wait for one that has a name makes a thread a member of its arena; where it cannot be one
- * it waits all the same.
+ * is not used again. NULL is 0. To destroy twice is a mistake: -ENOENT while another one destroys
+ * it or its memory is kept; later it stops the process. A death in the midst of it: not destroyed,
+ * or destroyed; those who wait learn it within 50 ms. A descriptor of the event is readable from
+ * then on. To wait for one that has a name makes a thread a member of its arena; where it cannot be
+ * one it waits all the same.
  */
 int shoal_lock_create(shoal_arena *arena, const char *name, unsigned flags, shoal_lock **out);
 int shoal_lock_open(shoal_arena *arena, const char *name, shoal_time timeout, shoal_lock **out);

@@ -13,6 +13,9 @@
 #include "arena/layout.h"
 #include <shoal/arena.h>
 
+/* As sentences name one without a name, or whose path is not known here. */
+#define ARENA_PRIVATE "(private)"
+
 struct shoal_arena {
 	char *base;
 	struct arena_header *header; /* == base */
@@ -30,7 +33,7 @@ struct shoal_arena {
 	uint32_t generation; /* thread_generation() that `process` belongs to */
 	bool readonly;
 	bool closing;       /* the last reference is gone, threads still have seats */
-	char name[256];     /* the path of a named one, else "" */
+	char name[256];     /* the path of a named one, else ARENA_PRIVATE */
 };
 
 static inline void *

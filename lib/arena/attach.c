@@ -90,7 +90,7 @@ map_file(const struct source *from, const struct arena_header *h, const char *na
 	int rc = handle_map(h, from->fd, flags, from->what, &a);
 	if (rc)
 		return rc;
-	snprintf(a->name, sizeof a->name, "%s", name);
+	snprintf(a->name, sizeof a->name, "%s", *name ? name : ARENA_PRIVATE);
 	rc = handle_join_barrier(a, from->what);
 	if (rc == 0)
 		rc = join_process(a, from->what);

@@ -19,7 +19,7 @@ slots(unsigned class)
 	return class < SMALL_CLASSES ? small_slots(class) : run_slots[class - SMALL_CLASSES];
 }
 
-/* The class for a length: CLASSES when it needs a run without magazine. *pages: as it needs them. */
+/* The class for a length: CLASSES when it needs a run without magazine. *pages: its length. */
 static ALWAYS_INLINE unsigned
 class_of(size_t bytes, uint32_t *pages)
 {

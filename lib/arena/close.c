@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/kernel.h"
 #include "base/thread.h"
+#include <string.h>
 #include <unistd.h>
 
 /*
@@ -46,7 +47,7 @@ decide(shoal_arena *a, const struct place *p)
 bool
 arena_over(shoal_arena *a)
 {
-	if (!(a->flags & ARENA_UNLINK_LAST) || !*a->name)
+	if (!(a->flags & ARENA_UNLINK_LAST) || !strcmp(a->name, ARENA_PRIVATE))
 		return false;
 	/* Pids of another namespace say nothing here. */
 	if (a->header->pid_namespace != kernel_pid_namespace())

@@ -62,8 +62,7 @@ map_and_fill(const struct making *m, shoal_arena **out)
 	int rc = handle_map(&sizes, m->fd, m->map_flags, what(m), &a);
 	if (rc)
 		return rc;
-	if (m->place)
-		snprintf(a->name, sizeof a->name, "%s", m->place->path);
+	snprintf(a->name, sizeof a->name, "%s", m->place ? m->place->path : ARENA_PRIVATE);
 	header_fill(a->header, &m->layout, m->flags, m->mode);
 	a->id = a->header->id;
 	*out = a;

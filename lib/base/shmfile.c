@@ -41,7 +41,8 @@ set_length(int fd, const char *what, uint64_t bytes)
 	    bytes > most.rlim_cur)
 		return fail(-EFBIG,
 		            "%s: a sparse file of %llu bytes is longer than RLIMIT_FSIZE (ulimit "
-		            "-f) allows; create the arena with a smaller limit_bytes",
+		            "-f) allows; create the arena with a smaller limit_bytes, and a smaller "
+		            "members_max",
 		            what, (unsigned long long)bytes);
 	int rc;
 	do

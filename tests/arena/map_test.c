@@ -15,6 +15,14 @@ Test(map, unlink_removes_no_other_file)
 	close(fd);
 }
 
+Test(map, a_private_one_has_a_word_in_sentences)
+{
+	shoal_arena *a = create(NULL, &small);
+	REQUIRE(shoal_ref_of(a, &a) == 0);
+	REQUIRE(strstr(shoal_error(), "'(private)'") != NULL);
+	shoal_arena_close(a);
+}
+
 /* A reference is to what is somebody's: not to what nobody has, or has any more. */
 Test(map, no_reference_is_to_what_is_free)
 {
