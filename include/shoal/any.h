@@ -136,8 +136,8 @@ void        shoal_any_clear(shoal_any *);
 /*
  * As JSON, on one line, in UTF-8, whatever the locale: 0, -EINVAL (too deep), -EIO; -ENOMEM, where
  * a key comes twice. A double reads back as itself, and so does an int beyond INT64_MAX; NaN is
- * null, an infinity 1e999; bytes are {"$bytes": "base64"}, an object is {"$queue": "name"}, without a
- * name, or destroyed, the number of its reference; keys are strings; what is no UTF-8 is U+FFFD,
+ * null, an infinity 1e999; bytes are {"$bytes": "base64"}, an object is {"$queue": "name"}, without
+ * a name, or destroyed, the number of its reference; keys are strings; what is no UTF-8 is U+FFFD,
  * byte by byte.
  */
 int         shoal_any_print(const shoal_any *, FILE *);
