@@ -86,7 +86,7 @@ write_job(struct shoal_pool *p, const struct map_errand *e, const struct plan *n
 
 /* ---- begun ---- */
 
-/* Under the lock: a place in the head's table, and a number; -EAGAIN: none is free. */
+/* Under the lock: a place in the head's table, and a number. 0, POOL_FULL, or a code. */
 static int
 enter(struct shoal_pool *p, const struct map_errand *e, struct map *m)
 {
@@ -100,7 +100,7 @@ enter(struct shoal_pool *p, const struct map_errand *e, struct map *m)
 	while (i < POOL_JOBS && p->maps[i])
 		i++;
 	if (i == POOL_JOBS)
-		return -EAGAIN;
+		return POOL_FULL;
 	m->index = i;
 	m->id = ID_JOB | id_make(++p->job_generation, i);
 	m->job->id = m->id;
@@ -125,10 +125,10 @@ enter_in_time(struct shoal_pool *p, const struct map_errand *e, struct map *m)
 		pthread_mutex_lock(&p->lock);
 		int rc = enter(p, e, m);
 		pthread_mutex_unlock(&p->lock);
-		if (rc != -EAGAIN)
+		if (rc != POOL_FULL)
 			return rc;
 		if (pool_in_callback(p))
-			return fail_quiet(rc, "as many maps run as the pool takes");
+			return fail_quiet(-EAGAIN, "as many maps run as the pool takes");
 		struct futex_watch watch = { &p->idle, load_seq_cst(&p->idle) };
 		if (map_harvest_all(p))
 			continue;

@@ -93,6 +93,12 @@ struct shoal_pool {
 
 /* 0, -EINVAL, -EPERM: whether this process may use the pool. `call` begins the sentence. */
 int pool_check(const struct shoal_pool *p, const char *call);
+/*
+ * No place is free. Not a code, since any may be that of a broken pool, also -EAGAIN: nobody is to
+ * wait for a place in that one.
+ */
+enum { POOL_FULL = 1 };
+
 /* 0, or why no new task is taken. */
 int pool_open(struct shoal_pool *p, const char *call);
 bool pool_in_callback(const struct shoal_pool *p);

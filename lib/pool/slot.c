@@ -62,6 +62,7 @@ slot_want(struct shoal_pool *p, int more)
 	store_seq_cst(&p->head->wanted, p->waiting > 0);
 }
 
+/* 0, POOL_FULL, or a code. */
 static int
 find_place(struct shoal_pool *p, const struct errand *e, struct slot **out)
 {
@@ -78,7 +79,7 @@ find_place(struct shoal_pool *p, const struct errand *e, struct slot **out)
 		result_count(p, e->result);
 	}
 	pthread_mutex_unlock(&p->lock);
-	return rc ? rc : *out ? 0 : -EAGAIN;
+	return rc ? rc : *out ? 0 : POOL_FULL;
 }
 
 /* Until there may be a place: an end is told while `wanted` is 1. */
@@ -92,7 +93,7 @@ wait_for_place(struct shoal_pool *p, const struct errand *e, struct slot **out)
 		store_seq_cst(&p->head->bell, 1);
 		slot_harvest_all(p);
 		int rc = find_place(p, e, out);
-		if (rc != -EAGAIN)
+		if (rc != POOL_FULL)
 			return rc;
 		struct futex_watch watch = { &p->head->bell, 1 };
 		rc = gate_sleep(t, &watch, 1, e->deadline);
@@ -107,11 +108,11 @@ static int
 take_place(struct shoal_pool *p, const struct errand *e, struct slot **out)
 {
 	int rc = find_place(p, e, out);
-	if (rc != -EAGAIN)
+	if (rc != POOL_FULL)
 		return rc;
 	slot_harvest_all(p);
 	rc = find_place(p, e, out);
-	if (rc != -EAGAIN)
+	if (rc != POOL_FULL)
 		return rc;
 	if (!e->deadline || pool_in_callback(p))
 		return fail_quiet(-EAGAIN, "as many tasks are pending as the pool takes");

@@ -22,7 +22,7 @@
 
 #define GRACE_NS INT64_C(100000000)
 #define START_AGAIN_NS INT64_C(20000000)
-#define STARTS_MAX 250
+#define STARTS_MAX 250 /* as shoal/pool.h has it */
 #define PUT_AGAIN_NS INT64_C(2000000)
 #define LOOK_NS INT64_C(1000000) /* however short the times of items are */
 
@@ -151,6 +151,15 @@ wants_workers(const struct watch *w)
 	return now == POOL_OPEN || (now == POOL_CLOSED && load_seq_cst(&w->pool->unsettled) > 0);
 }
 
+/* The code is no start's own: of -EAGAIN shoal_timed_out would say that it is worth another try. */
+static void
+break_for_want(struct shoal_pool *p)
+{
+	char why[TEXT_BYTES];
+	snprintf(why, sizeof why, "no worker could be started: %s", shoal_error());
+	breaks(p, -ECHILD, why);
+}
+
 /* When to try again; CLOCK_NEVER: all are there. */
 static int64_t
 fill_seats(struct watch *w)
@@ -169,7 +178,7 @@ fill_seats(struct watch *w)
 		if (worker->again <= clock_now()) {
 			worker->again = clock_now() + START_AGAIN_NS;
 			if (!load_relaxed(&p->alive) && ++w->failures > STARTS_MAX)
-				breaks(p, -EAGAIN, shoal_error());
+				break_for_want(p);
 		}
 		if (worker->again < again)
 			again = worker->again;

@@ -1,5 +1,6 @@
 /* Workers from their initializer to their last task; how long an item may run. */
 #include "pool/common.h"
+#include <sys/resource.h>
 #include <time.h>
 
 static _Atomic int *count;
@@ -262,4 +263,67 @@ Test(pool_life, a_handler_of_the_program_does_not_keep_workers)
 	int64_t began = fair_ns();
 	shoal_pool_destroy(p);
 	REQUIRE(fair_ns() - began < 90000000 * HARNESS_SLOW);
+}
+
+static int
+refuse_for_now(void *arg)
+{
+	(void)arg;
+	return -EAGAIN;
+}
+
+/* A map of nothing waits for nothing, and tells the code. */
+static int
+wait_broken(shoal_pool *p)
+{
+	int rc = 0;
+	for (int i = 0; !rc && i < 5000; i++) {
+		rc = (int)shoal_pool_map(p, square, NULL, 0, NULL, 0, 0, NULL);
+		sleep_ms(1);
+	}
+	return rc;
+}
+
+Test(pool_life, a_pool_whose_code_is_that_of_polling_keeps_nobody_waiting, .timeout = 10)
+{
+	shoal_pool_options o = { .workers = 1, .initializer = refuse_for_now };
+	shoal_results *it;
+	shoal_pool *p = pool_with(&o);
+	REQUIRE_EQ(wait_broken(p), -EAGAIN);
+	REQUIRE_EQ(shoal_pool_apply(p, square, &(int){ 3 }, sizeof(int), NULL, 0), -EAGAIN);
+	REQUIRE(strstr(shoal_error(), "initializer"));
+	REQUIRE_EQ(shoal_pool_apply_async(p, square, &(int){ 3 }, sizeof(int), NULL, NULL, NULL),
+	           -EAGAIN);
+	REQUIRE_EQ(shoal_pool_map(p, square, NULL, 0, NULL, 0, 5, NULL), -EAGAIN);
+	REQUIRE(strstr(shoal_error(), "initializer"));
+	REQUIRE_EQ(shoal_pool_map_async(p, square, NULL, 0, NULL, 0, 5, NULL, NULL, NULL, NULL),
+	           -EAGAIN);
+	REQUIRE_EQ(shoal_pool_imap(p, square, NULL, 0, 0, 5, NULL, &it), -EAGAIN);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(5)), -EAGAIN);
+	shoal_pool_destroy(p);
+}
+
+/* No number below is free for a new descriptor. */
+Test(pool_life, a_pool_breaks_when_no_worker_can_be_started)
+{
+	enum { WORKERS = 10, FEW = 60 };
+	shoal_process *workers[WORKERS];
+	struct rlimit limit;
+	int fd = dup(STDERR_FILENO);
+	while (fd < FEW)
+		fd = dup(STDERR_FILENO);
+	shoal_pool *p = pool_of(WORKERS);
+	REQUIRE_EQ(shoal_process_children(workers, WORKERS), WORKERS);
+	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = FEW;
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (int i = 0; i < WORKERS; i++)
+		kill(shoal_process_pid(workers[i]), SIGKILL);
+	int rc = wait_broken(p);
+	REQUIRE_EQ(rc, -ECHILD);
+	REQUIRE(strstr(shoal_error(), "no worker could be started"));
+	limit.rlim_cur = limit.rlim_max;
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(5)), -ECHILD);
+	shoal_pool_destroy(p);
 }
