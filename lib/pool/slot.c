@@ -346,3 +346,14 @@ slot_unbegun(struct shoal_pool *p)
 	}
 	return count;
 }
+
+bool
+slot_any_runs(const struct shoal_pool *p)
+{
+	for (uint32_t i = 0; i < slot_high(p); i++) {
+		enum slot_state state = slot_state(load_seq_cst(&p->slots[i].state));
+		if (state == SLOT_QUEUED || state == SLOT_RUNNING)
+			return true;
+	}
+	return false;
+}

@@ -40,6 +40,9 @@ void slot_want(struct shoal_pool *p, int more);
 /* Items of slots that nobody has begun. */
 size_t slot_unbegun(struct shoal_pool *p);
 
+/* Whether some task is QUEUED or RUNNING, be its result wanted or not. */
+bool slot_any_runs(const struct shoal_pool *p);
+
 /* Wakes the collector, and who waits for a slot. */
 void slot_ring(struct shoal_pool *p);
 

@@ -3,7 +3,7 @@
  * nothing else: neither for a worker, nor for a lock that a worker may hold.
  *
  * How a pool ends: closed and nothing unsettled, it closes the work queue, so workers leave by
- * themselves; ENDING, it sends SIGTERM, and GRACE later SIGKILL. When all processes are buried the
+ * themselves, at the latest when the time of their items is up; ENDING, it sends SIGTERM, and GRACE later SIGKILL. When all processes are buried the
  * phase is ENDED.
  */
 #include "pool/supervisor.h"
@@ -119,6 +119,21 @@ overdue(struct shoal_pool *p, uint32_t seat, uint64_t deadline)
 }
 
 /*
+ * Whether an item may run or begin. What nobody wants any more does not count as unsettled, and its
+ * time is up all the same: it goes on in slots and jobs, of which a worker names its own.
+ */
+static bool
+anything_runs(const struct shoal_pool *p)
+{
+	if (load_seq_cst(&p->unsettled) || slot_any_runs(p))
+		return true;
+	for (uint32_t i = 1; i <= p->head->workers; i++)
+		if (load_seq_cst(&p->seats[i].job))
+			return true;
+	return false;
+}
+
+/*
  * When to look again: an item that begins after this look has at least the shortest time, or is
  * found overdue LOOK_NS late.
  */
@@ -127,7 +142,7 @@ look_at_times(struct watch *w)
 {
 	struct shoal_pool *p = w->pool;
 	int64_t now = clock_now(), shortest = (int64_t)load_seq_cst(&p->shortest);
-	if (!shortest || !load_seq_cst(&p->unsettled))
+	if (!shortest || !anything_runs(p))
 		return CLOCK_NEVER;
 	int64_t next = clock_deadline(shortest > LOOK_NS ? shortest : LOOK_NS);
 	for (uint32_t i = 1; i <= p->head->workers; i++) {
@@ -248,7 +263,7 @@ round_once(struct watch *w)
 		return end_workers(w);
 	if (!wants_workers(w)) {
 		shoal_queue_close(p->queue);
-		return CLOCK_NEVER;
+		return look_at_times(w);
 	}
 	int64_t next = sooner(fill_seats(w), look_at_times(w));
 	map_bury_retired(p);

@@ -327,3 +327,45 @@ Test(pool_life, a_pool_breaks_when_no_worker_can_be_started)
 	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(5)), -ECHILD);
 	shoal_pool_destroy(p);
 }
+
+static int
+hang(shoal_task *t)
+{
+	(void)t;
+	atomic_store(count, 1);
+	for (;;)
+		sleep_ms(1000);
+	return 0;
+}
+
+enum unwanted { FREED_MAP, FREED_ITERATOR, FREED_AND_CLOSED };
+
+static void
+require_its_time_kept(enum unwanted how)
+{
+	shoal_result *r;
+	shoal_results *it;
+	shoal_map_options o = { .timeout = SHOAL_MS(100 * HARNESS_SLOW) };
+	count = shared(sizeof *count);
+	shoal_pool *p = pool_of(1);
+	if (how == FREED_MAP)
+		REQUIRE_EQ(shoal_pool_map_async(p, hang, NULL, 0, NULL, 0, 1, &o, NULL, NULL, &r), 0);
+	else
+		REQUIRE_EQ(shoal_pool_imap(p, hang, NULL, 0, 0, 1, &o, &it), 0);
+	while (!atomic_load(count))
+		sleep_ms(1);
+	if (how == FREED_MAP)
+		shoal_result_free(r);
+	else
+		shoal_results_free(it);
+	if (how != FREED_AND_CLOSED)
+		REQUIRE_EQ(value_of(p, square, 3), 9);
+	finish(p);
+}
+
+Test(pool_life, an_item_that_takes_too_long_ends_also_when_nobody_wants_it)
+{
+	require_its_time_kept(FREED_MAP);
+	require_its_time_kept(FREED_ITERATOR);
+	require_its_time_kept(FREED_AND_CLOSED);
+}
