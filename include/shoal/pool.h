@@ -175,9 +175,8 @@ int shoal_pool_create(const shoal_pool_options *, shoal_pool **out);
  * is zero. shoal_error() is its text.
  *
  * -EOWNERDEAD: its worker died. -EPIPE: the pool is closed. -ECANCELED: it was terminated, or
- * shoal_thread_interrupt (the task is discarded). -EDEADLK: in a callback of this pool. -ENOMEM,
- * -ENOSPC. -EMSGSIZE: never, since `out` is all that the task is given. Or the code of a broken
- * pool.
+ * shoal_thread_interrupt (the task is discarded). -EDEADLK: in a callback of this pool. -EINVAL,
+ * -EOVERFLOW: sizes. -ENOMEM, -ENOSPC. Or the code of a broken pool.
  */
 int shoal_pool_apply(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes, void *out,
                      size_t out_bytes);
@@ -186,7 +185,8 @@ int shoal_pool_apply(shoal_pool *, shoal_task_fn *, const void *in, size_t in_by
  * One task, not waited for. `done` may be NULL, `out` too: then nobody can ask for its result.
  * Waits while queue_depth tasks are pending. What is given out is to be freed.
  *
- * -EPIPE, -ECANCELED, -ENOMEM, -ENOSPC, broken pools as above; -EAGAIN in a callback.
+ * -EPIPE, -ECANCELED, -EINVAL, -EOVERFLOW, -ENOMEM, -ENOSPC, broken pools as above; -EAGAIN in a
+ * callback. Then *out is NULL.
  */
 int shoal_pool_apply_async(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes,
                            shoal_done_fn *done, void *arg, shoal_result **out);

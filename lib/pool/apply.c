@@ -5,7 +5,7 @@
 
 static int
 check_task(const struct shoal_pool *p, const char *call, shoal_task_fn *fn, const void *in,
-           size_t in_bytes)
+           size_t in_bytes, size_t out_bytes)
 {
 	int rc = pool_check(p, call);
 	if (rc < 0)
@@ -14,6 +14,9 @@ check_task(const struct shoal_pool *p, const char *call, shoal_task_fn *fn, cons
 		return fail(-EINVAL, "%s: no function", call);
 	if (!in && in_bytes)
 		return fail(-EINVAL, "%s: in is NULL, and %zu bytes long", call, in_bytes);
+	if (in_bytes > LIMIT_MAX || out_bytes > LIMIT_MAX)
+		return fail(-EOVERFLOW, "%s: %zu bytes of input and %zu of result", call, in_bytes,
+		            out_bytes);
 	return 0;
 }
 
@@ -43,7 +46,7 @@ int
 shoal_pool_apply(shoal_pool *p, shoal_task_fn *fn, const void *in, size_t in_bytes, void *out,
                  size_t out_bytes)
 {
-	int rc = check_task(p, "pool apply", fn, in, in_bytes);
+	int rc = check_task(p, "pool apply", fn, in, in_bytes, out_bytes);
 	if (rc < 0)
 		return rc;
 	if (!out && out_bytes)
@@ -76,7 +79,7 @@ int
 shoal_pool_apply_async(shoal_pool *p, shoal_task_fn *fn, const void *in, size_t in_bytes,
                        shoal_done_fn *done, void *arg, shoal_result **out)
 {
-	int rc = check_task(p, "pool apply_async", fn, in, in_bytes);
+	int rc = check_task(p, "pool apply_async", fn, in, in_bytes, 0);
 	if (rc < 0)
 		return rc;
 	struct shoal_result *r = result_new(p);

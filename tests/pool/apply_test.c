@@ -125,3 +125,19 @@ Test(pool_apply, what_is_pending_at_terminate_is_cancelled_within_a_second)
 	}
 	shoal_pool_destroy(p);
 }
+
+Test(pool_apply, sizes_beyond_all_memory_are_refused, .timeout = 10)
+{
+	static const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 15, SIZE_MAX / 2, (size_t)1 << 50 };
+	int n = 3;
+	shoal_pool *p = pool_of(1);
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		shoal_result *r = NULL;
+		REQUIRE_EQ(shoal_pool_apply(p, square, &n, sizes[i], NULL, 0), -EOVERFLOW);
+		REQUIRE_EQ(shoal_pool_apply(p, square, &n, sizeof n, &n, sizes[i]), -EOVERFLOW);
+		REQUIRE_EQ(shoal_pool_apply_async(p, square, &n, sizes[i], NULL, NULL, &r), -EOVERFLOW);
+		REQUIRE(!r);
+	}
+	REQUIRE_EQ(value_of(p, square, n), 9);
+	finish(p);
+}
