@@ -351,7 +351,7 @@ shoal_on_fd(int fd)
  * or no pipe), -EPERM (the right end of a SIMPLEX pipe; a read-only arena; another process's
  * handle), -EBUSY (another process's end), -ECHILD (a process that was not started, or this one),
  * -EBADF, and what shoal_process_fd gives. -EDEADLK: in a signal handler inside a call on a queue
- * or pipe. -ENOMEM.
+ * or pipe; and where it would sleep for a result in a callback of that one's pool. -ENOMEM.
  *
  * Any number of items. A list of queues, pipe ends, events and results alone, of which 25 queues,
  * 31 ends or 63 events fit, sleeps in one call of the kernel on words in memory and needs nothing

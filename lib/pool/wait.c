@@ -140,6 +140,20 @@ begin(struct waitable *w)
 	return 0;
 }
 
+/* What would make it ready may be this very thread. */
+static int
+may_sleep(const struct waitable *w)
+{
+	struct shoal_pool *p = result_pool(w->on.object);
+	if (!p)
+		return 0;
+	int rc = pool_in_callback(p)
+	             ? fail(-EDEADLK, "in a callback of the result's pool, and the task has not ended")
+	             : 0;
+	pool_drop(p);
+	return rc;
+}
+
 static bool
 look(struct waitable *w, struct waitable_sleep *s)
 {
@@ -172,7 +186,7 @@ descriptor(struct waitable *w)
 }
 
 static const struct waitable_kind result_kind = {
-	.noun = "result", .begin = begin, .look = look, .fd = descriptor,
+	.noun = "result", .begin = begin, .look = look, .may_sleep = may_sleep, .fd = descriptor,
 };
 
 __attribute__((constructor)) static void

@@ -148,6 +148,15 @@ spin(struct waiting *w, struct waitable_sleep *sleep)
 	return n;
 }
 
+/* The sentence of the kind, behind which item it is about. */
+static int
+bad_item(const struct waiting *w, size_t index, int rc)
+{
+	char why[256];
+	snprintf(why, sizeof why, "%s", shoal_error());
+	return fail(rc, "shoal_wait: item %zu of %zu: %s", index, w->count, why);
+}
+
 /* ---- asleep ---- */
 
 static int
@@ -244,6 +253,18 @@ wait_by_polls(struct waiting *w)
 	}
 }
 
+static int
+may_sleep(const struct waiting *w)
+{
+	for (size_t i = 0; i < w->count; i++) {
+		const struct waitable *item = &w->all[i];
+		int rc = item->kind->may_sleep ? item->kind->may_sleep(item) : 0;
+		if (rc < 0)
+			return bad_item(w, i, rc);
+	}
+	return 0;
+}
+
 static ssize_t
 wait_for_one(struct waiting *w, shoal_time timeout)
 {
@@ -252,6 +273,9 @@ wait_for_one(struct waiting *w, shoal_time timeout)
 	if (n || timeout <= 0)
 		return n;
 	w->deadline = clock_deadline(timeout);
+	n = may_sleep(w);
+	if (n < 0)
+		return n;
 	if (thread_interrupted(w->thread))
 		return interrupted();
 	n = w->polled ? 0 : (ssize_t)spin(w, &sleep);
@@ -269,15 +293,6 @@ end(struct waiting *w, size_t count)
 	for (size_t i = 0; i < count; i++)
 		if (w->all[i].kind->end)
 			w->all[i].kind->end(&w->all[i]);
-}
-
-/* The sentence of the kind, behind which item it is about. */
-static int
-bad_item(const struct waiting *w, size_t index, int rc)
-{
-	char why[256];
-	snprintf(why, sizeof why, "%s", shoal_error());
-	return fail(rc, "shoal_wait: item %zu of %zu: %s", index, w->count, why);
 }
 
 static int

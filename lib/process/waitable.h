@@ -6,6 +6,7 @@
  *
  *	begin   each item, once: the handle can be waited for, or the call fails
  *	look    each item: ready? Then it is over
+ *	may     each item: may this thread sleep for it? If not, the call fails
  *	arm     each item; then one barrier for all of them
  *	look    each item again, which adds the words to sleep on, as they were before it looked
  *	sleep   while all words are as seen
@@ -63,6 +64,8 @@ struct waitable_kind {
 	 * ready when its descriptor is readable.
 	 */
 	bool (*look)(struct waitable *, struct waitable_sleep *);
+	/* 0, or why this thread must not sleep for it, with its sentence. NULL: it may. */
+	int (*may_sleep)(const struct waitable *);
 	/* From now on whoever makes it ready has to tell. A barrier follows. NULL: they always tell. */
 	void (*arm)(struct waitable *);
 	/*

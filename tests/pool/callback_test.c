@@ -282,3 +282,30 @@ Test(pool_callback, an_empty_map_is_freed_or_cancelled_before_its_own)
 	shoal_result_free(kept);
 	finish(p);
 }
+
+static void
+wait_for_another(void *arg, int code, const void *out, size_t out_bytes, const char *error)
+{
+	(void)arg, (void)code, (void)out, (void)out_bytes, (void)error;
+	shoal_waitable items[2] = { shoal_on_result(other), shoal_on_result(arg) };
+	REQUIRE_EQ(shoal_wait(items, 1, 0), 0);
+	REQUIRE_EQ(shoal_wait(items, 1, SHOAL_FOREVER), -EDEADLK);
+	REQUIRE(strstr(shoal_error(), "callback"));
+	REQUIRE_EQ(shoal_wait(items, 2, SHOAL_FOREVER), 1);
+	atomic_fetch_add(&calls, 1);
+}
+
+Test(pool_callback, nothing_in_it_waits_for_any_of_several_either, .timeout = 10)
+{
+	here = pool_of(2);
+	shoal_result *ready = sent(here, square, 2);
+	REQUIRE_EQ(gotten(ready), 4);
+	other = called(here, nap, 30000, note, NULL);
+	shoal_result *r = called(here, square, 1, wait_for_another, ready);
+	REQUIRE_EQ(shoal_result_wait(r, SHOAL_SEC(5)), 0);
+	REQUIRE_EQ(atomic_load(&calls), 1);
+	shoal_result_free(r);
+	shoal_result_free(ready);
+	shoal_result_free(other);
+	shoal_pool_destroy(here);
+}
