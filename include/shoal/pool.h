@@ -41,8 +41,9 @@
  * there again by build-id and offset.
  *
  * SIGTERM ends workers, whatever handler this process has for it; otherwise signals are as in the
- * thread that made the pool. They end with this process, however it ends: at its normal end every
- * pool is terminated first, tasks that have not ended are dropped, and no callback comes any more.
+ * thread that made the pool. They end with this process, however it ends, by SIGKILL when it did
+ * not end them: at its normal end every pool is terminated first, tasks that have not ended are
+ * dropped, and no callback comes any more.
  *
  * WHEN A WORKER IS KILLED, crashes, or calls exit, the task in its hands ends by the pool's policy:
  *	SHOAL_FAIL_TASK   with -EOWNERDEAD, and the signal or exit status in its error text

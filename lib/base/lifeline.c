@@ -27,9 +27,9 @@ cut(int *fd)
 }
 
 static int
-tie(int tied, pid_t child)
+tie(int tied, pid_t child, int signo)
 {
-	if (fcntl(tied, F_SETOWN, child) || fcntl(tied, F_SETSIG, SIGTERM) ||
+	if (fcntl(tied, F_SETOWN, child) || fcntl(tied, F_SETSIG, signo) ||
 	    fcntl(tied, F_SETFL, O_ASYNC))
 		return -errno;
 	return 0;
@@ -40,19 +40,19 @@ tie(int tied, pid_t child)
  * three, the child finds itself an orphan there and ends.
  */
 int
-lifeline_tie(struct lifeline *l, pid_t child)
+lifeline_tie(struct lifeline *l, pid_t child, int signo)
 {
-	int rc = tie(l->tied, child);
+	int rc = tie(l->tied, child, signo);
 	cut(&l->tied);
 	return rc;
 }
 
 /* A parent that ended before the tie sends nothing. */
 int
-lifeline_accept(int tied)
+lifeline_accept(int tied, int signo)
 {
 	struct pollfd p = { .fd = tied };
-	int rc = fcntl(tied, F_SETFD, FD_CLOEXEC) ? -errno : tie(tied, getpid());
+	int rc = fcntl(tied, F_SETFD, FD_CLOEXEC) ? -errno : tie(tied, getpid(), signo);
 	return !rc && poll(&p, 1, 0) == 1 ? -EPIPE : rc;
 }
 

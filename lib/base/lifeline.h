@@ -1,6 +1,7 @@
 /*
  * A lifeline: a pipe whose writing end only the parent has, so that it hangs up when the parent
- * ends in whatever way, and whose reading end sends SIGTERM to the child at that moment.
+ * ends in whatever way, and whose reading end sends a signal to the child at that moment: SIGTERM
+ * to daemons, SIGKILL to a pool's workers, of which no task may keep the pool's memory.
  *
  * PR_SET_PDEATHSIG would be simpler and is wrong here: it fires when the *thread* that forked
  * ends, and even the main thread may end (pthread_exit) before its process does. A watching thread
@@ -26,13 +27,13 @@ struct lifeline {
 int lifeline_make(struct lifeline *l);
 
 /* In the parent: from now on its end ends the child. The child's end is closed here. */
-int lifeline_tie(struct lifeline *l, pid_t child);
+int lifeline_tie(struct lifeline *l, pid_t child, int signo);
 
 /*
  * In a child that was given its end: the same, for itself. 0 or -errno; -EPIPE: its parent has
  * ended.
  */
-int lifeline_accept(int tied);
+int lifeline_accept(int tied, int signo);
 
 /* In the parent, when the child has its own copy of the child's end. */
 void lifeline_given(struct lifeline *l);

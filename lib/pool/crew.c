@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "pool/worker.h"
+#include "process/process.h"
+#include <signal.h>
 #include <string.h>
 
 /* As Python's: they count on through all pools of a process. */
@@ -25,6 +27,24 @@ prepare(struct seat *s)
 	store_release(&s->phase, SEAT_STARTING);
 }
 
+/* A task may ignore the SIGTERM that daemons get when their parent has ended. */
+static int
+begin(struct worker_order *order, const shoal_process_options *o, shoal_process **out)
+{
+	shoal_process *process;
+	int rc = shoal_process_create(worker_run, order, o, &process);
+	*out = NULL;
+	if (rc < 0)
+		return rc;
+	process->last_signal = SIGKILL;
+	rc = shoal_process_start(process);
+	if (rc < 0)
+		process_free(process);
+	else
+		*out = process;
+	return rc;
+}
+
 int
 crew_start(struct shoal_pool *p, uint32_t seat)
 {
@@ -41,9 +61,8 @@ crew_start(struct shoal_pool *p, uint32_t seat)
 	struct worker *w = &p->workers[seat];
 	prepare(&p->seats[seat]);
 	w->killed = false;
-	int rc = shoal_process_spawn(worker_run, &order, &o, &w->process);
+	int rc = begin(&order, &o, &w->process);
 	if (rc < 0) {
-		w->process = NULL;
 		store_relaxed(&p->seats[seat].phase, SEAT_EMPTY);
 		return rc;
 	}

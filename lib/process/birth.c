@@ -55,7 +55,7 @@ attach_arenas(struct bundle *p)
 static int
 prepare(struct bundle *p, void (**run)(void))
 {
-	int rc = p->fds[0] >= 0 ? lifeline_accept(p->fds[0]) : 0;
+	int rc = p->fds[0] >= 0 ? lifeline_accept(p->fds[0], p->last_signal) : 0;
 	if (rc < 0)
 		return fail(rc, "the lifeline: %s", strerror(-rc));
 	if (p->directory && chdir(bundle_text(p, p->directory)))

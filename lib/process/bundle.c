@@ -53,6 +53,7 @@ fill(struct bundle *to, const struct shoal_process *p, const char *directory)
 	to->parent_name = put_text(to, &end, family.self.name);
 	to->directory = *directory ? put_text(to, &end, directory) : 0;
 	to->method = method_chosen();
+	to->last_signal = p->last_signal;
 	pthread_sigmask(SIG_SETMASK, NULL, &to->mask);
 	to->arg_bytes = p->arg_bytes;
 	to->fds[0] = p->lifeline.tied;

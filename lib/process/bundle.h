@@ -25,6 +25,7 @@ struct bundle {
 	pid_t parent;
 	uint32_t version;
 	uint32_t method;     /* what DEFAULT means */
+	int last_signal;     /* as in its parent's handle */
 	uint64_t head_bytes; /* whole pages; the argument begins behind them */
 	uint64_t arg_bytes;
 	sigset_t mask;       /* the signals that the new process blocks */

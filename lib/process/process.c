@@ -3,6 +3,7 @@
 #include "process/family.h"
 #include "process/method.h"
 #include "process/bundle.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,6 +122,7 @@ shoal_process_create(int (*run)(void *), void *arg, const shoal_process_options 
 	p->arg_bytes = o->arg_bytes;
 	p->method = o->method;
 	p->daemon = o->daemon || family.self.daemon;
+	p->last_signal = SIGTERM;
 	p->fd = -1;
 	p->lifeline = (struct lifeline)LIFELINE_NONE;
 	*out = p;

@@ -31,6 +31,7 @@ struct shoal_process {
 	size_t arg_bytes;
 	shoal_start_method method;
 	bool daemon;
+	int last_signal; /* what a daemon gets when its parent has ended; may change before the start */
 	bool kept; /* nobody was given the handle: the library frees it */
 	size_t arena_count;
 	shoal_arena **arenas;

@@ -95,7 +95,7 @@ welcome(struct shoal_process *p, pid_t pid)
 	int fd = pidfd_open_pid(pid);
 	if (fd < 0)
 		return turn_away(p, pid, fd);
-	int rc = p->daemon ? lifeline_tie(&p->lifeline, pid) : 0;
+	int rc = p->daemon ? lifeline_tie(&p->lifeline, pid, p->last_signal) : 0;
 	if (rc < 0) {
 		close(fd);
 		return turn_away(p, pid, rc);

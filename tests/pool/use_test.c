@@ -439,3 +439,36 @@ Test(pool_use, pools_of_many_sizes_come_and_go)
 		}
 	REQUIRE_EQ(shoal_process_children(NULL, 0), 0);
 }
+
+static int
+grow_deaf(shoal_task *t)
+{
+	(void)t;
+	signal(SIGTERM, SIG_IGN);
+	return 0;
+}
+
+static int
+be_killed_with_a_deaf_worker(void *pid)
+{
+	shoal_process *worker;
+	shoal_pool *p = pool_so((shoal_pool_options){ .workers = 1 });
+	REQUIRE_EQ(shoal_pool_apply(p, grow_deaf, NULL, 0, NULL, 0), 0);
+	REQUIRE_EQ(shoal_process_children(&worker, 1), 1);
+	drop(p, nap, 30000);
+	atomic_store((_Atomic int *)pid, (int)shoal_process_pid(worker));
+	kill(getpid(), SIGKILL);
+	return 0;
+}
+
+EACH_METHOD(workers_that_do_not_listen_end_with_their_host)
+{
+	_Atomic int *pid = shared(sizeof *pid);
+	expect_killed(child(be_killed_with_a_deaf_worker, (void *)pid), SIGKILL, 5000);
+	for (int i = 0; i < 5000 && kill(atomic_load(pid), 0) == 0; i++)
+		sleep_ms(1);
+	bool gone = kill(atomic_load(pid), 0) < 0;
+	if (!gone)
+		kill(atomic_load(pid), SIGKILL);
+	REQUIRE(gone);
+}
