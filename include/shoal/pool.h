@@ -135,9 +135,10 @@ typedef void shoal_done_fn(void *arg, int code, const void *out, size_t out_byte
 /* All zero, or NULL, is the default. */
 typedef struct {
 	unsigned workers;      /* 1 to 1000; 0: as many as shoal_cpu_count() */
-	/* Called first in each worker; when it does not return 0, or the worker dies in it, retries_max
-	 * times in a row over the whole pool, the pool is broken, with its code if that was negative
-	 * (positive: -ECANCELED; a death: -EOWNERDEAD). */
+	/* Called first in each worker. Where it does not return 0, or the worker dies in it, another
+	 * worker is started, by any policy; retries_max times in a row, no other worker having come
+	 * through it meanwhile, and the pool is broken, with its code if that was negative (positive:
+	 * -ECANCELED; a death: -EOWNERDEAD). */
 	int (*initializer)(void *);
 	void *initializer_arg;
 	/* Tasks (of a map: chunks) after which a worker is replaced; 0: no limit. */

@@ -60,7 +60,7 @@ crew_start(struct shoal_pool *p, uint32_t seat)
 	};
 	struct worker *w = &p->workers[seat];
 	prepare(&p->seats[seat]);
-	w->killed = false;
+	w->killed = w->let_in = false;
 	int rc = begin(&order, &o, &w->process);
 	if (rc < 0) {
 		store_relaxed(&p->seats[seat].phase, SEAT_EMPTY);

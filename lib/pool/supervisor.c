@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define GRACE_NS INT64_C(100000000)
 #define START_AGAIN_NS INT64_C(20000000)
@@ -48,18 +49,29 @@ breaks(struct shoal_pool *p, int code, const char *why)
 	pool_end(p, code, true, why);
 }
 
-/* Whether the pool goes on. */
-static bool
+/* An initializer that has returned 0 since the last look ends the row. */
+static void
+look_who_is_in(struct shoal_pool *p)
+{
+	for (uint32_t i = 1; i <= p->head->workers; i++) {
+		uint32_t at = load_acquire(&p->seats[i].phase);
+		bool in = p->workers[i].process && (at == SEAT_WORKING || at == SEAT_LEAVING);
+		if (in && !p->workers[i].let_in)
+			p->refusals = 0;
+		p->workers[i].let_in |= in;
+	}
+}
+
+static void
 count_refusal(struct shoal_pool *p, int code, const char *how)
 {
 	char why[TEXT_BYTES];
-	p->refusals++;
-	if (p->refusals < p->retries_max)
-		return true;
+	look_who_is_in(p);
+	if (++p->refusals < p->retries_max)
+		return;
 	snprintf(why, sizeof why, "the pool's initializer failed %u times in a row: %s", p->refusals,
 	         how);
 	breaks(p, code, why);
-	return false;
 }
 
 /* It ended as it should: its share is done, or the pool is closed. */
@@ -75,11 +87,13 @@ look_at_start(struct shoal_pool *p, uint32_t seat, const char *how)
 	const struct seat *s = &p->seats[seat];
 	uint32_t at = load_acquire(&s->phase);
 	if (at == SEAT_REFUSED) {
+		char what[TEXT_BYTES];
 		int code = (int)load_relaxed(&s->code);
-		count_refusal(p, code, shoal_strerror(code));
+		snprintf(what, sizeof what, "its code is %d (%s)", code, strerror(-code));
+		count_refusal(p, code, what);
 	} else if (at == SEAT_INITIALIZING) {
 		count_refusal(p, -EOWNERDEAD, how);
-	} else if (at >= SEAT_WORKING) {
+	} else if (at >= SEAT_WORKING && !p->workers[seat].let_in) {
 		p->refusals = 0;
 	}
 }

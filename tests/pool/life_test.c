@@ -1,5 +1,6 @@
 /* Workers from their initializer to their last task; how long an item may run. */
 #include "pool/common.h"
+#include "pool/pool.h"
 #include <sys/resource.h>
 #include <time.h>
 
@@ -368,4 +369,45 @@ Test(pool_life, an_item_that_takes_too_long_ends_also_when_nobody_wants_it)
 	require_its_time_kept(FREED_MAP);
 	require_its_time_kept(FREED_ITERATOR);
 	require_its_time_kept(FREED_AND_CLOSED);
+}
+
+/* One after another, as the test says; every other one fails. */
+static int
+take_turns(void *arg)
+{
+	int turn = atomic_fetch_add(&count[0], 1);
+	(void)arg;
+	while (atomic_load(&count[1]) < turn)
+		sleep_ms(1);
+	return turn % 2 ? 0 : -ENXIO;
+}
+
+static void
+until_working(const shoal_pool *p, uint32_t working)
+{
+	uint32_t found = 0;
+	for (int i = 0; found != working && i < 5000; i++) {
+		sleep_ms(1);
+		found = 0;
+		for (uint32_t k = 1; k <= p->head->workers; k++)
+			found += load_acquire(&p->seats[k].phase) == SEAT_WORKING;
+	}
+	REQUIRE_EQ(found, working);
+}
+
+Test(pool_life, initializers_that_fail_while_others_do_not_break_nothing)
+{
+	enum { WORKERS = 5 };
+	count = shared(2 * sizeof *count);
+	shoal_pool_options o = { .workers = WORKERS, .initializer = take_turns };
+	shoal_pool *p = pool_with(&o);
+	for (unsigned i = 1; i < WORKERS; i++) {
+		until_stat(p, WORKERS, i);
+		atomic_fetch_add(&count[1], 1);
+		until_working(p, i);
+		atomic_fetch_add(&count[1], 1);
+	}
+	atomic_store(&count[1], 1000);
+	REQUIRE_EQ(value_of(p, square, 7), 49);
+	finish(p);
 }
