@@ -51,13 +51,14 @@
  *	                  as above. Only for tasks that may run twice
  *	SHOAL_BREAK_POOL  every pending task gets -EOWNERDEAD, the pool is broken: each later call gives
  *	                  that code and the reason
- * The worker is replaced, by any policy. What it had finished stands; of a chunk only the item it
- * was at is lost, the rest goes to other workers. Nothing is lost or doubled but by RETRY, and what
- * it held of the pool's memory comes back. Where no worker is left and 250 starts in a row fail, 20
- * ms apart for each place, the pool is broken with -ECHILD and the last one's reason. A death is noticed by the kernel's own word, in about 0.2 ms, never
- * because time has passed. A worker that is STOPPED keeps its task until it goes on, or is overdue,
- * or the pool is terminated; of the others it holds up nobody, except whoever needs exactly what it
- * was stopped in (shoal/queue.h, shoal/arena.h): then new tasks wait.
+ * The worker is replaced, by any policy; one that had no task in its hands breaks no pool. What it
+ * had finished stands; of a chunk only the item it was at is lost, the rest goes to other workers.
+ * Nothing is lost or doubled but by RETRY, and what it held of the pool's memory comes back. Where
+ * no worker is left and 250 starts in a row fail, 20 ms apart for each place, the pool is broken
+ * with -ECHILD and the last one's reason. A death is noticed by the kernel's own word, in about 0.2
+ * ms, never because time has passed. A worker that is STOPPED keeps its task until it goes on, or
+ * is overdue, or the pool is terminated; of the others it holds up nobody, except whoever needs
+ * exactly what it was stopped in (shoal/queue.h, shoal/arena.h): then new tasks wait.
  *
  * CALLBACKS (shoal_done_fn) run in this process on the pool's own thread, one at a time, each
  * exactly once, before the result reads as ready. `out` and `error` are valid during the call. One

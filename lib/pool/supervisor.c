@@ -116,7 +116,7 @@ bury(struct watch *w, uint32_t seat)
 	struct death d = { seat, late ? -ETIMEDOUT : -EOWNERDEAD, how, false };
 	mourn(p, &d);
 	store_seq_cst(&p->put_again, 1);
-	if (!left && !late && p->options.on_death == SHOAL_BREAK_POOL && phase(w) < POOL_ENDING)
+	if (d.held && !late && p->options.on_death == SHOAL_BREAK_POOL && phase(w) < POOL_ENDING)
 		breaks(p, -EOWNERDEAD, how);
 }
 

@@ -299,6 +299,18 @@ EACH_METHOD(a_pool_closed_at_once_ends)
 	}
 }
 
+/* The worker has the first one in its hands: the death of an idle one breaks nothing. */
+static void
+until_queued(shoal_pool *p, size_t queued)
+{
+	shoal_pool_info info = { 0 };
+	for (int i = 0; i < 5000 && info.queued != queued; i++) {
+		REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+		sleep_ms(1);
+	}
+	REQUIRE_EQ(info.queued, queued);
+}
+
 /* A cancelled one among the pending must not keep the others from being told. */
 EACH_METHOD(a_pool_that_breaks_tells_all_but_the_cancelled)
 {
@@ -310,6 +322,7 @@ EACH_METHOD(a_pool_that_breaks_tells_all_but_the_cancelled)
 		r[i] = sent(p, nap, 30000);
 	for (int i = 10; i < COUNT; i += 2)
 		REQUIRE_EQ(shoal_result_cancel(r[i]), 0);
+	until_queued(p, COUNT - (COUNT - 10) / 2 - 1);
 	kill(pid, SIGTERM);
 	for (int i = 0; i < COUNT; i++) {
 		REQUIRE_EQ(code_of(r[i]), i >= 10 && i % 2 == 0 ? -ECANCELED : -EOWNERDEAD);

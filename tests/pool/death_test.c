@@ -262,3 +262,15 @@ Test(pool_death, terminate_does_not_wait_for_those_who_do_not_listen)
 	REQUIRE(kill(atomic_load(&board->pid[1]), 0) < 0);
 	shoal_pool_destroy(p);
 }
+
+/* It had nothing in its hands. */
+Test(pool_death, a_pool_does_not_break_by_an_idle_worker)
+{
+	shoal_pool_options o = { .workers = 1, .on_death = SHOAL_BREAK_POOL };
+	shoal_pool *p = pool_with(&o);
+	int pid = value_of(p, own_pid, 0);
+	kill(pid, SIGKILL);
+	until_stat(p, 1, 1);
+	REQUIRE(value_of(p, own_pid, 0) != pid);
+	finish(p);
+}

@@ -411,3 +411,21 @@ Test(pool_life, initializers_that_fail_while_others_do_not_break_nothing)
 	REQUIRE_EQ(value_of(p, square, 7), 49);
 	finish(p);
 }
+
+Test(pool_life, a_pool_that_breaks_at_deaths_tries_its_initializer_as_often)
+{
+	count = shared(sizeof *count);
+	shoal_pool_options o = { .workers = 1, .initializer = refuse_twice,
+		                     .on_death = SHOAL_BREAK_POOL };
+	shoal_pool *p = pool_with(&o);
+	REQUIRE_EQ(value_of(p, square, 6), 36);
+	REQUIRE_EQ(atomic_load(count), 3);
+	finish(p);
+	o.initializer = refuse;
+	o.initializer_arg = &answer;
+	atomic_store(count, 0);
+	p = pool_with(&o);
+	REQUIRE_EQ(wait_broken(p), -ENXIO);
+	REQUIRE_EQ(atomic_load(count), 3);
+	shoal_pool_destroy(p);
+}
