@@ -5,5 +5,7 @@
 #include "pool/pool.h"
 
 int collector_start(struct shoal_pool *p);
+/* Something is pending from now on whose end it is to take in: to be called when it is counted. */
+void collector_rouse(struct shoal_pool *p);
 
 #endif

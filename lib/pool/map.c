@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/futex.h"
+#include "pool/collector.h"
 #include "pool/functions.h"
 #include "pool/crate.h"
 #include "pool/slot.h"
@@ -193,6 +194,8 @@ map_begin(struct shoal_pool *p, const struct map_errand *e)
 		return rc;
 	}
 	pool_time(p, e->options.timeout);
+	if (e->tell)
+		collector_rouse(p);
 	invite(p, m);
 	result_overtaken(p, r);
 	return 0;

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/futex.h"
+#include "pool/collector.h"
 #include "pool/crate.h"
 #include "pool/map.h"
 #include "pool/slot.h"
@@ -228,6 +229,7 @@ tell(struct shoal_pool *p, struct map *m, bool stop)
 		store_seq_cst(&m->job->tell, 1);
 	bool complete = runs && load_seq_cst(&m->job->complete);
 	pthread_mutex_unlock(&p->lock);
+	collector_rouse(p);
 	if (complete)
 		slot_ring(p);
 	return runs;

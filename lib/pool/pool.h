@@ -64,6 +64,8 @@ struct shoal_pool {
 	word32 alive;
 	bool supervised;  /* the supervisor runs */
 	word32 mute;      /* 1: the process ends, no callback is run any more */
+	word32 quiet;     /* 1: the collector found nothing pending, and looks no more by itself */
+	word32 roused;    /* how often it was told that something is; slept on */
 
 	pthread_mutex_t lock;
 	/* under it */

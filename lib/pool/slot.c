@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/notice.h"
+#include "pool/collector.h"
 #include "pool/functions.h"
 #include "pool/crate.h"
 #include "sync/gate.h"
@@ -209,6 +210,8 @@ slot_send(struct shoal_pool *p, const struct errand *e)
 	uint64_t id = r->id = id_of(p, s);
 	pool_time(p, e->timeout);
 	result_add(p, r);
+	if (e->tell)
+		collector_rouse(p);
 	store_release(&s->state, slot_word(id_generation(id), 0, SLOT_QUEUED));
 	slot_put(p, id);
 	result_overtaken(p, r);
@@ -325,6 +328,7 @@ slot_tell(struct shoal_pool *p, uint64_t id)
 {
 	struct slot *s = &p->slots[id_index(id)];
 	fetch_or_seq_cst(&s->flags, SLOT_TELL);
+	collector_rouse(p);
 	uint64_t word = load_seq_cst(&s->state);
 	if (slot_generation(word) == id_generation(id) && slot_state(word) == SLOT_DONE)
 		slot_ring(p);

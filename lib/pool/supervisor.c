@@ -12,6 +12,7 @@
 #include "base/futex.h"
 #include "base/notice.h"
 #include "pool/callback.h"
+#include "pool/collector.h"
 #include "pool/crew.h"
 #include "pool/map.h"
 #include "pool/mourn.h"
@@ -311,6 +312,7 @@ live(void *arg)
 	futex_wake(&p->phase, FUTEX_ALL);
 	callback_stop(p);
 	slot_ring(p);
+	collector_rouse(p);
 	pool_thread_end(p);
 	return NULL;
 }

@@ -1,4 +1,5 @@
 #include "pool/common.h"
+#include "pool/task.h"
 #include <pthread.h>
 
 static _Atomic int calls, inside;
@@ -308,4 +309,37 @@ Test(pool_callback, nothing_in_it_waits_for_any_of_several_either, .timeout = 10
 	shoal_result_free(ready);
 	shoal_result_free(other);
 	shoal_pool_destroy(here);
+}
+
+/*
+ * Its worker says that it is over, as far as one that is held before it tells anybody. The host has
+ * nothing else to do meanwhile.
+ */
+static int
+be_held_before_it_is_told(shoal_task *t)
+{
+	struct self *self = t->internal_[0];
+	uint64_t generation = id_generation(self->id);
+	REQUIRE(cas64_seq_cst(&self->slot->state, slot_word(generation, self->number, SLOT_RUNNING),
+	                      slot_word(generation, 0, SLOT_DONE)));
+	raise(SIGSTOP);
+	return 0;
+}
+
+Test(pool_callback, it_comes_though_the_worker_is_held_before_it_tells)
+{
+	shoal_process *worker;
+	shoal_pool *p = pool_of(1);
+	REQUIRE_EQ(value_of(p, square, 1), 1);
+	REQUIRE_EQ(shoal_process_children(&worker, 1), 1);
+	sleep_ms(300); /* the collector has lain down */
+	for (int i = 0; i < 2; i++) {
+		REQUIRE_EQ(shoal_pool_apply_async(p, be_held_before_it_is_told, NULL, 0, note, NULL, NULL),
+		           0);
+		for (int k = 0; k < 3000 && atomic_load(&calls) <= i; k++)
+			sleep_ms(1);
+		kill((pid_t)shoal_process_pid(worker), SIGCONT);
+		REQUIRE_EQ(atomic_load(&calls), i + 1);
+	}
+	finish(p);
 }
