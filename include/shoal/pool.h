@@ -156,7 +156,10 @@ typedef struct {
 
 typedef struct {
 	unsigned workers;    /* alive */
-	uint64_t tasks_done; /* that ended with 0, each item of a map; since the pool was made */
+	/* Tasks that ended with 0, since the pool was made, and with another code; each item of a map
+	 * or imap, when its chunk has ended. Also of results that were freed; what was never begun
+	 * counts as neither. */
+	uint64_t tasks_done;
 	uint64_t tasks_failed;
 	uint64_t deaths;     /* workers that ended without being told to */
 	size_t queued;       /* tasks and items that nobody has begun */

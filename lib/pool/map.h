@@ -62,6 +62,8 @@ void map_invite_all(struct shoal_pool *p);
 void map_bury_retired(struct shoal_pool *p);
 void map_drop_all(struct shoal_pool *p);
 size_t map_unbegun(struct shoal_pool *p);
+/* All items of the pool that have ended with 0, or not; of maps under way those of whole chunks. */
+void map_count(struct shoal_pool *p, uint64_t *done, uint64_t *failed);
 
 /* In the thread of callbacks: tells those who want to know; when to look again. */
 int64_t map_progress(struct shoal_pool *p);

@@ -39,6 +39,51 @@ map_items_done(const struct shoal_pool *p, const struct map *m)
 	return items < m->job->count ? items : m->job->count;
 }
 
+/* Those that were not begun, since the map was stopped, count as neither. */
+static void
+count_chunk(const struct job *job, const word32 *codes, uint64_t c, uint64_t *done,
+            uint64_t *failed)
+{
+	uint64_t i = c * job->chunk, end = i + job->chunk;
+	bool stopped = load_relaxed(&job->stop);
+	for (; i < end && i < job->count; i++) {
+		int code = (int)load_relaxed(&codes[i]);
+		*done += code == 0;
+		*failed += code && !(stopped && code == -ECANCELED);
+	}
+}
+
+/* Under the pool's lock, while the map is in its table. */
+static void
+count_ended(const struct shoal_pool *p, const struct map *m, uint64_t *done, uint64_t *failed)
+{
+	const struct job *job = m->job;
+	const word64 *words = arena_at(p->arena, job->words);
+	const word32 *codes = arena_at(p->arena, job->codes);
+	for (uint64_t c = 0; c < job->chunks; c++) {
+		uint64_t word = load_acquire(&words[c]), left = job->count - c * job->chunk;
+		if (chunk_state(word) != CHUNK_DONE)
+			continue;
+		if (word & CHUNK_CODES)
+			count_chunk(job, codes, c, done, failed);
+		else
+			*done += left < job->chunk ? left : job->chunk;
+	}
+}
+
+/* The lock makes it one moment: a map is in the table, or what it counted is in the sums. */
+void
+map_count(struct shoal_pool *p, uint64_t *done, uint64_t *failed)
+{
+	pthread_mutex_lock(&p->lock);
+	*done = load_relaxed(&p->done_count);
+	*failed = load_relaxed(&p->failed_count);
+	for (unsigned i = 0; i < POOL_JOBS; i++)
+		if (p->maps[i])
+			count_ended(p, p->maps[i], done, failed);
+	pthread_mutex_unlock(&p->lock);
+}
+
 static const char *
 first_text(const struct shoal_pool *p, const struct map *m)
 {
@@ -106,8 +151,6 @@ settle(struct shoal_pool *p, struct map *m)
 		failed = copy_some(p, m, r);
 	else
 		copy_all(p, m);
-	fetch_add_relaxed(&p->failed_count, failed);
-	fetch_add_relaxed(&p->done_count, m->job->count - failed);
 	r->whole = true;
 	r->length = (ssize_t)failed;
 	r->bytes = r->data ? m->job->count * m->job->out_bytes : 0;
@@ -151,7 +194,14 @@ map_bury_retired(struct shoal_pool *p)
 static void
 retire(struct shoal_pool *p, struct map *m)
 {
+	uint64_t done = 0, failed = 0;
 	pthread_mutex_lock(&p->lock);
+	if (any_failed(p, m))
+		count_ended(p, m, &done, &failed);
+	else
+		done = m->job->count;
+	fetch_add_relaxed(&p->done_count, done);
+	fetch_add_relaxed(&p->failed_count, failed);
 	store_seq_cst(&p->head->jobs[m->index], 0);
 	p->maps[m->index] = NULL;
 	m->next = p->retired;

@@ -238,10 +238,13 @@ shoal_pool_stat(const shoal_pool *pool, shoal_pool_info *out)
 		return rc;
 	if (!out)
 		return fail(-EINVAL, "pool stat: out is NULL");
+	/* What has ended and nobody has asked for is taken in, and so counted. */
+	slot_harvest_all(p);
+	map_harvest_all(p);
 	*out = (shoal_pool_info){
-		.workers = load_relaxed(&p->alive), .tasks_done = load_relaxed(&p->done_count),
-		.tasks_failed = load_relaxed(&p->failed_count), .deaths = load_relaxed(&p->deaths),
+		.workers = load_relaxed(&p->alive), .deaths = load_relaxed(&p->deaths),
 	};
+	map_count(p, &out->tasks_done, &out->tasks_failed);
 	out->queued = slot_unbegun(p) + map_unbegun(p);
 	return 0;
 }

@@ -60,7 +60,7 @@ struct shoal_pool {
 	word32 due;       /* of the results not ready: those that end in the thread of callbacks */
 	word32 put_again; /* some task or job has no message in the queue */
 	word64 shortest;  /* the shortest time that any item was ever given, 0: none */
-	word64 done_count, failed_count, deaths;
+	word64 done_count, failed_count, deaths; /* the first two without the maps in the table */
 	word32 alive;
 	bool supervised;  /* the supervisor runs */
 	word32 mute;      /* 1: the process ends, no callback is run any more */

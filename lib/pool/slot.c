@@ -234,17 +234,33 @@ text_of(const struct shoal_pool *p, const struct slot *s, uint64_t item)
 	return s->text_of == item + 1 ? texts + index_of(p, s) * TEXT_BYTES : NULL;
 }
 
+static const struct answer *
+answers_of(const struct shoal_pool *p, const struct slot *s)
+{
+	return s->items > 1 ? arena_at(p->arena, s->crate) : &s->answer;
+}
+
+/* Also when its result is not wanted any more. */
+static void
+count_items(struct shoal_pool *p, const struct slot *s)
+{
+	const struct answer *a = answers_of(p, s);
+	uint64_t failed = 0;
+	for (uint64_t i = 0; i < s->items; i++)
+		failed += a[i].value < 0;
+	fetch_add_relaxed(&p->failed_count, failed);
+	fetch_add_relaxed(&p->done_count, s->items - failed);
+}
+
 /* The result of a single item, and where it lies. */
 static void
 settle_one(struct shoal_pool *p, struct slot *s, struct shoal_result *r)
 {
 	r->whole = true;
 	if (s->answer.value < 0) {
-		fetch_add_relaxed(&p->failed_count, 1);
 		result_fail(r, (int)s->answer.value, text_of(p, s, 0));
 		return;
 	}
-	fetch_add_relaxed(&p->done_count, 1);
 	uint64_t reply = load_relaxed(&s->reply);
 	const void *from = arena_at(p->arena, reply ? reply : s->out);
 	size_t bytes = reply ? s->reply_bytes : (size_t)s->answer.value;
@@ -261,17 +277,11 @@ static void
 settle_batch(struct shoal_pool *p, struct slot *s, struct shoal_result *r)
 {
 	uint64_t answers = s->items * sizeof(struct answer), outs = s->items * s->out_bytes;
-	const struct answer *a = s->items > 1 ? arena_at(p->arena, s->crate) : &s->answer;
-	uint64_t failed = 0;
-	for (uint64_t i = 0; i < s->items; i++)
-		failed += a[i].value < 0;
-	fetch_add_relaxed(&p->failed_count, failed);
-	fetch_add_relaxed(&p->done_count, s->items - failed);
 	char *to = result_room(r, answers + outs);
 	if (!to)
 		return;
 	r->whole = true;
-	memcpy(to, a, answers);
+	memcpy(to, answers_of(p, s), answers);
 	memcpy(to + answers, arena_at(p->arena, s->out), outs);
 	if (s->text_of) {
 		r->text = strdup(text_of(p, s, s->text_of - 1));
@@ -288,6 +298,7 @@ slot_harvest(struct shoal_pool *p, uint32_t index)
 	    !cas64_acq_rel(&s->state, seen, slot_word(generation, 0, SLOT_TAKEN)))
 		return false;
 	struct shoal_result *r = result_take(p, id_make(generation, index));
+	count_items(p, s);
 	if (r && r->it)
 		settle_batch(p, s, r);
 	else if (r)

@@ -311,3 +311,68 @@ Test(pool_map, the_ready_made_bar_says_when_all_is_done)
 	REQUIRE(strstr(text, "\nbeyond: 100%|##############################| 3/3 ["));
 	REQUIRE(!strstr(text, "1/2"));
 }
+
+/* ---- what has ended ---- */
+
+static void
+until_ended(shoal_pool *p, uint64_t done, uint64_t failed)
+{
+	shoal_pool_info info = { 0 };
+	for (int i = 0; i < 3000 && (info.tasks_done != done || info.tasks_failed != failed); i++) {
+		REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+		REQUIRE(info.tasks_done <= done && info.tasks_failed <= failed);
+		sleep_ms(1);
+	}
+	REQUIRE_EQ(info.tasks_done, done);
+	REQUIRE_EQ(info.tasks_failed, failed);
+}
+
+Test(pool_map, tasks_that_nobody_asks_for_are_counted_when_they_have_ended)
+{
+	shoal_result *r[5];
+	shoal_pool *p = pool_of(1);
+	for (int i = 0; i < 5; i++)
+		r[i] = sent(p, i == 2 ? fail_by : square, i == 2 ? -EIO : i);
+	until_ended(p, 4, 1);
+	for (int i = 0; i < 5; i++)
+		shoal_result_free(r[i]);
+	r[0] = sent(p, nap, 100);
+	r[1] = sent(p, square, 1);
+	sleep_ms(20);
+	shoal_result_free(r[0]);
+	REQUIRE_EQ(gotten(r[1]), 1);
+	shoal_result_free(r[1]);
+	until_ended(p, 6, 1);
+	finish(p);
+}
+
+/* The second fails, the fifth lasts until the test lets it go on. */
+static int
+last_or_fail(shoal_task *t)
+{
+	while (t->index == 4 && !atomic_load(let_in))
+		sleep_ms(1);
+	return t->index == 1 ? -EIO : 0;
+}
+
+Test(pool_map, items_of_maps_are_counted_while_they_run)
+{
+	shoal_result *r;
+	let_in = shared(sizeof *let_in);
+	shoal_pool *p = pool_of(1);
+	shoal_map_options o = { .chunk = 1 };
+	for (uint64_t round = 0; round < 2; round++) {
+		atomic_store(let_in, 0);
+		REQUIRE_EQ(shoal_pool_map_async(p, last_or_fail, NULL, 0, NULL, 0, 6, &o, NULL, NULL, &r),
+		           0);
+		until_ended(p, round * 5 + 3, round + 1);
+		if (round)
+			shoal_result_free(r);
+		atomic_store(let_in, 1);
+		/* Of the freed one the fifth goes on and the sixth does not begin. */
+		until_ended(p, round * 5 + 5 - round, round + 1);
+		if (!round)
+			shoal_result_free(r);
+	}
+	finish(p);
+}
