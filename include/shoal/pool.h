@@ -106,10 +106,10 @@ typedef struct {
 typedef int shoal_task_fn(shoal_task *);
 
 /*
- * The answer, in other memory than `out`: any length under apply_async, up to out_bytes elsewhere
- * (-EMSGSIZE). It is copied, and takes the place of an earlier one. Under map, which knows no
- * lengths, the rest of the item's `out` stays as it is. -ENOMEM, -ENOSPC. Killed in here: as
- * elsewhere in a task.
+ * The answer, from wherever it lies: of any length under apply_async, up to out_bytes elsewhere
+ * (-EMSGSIZE). It is copied, and takes the place of an earlier one and of what is in `out`, the
+ * rest of which is zero then; under map, which knows no lengths, the rest stays as it is. -ENOMEM,
+ * -ENOSPC. Killed in here: as elsewhere in a task.
  */
 int shoal_task_reply(shoal_task *, const void *, size_t);
 

@@ -90,7 +90,7 @@ shoal_pool_apply_async(shoal_pool *p, shoal_task_fn *fn, const void *in, size_t 
 	r->arg = arg;
 	struct errand e = { .call = "pool apply_async", .fn = fn, .in = in, .in_bytes = in_bytes,
 		                .items = 1, .deadline = CLOCK_NEVER, .tell = done || !out,
-		                .result = r };
+		                .any_length = true, .result = r };
 	if (out)
 		*out = r;
 	rc = slot_send(p, &e);

@@ -115,7 +115,7 @@ id_tag(uint64_t id)
 enum slot_flags {
 	SLOT_TELL = 1,  /* its end is to be told to the collector */
 	SLOT_OUT = 2,   /* it has an area for the results of its items */
-	SLOT_BATCH = 4, /* of an iterator: its answers lie in that area, or nowhere */
+	SLOT_ANY = 4,   /* its answer has any length, and a place of its own */
 };
 
 /* How an item ended: the length of its result, or its negative code. */

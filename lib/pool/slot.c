@@ -180,7 +180,7 @@ fill(struct shoal_pool *p, struct slot *s, const struct errand *e)
 	s->answer.value = 0;
 	store_relaxed(&s->wait, 0);
 	store_relaxed(&s->flags, (e->tell ? SLOT_TELL : 0u) | (e->out_bytes ? SLOT_OUT : 0u) |
-	                         (e->result->it ? SLOT_BATCH : 0u));
+	                         (e->any_length ? SLOT_ANY : 0u));
 	return 0;
 }
 

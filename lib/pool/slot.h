@@ -13,6 +13,7 @@ struct errand {
 	size_t out_bytes; /* of an item's answer in place; 0: none */
 	size_t items, index;
 	shoal_time timeout;
+	bool any_length;  /* of its answer */
 	bool tell;        /* the collector is to take its end in */
 	bool closed_too;  /* it was promised before the pool was closed */
 	int64_t deadline; /* for a slot: 0 gives -EAGAIN rather than to wait */

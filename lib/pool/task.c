@@ -83,7 +83,10 @@ reply_in_place(struct self *self, shoal_task *task, const void *data, size_t byt
 		return fail_small(bytes, "task reply: %zu bytes, and there is room for %zu", bytes,
 		                  task->out_bytes);
 	if (bytes)
-		memcpy(task->out, data, bytes);
+		memmove(task->out, data, bytes);
+	/* A map knows no lengths: there the rest stays what the task made it. */
+	if (self->slot && bytes < task->out_bytes)
+		memset((char *)task->out + bytes, 0, task->out_bytes - bytes);
 	self->reply_bytes = bytes;
 	self->replied = true;
 	return 0;
@@ -129,7 +132,7 @@ shoal_task_reply(shoal_task *task, const void *data, size_t bytes)
 		return -EINVAL;
 	if (!data && bytes)
 		return fail(-EINVAL, "task reply: data is NULL, and %zu bytes long", bytes);
-	if (self->slot && !(load_relaxed(&self->slot->flags) & (SLOT_OUT | SLOT_BATCH)))
+	if (self->slot && load_relaxed(&self->slot->flags) & SLOT_ANY)
 		return reply_apart(self, data, bytes);
 	return reply_in_place(self, task, data, bytes);
 }

@@ -141,3 +141,38 @@ Test(pool_apply, sizes_beyond_all_memory_are_refused, .timeout = 10)
 	REQUIRE_EQ(value_of(p, square, n), 9);
 	finish(p);
 }
+
+static int
+answer_shorter_and_shorter(shoal_task *t)
+{
+	memset(t->out, 'z', t->out_bytes);
+	shoal_task_reply(t, "AAAAA", 5);
+	return shoal_task_reply(t, "BB", 2);
+}
+
+static int
+answer_with_its_own_place(shoal_task *t)
+{
+	memcpy(t->out, "xyCC", 4);
+	return shoal_task_reply(t, (char *)t->out + 1, 3);
+}
+
+Test(pool_apply, the_rest_of_the_answers_place_is_zero)
+{
+	char out[9] = "--------";
+	shoal_pool *p = pool_of(1);
+	REQUIRE_EQ(shoal_pool_apply(p, answer_shorter_and_shorter, NULL, 0, out, 8), 0);
+	REQUIRE(memcmp(out, "BB\0\0\0\0\0\0", 9) == 0);
+	REQUIRE_EQ(shoal_pool_apply(p, answer_with_its_own_place, NULL, 0, out, 8), 0);
+	REQUIRE(memcmp(out, "yCC\0\0\0\0\0", 9) == 0);
+	finish(p);
+}
+
+Test(pool_apply, a_task_without_a_place_for_its_answer_has_none)
+{
+	int n = 5;
+	shoal_pool *p = pool_of(1);
+	REQUIRE_EQ(shoal_pool_apply(p, own_input, &n, sizeof n, NULL, 0), -EMSGSIZE);
+	REQUIRE_EQ(shoal_pool_apply(p, own_input, NULL, 0, NULL, 0), 0);
+	finish(p);
+}

@@ -177,8 +177,8 @@ storm(shoal_death_policy policy, unsigned seed)
 		                     .tasks_per_worker = seed % 2 ? 1000 : 0 };
 	ledger = shared(sizeof *ledger);
 	shoal_pool *p = pool_with(&o);
-	int warm = 0;
-	REQUIRE_EQ(shoal_pool_apply(p, count_run, &warm, sizeof warm, NULL, 0), 0);
+	int warm = 1;
+	REQUIRE_EQ(shoal_pool_apply(p, count_run, &warm, sizeof warm, &warm, sizeof warm), 0);
 	until_stat(p, WORKERS, 0);
 	for (int i = 1; i <= WORKERS; i++)
 		while (load_acquire(&p->seats[i].phase) != SEAT_WORKING)

@@ -68,7 +68,7 @@ static int
 send_slot(const struct pool_shape *s)
 {
 	struct errand e = { .call = "step", .fn = step_task, .in = in, .in_bytes = sizeof *in,
-		                .items = s->items, .result = result,
+		                .items = s->items, .result = result, .any_length = s->items == 1,
 		                .out_bytes = s->items > 1 ? sizeof *out : 0 };
 	return slot_send(pool, &e);
 }
