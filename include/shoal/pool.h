@@ -263,7 +263,7 @@ int shoal_pool_imap_unordered(shoal_pool *, shoal_task_fn *, const void *in, siz
 ssize_t shoal_results_next(shoal_results *, size_t *index, void *out, size_t out_bytes,
                            shoal_time timeout);
 
-/* At any time: what was not begun is dropped, what runs is discarded. NULL is nothing. */
+/* At any time: items that were not begun are dropped, what runs is discarded. NULL is nothing. */
 void shoal_results_free(shoal_results *);
 
 /* ---- results ---- */

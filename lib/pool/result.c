@@ -232,8 +232,8 @@ result_discard(struct shoal_result *r)
 	if (p && result_take_this(p, r)) {
 		if (r->map)
 			map_stop(p, r->map);
-		else
-			slot_recall(p, r->id);
+		else if (!slot_recall(p, r->id))
+			slot_stop(p, r->id);
 		result_fail(r, -ECANCELED, NULL);
 		result_ready(r);
 	} else if (p && r->map) {

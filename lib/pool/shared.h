@@ -116,6 +116,7 @@ enum slot_flags {
 	SLOT_TELL = 1,  /* its end is to be told to the collector */
 	SLOT_OUT = 2,   /* it has an area for the results of its items */
 	SLOT_ANY = 4,   /* its answer has any length, and a place of its own */
+	SLOT_STOP = 8,  /* nothing more of it is to be begun */
 };
 
 /* How an item ended: the length of its result, or its negative code. */

@@ -240,16 +240,19 @@ answers_of(const struct shoal_pool *p, const struct slot *s)
 	return s->items > 1 ? arena_at(p->arena, s->crate) : &s->answer;
 }
 
-/* Also when its result is not wanted any more. */
+/* Also when its result is not wanted any more: then not those that were stopped before they began. */
 static void
 count_items(struct shoal_pool *p, const struct slot *s)
 {
 	const struct answer *a = answers_of(p, s);
-	uint64_t failed = 0;
-	for (uint64_t i = 0; i < s->items; i++)
-		failed += a[i].value < 0;
+	bool stopped = load_relaxed(&s->flags) & SLOT_STOP;
+	uint64_t done = 0, failed = 0;
+	for (uint64_t i = 0; i < s->items; i++) {
+		done += a[i].value >= 0;
+		failed += a[i].value < 0 && !(stopped && a[i].value == -ECANCELED);
+	}
 	fetch_add_relaxed(&p->failed_count, failed);
-	fetch_add_relaxed(&p->done_count, s->items - failed);
+	fetch_add_relaxed(&p->done_count, done);
 }
 
 /* The result of a single item, and where it lies. */
@@ -332,6 +335,17 @@ slot_recall(struct shoal_pool *p, uint64_t id)
 		return false;
 	release(p, s);
 	return true;
+}
+
+/* The lock keeps the slot from being another task's. */
+void
+slot_stop(struct shoal_pool *p, uint64_t id)
+{
+	struct slot *s = &p->slots[id_index(id)];
+	pthread_mutex_lock(&p->lock);
+	if (slot_generation(load_relaxed(&s->state)) == id_generation(id))
+		fetch_or_seq_cst(&s->flags, SLOT_STOP);
+	pthread_mutex_unlock(&p->lock);
 }
 
 void

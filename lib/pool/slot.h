@@ -29,6 +29,8 @@ bool slot_harvest(struct shoal_pool *p, uint32_t index);
 unsigned slot_harvest_all(struct shoal_pool *p);
 /* A QUEUED one of this id never begins. False: it runs, or is over. */
 bool slot_recall(struct shoal_pool *p, uint64_t id);
+/* Of one that slot_recall found running no further item begins. */
+void slot_stop(struct shoal_pool *p, uint64_t id);
 /* The collector is to take in its end, from now on. */
 void slot_tell(struct shoal_pool *p, uint64_t id);
 

@@ -171,8 +171,10 @@ run_items(struct self *self, struct slot *s)
 {
 	shoal_task_fn *fn = (shoal_task_fn *)function_find(self->head, s->function);
 	struct answer *a = s->items > 1 ? arena_at(self->arena, s->crate) : &s->answer;
-	for (uint64_t i = load_relaxed(&s->first); i < s->items; i++)
-		a[i].value = fn ? run_item(self, s, fn, i) : -ENOENT;
+	for (uint64_t i = load_relaxed(&s->first); i < s->items; i++) {
+		bool stopped = load_relaxed(&s->flags) & SLOT_STOP;
+		a[i].value = stopped ? -ECANCELED : fn ? run_item(self, s, fn, i) : -ENOENT;
+	}
 }
 
 static void

@@ -376,3 +376,33 @@ Test(pool_map, items_of_maps_are_counted_while_they_run)
 	}
 	finish(p);
 }
+
+static _Atomic int *begun;
+
+static int
+wait_for_word(shoal_task *t)
+{
+	(void)t;
+	atomic_fetch_add(begun, 1);
+	while (!atomic_load(let_in))
+		sleep_ms(1);
+	return 0;
+}
+
+/* Of a chunk in a worker's hands only what runs goes on. */
+Test(pool_map, items_of_a_freed_iterator_are_not_begun_any_more)
+{
+	shoal_results *it;
+	begun = shared(sizeof *begun);
+	let_in = shared(sizeof *let_in);
+	shoal_pool *p = pool_of(1);
+	shoal_map_options o = { .chunk = 20 };
+	REQUIRE_EQ(shoal_pool_imap(p, wait_for_word, NULL, 0, 0, 40, &o, &it), 0);
+	while (!atomic_load(begun))
+		sleep_ms(1);
+	shoal_results_free(it);
+	atomic_store(let_in, 1);
+	REQUIRE_EQ(value_of(p, square, 3), 9);
+	REQUIRE_EQ(atomic_load(begun), 1);
+	finish(p);
+}
