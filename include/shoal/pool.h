@@ -170,9 +170,9 @@ typedef struct {
  * A pool, whose workers are running. Does not wait for their initializers.
  *
  * -EINVAL: an option is out of its range, or a pointer (context, initializer_arg without its bytes)
- * that only forked workers have. -EPERM: this process is a daemon. -EAGAIN, -ENOMEM,
- * -EMFILE and others of shoal_process_start: not all workers could be started, and those that were
- * are ended. -ENOSYS, -EINVAL: the start method.
+ * that only forked workers have. -EPERM: this process is a daemon, or `arena` is attached
+ * read-only. -EAGAIN, -ENOMEM, -EMFILE and others of shoal_process_start: not all workers could be
+ * started, and those that were are ended. -ENOSYS, -EINVAL: the start method.
  */
 int shoal_pool_create(const shoal_pool_options *, shoal_pool **out);
 
@@ -233,7 +233,7 @@ ssize_t shoal_pool_map(shoal_pool *, shoal_task_fn *, const void *in, size_t in_
  * shoal_result_code 0 or the first failed item's code.
  *
  * Waits for a place while 64 maps are under way, as shoal_pool_map does: -ECANCELED then
- * (shoal_thread_interrupt), -EAGAIN in a callback. Else as map.
+ * (shoal_thread_interrupt), -EAGAIN in a callback. Else as map. Then *result is NULL.
  */
 int shoal_pool_map_async(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes, void *out,
                          size_t out_bytes, size_t count, const shoal_map_options *,
@@ -258,7 +258,8 @@ int shoal_pool_imap_unordered(shoal_pool *, shoal_task_fn *, const void *in, siz
  * or its code. -EPIPE, and *index is `count`: there are no more.
  *
  * -EAGAIN, -ETIMEDOUT, -ECANCELED (shoal_thread_interrupt): call again; *index is SIZE_MAX then.
- * -EMSGSIZE: longer than out_bytes; it stays, shoal_needed() tells.
+ * -EMSGSIZE: longer than out_bytes; it stays, shoal_needed() tells. -EINVAL: out is NULL, and has
+ * bytes.
  */
 ssize_t shoal_results_next(shoal_results *, size_t *index, void *out, size_t out_bytes,
                            shoal_time timeout);
@@ -274,7 +275,7 @@ int shoal_result_wait(shoal_result *, shoal_time timeout);
 /*
  * Waits, and gives the result's length and its bytes, or the task's own negative code, with its
  * text in shoal_error(). As often as one likes. -EMSGSIZE: longer than out_bytes; shoal_needed()
- * tells. Else as wait. _result_code tells a task's -ETIMEDOUT from this call's.
+ * tells. -EINVAL: out is NULL, and has bytes. Else as wait. _result_code tells a task's -ETIMEDOUT from this call's.
  */
 ssize_t shoal_result_get(shoal_result *, void *out, size_t out_bytes, shoal_time timeout);
 

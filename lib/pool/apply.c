@@ -79,6 +79,8 @@ int
 shoal_pool_apply_async(shoal_pool *p, shoal_task_fn *fn, const void *in, size_t in_bytes,
                        shoal_done_fn *done, void *arg, shoal_result **out)
 {
+	if (out)
+		*out = NULL;
 	int rc = check_task(p, "pool apply_async", fn, in, in_bytes, 0);
 	if (rc < 0)
 		return rc;

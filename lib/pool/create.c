@@ -56,6 +56,9 @@ check_options(const shoal_pool_options *o)
 	if (o->initializer_arg_bytes && (!o->initializer_arg || !o->initializer))
 		return fail(-EINVAL, "initializer_arg_bytes is %zu, without %s",
 		            o->initializer_arg_bytes, o->initializer ? "an argument" : "initializer");
+	if (o->arena && o->arena->readonly)
+		return fail(-EPERM, "pool create: workers cannot attach the options' arena, which is "
+		            "attached read-only here");
 	if ((unsigned)o->method > SHOAL_SPAWN)
 		return fail(-EINVAL, "there is no start method %d", (int)o->method);
 	if (method_of_pool(o) != SHOAL_FORK &&

@@ -159,6 +159,8 @@ shoal_pool_map_async(shoal_pool *p, shoal_task_fn *fn, const void *in, size_t in
 	struct map_errand e = { .call = "pool map_async", .fn = fn, .in = in, .in_bytes = in_bytes,
 		                    .out = out, .out_bytes = out_bytes, .count = count, .tell = true,
 		                    .options = options ? *options : none };
+	if (result)
+		*result = NULL;
 	int rc = check(p, &e);
 	if (rc < 0)
 		return rc;

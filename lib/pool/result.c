@@ -287,6 +287,8 @@ ssize_t
 shoal_result_get(shoal_result *r, void *out, size_t out_bytes, shoal_time timeout)
 {
 	ssize_t rc = check(r, "result get");
+	if (rc == 0 && !out && out_bytes)
+		rc = fail(-EINVAL, "result get: out is NULL, and %zu bytes long", out_bytes);
 	if (rc == 0)
 		rc = await(r, "result get", clock_deadline(timeout), timeout <= 0);
 	if (rc < 0)

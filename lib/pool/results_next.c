@@ -133,6 +133,8 @@ shoal_results_next(shoal_results *it, size_t *index, void *out, size_t out_bytes
 	thread_self();
 	if (it->generation != thread_generation())
 		return fail(-EPERM, "results next: the iterator is another process's");
+	if (!out && out_bytes)
+		return fail(-EINVAL, "results next: out is NULL, and %zu bytes long", out_bytes);
 	int rc = find_batch(it, timeout);
 	if (rc < 0)
 		return rc;

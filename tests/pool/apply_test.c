@@ -176,3 +176,49 @@ Test(pool_apply, a_task_without_a_place_for_its_answer_has_none)
 	REQUIRE_EQ(shoal_pool_apply(p, own_input, NULL, 0, NULL, 0), 0);
 	finish(p);
 }
+
+Test(pool_apply, results_are_not_put_where_there_is_no_place)
+{
+	shoal_results *it;
+	shoal_pool *p = pool_of(1);
+	shoal_result *r = sent(p, square, 3);
+	REQUIRE_EQ(shoal_result_wait(r, SHOAL_SEC(10)), 0);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 8, SHOAL_SEC(10)), -EINVAL);
+	REQUIRE_EQ(gotten(r), 9);
+	shoal_result_free(r);
+	REQUIRE_EQ(shoal_pool_imap(p, square, &(int){ 4 }, sizeof(int), sizeof(int), 1, NULL, &it), 0);
+	REQUIRE_EQ(shoal_results_next(it, NULL, NULL, sizeof(int), SHOAL_SEC(10)), -EINVAL);
+	int out = 0;
+	REQUIRE_EQ(shoal_results_next(it, NULL, &out, sizeof out, SHOAL_SEC(10)), sizeof out);
+	REQUIRE_EQ(out, 16);
+	shoal_results_free(it);
+	finish(p);
+}
+
+Test(pool_apply, a_call_that_fails_gives_no_result)
+{
+	shoal_pool *p = pool_of(1);
+	shoal_result *stale = sent(p, square, 3), *r = stale;
+	REQUIRE_EQ(shoal_pool_apply_async(p, NULL, NULL, 0, NULL, NULL, &r), -EINVAL);
+	REQUIRE(!r);
+	r = stale;
+	REQUIRE_EQ(shoal_pool_map_async(p, NULL, NULL, 0, NULL, 0, 5, NULL, NULL, NULL, &r), -EINVAL);
+	REQUIRE(!r);
+	shoal_result_free(stale);
+	finish(p);
+}
+
+Test(pool_apply, an_arena_that_workers_cannot_attach_is_refused)
+{
+	char name[40];
+	shoal_arena *a;
+	shoal_pool *p;
+	snprintf(name, sizeof name, "pool-readonly-%d", getpid());
+	REQUIRE_EQ(shoal_arena_create(name, NULL, &a), 0);
+	shoal_arena_close(a);
+	REQUIRE_EQ(shoal_arena_attach_readonly(name, SHOAL_SEC(1), &a), 0);
+	REQUIRE_EQ(shoal_pool_create(&(shoal_pool_options){ .workers = 1, .arena = a }, &p), -EPERM);
+	REQUIRE(strstr(shoal_error(), "read-only"));
+	shoal_arena_close(a);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+}
