@@ -20,6 +20,10 @@
  * positive one counts as 0). Workers live from their first task to their last: what a task leaves
  * in global variables, files or signals is there for the next one.
  *
+ * Its function is in the program or in a library that was loaded before the pool was made: what is
+ * loaded later workers do not have, and the task fails with -ENOENT. A pool takes up to 256
+ * different functions in its life, then -ENOMEM.
+ *
  * WHO MAY CALL. Any thread of the process that made the pool, at any time; a forked child gets
  * -EPERM from every call. Only shoal_pool_destroy, shoal_result_free and shoal_results_free must
  * not run against another use of what they free; one iterator is for one thread at a time. Workers

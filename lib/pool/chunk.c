@@ -10,7 +10,6 @@
  */
 #include "pool/chunk.h"
 #include "base/futex.h"
-#include "pool/functions.h"
 #include <string.h>
 
 #define LINE_WORDS (LINE / sizeof(word64))
@@ -202,13 +201,6 @@ look_whether_all(struct self *self, struct job *job)
 		futex_wake(&self->head->bell, FUTEX_ALL);
 }
 
-static int
-unknown(shoal_task *task)
-{
-	shoal_task_fail(task, "this worker's program does not have the task's function");
-	return -ENOENT;
-}
-
 static void
 take_part(struct self *self, struct job *job, uint32_t *left)
 {
@@ -217,13 +209,11 @@ take_part(struct self *self, struct job *job, uint32_t *left)
 		.self = self, .job = job, .row = row, .left = left,
 		.words = arena_at(self->arena, job->words),
 		.codes = arena_at(self->arena, job->codes),
-		.fn = (shoal_task_fn *)function_find(self->head, job->function),
+		.fn = task_function(self, job->function),
 		.in = area(self, job->in_theirs, job->in),
 		.out = area(self, job->out_theirs, job->out),
 		.chunks = load_relaxed(&row->chunks),
 	};
-	if (!p.fn)
-		p.fn = unknown;
 	run_chunks(&p);
 	look_whether_all(self, job);
 }

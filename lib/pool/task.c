@@ -137,6 +137,21 @@ shoal_task_reply(shoal_task *task, const void *data, size_t bytes)
 	return reply_in_place(self, task, data, bytes);
 }
 
+static int
+unknown(shoal_task *task)
+{
+	shoal_task_fail(task, "this worker does not have the task's function: it is in no library that "
+	                "was loaded when the worker began");
+	return -ENOENT;
+}
+
+shoal_task_fn *
+task_function(const struct self *self, uint32_t number)
+{
+	any_function *fn = function_find(self->head, number);
+	return fn ? (shoal_task_fn *)fn : unknown;
+}
+
 /* ---- a slot ---- */
 
 static void
@@ -169,11 +184,11 @@ run_item(struct self *self, struct slot *s, shoal_task_fn *fn, uint64_t i)
 static void
 run_items(struct self *self, struct slot *s)
 {
-	shoal_task_fn *fn = (shoal_task_fn *)function_find(self->head, s->function);
+	shoal_task_fn *fn = task_function(self, s->function);
 	struct answer *a = s->items > 1 ? arena_at(self->arena, s->crate) : &s->answer;
 	for (uint64_t i = load_relaxed(&s->first); i < s->items; i++) {
 		bool stopped = load_relaxed(&s->flags) & SLOT_STOP;
-		a[i].value = stopped ? -ECANCELED : fn ? run_item(self, s, fn, i) : -ENOENT;
+		a[i].value = stopped ? -ECANCELED : run_item(self, s, fn, i);
 	}
 }
 

@@ -39,6 +39,9 @@ struct item {
  */
 int task_run(struct self *self, const struct item *i, uint64_t at);
 
+/* Of this number; where this worker has no such function, one that says so and fails. */
+shoal_task_fn *task_function(const struct self *self, uint32_t number);
+
 /* No item runs any more. Once the slot or chunk is DONE, not before. */
 static inline void
 task_idle(struct self *self)

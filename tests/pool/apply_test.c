@@ -1,4 +1,5 @@
 #include "pool/common.h"
+#include <dlfcn.h>
 
 Test(pool_apply, a_task_runs_in_a_worker_and_answers_in_place)
 {
@@ -221,4 +222,22 @@ Test(pool_apply, an_arena_that_workers_cannot_attach_is_refused)
 	REQUIRE(strstr(shoal_error(), "read-only"));
 	shoal_arena_close(a);
 	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+}
+
+/* Of a library that is loaded when the worker runs already; it is never called. */
+Test(pool_apply, a_function_that_workers_do_not_have_is_told_of)
+{
+	shoal_pool *p = pool_of(1);
+	REQUIRE_EQ(value_of(p, square, 2), 4);
+	void *library = dlopen("libthread_db.so.1", RTLD_LAZY);
+	REQUIRE(library);
+	void *found = dlsym(library, "td_init");
+	shoal_task_fn *fn;
+	memcpy(&fn, &found, sizeof fn);
+	REQUIRE_EQ(shoal_pool_apply(p, fn, NULL, 0, NULL, 0), -ENOENT);
+	REQUIRE(strstr(shoal_error(), "does not have the task's function"));
+	REQUIRE_EQ(shoal_pool_map(p, fn, NULL, 0, NULL, 0, 1, NULL), 1);
+	REQUIRE(strstr(shoal_error(), "does not have the task's function"));
+	finish(p);
+	dlclose(library);
 }
