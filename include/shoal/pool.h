@@ -294,7 +294,8 @@ const char *shoal_result_error(const shoal_result *);
 
 /*
  * 0: the task was not begun and never will be; its code is -ECANCELED, and its callback comes. Of a
- * map_async: the items not begun are cancelled, those that run end as they do.
+ * map_async: the items not begun are cancelled, those that run end as they do, and where none runs
+ * all is over.
  * -EBUSY: it runs. -EALREADY: it has ended. -EPERM.
  */
 int shoal_result_cancel(shoal_result *);

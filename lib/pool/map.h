@@ -57,6 +57,9 @@ bool map_stop(struct shoal_pool *p, struct map *m);
 /* The one at that place, held: another thread may take it in meanwhile. NULL: there is none. */
 struct map *map_hold_nth(struct shoal_pool *p, unsigned i);
 
+/* Says so if all chunks of it are DONE, by their rows. */
+void map_look_whether_all(const struct shoal_pool *p, struct job *job);
+
 void map_mourn(struct shoal_pool *p, struct death *d);
 void map_invite_all(struct shoal_pool *p);
 void map_bury_retired(struct shoal_pool *p);

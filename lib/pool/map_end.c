@@ -16,16 +16,16 @@ map_complete(struct map *m)
 	return &m->job->complete;
 }
 
-static const struct row *
-rows_of(const struct shoal_pool *p, const struct map *m)
+static struct row *
+rows_of(const struct shoal_pool *p, const struct job *job)
 {
-	return arena_at(p->arena, m->job->rows);
+	return arena_at(p->arena, job->rows);
 }
 
 static uint64_t
-chunks_done(const struct shoal_pool *p, const struct map *m)
+chunks_done(const struct shoal_pool *p, const struct job *job)
 {
-	const struct row *rows = rows_of(p, m);
+	const struct row *rows = rows_of(p, job);
 	uint64_t sum = 0;
 	for (uint32_t i = 0; i <= p->head->workers; i++)
 		sum += load_acquire(&rows[i].chunks);
@@ -35,7 +35,7 @@ chunks_done(const struct shoal_pool *p, const struct map *m)
 size_t
 map_items_done(const struct shoal_pool *p, const struct map *m)
 {
-	uint64_t items = chunks_done(p, m) * m->job->chunk;
+	uint64_t items = chunks_done(p, m->job) * m->job->chunk;
 	return items < m->job->count ? items : m->job->count;
 }
 
@@ -87,7 +87,7 @@ map_count(struct shoal_pool *p, uint64_t *done, uint64_t *failed)
 static const char *
 first_text(const struct shoal_pool *p, const struct map *m)
 {
-	const struct row *rows = rows_of(p, m), *first = NULL;
+	const struct row *rows = rows_of(p, m->job), *first = NULL;
 	for (uint32_t i = 0; i <= p->head->workers; i++) {
 		uint64_t of = load_acquire(&rows[i].text_of);
 		if (of && (!first || of < load_relaxed(&first->text_of)))
@@ -99,7 +99,7 @@ first_text(const struct shoal_pool *p, const struct map *m)
 static bool
 any_failed(const struct shoal_pool *p, const struct map *m)
 {
-	const struct row *rows = rows_of(p, m);
+	const struct row *rows = rows_of(p, m->job);
 	for (uint32_t i = 0; i <= p->head->workers; i++)
 		if (load_relaxed(&rows[i].failed))
 			return true;
@@ -267,16 +267,68 @@ map_harvest_all(struct shoal_pool *p)
 	return taken;
 }
 
+/* ---- given up ---- */
+
+void
+map_look_whether_all(const struct shoal_pool *p, struct job *job)
+{
+	fence_seq_cst();
+	if (chunks_done(p, job) != job->chunks)
+		return;
+	store_seq_cst(&job->complete, 1);
+	futex_wake(&job->complete, FUTEX_ALL);
+}
+
+/* The items from `first` on; earlier ones have their codes, if any has. */
+static void
+cancel_chunk(const struct job *job, word32 *codes, uint64_t c, uint64_t word)
+{
+	uint64_t begin = c * job->chunk, end = begin + job->chunk;
+	for (uint64_t i = begin; i < end && i < job->count; i++) {
+		if (i >= begin + chunk_first(word))
+			store_relaxed(&codes[i], (uint32_t)-ECANCELED);
+		else if (!(word & CHUNK_CODES))
+			store_relaxed(&codes[i], 0);
+	}
+}
+
+/*
+ * The chunks that no worker has become the host's own, in row 0, which the lock guards: so a map of
+ * which nothing runs is over at once.
+ */
+static void
+take_unbegun(const struct shoal_pool *p, struct job *job)
+{
+	word64 *words = arena_at(p->arena, job->words);
+	struct row *row = rows_of(p, job);
+	uint64_t taken = 0;
+	for (uint64_t c = 0; c < job->chunks; c++) {
+		uint64_t word = load_acquire(&words[c]), mine = word | CHUNK_CLAIMED;
+		if (chunk_state(word) != CHUNK_FREE || !cas64_acq_rel(&words[c], word, mine))
+			continue;
+		cancel_chunk(job, arena_at(p->arena, job->codes), c, word);
+		store_release(&words[c], chunk_word(0, 0, 0, CHUNK_DONE) | CHUNK_CODES);
+		taken++;
+	}
+	if (!taken)
+		return;
+	store_relaxed(&row->failed, 1);
+	store_release(&row->chunks, load_relaxed(&row->chunks) + taken);
+	map_look_whether_all(p, job);
+}
+
 /* The job's memory is somebody else's once the map has left the table, which the lock guards. */
 static bool
 tell(struct shoal_pool *p, struct map *m, bool stop)
 {
 	pthread_mutex_lock(&p->lock);
 	bool runs = p->maps[m->index] == m;
-	if (runs && stop)
-		store_seq_cst(&m->job->stop, 1);
 	if (runs)
 		store_seq_cst(&m->job->tell, 1);
+	if (runs && stop) {
+		store_seq_cst(&m->job->stop, 1);
+		take_unbegun(p, m->job);
+	}
 	bool complete = runs && load_seq_cst(&m->job->complete);
 	pthread_mutex_unlock(&p->lock);
 	collector_rouse(p);

@@ -1,5 +1,4 @@
 /* What a dead worker leaves of the maps that it took part in; the supervisor's. */
-#include "base/futex.h"
 #include "pool/map.h"
 #include "pool/mourn.h"
 #include "pool/slot.h"
@@ -47,7 +46,7 @@ settle_job(struct shoal_pool *p, struct map *m, struct death *d)
 	struct job *job = m->job;
 	word64 *words = arena_at(p->arena, job->words);
 	struct row *rows = arena_at(p->arena, job->rows);
-	uint64_t done = 0, sum = 0;
+	uint64_t done = 0;
 	for (uint64_t c = 0; c < job->chunks; c++) {
 		uint64_t word = load_acquire(&words[c]);
 		if (chunk_seat(word) != d->seat)
@@ -59,13 +58,7 @@ settle_job(struct shoal_pool *p, struct map *m, struct death *d)
 		done += chunk_state(word) == CHUNK_DONE;
 	}
 	store_release(&rows[d->seat].chunks, done);
-	fence_seq_cst();
-	for (uint32_t i = 0; i <= p->head->workers; i++)
-		sum += load_acquire(&rows[i].chunks);
-	if (sum != job->chunks)
-		return;
-	store_seq_cst(&job->complete, 1);
-	futex_wake(&job->complete, FUTEX_ALL);
+	map_look_whether_all(p, job);
 }
 
 /* All maps: one that it had left may lack only its word that all is done. */

@@ -311,8 +311,10 @@ cancel(struct shoal_pool *p, struct shoal_result *r)
 	if (result_await(r, "result cancel", 0, true) == 0 || load_acquire(&r->put) ||
 	    (r->map && !map_stop(p, r->map)))
 		return fail(-EALREADY, "result cancel: the task has ended");
-	if (r->map)
+	if (r->map) {
+		map_harvest(p, r->map); /* over, unless something of it runs */
 		return 0;
+	}
 	if (!slot_recall(p, r->id))
 		return fail(-EBUSY, "result cancel: the task runs");
 	if (result_take_this(p, r)) {

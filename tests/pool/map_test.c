@@ -406,3 +406,59 @@ Test(pool_map, items_of_a_freed_iterator_are_not_begun_any_more)
 	REQUIRE_EQ(atomic_load(begun), 1);
 	finish(p);
 }
+
+static int
+give_index(shoal_task *t)
+{
+	*(int *)t->out = (int)t->index;
+	return 0;
+}
+
+/* The only worker is at another task. */
+Test(pool_map, a_map_of_which_nothing_began_is_over_when_it_is_cancelled)
+{
+	int out[30], codes[30];
+	shoal_result *r;
+	begun = shared(sizeof *begun);
+	let_in = shared(sizeof *let_in);
+	memset(out, -1, sizeof out);
+	shoal_pool *p = pool_of(1);
+	shoal_map_options o = { .chunk = 4, .codes = codes };
+	shoal_result *other = sent(p, wait_for_word, 0);
+	REQUIRE_EQ(shoal_pool_map_async(p, give_index, NULL, 0, out, sizeof *out, 30, &o, NULL, NULL,
+	                                &r), 0);
+	REQUIRE_EQ(shoal_result_cancel(r), 0);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 0, 0), 30);
+	REQUIRE_EQ(shoal_result_code(r), -ECANCELED);
+	REQUIRE_EQ(shoal_result_cancel(r), -EALREADY);
+	for (int i = 0; i < 30; i++)
+		REQUIRE(out[i] == -1 && codes[i] == -ECANCELED);
+	shoal_result_free(r);
+	atomic_store(let_in, 1);
+	REQUIRE_EQ(shoal_result_get(other, NULL, 0, SHOAL_SEC(10)), 0);
+	shoal_result_free(other);
+	finish(p);
+}
+
+/* What runs ends as it does, also the rest of what another worker had. */
+Test(pool_map, of_a_map_that_is_cancelled_what_runs_goes_on)
+{
+	int codes[30];
+	shoal_result *r;
+	begun = shared(sizeof *begun);
+	let_in = shared(sizeof *let_in);
+	shoal_pool *p = pool_of(1);
+	shoal_map_options o = { .chunk = 4, .codes = codes };
+	REQUIRE_EQ(shoal_pool_map_async(p, wait_for_word, NULL, 0, NULL, 0, 30, &o, NULL, NULL, &r), 0);
+	while (!atomic_load(begun))
+		sleep_ms(1);
+	REQUIRE_EQ(shoal_result_cancel(r), 0);
+	REQUIRE(!shoal_result_ready(r));
+	atomic_store(let_in, 1);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 0, SHOAL_SEC(10)), 29);
+	for (int i = 0; i < 30; i++)
+		REQUIRE_EQ(codes[i], i ? -ECANCELED : 0);
+	REQUIRE_EQ(atomic_load(begun), 1);
+	shoal_result_free(r);
+	finish(p);
+}
