@@ -20,6 +20,9 @@
  * positive one counts as 0). Workers live from their first task to their last: what a task leaves
  * in global variables, files or signals is there for the next one.
  *
+ * A child that a task forks is no worker: it ends by _exit, or where it returns from the function,
+ * with status 0, or 1 for a negative code.
+ *
  * Its function is in the program or in a library that was loaded before the pool was made: what is
  * loaded later workers do not have, and the task fails with -ENOENT. A pool takes up to 256
  * different functions in its life, then -ENOMEM.

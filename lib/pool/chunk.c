@@ -73,6 +73,15 @@ settle_failure(struct part *p, uint64_t i, int code)
 	keep_failure(p, i, code);
 }
 
+/* Not in a child that the item forked. */
+static __attribute__((noinline)) void
+settle_untimed(struct part *p, uint64_t i, int code)
+{
+	if (load_relaxed(&task_forked))
+		task_end_child(code);
+	settle_failure(p, i, code);
+}
+
 static uint64_t
 run_timed(struct part *p, uint64_t i, uint64_t end)
 {
@@ -105,7 +114,8 @@ run_untimed(struct part *p, uint64_t i, uint64_t end)
 	char *out = out_bytes ? p->out + i * out_bytes : NULL;
 	word64 *at = &p->self->seat->at;
 	shoal_task task = { .context = p->self->context, .internal_ = { p->self } };
-	while (i < end && likely(!load_relaxed(&job->stop))) {
+	store_relaxed(&task_stop, (uintptr_t)&job->stop);
+	while (i < end && likely(!load_relaxed((word32 *)(uintptr_t)load_relaxed(&task_stop)))) {
 		task.index = i++;
 		task.out = out;
 		fence_compiler();
@@ -118,8 +128,10 @@ run_untimed(struct part *p, uint64_t i, uint64_t end)
 		out += out_bytes;
 		int code = fn(&task);
 		if (unlikely(code < 0))
-			settle_failure(p, i - 1, code);
+			settle_untimed(p, i - 1, code);
 	}
+	if (unlikely(load_relaxed(&task_forked)))
+		task_end_child(0);
 	return i;
 }
 

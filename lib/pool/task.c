@@ -8,10 +8,37 @@
 #include "base/futex.h"
 #include "pool/functions.h"
 #include "pool/crate.h"
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* ---- a task's children ---- */
+
+word32 task_forked;
+word64 task_stop;
+
+static void
+note_fork(void)
+{
+	store_relaxed(&task_forked, 1);
+	store_relaxed(&task_stop, (uintptr_t)&task_forked);
+}
+
+void
+task_hear_of_forks(void)
+{
+	pthread_atfork(NULL, NULL, note_fork);
+}
+
+/* As a process that task->fn is the main function of, without what its parent has to do at exit. */
+void
+task_end_child(int code)
+{
+	_exit(code < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
 
 /* ---- one item ---- */
 
@@ -47,6 +74,8 @@ task_run(struct self *self, const struct item *i, uint64_t at)
 	if (unlikely(i->timeout))
 		begin_time(self, i);
 	int rc = i->fn(&task);
+	if (unlikely(load_relaxed(&task_forked)))
+		task_end_child(rc);
 	if (unlikely(i->timeout))
 		end_time(self);
 	return rc < 0 ? rc : 0;

@@ -39,6 +39,20 @@ struct item {
  */
 int task_run(struct self *self, const struct item *i, uint64_t at);
 
+/*
+ * Not 0 in a child that a task or the initializer forked. It must not go on as the worker, whose
+ * task it would answer too, so it ends where the function returns.
+ */
+extern word32 task_forked;
+/*
+ * Of the word that says that a job is to stop its address, for the loop over short items, which
+ * looks at it anyway; in such a child that of task_forked.
+ */
+extern word64 task_stop;
+/* Once in each worker: from now on its children know. */
+void task_hear_of_forks(void);
+_Noreturn void task_end_child(int code);
+
 /* Of this number; where this worker has no such function, one that says so and fails. */
 shoal_task_fn *task_function(const struct self *self, uint32_t number);
 

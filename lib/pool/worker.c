@@ -32,6 +32,8 @@ initialize(struct self *self)
 	                                 : (void *)(uintptr_t)h->initializer_arg;
 	store_release(&self->seat->phase, SEAT_INITIALIZING);
 	int rc = initializer ? initializer(arg) : -ENOENT;
+	if (load_relaxed(&task_forked))
+		task_end_child(rc);
 	if (!rc)
 		return 0;
 	store_relaxed(&self->seat->code, (uint32_t)(rc < 0 ? rc : -ECANCELED));
@@ -92,6 +94,7 @@ worker_run(void *order)
 		return 1;
 	set_signals(self.head);
 	store_relaxed(&self.seat->pid, (uint32_t)getpid());
+	task_hear_of_forks();
 	if (initialize(&self))
 		return 1;
 	store_release(&self.seat->phase, SEAT_WORKING);

@@ -1,5 +1,6 @@
 /* Workers that die with a task in their hands: the faults of Python's and loky's lists. */
 #include "pool/common.h"
+#include <sys/wait.h>
 
 struct board {
 	_Atomic int runs[64];
@@ -272,5 +273,33 @@ Test(pool_death, a_pool_does_not_break_by_an_idle_worker)
 	kill(pid, SIGKILL);
 	until_stat(p, 1, 1);
 	REQUIRE(value_of(p, own_pid, 0) != pid);
+	finish(p);
+}
+
+static int
+fork_and_return(shoal_task *t)
+{
+	atomic_fetch_add(&board->runs[t->index], 1);
+	pid_t pid = fork();
+	if (!pid)
+		return t->index == 1 ? -EIO : 0;
+	int status;
+	REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	return WEXITSTATUS(status) == (t->index == 1) ? 0 : -EPROTO;
+}
+
+Test(pool_death, a_tasks_child_does_not_go_on_as_the_worker)
+{
+	shoal_pool_info info;
+	board = shared(sizeof *board);
+	shoal_pool *p = pool_of(1);
+	REQUIRE_EQ(shoal_pool_apply(p, fork_and_return, NULL, 0, NULL, 0), 0);
+	REQUIRE_EQ(shoal_pool_map(p, fork_and_return, NULL, 0, NULL, 0, 4, NULL), 0);
+	REQUIRE_EQ(value_of(p, square, 3), 9);
+	REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+	REQUIRE_EQ(info.deaths, 0);
+	REQUIRE_EQ(info.tasks_done, 6);
+	for (int i = 0; i < 4; i++)
+		REQUIRE_EQ(atomic_load(&board->runs[i]), i ? 1 : 2);
 	finish(p);
 }
