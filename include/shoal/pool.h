@@ -14,8 +14,9 @@
  *	shoal_pool_map(pool, square, in, sizeof *in, out, sizeof *out, 1000, NULL);
  *	shoal_pool_destroy(pool);
  *
- * TASKS. A task function is called in a worker with its task: `in` (16-byte aligned, the worker's
- * to read), `out` and how many bytes are there, the item's `index`, the pool's `context`. It
+ * TASKS. A task function is called in a worker with its task: `in` (the worker's to read; 16-byte
+ * aligned under apply, while the items of map and imap lie one after another as the caller's do, so
+ * that of those only the first of an array or chunk is), `out` and how many bytes are there, the item's `index`, the pool's `context`. It
  * answers in `out`, or by shoal_task_reply, and returns 0, or a negative code when it failed (a
  * positive one counts as 0). Workers live from their first task to their last: what a task leaves
  * in global variables, files or signals is there for the next one.
@@ -34,7 +35,8 @@
  * its process, which block all signals: one looks after the workers, one takes results in, one runs
  * callbacks. The process is a threaded one from then on, which matters where it forks.
  *
- * WORKERS are daemon processes named ForkPoolWorker-N. By default they are forked from this
+ * WORKERS are daemon processes named ForkPoolWorker-N, ForkServerPoolWorker-N or SpawnPoolWorker-N,
+ * by how they are started. By default they are forked from this
  * process, when the pool is made and whenever one is to be replaced, whether it has threads or not
  * (other than shoal_process_start): so they see its memory as it was then, the globals that tasks
  * look at and what `context` and initializer_arg point to. A replacement is forked while your
@@ -218,7 +220,8 @@ typedef struct {
 	 * fails with -ETIMEDOUT, whatever the policy. 0, SHOAL_FOREVER: no limit. */
 	shoal_time timeout;
 	int *codes;      /* map: count of them, one for each item: 0 or its negative code. Or NULL */
-	size_t window;   /* imap: items in work and ready at once. 0: four chunks a worker */
+	size_t window;   /* imap: items in work and ready at once, in whole chunks, at least one chunk.
+	                  * 0: four chunks a worker */
 	uint64_t reserved_[4]; /* zero */
 } shoal_map_options;
 
@@ -248,7 +251,7 @@ int shoal_pool_map_async(shoal_pool *, shoal_task_fn *, const void *in, size_t i
 
 /*
  * The same, one result after another: in the order of the inputs, or as they come. At most `window`
- * items are in work or waiting to be taken at any time, so inputs and memory are used as results
+ * items, but always one chunk, are in work or waiting to be taken at any time, so inputs and memory are used as results
  * are taken; `in` must stay valid until the last one, or until the iterator is freed. out_bytes is
  * the most that an item answers. Of the items of one chunk the first that fails has its text kept.
  */
