@@ -29,25 +29,27 @@
  * different functions in its life, then -ENOMEM.
  *
  * WHO MAY CALL. Any thread of the process that made the pool, at any time; a forked child gets
- * -EPERM from every call. Only shoal_pool_destroy, shoal_result_free and shoal_results_free must
- * not run against another use of what they free; one iterator is for one thread at a time. Workers
- * are daemons and have no children, so no pool of their own: -EPERM. A pool has three threads in
- * its process, which block all signals: one looks after the workers, one takes results in, one runs
- * callbacks. The process is a threaded one from then on, which matters where it forks.
+ * -EPERM from every call. At one time up to 1000 threads that have called and have not ended:
+ * another one's call may give -EUSERS. Only shoal_pool_destroy, shoal_result_free and
+ * shoal_results_free must not run against another use of what they free; one iterator is for one
+ * thread at a time. Workers are daemons and have no children, so no pool of their own: -EPERM. A
+ * pool has three threads in its process, which block all signals: one looks after the workers, one
+ * takes results in, one runs callbacks. The process is a threaded one from then on, which matters
+ * where it forks.
  *
  * WORKERS are daemon processes named ForkPoolWorker-N, ForkServerPoolWorker-N or SpawnPoolWorker-N,
- * by how they are started. By default they are forked from this
- * process, when the pool is made and whenever one is to be replaced, whether it has threads or not
- * (other than shoal_process_start): so they see its memory as it was then, the globals that tasks
- * look at and what `context` and initializer_arg point to. A replacement is forked while your
- * threads go on, the main one among them, and what they hold then is locked in the new worker for
- * ever: your mutexes, and those inside libraries (the C library's malloc and streams excepted, and
- * shoal's own state). A task that takes one of them hangs, and since nobody died no policy applies
- * to it: the timeout of shoal_map_options and shoal_pool_terminate alone end it. Where tasks or the
- * initializer call what your threads may have locked, choose SHOAL_FORKSERVER or SHOAL_SPAWN (as an
- * option, or by shoal_start_method_set). Their workers see nothing of this process but the options'
- * arena; `context` is to be NULL, the initializer's argument goes by copy, and functions are found
- * there again by build-id and offset.
+ * by how they are started. By default they are forked from this process, when the pool is made and
+ * whenever one is to be replaced, whether it has threads or not (other than shoal_process_start):
+ * so they see its memory as it was then, the globals that tasks look at and what `context` and
+ * initializer_arg point to. A replacement is forked while your threads go on, the main one among
+ * them, and what they hold then is locked in the new worker for ever: your mutexes, and those
+ * inside libraries (the C library's malloc and streams excepted, and shoal's own state). A task
+ * that takes one of them hangs, and since nobody died no policy applies to it: the timeout of
+ * shoal_map_options and shoal_pool_terminate alone end it. Where tasks or the initializer call what
+ * your threads may have locked, choose SHOAL_FORKSERVER or SHOAL_SPAWN (as an option, or by
+ * shoal_start_method_set). Their workers see nothing of this process but the options' arena;
+ * `context` is to be NULL, the initializer's argument goes by copy, and functions are found there
+ * again by build-id and offset.
  *
  * SIGTERM ends workers, whatever handler this process has for it; otherwise signals are as in the
  * thread that made the pool. They end with this process, however it ends, by SIGKILL when it did

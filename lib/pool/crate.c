@@ -2,6 +2,7 @@
 #include "arena/block.h"
 #include "arena/member.h"
 #include "base/error.h"
+#include "pool/shared.h"
 
 static int
 take(shoal_arena *a, struct shoal_thread *t, struct member *me, uint64_t owner, uint64_t bytes,
@@ -29,6 +30,9 @@ crate_take(shoal_arena *a, uint64_t owner, uint64_t bytes, word64 *record, uint6
 	struct shoal_thread *t;
 	struct member *me;
 	int rc = member_here(a, &t, &me);
+	if (rc == -EUSERS)
+		return fail(rc, "more than %u threads of this process use a pool at one time",
+		            POOL_CALLERS_MAX);
 	if (rc)
 		return rc;
 	if (bytes > a->bytes)

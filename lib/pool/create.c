@@ -20,7 +20,6 @@
 #define RETRIES_MOST 200u
 #define BUCKETS 1024u
 #define ROOM_PER_TASK 2u /* places of the work queue: messages come twice after deaths */
-#define MEMBERS_BESIDE 300u
 
 /* ---- options ---- */
 
@@ -143,7 +142,7 @@ share(struct shoal_pool *p)
 	uint32_t depth = o->queue_depth ? o->queue_depth : DEPTH_DEFAULT;
 	if (workers > POOL_WORKERS_MAX)
 		workers = POOL_WORKERS_MAX;
-	shoal_arena_options ao = { .members_max = workers + MEMBERS_BESIDE };
+	shoal_arena_options ao = { .members_max = workers + POOL_CALLERS_MAX };
 	int rc = p->arena ? 0 : shoal_arena_create(NULL, &ao, &p->arena);
 	if (!rc)
 		rc = lay_out(p, workers, depth);

@@ -50,6 +50,7 @@
 #include <shoal/queue.h>
 
 #define POOL_WORKERS_MAX 1000u
+#define POOL_CALLERS_MAX 1000u /* threads of the host that have called, and have not ended */
 #define POOL_DEPTH_MAX (1u << 20)
 #define POOL_JOBS 64u
 #define POOL_FUNCTIONS 256u /* a power of two */

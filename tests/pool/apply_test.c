@@ -1,4 +1,5 @@
 #include "pool/common.h"
+#include <pthread.h>
 #include <dlfcn.h>
 
 Test(pool_apply, a_task_runs_in_a_worker_and_answers_in_place)
@@ -240,4 +241,39 @@ Test(pool_apply, a_function_that_workers_do_not_have_is_told_of)
 	REQUIRE(strstr(shoal_error(), "does not have the task's function"));
 	finish(p);
 	dlclose(library);
+}
+
+enum { CALLERS = 400 };
+static pthread_barrier_t all_have_called;
+
+static void *
+call_and_wait(void *pool)
+{
+	char in[100] = "in", out[100];
+	int rc = shoal_pool_apply(pool, own_input, in, sizeof in, out, sizeof out);
+	pthread_barrier_wait(&all_have_called);
+	return rc ? pool : NULL;
+}
+
+/* Each has a record in the pool's arena until it ends. */
+Test(pool_apply, many_threads_at_one_time_may_call)
+{
+	pthread_t threads[CALLERS];
+	pthread_attr_t attr;
+	shoal_pool *p = pool_of(2);
+	int failed = 0;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	pthread_barrier_init(&all_have_called, NULL, CALLERS);
+	for (int i = 0; i < CALLERS; i++)
+		REQUIRE_EQ(pthread_create(&threads[i], &attr, call_and_wait, p), 0);
+	for (int i = 0; i < CALLERS; i++) {
+		void *rc;
+		pthread_join(threads[i], &rc);
+		failed += rc != NULL;
+	}
+	REQUIRE_EQ(failed, 0);
+	pthread_attr_destroy(&attr);
+	pthread_barrier_destroy(&all_have_called);
+	finish(p);
 }
