@@ -350,7 +350,8 @@ int shoal_pool_stat(const shoal_pool *, shoal_pool_info *);
 /*
  * A bar on stderr with counts, rate and remaining time, as tqdm has it, after `arg`, a string or
  * NULL; one line that is written over while stderr is a terminal, and one at the end where it is
- * not. More done than there is counts as all of it.
+ * not. More done than there is counts as all of it. Under a pool's calls time and rate are since the
+ * call began, elsewhere since the first call of this one.
  */
 void shoal_progress_bar(void *arg, size_t done, size_t total);
 

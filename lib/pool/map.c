@@ -167,6 +167,7 @@ new_map(struct shoal_pool *p, const struct map_errand *e, const struct plan *n)
 	m->out = n->out_theirs || !e->out_bytes ? NULL : e->out;
 	m->codes = e->options.codes;
 	m->count = e->count;
+	m->began = clock_now();
 	return m;
 }
 

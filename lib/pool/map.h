@@ -21,6 +21,7 @@ struct map {
 	void *progress_arg;
 	size_t count;
 	size_t told;    /* to progress */
+	int64_t began;
 	struct map *next; /* among the retired */
 };
 

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "pool/callback.h"
 #include "pool/map.h"
+#include "pool/progress.h"
 #include <string.h>
 
 #define TELL_NS INT64_C(50000000)
@@ -39,10 +40,11 @@ never_mind(struct shoal_result *r)
 static void
 tell(const struct map_errand *e, size_t done, size_t *told)
 {
-	if (!e->options.progress || done == *told)
+	if (done == *told)
 		return;
 	*told = done;
-	e->options.progress(e->options.progress_arg, done, e->count);
+	progress_tell(e->options.progress, e->options.progress_arg, done, e->count,
+	              e->result->map->began);
 }
 
 /* What is taken in meanwhile has no memory to count in: all of its items have ended. */
@@ -217,7 +219,7 @@ map_progress(struct shoal_pool *p)
 	for (struct map *m; (m = one_to_tell(p, &any, &done));) {
 		m->told = done;
 		if (!load_relaxed(&m->result->dropped) && !load_relaxed(&p->mute))
-			m->progress(m->progress_arg, done, m->count);
+			progress_tell(m->progress, m->progress_arg, done, m->count, m->began);
 		result_drop(m->result);
 	}
 	return any ? clock_sooner(CLOCK_NEVER, TELL_NS) : CLOCK_NEVER;
@@ -227,6 +229,6 @@ map_progress(struct shoal_pool *p)
 void
 map_progress_last(struct map *m)
 {
-	if (m->progress && m->result->whole && m->told != m->count)
-		m->progress(m->progress_arg, m->count, m->count);
+	if (m->result->whole && m->told != m->count)
+		progress_tell(m->progress, m->progress_arg, m->count, m->count, m->began);
 }

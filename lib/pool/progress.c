@@ -1,6 +1,6 @@
 /* The ready-made progress bar. */
+#include "pool/progress.h"
 #include "base/clock.h"
-#include <shoal/pool.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,13 +8,28 @@
 #define WIDTH 30
 #define REDRAW_NS INT64_C(50000000)
 
+/* When that began whose progress this thread is told of; 0: it is not known. */
+static __thread int64_t began_then;
+
 /* Whose bar is on the line, and since when: one at a time, others begin anew. */
 static struct {
 	pthread_mutex_t lock;
 	const void *of;
-	size_t last;
+	size_t before, last; /* what was done at `since` */
 	int64_t since, drawn;
 } bar = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void
+progress_tell(void (*progress)(void *, size_t, size_t), void *arg, size_t done, size_t total,
+              int64_t began)
+{
+	if (!progress)
+		return;
+	int64_t outer = began_then; /* it may run a map itself */
+	began_then = began;
+	progress(arg, done, total);
+	began_then = outer;
+}
 
 static void
 write_time(char *to, size_t bytes, double seconds)
@@ -31,7 +46,7 @@ draw(const char *what, size_t done, size_t total, double passed, bool over_it)
 {
 	char line[256], cells[WIDTH + 1], went[16], left[16];
 	size_t full = done < total ? (size_t)((double)done / (double)total * WIDTH) : WIDTH;
-	double rate = passed > 0 ? (double)done / passed : 0;
+	double rate = passed > 0 ? (double)(done - bar.before) / passed : 0;
 	memset(cells, '#', full);
 	memset(cells + full, ' ', WIDTH - full);
 	cells[WIDTH] = 0;
@@ -53,9 +68,11 @@ shoal_progress_bar(void *arg, size_t done, size_t total)
 		done = total;
 	pthread_mutex_lock(&bar.lock);
 	int64_t now = clock_now();
-	if (bar.of != arg || done < bar.last || !bar.since) {
+	if (bar.of != arg || done < bar.last || !bar.since ||
+	    (began_then && began_then != bar.since)) {
 		bar.of = arg;
-		bar.since = now;
+		bar.since = began_then ? began_then : now;
+		bar.before = began_then ? 0 : done;
 	}
 	bar.last = done;
 	bool due = terminal && now - bar.drawn >= REDRAW_NS;

@@ -265,6 +265,7 @@ make(struct shoal_pool *p, const struct shoal_results *like, const shoal_map_opt
 	it->timeout = o->timeout;
 	it->progress = o->progress;
 	it->progress_arg = o->progress_arg;
+	it->began = clock_now();
 	it->generation = p->generation;
 	store_relaxed(&it->references, 1);
 	store_relaxed(&it->unsent, UINT64_MAX);

@@ -20,6 +20,7 @@ struct shoal_results {
 	shoal_time timeout;
 	void (*progress)(void *arg, size_t done, size_t total);
 	void *progress_arg;
+	int64_t began;
 
 	pthread_mutex_t feeding;
 	/* Items sent, or given up; those that are not begun count as one of the pool's unsettled. */

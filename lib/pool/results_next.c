@@ -1,6 +1,7 @@
 /* The next result of an iterator. */
 #include "base/clock.h"
 #include "base/error.h"
+#include "pool/progress.h"
 #include "pool/results.h"
 #include "sync/gate.h"
 #include <string.h>
@@ -142,8 +143,8 @@ shoal_results_next(shoal_results *it, size_t *index, void *out, size_t out_bytes
 		uint64_t taken = load_relaxed(&it->taken);
 		ssize_t given = rc == FOUND_BATCH ? give(it, which, out, out_bytes)
 		                                  : give_unsent(it, which);
-		if (it->progress && load_relaxed(&it->taken) > taken)
-			it->progress(it->progress_arg, taken + 1, it->count);
+		if (load_relaxed(&it->taken) > taken)
+			progress_tell(it->progress, it->progress_arg, taken + 1, it->count, it->began);
 		return given;
 	}
 	*which = it->count;

@@ -462,3 +462,37 @@ Test(pool_map, of_a_map_that_is_cancelled_what_runs_goes_on)
 	shoal_result_free(r);
 	finish(p);
 }
+
+/* Two at a time, so the first call tells of two. What the bar says of them, and how long it was. */
+static int
+draw_a_map(void *fd)
+{
+	int in[6] = { 300, 300, 300, 300, 300, 300 };
+	REQUIRE(dup2(*(int *)fd, STDERR_FILENO) == STDERR_FILENO);
+	shoal_pool *p = pool_of(2);
+	shoal_map_options o = { .chunk = 1, .progress = shoal_progress_bar };
+	int64_t began = now_ns();
+	REQUIRE_EQ(shoal_pool_map(p, nap, in, sizeof *in, NULL, 0, 6, &o), 0);
+	fprintf(stderr, "took %lld ms\n", (long long)((now_ns() - began) / 1000000));
+	finish(p);
+	return 0;
+}
+
+Test(pool_map, the_ready_made_bar_knows_when_the_map_began)
+{
+	char text[1024];
+	double rate = 0;
+	int ms = 0, fd = memfd_create("bars", MFD_CLOEXEC);
+	REQUIRE(fd >= 0);
+	expect_child(child(draw_a_map, &fd), 0, 10000);
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	close(fd);
+	REQUIRE(n > 0);
+	text[n] = '\0';
+	const char *figures = strrchr(text, ','), *took = strstr(text, "took ");
+	REQUIRE(figures && took);
+	REQUIRE_EQ(sscanf(figures, ", %lf/s", &rate), 1);
+	REQUIRE_EQ(sscanf(took, "took %d ms", &ms), 1);
+	double items = rate * ms / 1000;
+	REQUIRE(items > 5.5 && items < 7.5);
+}
