@@ -38,6 +38,7 @@ struct answer {
 struct paths {
 	char **at;
 	size_t count, room;
+	size_t unread; /* files and directories that could not be looked into */
 };
 
 static regex_t regex; /* a worker's */
@@ -187,9 +188,14 @@ find_paths(char **roots)
 	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 	int rc = tree ? 0 : -errno;
 
-	for (FTSENT *e; !rc && (e = fts_read(tree));)
-		if (e->fts_info == FTS_F)
+	for (FTSENT *e; !rc && (e = fts_read(tree));) {
+		if (e->fts_info == FTS_F) {
 			rc = keep_path(e->fts_path);
+		} else if (e->fts_info == FTS_NS || e->fts_info == FTS_DNR || e->fts_info == FTS_ERR) {
+			fprintf(stderr, "pgrep: %s: %s\n", e->fts_path, strerror(e->fts_errno));
+			paths.unread++;
+		}
+	}
 	if (tree)
 		fts_close(tree);
 	if (paths.count)
@@ -270,5 +276,5 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < paths.count; i++)
 		free(paths.at[i]);
 	free(paths.at);
-	return failures ? 2 : !any;
+	return failures || paths.unread ? 2 : !any;
 }

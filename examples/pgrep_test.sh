@@ -25,4 +25,9 @@ compare 'no line has these words'
 lines=$(compare 'int' && wc -l <"$work/shoal")
 test "$lines" -gt 100
 ! timeout -k 2 20 "$pgrep" 'no line has these words' "$headers/stdio.h"
+rc=0
+timeout -k 2 20 "$pgrep" int "$headers/stdio.h" "$work/nothing" >"$work/shoal" 2>"$work/said" || rc=$?
+test $rc = 2
+test -s "$work/shoal"
+grep -q "pgrep: $work/nothing: No such file" "$work/said"
 echo "pgrep: $lines lines with int, as grep finds them"
