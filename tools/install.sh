@@ -1,5 +1,6 @@
 #!/bin/sh
-# install.sh BUILD PREFIX LIBDIR INCLUDEDIR: puts what stands in BUILD below $DESTDIR, if that is set.
+# install.sh BUILD PREFIX LIBDIR INCLUDEDIR: puts what stands in BUILD below $DESTDIR, if that is set. If it is
+# not, programs are to find the library at once: the loader's cache is made anew, or it is said what to do.
 set -eu
 
 build=$1 prefix=$2 libdir=$3 includedir=$4
@@ -30,3 +31,11 @@ for page in build/man/man?/*; do
 	if test -L "$page"; then cp -P "$page" "$section"; else install -m 644 "$page" "$section"; fi
 done
 echo "installed shoal $version below $to$prefix"
+
+test -z "$to" || exit 0
+PATH=$PATH:/usr/sbin:/sbin
+test "$(id -u)" != 0 || ! command -v ldconfig >/dev/null || ldconfig || :
+ldconfig -p 2>/dev/null | grep -qF "=> $libdir/libshoal.so.0" || cat <<END
+the loader does not know $libdir/libshoal.so.0: link programs with -Wl,-rpath,$libdir, set
+LD_LIBRARY_PATH, or, if the directory stands in ld.so.conf, run ldconfig as root
+END

@@ -35,6 +35,20 @@ run api_static "outside: every section"
 ! ldd "$stage/api_static" | grep -q libshoal || fail "the static program needs libshoal.so"
 done="C, static"
 
+# Installed for good, by a user: in the loader's cache, or it is said how a program finds it, and so it does.
+own=$stage/own
+mkdir -p "$stage/bin"
+printf '#!/bin/sh\necho "ldconfig $*" >> "%s/asked"\n' "$stage" > "$stage/bin/ldconfig"
+chmod +x "$stage/bin/ldconfig"
+PATH=$stage/bin:$PATH DESTDIR= tools/install.sh "$build" "$own" "$own/lib" "$own/include" > "$stage/log"
+grep -q -e "-Wl,-rpath,$own/lib" "$stage/log" || fail "install does not say how programs find the library"
+test "$(id -u)" != 0 || grep -qx 'ldconfig *' "$stage/asked" || fail "install has not run ldconfig"
+export PKG_CONFIG_PATH=$own/lib/pkgconfig
+$cc -std=c11 -o "$stage/hello" examples/hello.c $(pkg-config --cflags --libs shoal) \
+	-Wl,-rpath,"$(pkg-config --variable=libdir shoal)"
+unset PKG_CONFIG_PATH
+env -u LD_LIBRARY_PATH timeout -k 2 30 "$stage/hello" > "$stage/hello.out" || fail "a program with an rpath does not run"
+
 if command -v "$cxx" >/dev/null; then
 	$cxx -std=c++17 $warn -o "$stage/raii" tests/outside/raii.cc $(ours --cflags --libs)
 	run raii "outside: C++"
