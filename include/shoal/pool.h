@@ -16,10 +16,11 @@
  *
  * TASKS. A task function is called in a worker with its task: `in` (the worker's to read; 16-byte
  * aligned under apply, while the items of map and imap lie one after another as the caller's do, so
- * that of those only the first of an array or chunk is), `out` and how many bytes are there, the item's `index`, the pool's `context`. It
- * answers in `out`, or by shoal_task_reply, and returns 0, or a negative code when it failed (a
- * positive one counts as 0). Workers live from their first task to their last: what a task leaves
- * in global variables, files or signals is there for the next one.
+ * that of those only the first of an array or chunk is), `out` and how many bytes are there, the
+ * item's `index`, the pool's `context`. It answers in `out`, or by shoal_task_reply, and returns 0,
+ * or a negative code when it failed (a positive one counts as 0). Workers live from their first
+ * task to their last: what a task leaves in global variables, files or signals is there for the
+ * next one.
  *
  * A child that a task forks is no worker: it ends by _exit, or where it returns from the function,
  * with status 0, or 1 for a negative code.
@@ -253,9 +254,10 @@ int shoal_pool_map_async(shoal_pool *, shoal_task_fn *, const void *in, size_t i
 
 /*
  * The same, one result after another: in the order of the inputs, or as they come. At most `window`
- * items, but always one chunk, are in work or waiting to be taken at any time, so inputs and memory are used as results
- * are taken; `in` must stay valid until the last one, or until the iterator is freed. out_bytes is
- * the most that an item answers. Of the items of one chunk the first that fails has its text kept.
+ * items, but always one chunk, are in work or waiting to be taken at any time, so inputs and memory
+ * are used as results are taken; `in` must stay valid until the last one, or until the iterator is
+ * freed. out_bytes is the most that an item answers. Of the items of one chunk the first that fails
+ * has its text kept.
  */
 int shoal_pool_imap(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes,
                     size_t out_bytes, size_t count, const shoal_map_options *, shoal_results **it);
@@ -287,7 +289,8 @@ int shoal_result_wait(shoal_result *, shoal_time timeout);
 /*
  * Waits, and gives the result's length and its bytes, or the task's own negative code, with its
  * text in shoal_error(). As often as one likes. -EMSGSIZE: longer than out_bytes; shoal_needed()
- * tells. -EINVAL: out is NULL, and has bytes. Else as wait. _result_code tells a task's -ETIMEDOUT from this call's.
+ * tells. -EINVAL: out is NULL, and has bytes. Else as wait. _result_code tells a task's -ETIMEDOUT
+ * from this call's.
  */
 ssize_t shoal_result_get(shoal_result *, void *out, size_t out_bytes, shoal_time timeout);
 
@@ -350,8 +353,8 @@ int shoal_pool_stat(const shoal_pool *, shoal_pool_info *);
 /*
  * A bar on stderr with counts, rate and remaining time, as tqdm has it, after `arg`, a string or
  * NULL; one line that is written over while stderr is a terminal, and one at the end where it is
- * not. More done than there is counts as all of it. Under a pool's calls time and rate are since the
- * call began, elsewhere since the first call of this one.
+ * not. More done than there is counts as all of it. Under a pool's calls time and rate are since
+ * the call began, elsewhere since the first call of this one.
  */
 void shoal_progress_bar(void *arg, size_t done, size_t total);
 

@@ -35,7 +35,7 @@ struct worker {
 	int64_t again;          /* not before: after a start that failed */
 	int fd;
 	bool killed;            /* by the supervisor: it was overdue */
-	bool let_in;            /* it was seen to be past its initializer, which ended a row of refusals */
+	bool let_in;            /* seen past its initializer, which ended a row of refusals */
 };
 
 struct shoal_pool {

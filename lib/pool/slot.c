@@ -240,7 +240,7 @@ answers_of(const struct shoal_pool *p, const struct slot *s)
 	return s->items > 1 ? arena_at(p->arena, s->crate) : &s->answer;
 }
 
-/* Also when its result is not wanted any more: then not those that were stopped before they began. */
+/* Also when its result is not wanted any more: then without those that were never begun. */
 static void
 count_items(struct shoal_pool *p, const struct slot *s)
 {

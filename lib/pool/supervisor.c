@@ -3,8 +3,8 @@
  * nothing else: neither for a worker, nor for a lock that a worker may hold.
  *
  * How a pool ends: closed and nothing unsettled, it closes the work queue, so workers leave by
- * themselves, at the latest when the time of their items is up; ENDING, it sends SIGTERM, and GRACE later SIGKILL. When all processes are buried the
- * phase is ENDED.
+ * themselves, at the latest when the time of their items is up; ENDING, it sends SIGTERM, and GRACE
+ * later SIGKILL. When all processes are buried the phase is ENDED.
  */
 #include "pool/supervisor.h"
 #include "base/clock.h"
