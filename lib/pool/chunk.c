@@ -114,8 +114,8 @@ run_untimed(struct part *p, uint64_t i, uint64_t end)
 	char *out = out_bytes ? p->out + i * out_bytes : NULL;
 	word64 *at = &p->self->seat->at;
 	shoal_task task = { .context = p->self->context, .internal_ = { p->self } };
-	store_relaxed(&task_stop, (uintptr_t)&job->stop);
-	while (i < end && likely(!load_relaxed((word32 *)(uintptr_t)load_relaxed(&task_stop)))) {
+	store_relaxed(&task_end, end);
+	while (i < load_relaxed(&task_end) && likely(!load_relaxed(&job->stop))) {
 		task.index = i++;
 		task.out = out;
 		fence_compiler();

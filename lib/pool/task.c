@@ -18,13 +18,13 @@
 /* ---- a task's children ---- */
 
 word32 task_forked;
-word64 task_stop;
+word64 task_end;
 
 static void
 note_fork(void)
 {
 	store_relaxed(&task_forked, 1);
-	store_relaxed(&task_stop, (uintptr_t)&task_forked);
+	store_relaxed(&task_end, 0);
 }
 
 void

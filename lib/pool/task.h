@@ -45,10 +45,10 @@ int task_run(struct self *self, const struct item *i, uint64_t at);
  */
 extern word32 task_forked;
 /*
- * Of the word that says that a job is to stop its address, for the loop over short items, which
- * looks at it anyway; in such a child that of task_forked.
+ * Where the loop over short items ends; in such a child that is now. So that it need not ask for
+ * every item whether it is one.
  */
-extern word64 task_stop;
+extern word64 task_end;
 /* Once in each worker: from now on its children know. */
 void task_hear_of_forks(void);
 _Noreturn void task_end_child(int code);
