@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "data/any.h"
 #include "ring/pipe.h"
+#include "ring/queue.h"
 
 /* The kinds that values refer to. */
 static bool
@@ -113,6 +114,14 @@ pin(shoal_arena *a, uint32_t index, uint32_t kind, shoal_ref ref, struct pin *ou
 	return rc ? rc : fail(-ENOENT, "what reference %#llx named is gone", (unsigned long long)ref);
 }
 
+static void *
+hand_out(void *body, uint32_t kind, bool right)
+{
+	if (kind == SHOAL_KIND_PIPE)
+		return pipe_hand_out((shoal_pipe_end *)body + right);
+	return kind == SHOAL_KIND_QUEUE ? queue_hand_out(body) : body;
+}
+
 int
 reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out)
 {
@@ -129,8 +138,7 @@ reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out)
 		            (unsigned long long)ref);
 	rc = pin(a, index, kind, reference_object(ref), &p, &body);
 	if (rc == 0)
-		fill(out, a, kind, &p,
-		     kind == SHOAL_KIND_PIPE ? pipe_hand_out((shoal_pipe_end *)body + right) : body);
+		fill(out, a, kind, &p, hand_out(body, kind, right));
 	return rc;
 }
 

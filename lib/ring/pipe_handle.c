@@ -9,6 +9,7 @@
  */
 #include "base/error.h"
 #include "base/kernel.h"
+#include "ring/handed.h"
 #include "ring/pipe.h"
 #include <stdlib.h>
 #include <string.h>
@@ -159,46 +160,17 @@ pipe_given_ended(uint64_t word)
 
 /* ---- which pipe it was ---- */
 
-/*
- * What calls of this process gave out last at each address: another pipe may have the memory since.
- * Those of a parent do not count: what it makes later a child may know by its address too. One that
- * is forgotten for another one's sake is taken for what lies there.
- *
- *	bits 63..24  the end's address, in units of SPACING
- *	bits 23..10  its OWNER_NONCE
- *	bits  9..0   the process, as thread_generation has it
- */
-#define HANDED 1024u
-static word64 handed[HANDED];
-
 static uint64_t
-handed_word(const shoal_pipe_end *end, uint64_t nonce)
+identity(const shoal_pipe_end *end)
 {
-	return (uint64_t)(uintptr_t)end / SPACING << 24 | nonce >> 44 << 10 |
-	       (thread_generation() & 0x3ff);
-}
-
-static word64 *
-handed_place(const shoal_pipe_end *end)
-{
-	return &handed[(uint64_t)(uintptr_t)end * UINT64_C(0x9e3779b97f4a7c15) >> 54];
+	return (load_relaxed(&end->owner) & OWNER_NONCE) >> 44;
 }
 
 shoal_pipe_end *
 pipe_hand_out(shoal_pipe_end *end)
 {
-	if (thread_self())
-		store_relaxed(handed_place(end),
-		              handed_word(end, load_relaxed(&end->owner) & OWNER_NONCE));
+	handed_note(end, identity(end));
 	return end;
-}
-
-static bool
-is_anothers(const shoal_pipe_end *end)
-{
-	uint64_t now = handed_word(end, load_relaxed(&end->owner) & OWNER_NONCE);
-	uint64_t then = load_relaxed(handed_place(end));
-	return then != now && ((then ^ now) & ~(OWNER_NONCE >> 34)) == 0;
 }
 
 /* ---- whose ---- */
@@ -361,7 +333,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 	int rc = pipe_find(a, end, &p, &side);
 	if (rc)
 		return rc;
-	if (is_anothers(end))
+	if (handed_is_anothers(end, identity(end)))
 		return closed_error();
 	/* Read once more: others may write meanwhile. */
 	uint32_t ring = pipe_ring_bytes(a, p), object = p->object;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/kernel.h"
 #include "ring/copy.h"
+#include "ring/handed.h"
 #include "ring/poller.h"
 #include "ring/queue.h"
 #include <stdlib.h>
@@ -11,6 +12,21 @@
 #define SPIN_PAUSES 300u
 #define SLIP_PAUSES 64u
 #define YIELDS 24u
+
+/* An entry's generations follow one another, and so do entries. */
+static uint64_t
+identity(const shoal_queue *q)
+{
+	return (q->serial >> 32) + (uint32_t)q->serial * 31;
+}
+
+shoal_queue *
+queue_hand_out(shoal_queue *q)
+{
+	if (q)
+		handed_note(q, identity(q));
+	return q;
+}
 
 int
 cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
@@ -21,6 +37,8 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 		stop("%p is no queue of a mapped arena", (void *)q);
 	struct ring ring;
 	int rc = ring_find(a, q, &ring);
+	if (rc == 0 && handed_is_anothers(q, identity(q)))
+		rc = fail_quiet(-EPIPE, "the queue was destroyed");
 	if (rc == 0)
 		rc = member_here(a, &t, &me);
 	if (rc)

@@ -77,11 +77,14 @@ close_bare(shoal_queue *q)
 		robust_name_again(head, old);
 }
 
-/* The caller may not write, or the queue is not to be believed; all else is a matter of records. */
+/*
+ * The caller may not write, the queue is not to be believed, or it is another one; all else is a
+ * matter of records.
+ */
 static bool
 is_refused(int rc)
 {
-	return rc == -EPERM || rc == -ENOSYS || rc == -EPROTO;
+	return rc == -EPERM || rc == -ENOSYS || rc == -EPROTO || rc == -EPIPE;
 }
 
 void

@@ -485,3 +485,101 @@ Test(queue_death, a_queue_goes_with_its_owner_while_another_is_inside)
 	REQUIRE_EQ(shoal_queue_open(w.arena, "owned", 0, &owned), -ENOENT);
 	world_end(w);
 }
+
+/* ---- another queue has the memory ---- */
+
+struct heirs {
+	shoal_arena *arena;
+	shoal_queue *volatile there;
+	volatile int step;
+};
+
+static int
+make_with_owner(void *arg)
+{
+	struct heirs *h = arg;
+	shoal_queue_options o = { .capacity = 4, .flags = SHOAL_WITH_OWNER };
+	shoal_queue *q;
+	REQUIRE_EQ(shoal_queue_create(h->arena, "mine", &o, &q), 0);
+	put_text(q, "hello");
+	h->step = 1;
+	for (;;)
+		pause();
+	return 0;
+}
+
+static int
+come_into_its_memory(void *arg)
+{
+	struct heirs *h = arg;
+	enum { TRIES = 200 };
+	static shoal_queue *made[TRIES];
+	shoal_queue_options o = { .capacity = 4 };
+	int n = 0;
+	REQUIRE(shoal_arena_recover(h->arena) >= 0);
+	do
+		REQUIRE_EQ(shoal_queue_create(h->arena, NULL, &o, &made[n]), 0);
+	while (made[n] != h->there && ++n < TRIES);
+	REQUIRE(n < TRIES);
+	put_text(h->there, "secret");
+	while (n-- > 0)
+		REQUIRE_EQ(shoal_queue_destroy(h->arena, made[n]), 0);
+	h->step = 2;
+	for (;;)
+		pause();
+	return 0;
+}
+
+static pid_t
+begin(int (*run)(void *), struct heirs *h, int step)
+{
+	pid_t pid = child(run, h);
+	for (int i = 0; i < 5000 && h->step < step; i++)
+		sleep_ms(1);
+	REQUIRE(h->step >= step);
+	return pid;
+}
+
+static void
+end_of(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+}
+
+static void
+keep_a_queue(bool use)
+{
+	struct world w = world_make(4, 0, 0);
+	struct heirs *h = shared(sizeof *h);
+	shoal_queue *mine, *again;
+	char got[8];
+	h->arena = w.arena;
+	pid_t owner = begin(make_with_owner, h, 1);
+	REQUIRE_EQ(shoal_queue_open(w.arena, "mine", 0, &mine), 0);
+	if (use)
+		get_text(mine, "hello");
+	end_of(owner);
+	h->there = mine;
+	pid_t next = begin(come_into_its_memory, h, 2);
+	REQUIRE_EQ(shoal_queue_get(mine, got, sizeof got, 0), -EPIPE);
+	REQUIRE_EQ(shoal_queue_put(mine, "x", 1, 0), -EPIPE);
+	shoal_queue_close(mine);
+	/* Given out again, it is the new one's, and open. */
+	REQUIRE_EQ(shoal_queue_at(w.arena, shoal_ref_of(w.arena, mine), &again), 0);
+	get_text(again, "secret");
+	put_text(again, "open");
+	end_of(next);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, again), 0);
+	world_end(w);
+}
+
+Test(queue_death, a_queue_is_not_a_strangers_that_has_its_memory)
+{
+	keep_a_queue(true);
+}
+
+Test(queue_death, nor_is_one_that_was_never_used)
+{
+	keep_a_queue(false);
+}
