@@ -10,7 +10,9 @@
  *	                            affair
  *	before the wake             list_op_pending names the getters' gate: the kernel wakes one
  */
+#include "base/clock.h"
 #include "base/error.h"
+#include "base/futex.h"
 #include "base/probe.h"
 #include "ring/copy.h"
 #include "ring/group.h"
@@ -247,19 +249,46 @@ is_full(const struct cursor *c)
 	return walk_put(&c->ring, &place, &word) == WALK_WAIT;
 }
 
+/*
+ * A get gives its place back first, and the memory of what was there once that is copied: one who
+ * waits for it sleeps this long at a time, and in all so long and a nanosecond for each byte,
+ * should the getter stand still.
+ */
+#define MOMENT_NS INT64_C(50000)
+#define MOMENTS_NS INT64_C(5000000)
+
+/* False: it has been waited for. */
+static bool
+wait_for_memory(const struct sleeper *s, size_t bytes, int64_t *until)
+{
+	word32 nothing = { 0 };
+	int64_t now = clock_now();
+	if (!*until)
+		*until = now + MOMENTS_NS + (int64_t)bytes;
+	if (s->timeout <= 0 || now >= *until || (s->deadline && now >= s->deadline))
+		return false;
+	futex_wait(&nothing, 0, now + MOMENT_NS);
+	return true;
+}
+
 /* Where the arena has no memory while the queue is full, a get makes both: it is waited for. */
 static int
 take_block(struct cursor *c, struct shoal_thread *t, struct sleeper *s, size_t bytes,
            uint64_t *block)
 {
-	for (;;) {
+	for (int64_t until = 0;;) {
 		if (unlikely(load_relaxed(&c->ring.queue->closing)))
 			return put_refuse(c->ring.queue);
 		int rc = block_take(c->arena, t, c->me, bytes, block);
-		if (likely(rc == 0) || (rc != -ENOMEM && rc != -ENOSPC) || bytes > c->arena->bytes ||
-		    !is_full(c))
+		if (likely(rc == 0) || (rc != -ENOMEM && rc != -ENOSPC) || bytes > c->arena->bytes)
 			return rc;
 		uint64_t word;
+		if (!is_full(c)) {
+			if (wait_for_memory(s, bytes, &until))
+				continue;
+			return rc;
+		}
+		until = 0;
 		rc = find_room(c, t, s, &word);
 		if (rc)
 			return rc;
