@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/kernel.h"
 #include "done.h"
 #include "late.h"
 
@@ -318,6 +319,11 @@ run_case(const struct step_case *c)
 	r.w->shape = c->shape;
 	r.act = (struct act){ STEP_VICTIM, c->prepare, c->op,      c->after,
 		              c->waker,    c->thread,  c->started, c->stepped };
+	/*
+	 * What the kernel has is found out here: a victim would go another way each time, and the
+	 * thread of one of these trials would meet the breakpoints that are set for the victim.
+	 */
+	kernel_features();
 	memory_world(r.w);
 	people_init();
 	c->setup(r.w);
