@@ -46,7 +46,8 @@ error_keep(struct error_kept *out)
 {
 	out->last = last;
 	out->needed = needed_bytes;
-	memcpy(out->sentence, sentence, sizeof sentence);
+	if (last == sentence)
+		memcpy(out->sentence, sentence, sizeof sentence);
 }
 
 void
@@ -54,7 +55,8 @@ error_restore(const struct error_kept *kept)
 {
 	last = kept->last;
 	needed_bytes = kept->needed;
-	memcpy(sentence, kept->sentence, sizeof sentence);
+	if (last == sentence)
+		memcpy(sentence, kept->sentence, sizeof sentence);
 }
 
 void

@@ -27,13 +27,13 @@ void stop(const char *format, ...) SHOAL_PRINTF_(1, 2) __attribute__((noreturn, 
 
 /*
  * What shoal_error() and shoal_needed() tell, put aside by a call that tries what may fail, and
- * does its work all the same.
+ * does its work all the same. It costs next to nothing where the last one was no sentence.
  */
 #define ERROR_BYTES 512
 struct error_kept {
 	const char *last;
 	size_t needed;
-	char sentence[ERROR_BYTES];
+	char sentence[ERROR_BYTES]; /* where `last` is one that was formatted */
 };
 void error_keep(struct error_kept *out);
 void error_restore(const struct error_kept *kept);

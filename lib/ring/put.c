@@ -276,10 +276,14 @@ static int
 take_block(struct cursor *c, struct shoal_thread *t, struct sleeper *s, size_t bytes,
            uint64_t *block)
 {
-	for (int64_t until = 0;;) {
+	struct error_kept kept;
+	error_keep(&kept);
+	for (int64_t until = 0, tries = 0;; tries++) {
 		if (unlikely(load_relaxed(&c->ring.queue->closing)))
 			return put_refuse(c->ring.queue);
 		int rc = block_take(c->arena, t, c->me, bytes, block);
+		if (unlikely(rc == 0 && tries))
+			error_restore(&kept);
 		if (likely(rc == 0) || (rc != -ENOMEM && rc != -ENOSPC) || bytes > c->arena->bytes)
 			return rc;
 		uint64_t word;

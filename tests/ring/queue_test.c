@@ -333,7 +333,7 @@ get_late(void *queue)
 
 Test(queue, a_long_message_waits_for_the_room_that_brings_its_memory)
 {
-	static char message[MESSAGE];
+	static char message[MESSAGE], failed[512];
 	void *block[64];
 	struct world w = world_small();
 	int n = fill_but_for_two(w.arena, block);
@@ -343,7 +343,11 @@ Test(queue, a_long_message_waits_for_the_room_that_brings_its_memory)
 	REQUIRE_EQ(shoal_queue_put(w.queue, message, MESSAGE, SHOAL_MS(20)), -ETIMEDOUT);
 	pid_t pid = child(get_late, w.queue);
 	message[MESSAGE - 1] = 7;
+	shoal_queue *same;
+	REQUIRE_EQ(shoal_queue_create(w.arena, "q", NULL, &same), -EEXIST);
+	snprintf(failed, sizeof failed, "%s", shoal_error());
 	REQUIRE_EQ(shoal_queue_put(w.queue, message, MESSAGE, SHOAL_SEC(10)), 0);
+	REQUIRE_STR_EQ(shoal_error(), failed);
 	expect_child(pid, 0, 5000);
 	REQUIRE_EQ(shoal_queue_get(w.queue, message, MESSAGE, 0), MESSAGE);
 	REQUIRE_EQ(shoal_queue_get(w.queue, message, MESSAGE, 0), MESSAGE);
