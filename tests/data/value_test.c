@@ -311,6 +311,14 @@ begin_to_wait(struct waiter *w, shoal_rlock *lock)
 }
 
 static void
+expect_it_is_told(struct waiter *w)
+{
+	REQUIRE_EQ(pthread_join(w->thread, NULL), 0);
+	REQUIRE_EQ(w->rc, -EPIPE);
+	REQUIRE_EQ(shoal_rlock_release(w->lock), 0);
+}
+
+static void
 nothing_is_left(shoal_arena *a)
 {
 	shoal_arena_info info;
@@ -330,9 +338,7 @@ Test(value, who_waits_for_its_lock_learns_that_it_is_destroyed)
 	struct waiter w;
 	begin_to_wait(&w, shoal_value_lock(v));
 	REQUIRE_EQ(shoal_value_destroy(a, v), 0);
-	REQUIRE_EQ(pthread_join(w.thread, NULL), 0);
-	REQUIRE_EQ(w.rc, -EPIPE);
-	REQUIRE_EQ(shoal_rlock_release(w.lock), 0);
+	expect_it_is_told(&w);
 	nothing_is_left(a);
 }
 
@@ -343,9 +349,7 @@ Test(value, so_does_who_waits_for_an_arrays)
 	struct waiter w;
 	begin_to_wait(&w, shoal_array_lock(x));
 	REQUIRE_EQ(shoal_array_destroy(a, x), 0);
-	REQUIRE_EQ(pthread_join(w.thread, NULL), 0);
-	REQUIRE_EQ(w.rc, -EPIPE);
-	REQUIRE_EQ(shoal_rlock_release(w.lock), 0);
+	expect_it_is_told(&w);
 	nothing_is_left(a);
 }
 
@@ -366,8 +370,6 @@ Test(value, one_that_something_refers_to_keeps_its_lock)
 	REQUIRE_EQ(w.rc, 0);
 	begin_to_wait(&w, shoal_value_lock(v));
 	REQUIRE_EQ(shoal_list_destroy(a, l), 0);
-	REQUIRE_EQ(pthread_join(w.thread, NULL), 0);
-	REQUIRE_EQ(w.rc, -EPIPE);
-	REQUIRE_EQ(shoal_rlock_release(w.lock), 0);
+	expect_it_is_told(&w);
 	nothing_is_left(a);
 }

@@ -283,7 +283,21 @@ Test(pool_map, what_a_map_writes_is_written_when_its_result_is_freed)
 
 /* ---- the ready-made bar ---- */
 
-/* What a child writes to stderr while it draws. */
+#define BARS 1024
+
+/* What a child writes to stderr, which is no terminal, while it draws. */
+static void
+what_is_drawn(int (*draw)(void *fd), char text[BARS])
+{
+	int fd = memfd_create("bars", MFD_CLOEXEC);
+	REQUIRE(fd >= 0);
+	expect_child(child(draw, &fd), 0, 10000);
+	ssize_t n = pread(fd, text, BARS - 1, 0);
+	close(fd);
+	REQUIRE(n > 0);
+	text[n] = '\0';
+}
+
 static int
 draw_bars(void *fd)
 {
@@ -298,14 +312,8 @@ draw_bars(void *fd)
 /* No terminal: a line for each that is done, none on the way, and no more than all of it. */
 Test(pool_map, the_ready_made_bar_says_when_all_is_done)
 {
-	char text[1024];
-	int fd = memfd_create("bars", MFD_CLOEXEC);
-	REQUIRE(fd >= 0);
-	expect_child(child(draw_bars, &fd), 0, 2000);
-	ssize_t n = pread(fd, text, sizeof text - 1, 0);
-	close(fd);
-	REQUIRE(n > 0);
-	text[n] = '\0';
+	char text[BARS];
+	what_is_drawn(draw_bars, text);
 	REQUIRE(strstr(text, "half: 100%|##############################| 2/2 [") == text);
 	REQUIRE(strstr(text, "\n100%|##############################| 0/0 ["));
 	REQUIRE(strstr(text, "\nbeyond: 100%|##############################| 3/3 ["));
@@ -480,15 +488,10 @@ draw_a_map(void *fd)
 
 Test(pool_map, the_ready_made_bar_knows_when_the_map_began)
 {
-	char text[1024];
+	char text[BARS];
 	double rate = 0;
-	int ms = 0, fd = memfd_create("bars", MFD_CLOEXEC);
-	REQUIRE(fd >= 0);
-	expect_child(child(draw_a_map, &fd), 0, 10000);
-	ssize_t n = pread(fd, text, sizeof text - 1, 0);
-	close(fd);
-	REQUIRE(n > 0);
-	text[n] = '\0';
+	int ms = 0;
+	what_is_drawn(draw_a_map, text);
 	const char *figures = strrchr(text, ','), *took = strstr(text, "took ");
 	REQUIRE(figures && took);
 	REQUIRE_EQ(sscanf(figures, ", %lf/s", &rate), 1);

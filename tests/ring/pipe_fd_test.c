@@ -98,6 +98,16 @@ be_there(void *unused)
 	return 0;
 }
 
+/* The owner of the right end dies: the descriptor of the left one tells it. */
+static void
+expect_word_of_its_death(struct world w, int fd, pid_t pid)
+{
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE(is_readable(fd, 5000));
+	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, SHOAL_SEC(1)), -EPIPE);
+}
+
 Test(pipe_fd, tells_of_the_death_of_one_it_was_given_to)
 {
 	struct world w = world_make(0, 0);
@@ -107,10 +117,7 @@ Test(pipe_fd, tells_of_the_death_of_one_it_was_given_to)
 	int fd = shoal_pipe_fd(w.left);
 	recv_text(w.left, "before");
 	expect_silence(w.left, fd);
-	kill(pid, SIGKILL);
-	expect_killed(pid, SIGKILL, 5000);
-	REQUIRE(is_readable(fd, 5000));
-	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, SHOAL_SEC(1)), -EPIPE);
+	expect_word_of_its_death(w, fd, pid);
 	world_end(w);
 }
 
@@ -125,10 +132,7 @@ Test(pipe_fd, tells_of_the_death_of_one_it_was_given_to_since)
 	pid_t pid = child(be_there, NULL);
 	REQUIRE_EQ(shoal_pipe_give(w.right, pid), 0);
 	expect_silence(w.left, fd);
-	kill(pid, SIGKILL);
-	expect_killed(pid, SIGKILL, 5000);
-	REQUIRE(is_readable(fd, 5000));
-	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, SHOAL_SEC(1)), -EPIPE);
+	expect_word_of_its_death(w, fd, pid);
 	world_end(w);
 }
 

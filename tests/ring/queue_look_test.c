@@ -127,26 +127,28 @@ sleep_in_put(void *queue)
 	return shoal_queue_put(queue, "c", 2, SHOAL_FOREVER);
 }
 
+/* Killed when `waiting` of the queue's figures says that it sleeps; then it says so no more. */
+static void
+expect_no_trace(shoal_queue *q, int (*sleep_in)(void *), shoal_queue_info *info, uint32_t *waiting)
+{
+	pid_t pid = child(sleep_in, q);
+	do
+		REQUIRE_EQ(shoal_queue_stat(q, info), 0);
+	while (!*waiting);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE_EQ(shoal_queue_stat(q, info), 0);
+	REQUIRE_EQ(*waiting, 0);
+}
+
 Test(queue_look, the_dead_wait_no_more)
 {
 	struct world w = world_make(2, 0, 0);
-	shoal_queue_info info = { 0 };
-	pid_t getter = child(sleep_in_get, w.queue);
-	while (!info.getters_waiting)
-		REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
-	kill(getter, SIGKILL);
-	expect_killed(getter, SIGKILL, 5000);
-	REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
-	REQUIRE_EQ(info.getters_waiting, 0);
+	shoal_queue_info info;
+	expect_no_trace(w.queue, sleep_in_get, &info, &info.getters_waiting);
 	put_text(w.queue, "a");
 	put_text(w.queue, "b");
-	pid_t putter = child(sleep_in_put, w.queue);
-	while (!info.putters_waiting)
-		REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
-	kill(putter, SIGKILL);
-	expect_killed(putter, SIGKILL, 5000);
-	REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
-	REQUIRE_EQ(info.putters_waiting, 0);
+	expect_no_trace(w.queue, sleep_in_put, &info, &info.putters_waiting);
 	world_end(w);
 }
 
