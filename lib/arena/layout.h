@@ -258,6 +258,11 @@ enum object_state { OBJECT_NONE, OBJECT_MAKING, OBJECT_READY, OBJECT_DYING, OBJE
  * One named or unnamed object. Type-stable: an entry is only ever used as an entry.
  *	word  bits 63..32 generation, raised when the entry becomes NONE; 31..28 enum object_state;
  *	      27..24 unused; 23..0 the tag of the member that makes or destroys it (MAKING, DYING)
+ *	owner  SHOAL_WITH_OWNER: the index of its maker's process record plus 1, else 0; and that
+ *	      record's generation then. Written while MAKING, and as they are until the entry is MAKING
+ *	      again: who read them between two looks at the same word read them of this object.
+ *	      READY with an owner that is gone: an orphan, which whoever opens it, creates something
+ *	      of its name, or is about to sleep on it destroys (object_end_orphan)
  *	holds  under the hold lock; `referred` is set before they are first raised, and stays for the
  *	      entry's generation: while it is 0, nobody can have a pin
  */
@@ -265,8 +270,8 @@ struct object {
 	word64 word;
 	word64 body;      /* offset of its block, 0 while there is none */
 	word32 kind;      /* SHOAL_KIND_… */
-	word32 owner;     /* SHOAL_WITH_OWNER: index of the process record plus 1 */
-	word64 owner_generation; /* of that record */
+	word32 owner;
+	word64 owner_generation;
 	word64 bytes;     /* SHOAL_KIND_MEMORY: as its maker asked */
 	word32 holds;     /* references from value blocks: arena/hold.h */
 	word32 referred;

@@ -432,7 +432,10 @@ object_end_alone(shoal_arena *a, uint32_t index, uint64_t word)
 	object_note_end(a, index);
 }
 
-/* The word is looked at before the owner: another one may destroy it meanwhile, and reuse it. */
+/*
+ * The word is looked at before the owner and after it: another one may destroy it meanwhile, and
+ * reuse the entry.
+ */
 static bool
 is_orphan(shoal_arena *a, uint32_t index, uint64_t *word)
 {
@@ -440,10 +443,14 @@ is_orphan(shoal_arena *a, uint32_t index, uint64_t *word)
 	*word = load_acquire(&o->word);
 	uint32_t owner = load_acquire(&o->owner);
 	return owner && object_state(*word) == OBJECT_READY &&
-	       process_gone(a, owner - 1, (uint32_t)load_relaxed(&o->owner_generation)) &&
+	       process_gone(a, owner - 1, (uint32_t)load_acquire(&o->owner_generation)) &&
 	       load_acquire(&o->word) == *word;
 }
 
+/*
+ * Crash points: as those of destroy, by whom any number may try. Who dies before the word is DYING
+ * leaves an orphan to the next one; what gives it away is the owner's end, which nobody takes back.
+ */
 bool
 object_end_orphan(shoal_arena *a, uint32_t index)
 {

@@ -21,6 +21,12 @@
  * or what it sleeps on changes after it was looked at. No word is waited on that was not before,
  * which is why bell.h, by which queues and pipes end, is another way: it says more of that.
  *
+ * Two things lie between READY and DYING. What lasts while something refers to it is KEPT when its
+ * maker destroyed it, and not over for those who stay (`kept`). And what has an owner ends with it
+ * (`owned`): nobody is there to say DYING, so who is about to sleep asks first whether the owner is
+ * gone, after each slice again, and is the destroyer if it is (stay_ended). Only where there is
+ * time to ask: one who just passes through finds it as it was.
+ *
  * Crash points. The destroyer, before DYING: nothing was done. After it, before the wake: who waits
  * looks at the word again after each slice, of 50 ms at most, and the next one who creates or
  * destroys an object wakes them too. In the midst of the wake: list_op_pending names the word that
