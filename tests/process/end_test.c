@@ -44,6 +44,30 @@ Test(process_end, at_its_end_daemons_are_terminated_and_the_others_joined, .init
 }
 
 static int
+come_late(void *arg)
+{
+	(void)arg;
+	sleep_ms(200);
+	atomic_store(&board->value[1], 1);
+	return 0;
+}
+
+static int
+leave_interrupted(void *arg)
+{
+	(void)arg;
+	REQUIRE_EQ(shoal_process_spawn(come_late, NULL, NULL, NULL), 0);
+	shoal_thread_interrupt(shoal_thread_self());
+	return 5;
+}
+
+Test(process_end, an_interrupt_leaves_no_child_unjoined, .init = make_board)
+{
+	REQUIRE_EQ(ended_code(spawned(leave_interrupted, NULL, NULL)), 5);
+	REQUIRE_EQ(atomic_load(&board->value[1]), 1);
+}
+
+static int
 leave_a_stopped_daemon(void *arg)
 {
 	(void)arg;
