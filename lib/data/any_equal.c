@@ -18,10 +18,14 @@ any_key_check(const shoal_any *key)
 	return 0;
 }
 
+/* What lies beyond INT64_MAX comes after all others. */
 static int
-compare_ints(int64_t a, int64_t b)
+compare_ints(const shoal_any *a, const shoal_any *b)
 {
-	return (a > b) - (a < b);
+	bool beyond = a->internal_ & ANY_BEYOND;
+	if (beyond != (bool)(b->internal_ & ANY_BEYOND))
+		return beyond ? 1 : -1;
+	return (a->as.integer > b->as.integer) - (a->as.integer < b->as.integer);
 }
 
 static int
@@ -38,7 +42,7 @@ any_key_compare(const shoal_any *a, const shoal_any *b)
 	if (a->kind != b->kind)
 		return a->kind < b->kind ? -1 : 1;
 	if (a->kind == SHOAL_ANY_INT)
-		return compare_ints(a->as.integer, b->as.integer);
+		return compare_ints(a, b);
 	if (a->kind == SHOAL_ANY_BOOL)
 		return a->as.boolean - b->as.boolean;
 	return any_is_text(a) ? compare_text(a, b) : 0;

@@ -150,6 +150,12 @@ Test(json, a_number_beyond_int64_hides_nothing)
 	expect_none(&endless[1]);
 	expect(SHOAL_MAP(beyond, SHOAL_LIST(beyond, 1)),
 	       "{\"18446744073709551615\": [18446744073709551615, 1]}");
+	/* The same 64 bits, and another key. */
+	expect(SHOAL_MAP(-1, "minus", beyond, "most"),
+	       "{\"-1\": \"minus\", \"18446744073709551615\": \"most\"}");
+	shoal_any minus[] = { SHOAL_ANY(-1), nil }, most[] = { beyond, nil };
+	shoal_any a = shoal_any_from_pairs(minus, 1), b = shoal_any_from_pairs(most, 1);
+	REQUIRE(!shoal_any_equal(&a, &b) && shoal_any_equal(&b, &b));
 }
 
 Test(json, of_two_equal_keys_the_last_one_is_printed)
