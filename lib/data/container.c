@@ -85,11 +85,11 @@ find(const void *body, uint32_t kind, bool reads, struct known *out)
 
 /* The object that was found, whole: what was made there since has another generation. */
 static ALWAYS_INLINE bool
-stands(const struct known *k)
+stands(const struct container *c)
 {
-	uint64_t word = load_acquire(&arena_object(k->arena, k->object)->word);
+	uint64_t word = load_acquire(&arena_object(c->arena, c->object)->word);
 	enum object_state state = object_state(word);
-	return word >> 32 == k->generation && (state == OBJECT_READY || state == OBJECT_KEPT);
+	return word >> 32 == c->generation && (state == OBJECT_READY || state == OBJECT_KEPT);
 }
 
 /*
@@ -100,7 +100,7 @@ static ALWAYS_INLINE bool
 try_enter(const struct known *k, struct shoal_thread *t, struct container *out)
 {
 	t->busy = 1;
-	*out = (struct container){ k->arena, t, k->me, k->object };
+	*out = (struct container){ k->arena, t, k->me, k->object, k->generation };
 	/* Pairs with the destroyer's barrier: it sees this, or `stands` sees what it did. */
 	if (likely(k->me))
 		store_relaxed(&k->me->call.object, k->object);
@@ -108,7 +108,7 @@ try_enter(const struct known *k, struct shoal_thread *t, struct container *out)
 		fence_seq_cst();
 	else
 		fence_compiler();
-	if (likely(stands(k)))
+	if (likely(stands(out)))
 		return true;
 	container_leave(out);
 	return false;
@@ -174,6 +174,18 @@ container_leave(struct container *c)
 	if (likely(c->me))
 		store_release(&c->me->call.object, 0);
 	c->thread->busy = 0;
+}
+
+/* Nothing kept it where it was: so it is looked at once more, after all that was read there. */
+int
+container_leave_reader(struct container *c, const void *body, int rc)
+{
+	if (unlikely(!c->me)) {
+		fence_acquire();
+		rc = stands(c) ? rc : gone(body, c->arena);
+	}
+	container_leave(c);
+	return rc;
 }
 
 int

@@ -21,6 +21,7 @@ struct container {
 	struct shoal_thread *thread;
 	struct member *me;
 	uint32_t object;
+	uint32_t generation; /* of its entry, when it was found */
 };
 
 /*
@@ -31,9 +32,12 @@ int container_enter(const void *body, uint32_t kind, struct container *out);
 /*
  * The same for one who only reads: through a read-only handle, and where no record is to be had,
  * without one (me is NULL), so that nothing keeps the container from being destroyed meanwhile.
- * Then it gives -ENOENT where the others stop.
+ * Then it gives -ENOENT where the others stop; and so does leaving it, whose result counts: what
+ * was read may be of another one that lies there by now.
  */
 int container_enter_reader(const void *body, uint32_t kind, struct container *out);
+/* rc, or -ENOENT with a sentence. */
+int container_leave_reader(struct container *c, const void *body, int rc);
 /* Of a reader without a record, where readers take the writers' lock: -EPERM, -EUSERS. */
 int container_cannot_lock(const struct container *c, const char *kind);
 void container_leave(struct container *c);

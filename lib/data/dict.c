@@ -74,8 +74,7 @@ shoal_dict_size(const shoal_dict *d)
 	do
 		count = dict_look(&c) ? dict_count(&c) : 0;
 	while (load_acquire(&c.dict->epoch) != c.epoch);
-	dict_leave(&c);
-	return count;
+	return dict_leave_reader(&c, 0) ? 0 : count;
 }
 
 uint64_t
@@ -87,8 +86,7 @@ shoal_dict_version(const shoal_dict *d)
 		return 0;
 	for (unsigned i = 0; i <= SHARED_LEDGER; i++)
 		writes += load_acquire(&c.dict->ledger[i].writes) >> 1;
-	dict_leave(&c);
-	return writes;
+	return dict_leave_reader(&c, 0) ? 0 : writes;
 }
 
 static int

@@ -198,6 +198,8 @@ int dict_enter(const void *body, uint32_t kind, struct dict_call *c);
 /* For one who only reads: also where the arena is attached read-only. */
 int dict_enter_reader(const void *body, uint32_t kind, struct dict_call *c);
 void dict_leave(struct dict_call *c);
+/* Of dict_enter_reader: as container_leave_reader. */
+int dict_leave_reader(struct dict_call *c, int rc);
 /* The same after a change: what lost its last reference by it goes. */
 void dict_leave_changed(struct dict_call *c);
 /* 0 or -EINVAL. */

@@ -52,8 +52,10 @@ dict_get_any(const void *body, uint32_t kind, const shoal_any *key, shoal_any *v
 	rc = dict_key_of(&c, key, &k);
 	if (rc == 0)
 		rc = dict_read(&c, &k, read_value, &r);
-	dict_leave(&c);
-	return no_such_key(rc, r.found);
+	rc = dict_leave_reader(&c, no_such_key(rc, r.found));
+	if (unlikely(rc))
+		shoal_any_clear(value);
+	return rc;
 }
 
 int
@@ -80,8 +82,7 @@ shoal_dict_has(shoal_dict *d, shoal_any key)
 	int rc = dict_key_of(&c, &key, &k);
 	if (rc == 0)
 		rc = dict_read(&c, &k, read_nothing, NULL);
-	dict_leave(&c);
-	return rc == 0;
+	return dict_leave_reader(&c, rc) == 0;
 }
 
 /* ---- set ---- */

@@ -53,10 +53,10 @@ shoal_dict_get_bytes(shoal_dict *d, const void *key, size_t key_bytes, void *buf
 		return rc;
 	dict_key_of_bytes(&c, key, key_bytes, &k);
 	rc = dict_read_by(&c, &k, read_bytes, &w);
-	dict_leave(&c);
-	if (likely(rc == 0))
-		return w.bytes;
-	return rc == -ENOENT ? fail_quiet(rc, "the dict has no such key") : rc;
+	if (rc == -ENOENT)
+		(void)fail_quiet(rc, "the dict has no such key");
+	rc = dict_leave_reader(&c, rc);
+	return likely(rc == 0) ? w.bytes : rc;
 }
 
 int

@@ -27,6 +27,12 @@ dict_leave(struct dict_call *c)
 	container_leave(&c->in);
 }
 
+int
+dict_leave_reader(struct dict_call *c, int rc)
+{
+	return container_leave_reader(&c->in, c->dict, rc);
+}
+
 void
 dict_leave_changed(struct dict_call *c)
 {

@@ -180,11 +180,12 @@ shoal_dict_next(shoal_dict *d, shoal_cursor *cursor, const shoal_any **key,
 		int rc = dict_enter_reader(d, SHOAL_KIND_DICT, &c);
 		if (rc)
 			return rc;
-		rc = next_batch(&c, cursor);
-		dict_leave(&c);
-		if (rc)
-			return rc;
+		rc = dict_leave_reader(&c, next_batch(&c, cursor));
 		b = cursor->internal_[0];
+		if (rc) {
+			empty_batch(b);
+			return rc;
+		}
 	}
 	if (!b || b->next == b->count) {
 		shoal_cursor_clear(cursor);

@@ -154,8 +154,7 @@ dict_snapshot(const void *body, uint32_t kind, shoal_any *out)
 	int rc = dict_enter_reader(body, kind, &c);
 	if (rc)
 		return rc;
-	rc = gather_moment(&s);
-	dict_leave(&c);
+	rc = dict_leave_reader(&c, gather_moment(&s));
 	if (rc == 0)
 		rc = to_map(&s, out);
 	forget(&s);

@@ -68,7 +68,7 @@ list_begin(struct list_call *call, shoal_list *list)
 int
 list_leave_call(struct list_call *call, int rc)
 {
-	container_leave(&call->c);
+	rc = container_leave_reader(&call->c, call->list, rc);
 	if (unlikely(call->dropped))
 		object_sweep(call->c.arena, call->c.thread, call->c.me);
 	return rc;

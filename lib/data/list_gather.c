@@ -204,8 +204,14 @@ list_read_many(const shoal_list *list, list_range *range, const void *arg, shoal
 		return rc;
 	for (int i = 0; i < GATHER_TRIES; i++) {
 		rc = 0;
-		if (try_read(&call, range, arg, out, count, writes ? writes : &seen, &rc))
-			return list_leave_call(&call, rc);
+		if (!try_read(&call, range, arg, out, count, writes ? writes : &seen, &rc))
+			continue;
+		rc = list_leave_call(&call, rc);
+		if (unlikely(rc) && *out) {
+			list_anys_free(*out, *count);
+			*out = NULL;
+		}
+		return rc;
 	}
 	return read_locked(&call, range, arg, out, count, writes ? writes : &seen);
 }

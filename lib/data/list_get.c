@@ -92,9 +92,14 @@ shoal_list_get(shoal_list *list, ptrdiff_t index, shoal_any *out)
 	int rc = list_enter_reader(&call, list);
 	if (rc)
 		return rc;
-	for (int i = 0; i < GET_TRIES; i++)
-		if (likely(try_get(&call, index, out, &rc) != GOT_AGAIN))
-			return list_leave_call(&call, rc);
+	for (int i = 0; i < GET_TRIES; i++) {
+		if (unlikely(try_get(&call, index, out, &rc) == GOT_AGAIN))
+			continue;
+		rc = list_leave_call(&call, rc);
+		if (unlikely(rc))
+			shoal_any_clear(out);
+		return rc;
+	}
 	return get_locked(&call, index, out);
 }
 
@@ -120,10 +125,8 @@ shoal_list_size(const shoal_list *list)
 	uint64_t size;
 	if (list_enter_reader(&call, list))
 		return 0;
-	if (likely(list_size_try(call.c.arena, list, &size))) {
-		container_leave(&call.c);
-		return size;
-	}
+	if (likely(list_size_try(call.c.arena, list, &size)))
+		return list_leave_call(&call, 0) ? 0 : size;
 	if (list_lock(&call))
 		return 0;
 	size = shape_size(&call.shape);

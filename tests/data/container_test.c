@@ -2,6 +2,7 @@
 #include "dict_common.h"
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 
 /* ---- a wrong kind of pointer ---- */
 
@@ -40,7 +41,7 @@ struct watched {
 	volatile int opened, destroyed;
 };
 
-/* What it opened goes while it looks, and another container comes to lie there. */
+/* What it opened goes while it looks. */
 static int
 watches_the_end(void *arg)
 {
@@ -71,7 +72,6 @@ Test(container, one_that_is_watched_may_be_destroyed)
 {
 	struct dict_world w;
 	struct watched *seen = shared(sizeof *seen);
-	shoal_list *l;
 	snprintf(seen->name, sizeof seen->name, "dict-test-%d", (int)getpid());
 	REQUIRE_EQ(shoal_arena_create(seen->name, NULL, &w.arena), 0);
 	REQUIRE_EQ(shoal_dict_create(w.arena, "d", NULL, &w.dict), 0);
@@ -80,11 +80,203 @@ Test(container, one_that_is_watched_may_be_destroyed)
 	while (!seen->opened)
 		usleep(100);
 	REQUIRE_EQ(shoal_dict_destroy(w.arena, w.dict), 0);
-	REQUIRE_EQ(shoal_list_create(w.arena, "l", NULL, &l), 0);
 	seen->destroyed = 1;
 	expect_child(pid, 0, 5000);
 	REQUIRE_EQ(shoal_arena_unlink(seen->name), 0);
 	shoal_arena_close(w.arena);
+}
+
+/* ---- one that another follows while it is read ---- */
+
+static struct {
+	char name[40];
+	void *body;
+	volatile int met, succeeded;
+} *succession;
+
+static void *
+page_of(void *body)
+{
+	return (void *)((uintptr_t)body & ~(uintptr_t)4095);
+}
+
+/* The reader has entered, and reads the first word: it stands still until another one lies there. */
+static void
+meet(int signo)
+{
+	(void)signo;
+	for (succession->met = 1; !succession->succeeded;)
+		usleep(100);
+	mprotect(page_of(succession->body), 4096, PROT_READ);
+}
+
+static int
+list_get(void *l)
+{
+	shoal_any v;
+	int rc = shoal_list_get(l, 0, &v);
+	REQUIRE_EQ(v.kind, rc ? SHOAL_ANY_NIL : SHOAL_ANY_INT);
+	return rc;
+}
+
+static int
+list_get_whole(void *l)
+{
+	shoal_any v;
+	int rc = shoal_list_snapshot(l, &v);
+	REQUIRE_EQ(v.kind, rc ? SHOAL_ANY_NIL : SHOAL_ANY_LIST);
+	shoal_any_clear(&v);
+	return rc;
+}
+
+static int
+list_has_size(void *l)
+{
+	return shoal_list_size(l) ? 0 : -ENOENT;
+}
+
+static int
+dict_get(void *d)
+{
+	shoal_any v;
+	int rc = shoal_dict_get(d, shoal_any_from_bytes("k", 1), &v);
+	REQUIRE_EQ(v.kind, rc ? SHOAL_ANY_NIL : SHOAL_ANY_BYTES);
+	shoal_any_clear(&v);
+	return rc;
+}
+
+static int
+dict_get_absent(void *d)
+{
+	shoal_any v;
+	int rc = shoal_dict_get(d, SHOAL_ANY("none"), &v);
+	return strstr(shoal_error(), "destroyed") ? rc : 0;
+}
+
+static int
+dict_get_bytes(void *d)
+{
+	char buffer[8];
+	ssize_t n = shoal_dict_get_bytes(d, "k", 1, buffer, sizeof buffer);
+	return n < 0 && strstr(shoal_error(), "destroyed") ? (int)n : 0;
+}
+
+static int
+dict_has(void *d)
+{
+	return shoal_dict_has(d, shoal_any_from_bytes("k", 1)) ? 0 : -ENOENT;
+}
+
+static int
+dict_has_size(void *d)
+{
+	return shoal_dict_size(d) ? 0 : -ENOENT;
+}
+
+static int
+dict_has_version(void *d)
+{
+	return shoal_dict_version(d) ? 0 : -ENOENT;
+}
+
+static int
+dict_get_whole(void *d)
+{
+	shoal_any v;
+	int rc = shoal_dict_snapshot(d, &v);
+	REQUIRE_EQ(v.kind, rc ? SHOAL_ANY_NIL : SHOAL_ANY_MAP);
+	shoal_any_clear(&v);
+	return rc;
+}
+
+static int
+dict_next(void *d)
+{
+	shoal_cursor cursor = { 0 };
+	const shoal_any *key;
+	int rc = shoal_dict_next(d, &cursor, &key, NULL);
+	shoal_cursor_clear(&cursor);
+	return rc < 0 ? rc : 0;
+}
+
+/* 0 in earnest, and -ENOENT of one that went. */
+static const struct {
+	bool dict;
+	int (*read)(void *container);
+} reader[] = {
+	{ false, list_get }, { false, list_get_whole }, { false, list_has_size },
+	{ true, dict_get }, { true, dict_get_absent }, { true, dict_get_bytes }, { true, dict_has },
+	{ true, dict_has_size }, { true, dict_has_version }, { true, dict_get_whole },
+	{ true, dict_next },
+};
+
+static void *
+container_of_one(shoal_arena *a, const char *name, bool dict)
+{
+	shoal_list *l;
+	shoal_dict *d;
+	if (dict) {
+		REQUIRE_EQ(shoal_dict_create(a, name, NULL, &d), 0);
+		REQUIRE_EQ(shoal_dict_set_bytes(d, "k", 1, "v", 1), 0);
+		return d;
+	}
+	REQUIRE_EQ(shoal_list_create(a, name, NULL, &l), 0);
+	REQUIRE_EQ(shoal_list_append(l, SHOAL_ANY(1)), 0);
+	return l;
+}
+
+static int
+reads_in_succession(void *arg)
+{
+	size_t i = (size_t)arg;
+	shoal_arena *a;
+	shoal_list *l;
+	shoal_dict *d;
+	REQUIRE_EQ(shoal_arena_attach_readonly(succession->name, SHOAL_SEC(5), &a), 0);
+	if (reader[i].dict)
+		REQUIRE_EQ(shoal_dict_open(a, "c", 0, &d), 0);
+	else
+		REQUIRE_EQ(shoal_list_open(a, "c", 0, &l), 0);
+	succession->body = reader[i].dict ? (void *)d : (void *)l;
+	if (reader[i].read != dict_get_absent)
+		REQUIRE_EQ(reader[i].read(succession->body), 0);
+	signal(SIGSEGV, meet);
+	REQUIRE_EQ(mprotect(page_of(succession->body), 4096, PROT_NONE), 0);
+	REQUIRE_EQ(reader[i].read(succession->body), -ENOENT);
+	REQUIRE(succession->met);
+	shoal_arena_close(a);
+	return 0;
+}
+
+static void
+let_it_be_followed(size_t i)
+{
+	shoal_arena *a;
+	int n = 0;
+	succession = shared(sizeof *succession);
+	snprintf(succession->name, sizeof succession->name, "succession-%d", (int)getpid());
+	REQUIRE_EQ(shoal_arena_create(succession->name, NULL, &a), 0);
+	void *c = container_of_one(a, "c", reader[i].dict);
+	pid_t pid = child(reads_in_succession, (void *)i);
+	while (!succession->met)
+		usleep(100);
+	if (reader[i].dict)
+		REQUIRE_EQ(shoal_dict_destroy(a, c), 0);
+	else
+		REQUIRE_EQ(shoal_list_destroy(a, c), 0);
+	while (container_of_one(a, NULL, reader[i].dict) != c)
+		REQUIRE(++n < 1000);
+	succession->succeeded = 1;
+	expect_child(pid, 0, 5000);
+	REQUIRE_EQ(shoal_arena_unlink(succession->name), 0);
+	shoal_arena_close(a);
+}
+
+/* What lies there by then is never given out as the one that was asked. */
+Test(container, what_follows_it_while_it_is_read_is_not_taken_for_it)
+{
+	for (size_t i = 0; i < sizeof reader / sizeof *reader; i++)
+		let_it_be_followed(i);
 }
 
 /* ---- without a record ---- */
