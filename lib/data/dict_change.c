@@ -48,32 +48,41 @@ put(struct change *x)
 	return dict_set_here(&x->call, &x->key, &x->place, &x->value);
 }
 
+static void
+swap(shoal_any *a, shoal_any *b)
+{
+	shoal_any was = *a;
+	*a = *b;
+	*b = was;
+}
+
 int
 shoal_dict_setdefault(shoal_dict *d, shoal_any key, shoal_any value, shoal_any *out)
 {
 	struct change x = { .value = { .any = &value } };
+	shoal_any mine = SHOAL_NIL; /* copied while nobody waits */
 	if (out)
 		*out = SHOAL_NIL;
 	int rc = begin(d, &key, &x);
 	if (rc)
 		return rc;
 	rc = cell_of(x.call.in.arena, &value, &x.value.cell);
+	if (rc == 0 && out)
+		rc = shoal_any_copy(&value, &mine);
 	if (rc == 0)
 		rc = lock(&x, out != NULL);
 	if (rc == 0) {
 		if (!x.place.slot) {
-			if (out)
-				rc = shoal_any_copy(&value, &x.there);
-			if (rc == 0)
-				rc = put(&x);
+			rc = put(&x);
+			swap(&x.there, &mine);
 		}
 		dict_unlock(&x.call);
 	}
 	dict_leave_changed(&x.call);
 	if (out && rc == 0)
-		*out = x.there;
-	else
-		shoal_any_clear(&x.there);
+		swap(out, &x.there);
+	shoal_any_clear(&x.there);
+	shoal_any_clear(&mine);
 	return rc;
 }
 
