@@ -255,6 +255,8 @@ inline shoal_any shoal_any_from(decltype(nullptr)) { return shoal_any{}; }
 /* Any other pointer would be a bool. */
 shoal_any shoal_any_from(const volatile void *) = delete;
 template <class Result, class... Args> shoal_any shoal_any_from(Result (*)(Args...)) = delete;
+template <class Result, class... Args> shoal_any shoal_any_from(Result (*)(Args..., ...)) = delete;
+template <class Class, class Member> shoal_any shoal_any_from(Member Class::*) = delete;
 inline shoal_any
 shoal_any_from_items_(std::initializer_list<shoal_any> l)
 {

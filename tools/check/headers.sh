@@ -25,6 +25,15 @@ shoal_any f(void); shoal_any f(void) { return SHOAL_MAP($pairs); }"
 		test $result = 0 || { echo "SHOAL_MAP($pairs): ${compile%% *} says otherwise"; bad=1; }
 	done
 done
+# A pointer that is none of shoal's is refused, which in C++ would be a bool.
+for pointer in '(void *)0' 'f' 'printf' '&s::i' '&s::f'; do
+	program="#include <shoal/any.h>
+struct s { int i; void f() {} };
+shoal_any f(void); shoal_any f(void) { return SHOAL_ANY($pointer); }"
+	command -v "$CXX" >/dev/null || continue
+	echo "$program" | $CXX -std=c++17 -x c++ -Iinclude -include cstdio -fsyntax-only - 2>/dev/null &&
+		{ echo "SHOAL_ANY($pointer): $CXX takes it"; bad=1; }
+done
 command -v "$CXX" >/dev/null || cxx=" (no C++ compiler here)"
 test $bad = 0 && echo "each public header stands alone in C11 and C++17${cxx:-}"
 exit $bad
