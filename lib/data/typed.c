@@ -248,15 +248,12 @@ typed_lock(void *body)
 	return NULL;
 }
 
-/*
- * Named in this record meanwhile, so that the lock is still there to wake those who wait for it.
- * One that nobody has or waits for needs none of that: who comes from now on sees that it is over.
- */
+/* Named in this record meanwhile, so that the lock is still there to wake those who wait for it. */
 static int
 destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, shoal_rlock *l)
 {
 	struct lock *lock = &rlock_of(l)->lock;
-	struct stay stay = load_relaxed(&lock->node.word) ? lock_stay(lock) : (struct stay){ 0 };
+	struct stay stay = lock_stay(lock);
 	int rc = object_destroy(a, t, me, index);
 	if (stay.name && stay.alive && stay_over(&stay))
 		lock_shut(lock);

@@ -3,7 +3,8 @@
  * says what it may become.
  *
  * Crash points: each change is one store or compare-and-swap. A value is never entered
- * (member->call): what its users hold in it is its lock, which keeps the memory (typed_kept).
+ * (member->call): what its users hold in it is its lock, which keeps the memory (typed_kept), and
+ * who waits for that lock, or destroys the value, names it in its record (sync/stay.h).
  */
 #include "arena/object.h"
 #include "base/clock.h"

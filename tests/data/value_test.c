@@ -284,6 +284,7 @@ Test(value, a_held_lock_keeps_its_memory)
 struct waiter {
 	shoal_rlock *lock;
 	int rc;
+	int64_t told; /* when */
 	pthread_t thread;
 };
 
@@ -292,6 +293,7 @@ wait_for_lock(void *arg)
 {
 	struct waiter *w = arg;
 	w->rc = shoal_rlock_acquire(w->lock, SHOAL_SEC(10));
+	w->told = now_ns();
 	if (w->rc == 0)
 		REQUIRE_EQ(shoal_rlock_release(w->lock), 0);
 	return NULL;
@@ -339,6 +341,33 @@ Test(value, who_waits_for_its_lock_learns_that_it_is_destroyed)
 	begin_to_wait(&w, shoal_value_lock(v));
 	REQUIRE_EQ(shoal_value_destroy(a, v), 0);
 	expect_it_is_told(&w);
+	nothing_is_left(a);
+}
+
+static int
+compare_times(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Woken for it: who sleeps would look by itself only every 50 ms. */
+Test(value, who_waits_for_its_lock_learns_it_at_once)
+{
+	enum { TIMES = 9 };
+	int64_t took[TIMES];
+	shoal_arena *a = create(NULL, &small);
+	for (int i = 0; i < TIMES; i++) {
+		shoal_value *v = value(a, SHOAL_I32, SHOAL_NIL);
+		struct waiter w;
+		begin_to_wait(&w, shoal_value_lock(v));
+		int64_t began = now_ns();
+		REQUIRE_EQ(shoal_value_destroy(a, v), 0);
+		expect_it_is_told(&w);
+		took[i] = w.told - began;
+	}
+	qsort(took, TIMES, sizeof *took, compare_times);
+	REQUIRE(took[TIMES / 2] < SHOAL_MS(10));
 	nothing_is_left(a);
 }
 
