@@ -9,6 +9,7 @@
  */
 #include "arena/object.h"
 #include "base/error.h"
+#include "base/racy.h"
 #include "data/any.h"
 #include "data/reference.h"
 #include <math.h>
@@ -158,7 +159,7 @@ name_now(const shoal_arena *a, uint32_t index, char name[NAME_BYTES])
 {
 	const struct object *o = arena_object(a, index);
 	uint64_t word = load_acquire(&o->word);
-	memcpy(name, o->name, NAME_BYTES);
+	racy_read(name, o->name, NAME_BYTES);
 	name[NAME_BYTES - 1] = 0;
 	if (object_state(word) != OBJECT_READY || !object_is_still(a, index, word))
 		*name = 0;
