@@ -10,7 +10,7 @@ fill_arena(shoal_arena *a)
 			;
 }
 
-/* There is no memory for what says which is the newest; and then, for a longer one of these. */
+/* There is no memory for what says which is the newest. */
 Test(dict, popitem_needs_no_memory)
 {
 	struct dict_world w;

@@ -145,6 +145,36 @@ Test(reference, what_an_ended_thread_got_clears_no_other_pin)
 	tear_down();
 }
 
+struct holder {
+	shoal_any theirs, mine;
+	uint32_t object;
+};
+
+static void *
+clear_of_the_record_before(void *arg)
+{
+	struct holder *h = arg;
+	get_in_thread(&h->mine);
+	shoal_any_clear(&h->theirs);
+	REQUIRE(is_pinned(h->object));
+	shoal_any_clear(&h->mine);
+	REQUIRE(!is_pinned(h->object));
+	return NULL;
+}
+
+/* Nor one in the record that was its own. */
+Test(reference, what_an_ended_thread_got_clears_no_pin_in_the_next_ones_record)
+{
+	struct holder h;
+	pthread_t thread;
+	set_up();
+	h.object = index_of(queue, SHOAL_KIND_QUEUE);
+	in_thread(get_in_thread, &h.theirs);
+	REQUIRE_EQ(pthread_create(&thread, NULL, clear_of_the_record_before, &h), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	tear_down();
+}
+
 Test(reference, a_living_thread_clears_what_another_one_got)
 {
 	shoal_any mine, other;

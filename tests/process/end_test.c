@@ -208,7 +208,7 @@ Test(process_end, a_cleanup_may_exit)
 	REQUIRE_EQ(ended_code(spawned(exit_in_cleanup, (void *)33, NULL)), 33);
 }
 
-/* ---- two threads end the first process ---- */
+/* ---- several threads end the first process ---- */
 
 static int
 end_slowly(void *arg)
@@ -231,14 +231,16 @@ end_twice(void *by_libc)
 	family_meet();
 	family.forked = false;
 	(void)spawned(end_slowly, NULL, NULL);
-	REQUIRE_EQ(pthread_create(&thread, NULL, exit_by_shoal, (void *)5), 0);
-	sleep_ms(100);
+	for (intptr_t code = 5; code <= 6; code++) {
+		REQUIRE_EQ(pthread_create(&thread, NULL, exit_by_shoal, (void *)code), 0);
+		sleep_ms(100);
+	}
 	if (by_libc)
-		exit(7);
-	shoal_process_exit(6);
+		exit(8);
+	shoal_process_exit(7);
 }
 
-Test(process_end, a_second_thread_waits_for_the_first, .init = make_board)
+Test(process_end, the_first_thread_ends_it_and_the_others_wait, .init = make_board)
 {
 	expect_child(child(end_twice, NULL), 5, 5000);
 	REQUIRE_EQ(atomic_exchange(&board->value[0], 0), 1);
