@@ -120,6 +120,9 @@ stock(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes, u
 /*
  * A run from my magazine: HELD(me), named by my hand. What another one made FREE, since it needed
  * pages, is passed by. Until then others may have it, so nothing is written to it before.
+ *
+ * A slot may name a run that came back to me another way and is in use: so the hand names only what
+ * was MAGAZINE(me), which nobody else makes USER(me) before the CAS. Recovery frees that of a hand.
  */
 static bool
 pop_run(shoal_arena *a, struct member *me, unsigned class, uint64_t *offset)
@@ -129,10 +132,14 @@ pop_run(shoal_arena *a, struct member *me, unsigned class, uint64_t *offset)
 	for (count = count > MAGAZINE_SLOTS ? 0 : count; count > 0;) {
 		*offset = load_relaxed(&g->slot[--count]);
 		word64 *word = own_word(a, tag, *offset, class);
+		if (unlikely(!word)) {
+			store_relaxed(&g->count, count);
+			continue;
+		}
 		hand_fill(&me->hand, HAND_TAKE, 0, 0, *offset);
 		fence_crash();
-		bool mine = word && cas64_acq_rel(word, block_word(BLOCK_MAGAZINE, 0, tag),
-		                                  block_word(BLOCK_HELD, 0, tag));
+		bool mine = cas64_acq_rel(word, block_word(BLOCK_MAGAZINE, 0, tag),
+		                          block_word(BLOCK_HELD, 0, tag));
 		store_relaxed(&g->count, count);
 		if (mine)
 			return true;

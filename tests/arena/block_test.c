@@ -39,6 +39,40 @@ take(shoal_arena *a, size_t bytes)
 	return p;
 }
 
+/* Takes all there is, also what lies ready with others, and keeps what was theirs. */
+static int
+take_from_others(void *arg)
+{
+	shoal_arena *a = ((void **)arg)[0];
+	void *theirs = ((void **)arg)[1], *p[64], *kept = NULL;
+	int n = 0;
+	while (n < 64 && shoal_alloc(a, 65536, &p[n]) == 0)
+		n++;
+	while (n--) {
+		if (p[n] == theirs)
+			kept = p[n];
+		else
+			shoal_free(a, p[n]);
+	}
+	return kept ? 0 : 1;
+}
+
+/* A run that came back another way is named by its old slot too. */
+Test(block, a_run_may_come_back_while_an_old_slot_names_it)
+{
+	shoal_arena_options o = { .limit_bytes = 1 << 20 };
+	shoal_arena *a;
+	REQUIRE_EQ(shoal_arena_create(NULL, &o, &a), 0);
+	void *run = take(a, 65536);
+	shoal_free(a, run);
+	expect_child(child(take_from_others, (void *[]){ a, run }), 0, 5000);
+	shoal_free(a, run);
+	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	REQUIRE(take(a, 65536) == run);
+	REQUIRE(take(a, 65536) != run);
+	shoal_arena_close(a);
+}
+
 /* More than half of what is left is taken, as what it is, not as the next power of two. */
 Test(block, the_last_pages_are_taken_as_they_are)
 {

@@ -12,8 +12,11 @@
 
 enum { SMALL = 100, LARGE = 70000, HUGE_BYTES = 1200000 };
 
-/* object[0] and [1]: blocks of these sizes that the driver allocated. */
-enum { FOREIGN_SMALL, FOREIGN_LARGE, OBJECTS };
+/*
+ * object[0] and [1]: blocks of these sizes that the driver allocated; [2]: one that the victim has
+ * in use, and an old slot of its magazine names.
+ */
+enum { FOREIGN_SMALL, FOREIGN_LARGE, STALE, OBJECTS };
 
 static void
 setup(struct step_world *w)
@@ -97,6 +100,25 @@ check_alloc(struct step_world *w)
 		shoal_free(w->arena, block);
 	else
 		w->spare = block != NULL;
+}
+
+/* Nobody gets what the victim has in use, whatever became of the victim. */
+static void
+check_stale(struct step_world *w)
+{
+	enum { MOST = 1024 };
+	void *block[MOST], *stale = w->object[STALE];
+	int n = 0;
+	while (n < MOST && shoal_alloc(w->arena, LARGE, &block[n]) == 0)
+		n++;
+	for (int i = 0; i < n; i++)
+		STEP_REQUIRE(w, block[i] != stale, "a block in use was given out again");
+	while (n--)
+		shoal_free(w->arena, block[n]);
+	if (stale)
+		shoal_free(w->arena, stale);
+	w->object[STALE] = NULL;
+	check_alloc(w);
 }
 
 /*
@@ -205,6 +227,42 @@ own_large(struct step_world *w)
 	alloc_of(w, LARGE);
 }
 
+/* In a process of its own: takes all, also what lies ready with the victim, and keeps that. */
+static int
+take_from_victim(struct step_world *w, void *theirs)
+{
+	enum { MOST = 1024 };
+	void *block[MOST];
+	int n = 0, kept = 0;
+	while (n < MOST && shoal_alloc(w->arena, LARGE, &block[n]) == 0)
+		n++;
+	while (n--) {
+		if (block[n] == theirs)
+			kept = 1;
+		else
+			shoal_free(w->arena, block[n]);
+	}
+	return kept ? 0 : 1;
+}
+
+/* A run of the victim's went to another one, came back, and is in use: its first slot names it. */
+static void
+use_what_an_old_slot_names(struct step_world *w)
+{
+	void *block = shoal_new(w->arena, LARGE);
+	int status = 1;
+	shoal_free(w->arena, block);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(take_from_victim(w, block));
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	STEP_REQUIRE(w, status == 0, "the other one did not get the victim's run");
+	shoal_free(w->arena, block);
+	w->object[STALE] = shoal_new(w->arena, LARGE);
+	STEP_REQUIRE(w, w->object[STALE] == block, "the victim's run did not come back");
+}
+
 static void
 free_own_op(struct step_world *w)
 {
@@ -297,6 +355,8 @@ STEP_CASE(arena, alloc_small, ALLOC(arena_join, alloc_small_op))
 STEP_CASE(arena, alloc_large, ALLOC(arena_join, alloc_large_op))
 STEP_CASE(arena, alloc_huge, ALLOC(arena_join, alloc_huge_op))
 STEP_CASE(arena, alloc_idle, ALLOC(arena_join, alloc_huge_op), .setup = setup_idle)
+STEP_CASE(arena, alloc_stale, SURVIVORS(check_stale), .prepare = use_what_an_old_slot_names,
+          .op = alloc_large_op)
 STEP_CASE(arena, alloc_first, ALLOC(arena_join, alloc_first_op))
 STEP_CASE(arena, free_own_small, FREE(check_free_own, own_small, free_own_op))
 STEP_CASE(arena, free_own_large, FREE(check_free_own, own_large, free_own_op))
