@@ -427,14 +427,14 @@ static int
 record_to_free_with(shoal_arena *a, struct shoal_thread *t, struct member **me)
 {
 	struct error_kept kept;
+	bool nested = t && t->busy;
 	*me = NULL;
-	if (t && t->busy)
-		return 0;
-	if (t && (*me = member_seat(a, t)))
+	if (!nested && t && (*me = member_seat(a, t)))
 		return 0;
 	error_keep(&kept);
-	if (member_join(a, t, me) == -EPERM)
-		return -EPERM;
+	int rc = nested ? member_check(a, t) : member_join(a, t, me);
+	if (rc == -EPERM)
+		return rc;
 	if (!*me)
 		error_restore(&kept);
 	return 0;

@@ -112,7 +112,10 @@ hear_of_threads(void)
 	thread_exit_hook = leave_processes;
 }
 
-/* One at a time, by a spin: the record of a process is claimed once in its life. */
+/*
+ * One at a time, by a spin: the record of a process is claimed once in its life. Busy, since what a
+ * signal handler calls would wait for its own thread.
+ */
 static void
 begin_joining(void)
 {
@@ -123,9 +126,15 @@ begin_joining(void)
 bool
 process_is_joined(const shoal_arena *a)
 {
+	struct shoal_thread *t = thread_known();
+	uint32_t busy = t ? t->busy : 0;
+	if (t)
+		t->busy = 1;
 	begin_joining();
 	bool is = a->generation == thread_generation();
 	store_release(&joining, 0);
+	if (t)
+		t->busy = busy;
 	return is;
 }
 
@@ -140,8 +149,8 @@ process_ensure(shoal_arena *a)
 	return rc;
 }
 
-static int
-may_join(shoal_arena *a, const struct shoal_thread *t)
+int
+member_check(const shoal_arena *a, const struct shoal_thread *t)
 {
 	if (!t)
 		return fail(-ENOMEM, "no memory for this thread's record, or get_robust_list is refused");
@@ -155,14 +164,10 @@ may_join(shoal_arena *a, const struct shoal_thread *t)
 	return 0;
 }
 
-int
-member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
+static int
+join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 {
-	*out = NULL;
-	int rc = may_join(a, t);
-	if (rc)
-		return rc;
-	rc = process_ensure(a);
+	int rc = process_ensure(a);
 	if (rc)
 		return rc;
 	uint32_t index;
@@ -178,6 +183,21 @@ member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 	fetch_add_relaxed(&arena_seats[a->seat], 1);
 	member_recover_all(a, t, m);
 	return 0;
+}
+
+int
+member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
+{
+	*out = NULL;
+	int rc = member_check(a, t);
+	if (rc)
+		return rc;
+	/* A signal handler would wait for `joining` for ever, or take another record. */
+	uint32_t busy = t->busy;
+	t->busy = 1;
+	rc = join(a, t, out);
+	t->busy = busy;
+	return rc;
 }
 
 void

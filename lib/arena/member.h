@@ -25,6 +25,8 @@ enum member_state { MEMBER_ALIVE, MEMBER_DEAD, MEMBER_GONE };
  * -EPERM (read-only, foreign PID namespace).
  */
 int member_join(shoal_arena *a, struct shoal_thread *t, struct member **out);
+/* Whether this thread could: 0, -ENOMEM, -EPERM, -ENOSYS. */
+int member_check(const shoal_arena *a, const struct shoal_thread *t);
 
 static inline struct member *
 member_seat(const shoal_arena *a, const struct shoal_thread *t)

@@ -289,8 +289,8 @@ object_make(shoal_arena *a, struct shoal_thread *t, struct member *me, const cha
  * Crash points: body is written while the block is still HELD(me); only its word makes it the
  * object's.
  */
-int
-object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, size_t bytes)
+static int
+take_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, size_t bytes)
 {
 	uint64_t offset;
 	int rc = block_take(a, t, me, bytes < SLAB_SPACED ? SLAB_SPACED : bytes, &offset);
@@ -309,6 +309,17 @@ object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t 
 	store_release(b.word, block_word(BLOCK_OBJECT, index, 0));
 	hand_clear(&me->hand);
 	return 0;
+}
+
+/* Busy: what a signal handler frees meanwhile goes past the magazines and the hand. */
+int
+object_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, size_t bytes)
+{
+	uint32_t busy = t->busy;
+	t->busy = 1;
+	int rc = take_body(a, t, me, index, bytes);
+	t->busy = busy;
+	return rc;
 }
 
 bool

@@ -322,8 +322,8 @@ bury_all(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t rem
 }
 
 /* Each burial may let go of others: while one was buried, there is another round. */
-void
-object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
+static void
+sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
 {
 	bool any = true;
 	uint64_t bits, left = 0;
@@ -341,6 +341,18 @@ object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
 	}
 	if (left)
 		fetch_or_seq_cst(&a->header->dying, left);
+}
+
+/* Busy: as in object_body, for what parts of objects give back. */
+void
+object_sweep(shoal_arena *a, struct shoal_thread *t, struct member *me)
+{
+	if (likely(!load_relaxed(&a->header->dying)))
+		return;
+	uint32_t busy = t->busy;
+	t->busy = 1;
+	sweep(a, t, me);
+	t->busy = busy;
 }
 
 /* ---- destroy ---- */

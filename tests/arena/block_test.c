@@ -73,6 +73,29 @@ Test(block, a_run_may_come_back_while_an_old_slot_names_it)
 	shoal_arena_close(a);
 }
 
+/* Nothing is freed through a handle that cannot write, wherever that is tried. */
+Test(block, a_read_only_handle_frees_nothing_in_a_nested_call_too)
+{
+	const char *name = test_name();
+	shoal_arena *a = create(name, &small), *watched;
+	void *p = take(a, 100);
+	REQUIRE_EQ(shoal_arena_attach_readonly(name, 0, &watched), 0);
+	void *seen = shoal_deref(watched, shoal_ref_of(a, p));
+	REQUIRE(seen != NULL);
+	for (int nested = 0; nested < 2; nested++) {
+		thread_here->busy = (uint32_t)nested;
+		shoal_free(watched, seen);
+		thread_here->busy = 0;
+		REQUIRE(strstr(shoal_error(), "read-only"));
+		REQUIRE_EQ(shoal_arena_unlink("a b"), -EINVAL); /* another sentence */
+	}
+	REQUIRE_EQ(info_of(a).blocks, 1);
+	shoal_free(a, p);
+	shoal_arena_close(watched);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+	sound(a);
+}
+
 /* More than half of what is left is taken, as what it is, not as the next power of two. */
 Test(block, the_last_pages_are_taken_as_they_are)
 {
