@@ -443,9 +443,10 @@ find_ready(shoal_arena *a, struct shoal_thread *t, const char *name, uint32_t ki
 	for (bool armed = false;; armed = true) {
 		uint64_t word;
 		uint32_t i = look_up(a, name, &word);
-		if (i < objects_high(a) && object_state(word) == OBJECT_READY) {
+		if (i < objects_high(a) && object_state(word) == OBJECT_READY &&
+		    !object_end_orphan(a, i)) {
 			bool right = load_relaxed(&arena_object(a, i)->kind) == kind;
-			if (object_end_orphan(a, i) || !object_is_still(a, i, word))
+			if (!object_is_still(a, i, word))
 				continue;
 			if (!right)
 				return fail(-EPROTO, "'%s' in arena '%s' is an object of another kind",

@@ -1,6 +1,7 @@
 /* Objects WITH_OWNER, whose owner dies: for who waits on them, and who looks for them. */
 #include "common.h"
 #include "base/atomic.h"
+#include <shoal/data.h>
 #include <shoal/pipe.h>
 #include <shoal/queue.h>
 #include <shoal/sync.h>
@@ -12,6 +13,9 @@ make_and_die(void *arg)
 	shoal_arena *a = attach(arg);
 	shoal_lock *lock;
 	shoal_rwlock *rwlock;
+	shoal_list *list;
+	shoal_container_options o = { .flags = SHOAL_WITH_OWNER };
+	REQUIRE_EQ(shoal_list_create(a, "my-list", &o, &list), 0);
 	REQUIRE_EQ(shoal_lock_create(a, "mine", SHOAL_WITH_OWNER, &lock), 0);
 	REQUIRE_EQ(shoal_rwlock_create(a, "mine-too", SHOAL_WITH_OWNER, &rwlock), 0);
 	REQUIRE_EQ(shoal_lock_acquire(lock, 0), 0);
@@ -33,6 +37,24 @@ Test(owner, death_destroys_what_it_owned)
 	REQUIRE_EQ(shoal_arena_stat(a, &after), 0);
 	REQUIRE_EQ(after.blocks, before.blocks);
 	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+	shoal_arena_close(a);
+}
+
+/* A watcher cannot destroy it; what has no owner any more is not there all the same. */
+Test(owner, what_it_owned_is_absent_for_watchers_too)
+{
+	const char *name = test_name();
+	shoal_arena *a = create(name, &small), *watched;
+	shoal_lock *lock;
+	shoal_list *list;
+	REQUIRE_EQ(shoal_arena_attach_readonly(name, 0, &watched), 0);
+	expect_killed(child(make_and_die, (void *)(uintptr_t)name), SIGKILL, 5000);
+	int64_t began = now_ns();
+	REQUIRE_EQ(shoal_list_open(watched, "my-list", SHOAL_MS(10), &list), -ENOENT);
+	REQUIRE(now_ns() - began < SHOAL_SEC(2));
+	REQUIRE_EQ(shoal_lock_open(a, "mine", 0, &lock), -ENOENT);
+	shoal_arena_close(watched);
 	REQUIRE_EQ(shoal_arena_unlink(name), 0);
 	shoal_arena_close(a);
 }
