@@ -9,7 +9,8 @@
 
 /*
  * This process does not count: it has left, or not joined yet, or a record of its pid is from
- * before an exec.
+ * before an exec. Nor do those at their end, who have looked, or will, after they said so: of those
+ * that end together the last to say it finds nobody.
  */
 static bool
 nobody_attached(shoal_arena *a)
@@ -19,7 +20,7 @@ nobody_attached(shoal_arena *a)
 		struct process_record *p = arena_process(a, i);
 		uint64_t word = load_seq_cst(&p->word);
 		uint32_t pid = (uint32_t)word;
-		if (pid && pid != self &&
+		if (pid && pid != self && load_seq_cst(&p->ending) != (uint32_t)(word >> 32) &&
 		    !kernel_process_ended((pid_t)pid, process_started(p, word)))
 			return false;
 	}
@@ -153,6 +154,18 @@ shoal_arena_close(shoal_arena *a)
 	arena_unmap(a);
 }
 
+/* Its other threads may still use the arena, so the record stays until the process is gone. */
+static void
+end(shoal_arena *a)
+{
+	struct process_record *p = arena_process(a, a->process);
+	uint64_t word = load_acquire(&p->word);
+	if (!(a->flags & ARENA_UNLINK_LAST) || (uint32_t)word != (uint32_t)getpid())
+		return;
+	store_seq_cst(&p->ending, (uint32_t)(word >> 32));
+	(void)arena_over(a);
+}
+
 /*
  * A thread that has the table does not come back where its end was exit: then the files stay, as
  * after a death.
@@ -165,7 +178,7 @@ arena_end_all(void)
 	for (unsigned i = 0; i < THREAD_SEATS; i++) {
 		shoal_arena *a = table_seat(i);
 		if (a && !a->readonly && a->generation == thread_generation())
-			(void)arena_over(a);
+			end(a);
 	}
 	table_unlock();
 }

@@ -115,6 +115,7 @@ static const uint32_t shape[] = {
 	FIELD(member, loans), FIELD(member, magazines),
 	sizeof(struct process_record), FIELD(process_record, word),
 	FIELD(process_record, start_time), FIELD(process_record, died),
+	FIELD(process_record, ending),
 	sizeof(struct object), FIELD(object, word), FIELD(object, body), FIELD(object, kind),
 	FIELD(object, owner), FIELD(object, owner_generation),
 	FIELD(object, bytes), FIELD(object, holds), FIELD(object, referred),

@@ -236,7 +236,8 @@ struct process_record {
 	/* of the pid, in ticks after boot << 24 | low bits of the generation that it belongs to */
 	word64 start_time;
 	word32 died;       /* the generation of the process of which a member was found dead last */
-	uint32_t unused[11];
+	word32 ending;     /* the generation of the process that is at its normal end */
+	uint32_t unused[10];
 };
 _Static_assert(sizeof(struct process_record) == 64, "one line");
 

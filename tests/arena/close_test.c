@@ -186,3 +186,36 @@ Test(close, one_that_exits_takes_the_name_along_if_it_is_the_last)
 	shoal_arena_close(a);
 	REQUIRE_EQ(shoal_arena_unlink(name), -ENOENT);
 }
+
+struct together {
+	char name[64];
+	word32 attached;
+};
+
+static int
+attach_and_end_together(void *arg)
+{
+	struct together *t = arg;
+	shoal_arena *a;
+	shoal_arena_options o = small;
+	o.flags = SHOAL_UNLINK_LAST | SHOAL_OR_ATTACH;
+	REQUIRE_EQ(shoal_arena_create(t->name, &o, &a), 0);
+	fetch_add_relaxed(&t->attached, 1);
+	while (load_relaxed(&t->attached) < 2)
+		;
+	exit(0);
+}
+
+/* By the end of main: neither is the last while the other one is there. */
+Test(close, of_two_that_exit_together_one_takes_the_name_along)
+{
+	struct together *t = shared(sizeof *t);
+	for (int i = 0; i < 50; i++) {
+		snprintf(t->name, sizeof t->name, "test-together-%d-%d", (int)getpid(), i);
+		store_relaxed(&t->attached, 0);
+		pid_t one = child(attach_and_end_together, t), other = child(attach_and_end_together, t);
+		expect_child(one, 0, 5000);
+		expect_child(other, 0, 5000);
+		REQUIRE_EQ(shoal_arena_unlink(t->name), -ENOENT);
+	}
+}
