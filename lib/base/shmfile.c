@@ -323,8 +323,10 @@ shmfile_unlink(const struct place *p, uint64_t magic)
 {
 	int rc, fd = open_bare(p);
 	/* What cannot be opened, such as a symbolic link, has no lock to take. */
-	if (fd == -ELOOP || fd == -EACCES || fd == -ENXIO) {
+	if (p->own && (fd == -ELOOP || fd == -EACCES || fd == -ENXIO)) {
 		rc = shmfile_unlink_locked(p);
+	} else if (fd == -ELOOP || fd == -ENXIO) {
+		return fail(-EPROTO, "'%s' is no arena, and is not removed", p->path);
 	} else if (fd < 0) {
 		rc = fd;
 	} else if (is_foreign(p, fd, magic)) {

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 Test(map, unlink_removes_no_other_file)
 {
@@ -13,6 +14,12 @@ Test(map, unlink_removes_no_other_file)
 	REQUIRE_EQ(shoal_arena_unlink(path), -EPROTO);
 	REQUIRE_EQ(unlink(path), 0);
 	close(fd);
+	REQUIRE_EQ(symlink("/tmp", path), 0);
+	REQUIRE_EQ(shoal_arena_unlink(path), -EPROTO);
+	REQUIRE_EQ(unlink(path), 0);
+	REQUIRE_EQ(mknod(path, S_IFSOCK | 0600, 0), 0);
+	REQUIRE_EQ(shoal_arena_unlink(path), -EPROTO);
+	REQUIRE_EQ(unlink(path), 0);
 }
 
 Test(map, a_private_one_has_a_word_in_sentences)
