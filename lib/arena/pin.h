@@ -15,7 +15,8 @@
  *	bits 19..0   the object's index
  *	bits 31..20  the generation in the tag of the member that took it
  * Its member's thread alone fills it; any thread of its process drops it, by CAS from exactly what
- * it was filled with: so who comes late, when the record is another thread's, drops nothing.
+ * it was filled with: so who comes late, when the record is another thread's, drops nothing, unless
+ * that is the 4095th to have it since, or a multiple, and pins the same object in the same entry.
  * Several entries may name one object. A dead member's are dropped by its recovery.
  *
  * Memory is put behind the area as it is used, and stays with the record: PINS_FIRST entries at the
