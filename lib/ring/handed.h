@@ -12,6 +12,16 @@
 /* An identity's lower bits count: two that follow one another at an address are to differ there. */
 enum { HANDED_BITS = 14 };
 
+/*
+ * What is made next at an address has the entry's next generation, or another entry: neither a few
+ * steps of the one nor of the other lead back to the same bits, nor both.
+ */
+static inline uint64_t
+handed_identity(uint32_t index, uint64_t generation)
+{
+	return generation + index * UINT64_C(6121);
+}
+
 void handed_note(const void *at, uint64_t identity);
 /* False also where no call gave out anything there. */
 bool handed_is_anothers(const void *at, uint64_t identity);

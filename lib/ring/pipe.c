@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "ring/handed.h"
 #include <unistd.h>
 
 #define FLAGS (SHOAL_PIPE_SIMPLEX | SHOAL_PIPE_SHARED_ENDS)
@@ -72,7 +73,8 @@ fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
 {
 	const struct pipe_shape *shape = arg;
 	struct pipe *p = body;
-	uint64_t nonce = load_relaxed(&arena_object(a, index)->word) >> 32 << 44 & OWNER_NONCE;
+	uint64_t generation = load_relaxed(&arena_object(a, index)->word) >> 32;
+	uint64_t nonce = handed_identity(index, generation) << 44 & OWNER_NONCE;
 	p->ring_bytes = shape->ring_bytes;
 	p->flags = shape->flags;
 	p->object = index;

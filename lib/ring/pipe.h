@@ -33,7 +33,8 @@
  * tells a call that the end is still this process's, of this pipe, and that the peer has not
  * closed. Bit by bit:
  *	bits 63..58  OWNER_… flags
- *	bits 57..44  part of the object's generation: tells incarnations at one address apart
+ *	bits 57..44  of the object's generation and index (handed_identity): tells incarnations at one
+ *	             address apart
  *	bits 43..32  OWNED: index of the process record
  *	bits 31..0   OWNED: generation of the process record
  *	bits 43..22  GIVEN: when the process that it was given to started, as pipe_handle.c makes it

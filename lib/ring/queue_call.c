@@ -13,11 +13,10 @@
 #define SLIP_PAUSES 64u
 #define YIELDS 24u
 
-/* An entry's generations follow one another, and so do entries. */
 static uint64_t
 identity(const shoal_queue *q)
 {
-	return (q->serial >> 32) + (uint32_t)q->serial * 31;
+	return handed_identity((uint32_t)q->serial, q->serial >> 32);
 }
 
 shoal_queue *

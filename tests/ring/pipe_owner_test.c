@@ -11,6 +11,8 @@ struct stage {
 	struct world w;
 	volatile int step;
 	shoal_pipe_end *volatile at;
+	bool elsewhere; /* another object is where the pipe was among the arena's objects */
+	shoal_event *volatile event;
 };
 
 static struct stage *
@@ -180,7 +182,11 @@ come_into_its_memory(void *arg)
 {
 	struct stage *s = arg;
 	shoal_pipe_end *left;
+	shoal_event *event = NULL;
 	REQUIRE(shoal_arena_recover(s->w.arena) >= 0);
+	if (s->elsewhere)
+		REQUIRE_EQ(shoal_event_create(s->w.arena, NULL, &event), 0);
+	s->event = event;
 	REQUIRE_EQ(shoal_pipe_create(s->w.arena, NULL, NULL, &left, NULL), 0);
 	send_text(left, "secret");
 	s->at = left;
@@ -190,11 +196,14 @@ come_into_its_memory(void *arg)
 }
 
 static void
-keep_an_end(bool use)
+keep_an_end(bool use, bool elsewhere)
 {
 	struct stage *s = stage_make(0);
+	s->elsewhere = elsewhere;
 	shoal_pipe_end *right, *again;
+	shoal_event *before; /* with it the memory that events lie in */
 	char got[8];
+	REQUIRE_EQ(shoal_event_create(s->w.arena, NULL, &before), 0);
 	pid_t owner = child(make_with_owner, s);
 	wait_for(s, 1);
 	REQUIRE_EQ(shoal_pipe_open(s->w.arena, "mine", SHOAL_RIGHT, 0, &right), 0);
@@ -214,17 +223,22 @@ keep_an_end(bool use)
 	kill(next, SIGKILL);
 	expect_killed(next, SIGKILL, 5000);
 	REQUIRE_EQ(shoal_pipe_destroy(s->w.arena, again), 0);
+	REQUIRE_EQ(shoal_event_destroy(s->w.arena, before), 0);
+	if (s->event)
+		REQUIRE_EQ(shoal_event_destroy(s->w.arena, s->event), 0);
 	world_end(s->w);
 }
 
 Test(pipe_owner, an_end_is_not_a_strangers_that_has_its_memory)
 {
-	keep_an_end(true);
+	keep_an_end(true, false);
+	keep_an_end(true, true);
 }
 
 Test(pipe_owner, nor_is_one_that_was_never_used)
 {
-	keep_an_end(false);
+	keep_an_end(false, false);
+	keep_an_end(false, true);
 }
 
 /* ---- given to a process ---- */
