@@ -115,11 +115,11 @@ pin(shoal_arena *a, uint32_t index, uint32_t kind, shoal_ref ref, struct pin *ou
 }
 
 static void *
-hand_out(void *body, uint32_t kind, bool right)
+hand_out(const shoal_arena *a, void *body, uint32_t kind, bool right)
 {
 	if (kind == SHOAL_KIND_PIPE)
-		return pipe_hand_out((shoal_pipe_end *)body + right);
-	return kind == SHOAL_KIND_QUEUE ? queue_hand_out(body) : body;
+		return pipe_hand_out(a, body, right ? SHOAL_RIGHT : SHOAL_LEFT);
+	return kind == SHOAL_KIND_QUEUE ? queue_hand_out(a, body) : body;
 }
 
 int
@@ -138,7 +138,7 @@ reference_pin(shoal_arena *a, shoal_ref ref, shoal_any *out)
 		            (unsigned long long)ref);
 	rc = pin(a, index, kind, reference_object(ref), &p, &body);
 	if (rc == 0)
-		fill(out, a, kind, &p, hand_out(body, kind, right));
+		fill(out, a, kind, &p, hand_out(a, body, kind, right));
 	return rc;
 }
 

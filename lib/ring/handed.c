@@ -1,5 +1,5 @@
 #include "ring/handed.h"
-#include "arena/layout.h"
+#include "arena/object.h"
 #include "base/thread.h"
 
 /*
@@ -27,16 +27,32 @@ place_of(const void *at)
 	return &handed[(uint64_t)(uintptr_t)at * UINT64_C(0x9e3779b97f4a7c15) >> 54];
 }
 
-void
-handed_note(const void *at, uint64_t identity)
+static bool
+is_same_place(uint64_t one, uint64_t other)
 {
-	if (thread_self())
-		store_relaxed(place_of(at), word_of(at, identity));
+	return ((one ^ other) & ~IDENTITY) == 0;
+}
+
+/*
+ * A thread may be held up between what it read and its note, while another one gives out what lies
+ * there next. Its exchange pairs with that one's: after it, it reads what that one had read, and
+ * notes that. One that noted nothing had read it before it looked here: so it is seen by then too.
+ */
+void
+handed_note(const shoal_arena *a, uint32_t object, const void *at, uint64_t identity)
+{
+	if (!thread_self())
+		return;
+	uint64_t now = word_of(at, identity);
+	if (object < objects_high(a) && object_has_owner(a, object))
+		(void)exchange_acq_rel(place_of(at), now);
+	else if (is_same_place(load_relaxed(place_of(at)), now))
+		(void)exchange_acq_rel(place_of(at), 0);
 }
 
 bool
 handed_is_anothers(const void *at, uint64_t identity)
 {
 	uint64_t now = word_of(at, identity), then = load_relaxed(place_of(at));
-	return then != now && ((then ^ now) & ~IDENTITY) == 0;
+	return then != now && is_same_place(then, now);
 }

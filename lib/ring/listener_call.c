@@ -63,7 +63,7 @@ take(const struct listener_call *c, word64 *place, uint64_t entry)
 	bool mine = p && take_end(c, p);
 	free_place(c->listener, place, entry);
 	object_unstay(name);
-	return mine ? pipe_hand_out(&p->end[SHOAL_LEFT]) : NULL;
+	return mine ? pipe_hand_out(a, p, SHOAL_LEFT) : NULL;
 }
 
 /* Places whose client died on its way, or whose server did, count as free. */
@@ -289,7 +289,7 @@ connect_in(const struct listener_call *c, shoal_time timeout, int64_t deadline,
 			return rc;
 		if (enter_backlog(c, object)) {
 			publish(c, object);
-			*out = pipe_hand_out(&p->end[SHOAL_RIGHT]);
+			*out = pipe_hand_out(c->arena, p, SHOAL_RIGHT);
 			return 0;
 		}
 		object_abandon(c->arena, c->me, object);

@@ -127,9 +127,9 @@ shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *op
 	if (flags & SHOAL_OR_OPEN)
 		join_both(a, me, p);
 	if (left)
-		*left = pipe_hand_out(&p->end[SHOAL_LEFT]);
+		*left = pipe_hand_out(a, p, SHOAL_LEFT);
 	if (right)
-		*right = pipe_hand_out(&p->end[SHOAL_RIGHT]);
+		*right = pipe_hand_out(a, p, SHOAL_RIGHT);
 	return 0;
 }
 
@@ -151,7 +151,7 @@ shoal_pipe_open(shoal_arena *a, const char *name, shoal_pipe_side side, shoal_ti
 		if (rc)
 			return rc;
 	} while (!join_found(a, me, &o, side));
-	*out = pipe_hand_out(&((struct pipe *)o.body)->end[side]);
+	*out = pipe_hand_out(a, o.body, side);
 	return 0;
 }
 
@@ -180,7 +180,7 @@ shoal_pipe_at(shoal_arena *a, shoal_ref ref, shoal_pipe_end **out)
 	struct pipe *p = rc ? NULL : object_body_at(a, index);
 	if (!p)
 		return rc ? rc : -EPROTO;
-	*out = pipe_hand_out(&p->end[side]);
+	*out = pipe_hand_out(a, p, side);
 	return 0;
 }
 

@@ -370,9 +370,10 @@ pipe_leave(struct shoal_thread *t, struct pipe_handle *h)
 }
 
 /*
- * A call gives the end to the caller: whatever pipe lies there later is not that one. Returns it.
+ * A call gives the end to the caller: where it goes with its owner, whatever pipe lies there later
+ * is not that one. Returns it.
  */
-shoal_pipe_end *pipe_hand_out(shoal_pipe_end *end);
+shoal_pipe_end *pipe_hand_out(const shoal_arena *a, struct pipe *p, unsigned side);
 
 /* The owner word of the handle's end from `seen` to `next`. False: it is another one by now. */
 bool pipe_pass_end(struct pipe_handle *h, struct shoal_thread *t, uint64_t seen, uint64_t next);

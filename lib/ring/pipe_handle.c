@@ -167,9 +167,14 @@ identity(const shoal_pipe_end *end)
 }
 
 shoal_pipe_end *
-pipe_hand_out(shoal_pipe_end *end)
+pipe_hand_out(const shoal_arena *a, struct pipe *p, unsigned side)
 {
-	handed_note(end, identity(end));
+	shoal_pipe_end *end = &p->end[side];
+	uint64_t its;
+	do {
+		its = identity(end);
+		handed_note(a, p->object, end, its);
+	} while (its != identity(end));
 	return end;
 }
 

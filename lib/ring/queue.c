@@ -100,7 +100,7 @@ shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *
 	unsigned flags = options ? options->flags : 0;
 	struct object_plan plan = { SHOAL_KIND_QUEUE, flags, shape.bytes, fill, &shape };
 	rc = object_create(a, t, me, name, &plan, &body);
-	*out = queue_hand_out(body);
+	*out = queue_hand_out(a, body);
 	return rc;
 }
 
@@ -109,7 +109,7 @@ shoal_queue_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_que
 {
 	struct object_found o;
 	int rc = object_open(a, thread_self(), name, SHOAL_KIND_QUEUE, clock_deadline(timeout), &o);
-	*out = queue_hand_out(o.body);
+	*out = queue_hand_out(a, o.body);
 	return rc;
 }
 
@@ -118,7 +118,7 @@ shoal_queue_at(shoal_arena *a, shoal_ref ref, shoal_queue **out)
 {
 	uint32_t index;
 	int rc = object_at(a, ref, SHOAL_KIND_QUEUE, &index);
-	*out = rc ? NULL : queue_hand_out(object_body_at(a, index));
+	*out = rc ? NULL : queue_hand_out(a, object_body_at(a, index));
 	return rc || *out ? rc : -EPROTO;
 }
 

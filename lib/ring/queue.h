@@ -171,8 +171,11 @@ queue_keep_distance(const shoal_queue *q, uint64_t distance, uint64_t burst)
 
 /* The cursor of this thread, made if needed. 0 or a failure with its sentence. */
 int cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out);
-/* A call gives it to the caller: whatever queue lies there later is not that one. Returns it. */
-shoal_queue *queue_hand_out(shoal_queue *q);
+/*
+ * A call gives it to the caller: where it goes with its owner, whatever queue lies there later is
+ * not that one. Returns it.
+ */
+shoal_queue *queue_hand_out(const shoal_arena *a, shoal_queue *q);
 
 static inline struct cursor *
 cursor_slot(struct shoal_thread *t, const shoal_queue *q)

@@ -20,10 +20,15 @@ identity(const shoal_queue *q)
 }
 
 shoal_queue *
-queue_hand_out(shoal_queue *q)
+queue_hand_out(const shoal_arena *a, shoal_queue *q)
 {
-	if (q)
-		handed_note(q, identity(q));
+	uint64_t its;
+	if (!q)
+		return NULL;
+	do {
+		its = identity(q);
+		handed_note(a, q->object, q, its);
+	} while (its != identity(q));
 	return q;
 }
 

@@ -241,6 +241,39 @@ Test(pipe_owner, nor_is_one_that_was_never_used)
 	keep_an_end(false, true);
 }
 
+/* ---- known by its address ---- */
+
+static int
+send_to_the_next_one(void *arg)
+{
+	struct stage *s = arg;
+	shoal_pipe_end *first;
+	REQUIRE_EQ(shoal_pipe_open(s->w.arena, "first", SHOAL_RIGHT, 0, &first), 0);
+	s->step = 1;
+	wait_for(s, 2);
+	REQUIRE(s->at == first);
+	send_text(s->at, "from afar");
+	return 0;
+}
+
+/* Where the one was that another process had opened itself. */
+Test(pipe_owner, an_end_that_another_process_told_of_is_the_one_that_is_there)
+{
+	struct stage *s = stage_make(0);
+	shoal_pipe_end *left, *right;
+	REQUIRE_EQ(shoal_pipe_create(s->w.arena, "first", NULL, &left, NULL), 0);
+	pid_t pid = child(send_to_the_next_one, s);
+	wait_for(s, 1);
+	REQUIRE_EQ(shoal_pipe_destroy(s->w.arena, left), 0);
+	REQUIRE_EQ(shoal_pipe_create(s->w.arena, NULL, NULL, &left, &right), 0);
+	s->at = right;
+	s->step = 2;
+	expect_child(pid, 0, 5000);
+	recv_text(left, "from afar");
+	REQUIRE_EQ(shoal_pipe_destroy(s->w.arena, left), 0);
+	world_end(s->w);
+}
+
 /* ---- given to a process ---- */
 
 Test(pipe_owner, who_has_a_dead_ones_pid_is_not_taken_for_it)

@@ -206,3 +206,52 @@ Test(queue_share, open_waits_for_the_creator)
 	REQUIRE_EQ(shoal_queue_destroy(w.arena, late), 0);
 	world_end(w);
 }
+
+/* ---- known by its address ---- */
+
+struct told {
+	shoal_arena *arena;
+	shoal_queue *volatile at;
+	volatile int step;
+};
+
+static void
+wait_for(const struct told *t, int step)
+{
+	for (int i = 0; i < 5000 && t->step < step; i++)
+		sleep_ms(1);
+	REQUIRE(t->step >= step);
+}
+
+static int
+put_to_the_next_one(void *arg)
+{
+	struct told *t = arg;
+	shoal_queue *first;
+	REQUIRE_EQ(shoal_queue_open(t->arena, "first", 0, &first), 0);
+	t->step = 1;
+	wait_for(t, 2);
+	REQUIRE(t->at == first);
+	put_text(t->at, "from afar");
+	return 0;
+}
+
+/* Where the one was that another process had opened itself. */
+Test(queue_share, a_queue_that_another_process_told_of_is_the_one_that_is_there)
+{
+	struct world w = world_make(4, 0, 0);
+	struct told *t = shared(sizeof *t);
+	shoal_queue *q;
+	t->arena = w.arena;
+	REQUIRE_EQ(shoal_queue_create(w.arena, "first", NULL, &q), 0);
+	pid_t pid = child(put_to_the_next_one, t);
+	wait_for(t, 1);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, q), 0);
+	REQUIRE_EQ(shoal_queue_create(w.arena, NULL, NULL, &q), 0);
+	t->at = q;
+	t->step = 2;
+	expect_child(pid, 0, 5000);
+	get_text(q, "from afar");
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, q), 0);
+	world_end(w);
+}
