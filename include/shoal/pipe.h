@@ -34,9 +34,10 @@
  * Where only a slice of time notices: 5 ms until room in a full ring is noticed that its reader
  * made little of and then went away to do something else; until the death of an owner is noticed
  * whose threads had all left the arena, or that was given the end and never used it (but when such
- * a one executes another program, only the end of that is noticed); on a pipe of which anybody made
- * a descriptor, until a receiver notices what a dead one had not told; and until shoal_pipe_open
- * notices a pipe whose creator died just when its name appeared.
+ * a one executes another program, only the end of that is noticed), or that of the whole pipe
+ * WITH_OWNER; on a pipe of which anybody made a descriptor, until a receiver notices what a dead
+ * one had not told; and until shoal_pipe_open notices a pipe whose creator died just when its name
+ * appeared.
  *
  * An end that nobody has used yet is nobody's. Whoever was meant to have it and dies before its
  * first call on it closes nothing: the end stays open for the next process that uses it, and the
@@ -161,9 +162,9 @@ int     shoal_pipe_give(shoal_pipe_end *, pid_t to);
 /*
  * For poll and epoll: readable when recv, or send, would not wait. The library's: never read or
  * close them; anew after fork. Call with SHOAL_NOWAIT until -EAGAIN, which re-arms them. Slices of
- * 5 ms as of a queue's: without io_uring, of room_fd, for the death of the users of a shared end,
- * and once several processes made one. That the other end's owner executed another program they
- * tell only when that ends.
+ * 5 ms as of a queue's: without io_uring, of room_fd, WITH_OWNER, for the death of the users of a
+ * shared end, and once several processes made one. That the other end's owner executed another
+ * program they tell only when that ends.
  */
 int     shoal_pipe_fd(shoal_pipe_end *);
 int     shoal_pipe_room_fd(shoal_pipe_end *);

@@ -361,9 +361,9 @@ shoal_on_fd(int fd)
  * sleeps on it looks every 5 ms from then on; where none is to be had the wait looks every 5 ms
  * itself. Then an interrupt is noticed within 10 ms.
  *
- * Slices, where nothing else tells: 5 ms for REDELIVER queues, for objects of which descriptors
- * were made, and on kernels without futex_waitv (Linux 5.16); 50 ms, as for all sleepers, until
- * something is noticed that one has done who was stopped before he told it.
+ * Slices, where nothing else tells: 5 ms for REDELIVER queues, for objects WITH_OWNER, for those of
+ * which descriptors were made, and on kernels without futex_waitv (Linux 5.16); 50 ms, as for all
+ * sleepers, until something is noticed that one has done who was stopped before he told it.
  *
  * Death in here: nothing is held. Progress: each look waits for nobody but for those who recover
  * the dead.

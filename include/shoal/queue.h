@@ -34,10 +34,10 @@
  *	asleep                 its wake goes to another sleeper
  *	Those who wait for its place go on as soon as the kernel has marked its death. Slices of 5 ms
  *	close these windows only: without futex_waitv whatever the gate does not tell; sleeping getters
- *	of a REDELIVER queue when a borrower dies; join; what a dead one had not told to those who sleep
- *	on a queue of which anybody made a descriptor, whom the kernel may wake instead; opening one
- *	whose creator died just when its name appeared. A member stopped between its message and its
- *	wake delays a sleeper by at most 50 ms.
+ *	of a REDELIVER queue when a borrower dies; the death of the owner of one WITH_OWNER; join; what
+ *	a dead one had not told to those who sleep on a queue of which anybody made a descriptor, whom
+ *	the kernel may wake instead; opening one whose creator died just when its name appeared. A
+ *	member stopped between its message and its wake delays a sleeper by at most 50 ms.
  *	Under REDELIVER what comes back is before others from its recovery on: by a getter that finds
  *	nothing else, a putter that comes round to its place, or whoever else meets the dead one.
  *
@@ -198,9 +198,9 @@ SHOAL_CHECK_ int shoal_queue_join(shoal_queue *, shoal_time timeout);
  * own: never read or close them. Level-triggered, close-on-exec, may be readable for nothing: call
  * with SHOAL_NOWAIT until -EAGAIN, which re-arms them. Made by each process for itself: ask again
  * after fork. -EMFILE, -ENOMEM. Slices of 5 ms, in a thread of the library's own: where io_uring is
- * not allowed (SHOAL_HAS_URING); of room_fd while there is no room; of fd under REDELIVER, at the
- * end of a closed queue, and once several processes made one of this queue. Else nothing runs while
- * all is idle.
+ * not allowed (SHOAL_HAS_URING); of room_fd while there is no room; of fd under REDELIVER and
+ * WITH_OWNER, at the end of a closed queue, and once several processes made one of this queue. Else
+ * nothing runs while all is idle.
  */
 int shoal_queue_fd(shoal_queue *);
 int shoal_queue_room_fd(shoal_queue *);

@@ -105,6 +105,8 @@ object_has_owner(const shoal_arena *a, uint32_t index)
 
 /* Whether its owner is gone; it is destroyed then, unless this process may only read. */
 bool object_end_orphan(shoal_arena *a, uint32_t index);
+/* The same for those who only look, in no call: the next one who calls destroys it. */
+bool object_is_orphan(shoal_arena *a, uint32_t index);
 
 /*
  * Names the object in this record, so that it is not buried: for one who is in no call on it. NULL:

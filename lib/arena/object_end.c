@@ -476,6 +476,13 @@ object_end_orphan(shoal_arena *a, uint32_t index)
 	return true;
 }
 
+bool
+object_is_orphan(shoal_arena *a, uint32_t index)
+{
+	uint64_t word;
+	return object_has_owner(a, index) && is_orphan(a, index, &word);
+}
+
 /* ---- for recovery ---- */
 
 /*

@@ -29,13 +29,21 @@ users_gone(shoal_arena *a, const struct pipe *p, unsigned side)
 	return !used && ring;
 }
 
-/* Closed, or its owner may be dead: a call finds out which. */
+/* Nothing tells of the death of the pipe's owner, who need not be at one of its ends. */
+static bool
+has_owner(const shoal_arena *a, const struct pipe *p)
+{
+	uint32_t object = p->object;
+	return object < objects_high(a) && object_has_owner(a, object);
+}
+
+/* Closed, or its owner, or the pipe's, may be dead: a call finds out which. */
 static bool
 is_over(shoal_arena *a, const struct pipe *p, unsigned side)
 {
 	uint64_t own = load_acquire(&p->end[side].owner), other = load_acquire(&p->end[!side].owner);
 	uint32_t object = p->object;
-	if (object >= objects_high(a) || !object_ready(a, object))
+	if (object >= objects_high(a) || !object_ready(a, object) || object_is_orphan(a, object))
 		return true;
 	if ((own & (OWNER_CLOSED | OWNER_PEER_CLOSED)) || (other & OWNER_CLOSED))
 		return true;
@@ -87,7 +95,8 @@ readable(const struct poller_object *o, struct poller_peer *peer)
 	uint64_t done = load_acquire(&p->way[from].done) & ~UINT64_C(7);
 	if (way_look(pipe_ring(p, ring, from), ring - 1, done, &m) != 0 || is_over(a, p, !from))
 		return POLLER_READY;
-	return name_peer(a, &p->end[from], peer);
+	enum poller_answer answer = name_peer(a, &p->end[from], peer);
+	return has_owner(a, p) ? POLLER_UNTOLD : answer;
 }
 
 /*

@@ -239,7 +239,7 @@ begin(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
 {
 	poller_rearm(&gates_of(h, w)->poll);
 	if (w->timeout <= 0) {
-		if (pipe_peer_gone(h, t) || destroyed(h))
+		if (pipe_peer_gone(h, t) || object_end_orphan(h->arena, h->object) || destroyed(h))
 			return 0;
 		return fail_quiet(-EAGAIN, "the pipe would have to wait, and the timeout is 0");
 	}

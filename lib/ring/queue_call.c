@@ -151,6 +151,16 @@ look_whether_destroyed(struct cursor *c)
 	return true;
 }
 
+/* Its owner is gone, and so it is destroyed. What else the owner had is given back as well. */
+static bool
+look_for_owner(struct cursor *c, struct shoal_thread *t)
+{
+	if (likely(!object_end_orphan(c->arena, c->ring.object)))
+		return false;
+	(void)member_recover_all(c->arena, t, c->me);
+	return true;
+}
+
 /*
  * What no gate tells: REDELIVER, a borrower died, or one who gave a message back before it said so;
  * its owner died; and a destroyer died before it said so.
@@ -160,9 +170,7 @@ look_around(struct cursor *c, struct shoal_thread *t)
 {
 	if (c->ring.flags & SHOAL_QUEUE_REDELIVER)
 		(void)member_recover_all(c->arena, t, c->me);
-	/* What else the owner had is given back as well. */
-	if (object_end_orphan(c->arena, c->ring.object))
-		(void)member_recover_all(c->arena, t, c->me);
+	(void)look_for_owner(c, t);
 	(void)look_whether_destroyed(c);
 }
 
@@ -226,7 +234,7 @@ queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 			return 0;
 		s->place = place;
 		s->word = word;
-		return look_whether_destroyed(c) ? 0 : would_wait(s);
+		return look_for_owner(c, t) || look_whether_destroyed(c) ? 0 : would_wait(s);
 	}
 	bool putter = s->gate == &c->ring.queue->put.wait;
 	if (s->spins < SPIN_PAUSES && kernel_cpus_online() == 1)

@@ -3,16 +3,17 @@
 #include "ring/poller.h"
 #include "ring/group.h"
 
-/* Its destroyer may have died before it said so: a call finds out. */
+/* Its destroyer may have died before it said so, or its owner: a call finds out. */
 static bool
-is_destroyed(const shoal_arena *a, const struct ring *r)
+is_destroyed(shoal_arena *a, const struct ring *r)
 {
-	return load_relaxed(&r->queue->closing) == QUEUE_DESTROYED || !object_ready(a, r->object);
+	return load_relaxed(&r->queue->closing) == QUEUE_DESTROYED || !object_ready(a, r->object) ||
+	       object_is_orphan(a, r->object);
 }
 
 /*
- * Under REDELIVER a borrower's death gives its message back, and at the end of a closed queue the
- * last getter makes room for it: no gate tells of these.
+ * Under REDELIVER a borrower's death gives its message back, at the end of a closed queue the last
+ * getter makes room for it, and with its owner a queue goes: no gate tells of these.
  */
 static enum poller_answer
 readable(const struct poller_object *o, struct poller_peer *unused)
@@ -32,7 +33,8 @@ readable(const struct poller_object *o, struct poller_peer *unused)
 		return POLLER_READY;
 	if (closing && group_or_slot_empty(word))
 		return POLLER_READY;
-	return closing || redeliver ? POLLER_UNTOLD : POLLER_TOLD;
+	bool untold = closing || redeliver || object_has_owner(o->arena, ring.object);
+	return untold ? POLLER_UNTOLD : POLLER_TOLD;
 }
 
 /* A borrower that dies makes room, and no gate tells of it. */

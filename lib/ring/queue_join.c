@@ -6,8 +6,8 @@
  * that everything put before that moment is done. Deaths keep it true: recovery sets the dead one's
  * done to its got (queue_recover.c).
  *
- * join is told by its gate; a task_done that is killed between its count and the wake, and a member
- * that dies with tasks, are noticed by a slice of 5 ms.
+ * join is told by its gate; a task_done that is killed between its count and the wake, a member
+ * that dies with tasks, and the end of the queue's owner, are noticed by a slice of 5 ms.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -81,13 +81,21 @@ all_done(const struct cursor *c)
 	return done >= place;
 }
 
+/* Also with its owner. */
+static bool
+is_destroyed(const struct cursor *c)
+{
+	return object_end_orphan(c->arena, c->ring.object) ||
+	       load_relaxed(&c->ring.queue->closing) == QUEUE_DESTROYED;
+}
+
 static int
 join(struct cursor *c, struct shoal_thread *t, shoal_time timeout)
 {
 	shoal_queue *q = c->ring.queue;
 	if (all_done(c))
 		return 0;
-	if (timeout <= 0)
+	if (timeout <= 0 && !is_destroyed(c))
 		return fail_quiet(-EAGAIN, "tasks are unfinished, and the timeout is 0");
 	int64_t deadline = clock_deadline(timeout);
 	for (;;) {
@@ -96,7 +104,7 @@ join(struct cursor *c, struct shoal_thread *t, shoal_time timeout)
 		gate_arm(&q->join_gate, !c->fenced);
 		if (all_done(c))
 			return 0;
-		if (load_relaxed(&q->closing) == QUEUE_DESTROYED)
+		if (is_destroyed(c))
 			return fail_quiet(-EPIPE, "the queue was destroyed");
 		struct futex_watch gate = { &q->join_gate, GATE_ARMED };
 		int64_t until = clock_sooner(deadline, FUTEX_SLICE_NS);

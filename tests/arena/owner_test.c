@@ -1,8 +1,10 @@
 /* Objects WITH_OWNER, whose owner dies: for who waits on them, and who looks for them. */
 #include "common.h"
 #include "base/atomic.h"
+#include <poll.h>
 #include <shoal/data.h>
 #include <shoal/pipe.h>
+#include <shoal/process.h>
 #include <shoal/queue.h>
 #include <shoal/sync.h>
 #include <signal.h>
@@ -63,8 +65,9 @@ struct estate {
 	shoal_arena *arena;
 	shoal_lock *lock;
 	shoal_rwlock *rwlock;
-	shoal_queue *queue;
+	shoal_queue *queue, *tasks;
 	shoal_pipe_end *left, *right;
+	shoal_pipe_end *mine, *other; /* of a pipe that its owner does not use */
 	word32 made, waiting;
 };
 
@@ -73,11 +76,15 @@ own_all(void *arg)
 {
 	struct estate *e = arg;
 	shoal_queue_options queue = { .flags = SHOAL_WITH_OWNER };
+	shoal_queue_options tasks = { .flags = SHOAL_WITH_OWNER | SHOAL_QUEUE_JOINABLE };
 	shoal_pipe_options pipe = { .flags = SHOAL_WITH_OWNER | SHOAL_PIPE_SHARED_ENDS };
+	shoal_pipe_options plain = { .ring_bytes = 4096, .flags = SHOAL_WITH_OWNER };
 	REQUIRE_EQ(shoal_lock_create(e->arena, "lock", SHOAL_WITH_OWNER, &e->lock), 0);
 	REQUIRE_EQ(shoal_rwlock_create(e->arena, "rwlock", SHOAL_WITH_OWNER, &e->rwlock), 0);
 	REQUIRE_EQ(shoal_queue_create(e->arena, "queue", &queue, &e->queue), 0);
+	REQUIRE_EQ(shoal_queue_create(e->arena, "tasks", &tasks, &e->tasks), 0);
 	REQUIRE_EQ(shoal_pipe_create(e->arena, "pipe", &pipe, &e->left, &e->right), 0);
+	REQUIRE_EQ(shoal_pipe_create(e->arena, "plain", &plain, &e->mine, &e->other), 0);
 	store_release(&e->made, 1);
 	for (;;)
 		pause();
@@ -121,6 +128,141 @@ wait_at_pipe(void *arg)
 	return shoal_pipe_recv(end, &c, 1, SHOAL_SEC(10)) != -EPIPE;
 }
 
+static int
+wait_to_join(void *arg)
+{
+	struct estate *e = arg;
+	REQUIRE_EQ(shoal_queue_put(e->tasks, NULL, 0, 0), 0);
+	fetch_add_seq_cst(&e->waiting, 1);
+	return shoal_queue_join(e->tasks, SHOAL_SEC(10)) != -EPIPE;
+}
+
+/* Not one call waits: they are told in time all the same. */
+static int
+ask_for_message(void *arg)
+{
+	struct estate *e = arg;
+	ssize_t rc = -EAGAIN;
+	char c;
+	fetch_add_seq_cst(&e->waiting, 1);
+	for (int i = 0; rc == -EAGAIN && i < 5000; i++, sleep_ms(1))
+		rc = shoal_queue_get(e->queue, &c, 1, 0);
+	return rc != -EPIPE;
+}
+
+static int
+ask_at_pipe(void *arg)
+{
+	struct estate *e = arg;
+	ssize_t rc = -EAGAIN;
+	fetch_add_seq_cst(&e->waiting, 1);
+	for (int i = 0; rc == -EAGAIN && i < 5000; i++, sleep_ms(1))
+		rc = shoal_pipe_recv(e->other, NULL, 0, 0);
+	return rc != -EPIPE;
+}
+
+static int
+ask_to_join(void *arg)
+{
+	struct estate *e = arg;
+	int rc = -EAGAIN;
+	REQUIRE_EQ(shoal_queue_put(e->tasks, NULL, 0, 0), 0);
+	fetch_add_seq_cst(&e->waiting, 1);
+	for (int i = 0; rc == -EAGAIN && i < 5000; i++, sleep_ms(1))
+		rc = shoal_queue_join(e->tasks, 0);
+	return rc != -EPIPE;
+}
+
+static int
+wait_for_any(struct estate *e, shoal_waitable on)
+{
+	fetch_add_seq_cst(&e->waiting, 1);
+	return shoal_wait(&on, 1, SHOAL_SEC(10)) != 1;
+}
+
+static int
+wait_for_queue(void *arg)
+{
+	struct estate *e = arg;
+	return wait_for_any(e, shoal_on_queue(e->queue)) ||
+	       shoal_queue_get(e->queue, NULL, 0, 0) != -EPIPE;
+}
+
+static int
+wait_for_pipe(void *arg)
+{
+	struct estate *e = arg;
+	return wait_for_any(e, shoal_on_pipe(e->other)) ||
+	       shoal_pipe_recv(e->other, NULL, 0, 0) != -EPIPE;
+}
+
+/* Readable at last, and the call tells why; it may be readable for nothing. */
+static int
+poll_until_over(struct estate *e, int fd, ssize_t (*call)(struct estate *))
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t rc;
+	REQUIRE(fd >= 0);
+	while ((rc = call(e)) >= 0)
+		continue;
+	fetch_add_seq_cst(&e->waiting, 1);
+	while (rc == -EAGAIN && poll(&p, 1, 10000) == 1)
+		rc = call(e);
+	return rc != -EPIPE;
+}
+
+static ssize_t
+get_one(struct estate *e)
+{
+	return shoal_queue_get(e->queue, NULL, 0, 0);
+}
+
+static ssize_t
+put_one(struct estate *e)
+{
+	return shoal_queue_put(e->queue, NULL, 0, 0);
+}
+
+static ssize_t
+recv_one(struct estate *e)
+{
+	return shoal_pipe_recv(e->other, NULL, 0, 0);
+}
+
+static ssize_t
+send_one(struct estate *e)
+{
+	return shoal_pipe_send(e->other, NULL, 0, 0);
+}
+
+static int
+poll_queue(void *arg)
+{
+	struct estate *e = arg;
+	return poll_until_over(e, shoal_queue_fd(e->queue), get_one);
+}
+
+static int
+poll_room(void *arg)
+{
+	struct estate *e = arg;
+	return poll_until_over(e, shoal_queue_room_fd(e->queue), put_one);
+}
+
+static int
+poll_pipe(void *arg)
+{
+	struct estate *e = arg;
+	return poll_until_over(e, shoal_pipe_fd(e->other), recv_one);
+}
+
+static int
+poll_pipes_room(void *arg)
+{
+	struct estate *e = arg;
+	return poll_until_over(e, shoal_pipe_room_fd(e->other), send_one);
+}
+
 static pid_t
 owner_of(struct estate *e)
 {
@@ -140,6 +282,7 @@ is_told_of_the_owners_death(int (*wait)(void *))
 	pid_t owner = owner_of(e);
 	REQUIRE_EQ(shoal_lock_acquire(e->lock, 0), 0);
 	REQUIRE_EQ(shoal_rwlock_read(e->rwlock, 0), 0);
+	REQUIRE_EQ(shoal_pipe_recv(e->mine, NULL, 0, 0), -EAGAIN);
 	pid_t waiter = child(wait, e);
 	for (int i = 0; i < 5000 && !load_acquire(&e->waiting); i++)
 		sleep_ms(1);
@@ -160,6 +303,28 @@ Test(owner, those_who_wait_are_told_of_the_owners_death)
 	is_told_of_the_owners_death(wait_to_write);
 	is_told_of_the_owners_death(wait_for_message);
 	is_told_of_the_owners_death(wait_at_pipe);
+	is_told_of_the_owners_death(wait_to_join);
+}
+
+Test(owner, those_who_never_sleep_in_a_call_are_told_too)
+{
+	is_told_of_the_owners_death(ask_for_message);
+	is_told_of_the_owners_death(ask_at_pipe);
+	is_told_of_the_owners_death(ask_to_join);
+}
+
+Test(owner, those_who_wait_for_several_things_are_told_too)
+{
+	is_told_of_the_owners_death(wait_for_queue);
+	is_told_of_the_owners_death(wait_for_pipe);
+}
+
+Test(owner, descriptors_tell_of_the_owners_death)
+{
+	is_told_of_the_owners_death(poll_queue);
+	is_told_of_the_owners_death(poll_room);
+	is_told_of_the_owners_death(poll_pipe);
+	is_told_of_the_owners_death(poll_pipes_room);
 }
 
 /* By a member, so that it is no newcomer that looks after all the dead. */
