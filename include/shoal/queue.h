@@ -108,7 +108,8 @@ int shoal_queue_destroy(shoal_arena *, shoal_queue *);
 
 /*
  * Copies the message in. -EAGAIN, -ETIMEDOUT, -ECANCELED, -EPIPE (closed), -EMSGSIZE, -ENOMEM,
- * -ENOSPC.
+ * -ENOSPC: no memory for a long one, though the queue has room. Within the timeout it waits a
+ * moment for a getter that still copies out what was there: 5 ms, and a nanosecond for each byte.
  */
 SHOAL_CHECK_ int shoal_queue_put(shoal_queue *, const void *message, size_t bytes,
                                  shoal_time timeout);

@@ -252,23 +252,30 @@ is_full(const struct cursor *c)
 /*
  * A get gives its place back first, and the memory of what was there once that is copied: one who
  * waits for it sleeps this long at a time, and in all so long and a nanosecond for each byte,
- * should the getter stand still.
+ * should the getter stand still; or until its own deadline.
  */
 #define MOMENT_NS INT64_C(50000)
 #define MOMENTS_NS INT64_C(5000000)
 
-/* False: it has been waited for. */
-static bool
-wait_for_memory(const struct sleeper *s, size_t bytes, int64_t *until)
+/* 0: look again. Else -ECANCELED, or what there is to say where it has been waited for. */
+static int
+wait_for_memory(struct shoal_thread *t, struct sleeper *s, size_t bytes, int64_t *until,
+                int otherwise)
 {
 	word32 nothing = { 0 };
 	int64_t now = clock_now();
+	if (s->timeout <= 0)
+		return otherwise;
+	if (!s->deadline)
+		s->deadline = clock_deadline(s->timeout);
 	if (!*until)
 		*until = now + MOMENTS_NS + (int64_t)bytes;
-	if (s->timeout <= 0 || now >= *until || (s->deadline && now >= s->deadline))
-		return false;
+	if (now >= *until || now >= s->deadline)
+		return otherwise;
+	if (unlikely(thread_interrupted(t)))
+		return fail_quiet(-ECANCELED, "the wait was interrupted by shoal_thread_interrupt");
 	futex_wait(&nothing, 0, now + MOMENT_NS);
-	return true;
+	return 0;
 }
 
 /* Where the arena has no memory while the queue is full, a get makes both: it is waited for. */
@@ -287,13 +294,12 @@ take_block(struct cursor *c, struct shoal_thread *t, struct sleeper *s, size_t b
 		if (likely(rc == 0) || (rc != -ENOMEM && rc != -ENOSPC) || bytes > c->arena->bytes)
 			return rc;
 		uint64_t word;
-		if (!is_full(c)) {
-			if (wait_for_memory(s, bytes, &until))
-				continue;
-			return rc;
+		if (is_full(c)) {
+			until = 0;
+			rc = find_room(c, t, s, &word);
+		} else {
+			rc = wait_for_memory(t, s, bytes, &until, rc);
 		}
-		until = 0;
-		rc = find_room(c, t, s, &word);
 		if (rc)
 			return rc;
 	}

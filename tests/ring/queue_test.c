@@ -1,6 +1,7 @@
 /* What a queue does for one process. */
 #include "queue_common.h"
 #include <pthread.h>
+#include <sys/mman.h>
 
 Test(queue, messages_come_out_in_the_order_of_puts)
 {
@@ -369,6 +370,65 @@ Test(queue, a_closed_queue_is_closed_also_where_there_is_no_memory)
 	while (m--)
 		shoal_free(w.arena, more[m]);
 	world_end_filled(w, block, n);
+}
+
+/* A getter that copies so much out may take a while; whoever waits for it no longer than it wants. */
+#define LONGEST (UINT64_C(250) << 20)
+
+struct longest {
+	struct world w;
+	void *message, *block;
+};
+
+/* Nothing is in the queue, and no run of pages is long enough for the message. */
+static struct longest
+longest_make(void)
+{
+	struct longest h;
+	shoal_arena_options o = { .limit_bytes = 256 << 20 };
+	h.message = mmap(NULL, LONGEST, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	REQUIRE(h.message != MAP_FAILED);
+	REQUIRE_EQ(shoal_arena_create(NULL, &o, &h.w.arena), 0);
+	REQUIRE_EQ(shoal_queue_create(h.w.arena, "q", NULL, &h.w.queue), 0);
+	REQUIRE_EQ(shoal_alloc(h.w.arena, 8 << 20, &h.block), 0);
+	return h;
+}
+
+static void
+longest_end(struct longest h)
+{
+	shoal_free(h.w.arena, h.block);
+	munmap(h.message, LONGEST);
+	world_end(h.w);
+}
+
+Test(queue, a_long_message_waits_for_memory_no_longer_than_its_timeout)
+{
+	struct longest h = longest_make();
+	int64_t best = INT64_MAX;
+	for (int i = 0; i < 3; i++) {
+		int64_t begin = now_ns();
+		REQUIRE_EQ(shoal_queue_put(h.w.queue, h.message, LONGEST, SHOAL_MS(1)), -ENOMEM);
+		int64_t took = now_ns() - begin;
+		REQUIRE(took >= SHOAL_MS(1));
+		best = took < best ? took : best;
+	}
+	REQUIRE(best < SHOAL_MS(100));
+	/* Nor for ever, where nobody copies anything. */
+	REQUIRE_EQ(shoal_queue_put(h.w.queue, h.message, LONGEST, SHOAL_FOREVER), -ENOMEM);
+	longest_end(h);
+}
+
+Test(queue, an_interrupt_ends_a_wait_for_memory)
+{
+	struct longest h = longest_make();
+	pthread_t t;
+	int got;
+	REQUIRE_EQ(pthread_create(&t, NULL, interrupt, shoal_thread_self()), 0);
+	REQUIRE_EQ(shoal_queue_put(h.w.queue, h.message, LONGEST, SHOAL_SEC(10)), -ECANCELED);
+	REQUIRE_EQ(shoal_queue_get(h.w.queue, &got, sizeof got, SHOAL_MS(20)), -ETIMEDOUT);
+	pthread_join(t, NULL);
+	longest_end(h);
 }
 
 static shoal_queue *interrupted;
