@@ -9,6 +9,8 @@
  *	place FULL                  the message is there; the hand names a block that is its place's
  *	                            affair
  *	before the wake             list_op_pending names the getters' gate: the kernel wakes one
+ * One who slept for room: until a place is claimed, and the next sleeper told of what is left,
+ * list_op_pending names the putters' gate: the kernel wakes another one there.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -88,9 +90,9 @@ find_room(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t 
 	}
 }
 
-/* A place of my own, WRITING(me): found, waited for. */
+/* A place of my own, WRITING(me): found, waited for. The cursor is at it. */
 static int
-claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t *place)
+claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s)
 {
 	for (uint64_t lost = UINT64_MAX;;) {
 		uint64_t word;
@@ -100,10 +102,10 @@ claim_slow(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 		/* What another one was faster at is never free again. */
 		if (unlikely(c->put == lost))
 			return queue_broken(c, lost);
-		*place = lost = c->put;
+		lost = c->put;
 		if (unlikely(slot_state(word) == GROUP))
-			group_open(&c->ring, *place, word);
-		if (claim(c, *place))
+			group_open(&c->ring, lost, word);
+		if (claim(c, lost))
 			return 0;
 	}
 }
@@ -123,24 +125,36 @@ is_more(const struct cursor *c, uint64_t places)
 
 /* One who was woken lets the next putter go on if there is room for it too. */
 void
-put_pass_on(struct cursor *c, struct shoal_thread *t, const struct sleeper *s, uint64_t places)
+put_pass_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t places)
 {
 	if (s->slept && is_more(c, places))
 		queue_wake_putters(c->ring.queue);
 	robust_pending_set(t, &c->ring.queue->get.wait);
+	s->slept = s->armed = false;
 }
 
-static inline int
-claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t *place)
+/* Its place was not free at once, or it has slept before. */
+__attribute__((noinline)) static int
+claim_waiting(struct cursor *c, struct shoal_thread *t, struct sleeper *s, bool mine)
+{
+	int rc = mine ? 0 : claim_slow(c, t, s);
+	if (rc == 0 && (s->slept || s->armed))
+		put_pass_on(c, t, s, 1);
+	else if (rc == -EPIPE && s->slept)
+		queue_wake_armed(c->ring.queue); /* the closer may have died before it told all */
+	return rc;
+}
+
+/* One that is not fresh may have slept: for a group, or for the room that brings its memory. */
+static ALWAYS_INLINE int
+claim_any(struct cursor *c, struct shoal_thread *t, struct sleeper *s, bool fresh, uint64_t *place)
 {
 	*place = c->put;
-	if (likely(claim(c, *place)))
+	bool mine = claim(c, *place);
+	if (likely(mine && (fresh || (!s->slept && !s->armed))))
 		return 0;
-	int rc = claim_slow(c, t, s, place);
-	if (unlikely(rc == 0 && (s->slept || s->armed)))
-		put_pass_on(c, t, s, 1);
-	else if (unlikely(rc == -EPIPE && s->slept))
-		queue_wake_armed(c->ring.queue); /* the closer may have died before it told all */
+	int rc = claim_waiting(c, t, s, mine);
+	*place = c->put;
 	return rc;
 }
 
@@ -176,7 +190,7 @@ put_inline(struct cursor *c, struct shoal_thread *t, const void *message, size_t
 	struct sleeper s = { .gate = &q->put.wait, .timeout = timeout };
 	void *old = robust_pending_set(t, &q->get.wait);
 	uint64_t place;
-	int rc = claim_any(c, t, &s, &place);
+	int rc = claim_any(c, t, &s, true, &place);
 	if (likely(rc == 0)) {
 		publish_inline(c, place, message, bytes, mark);
 		advance(c, place);
@@ -193,7 +207,7 @@ put_each(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const char
 	size_t n;
 	for (n = 0; n < count; n++) {
 		uint64_t place;
-		*rc = claim_any(c, t, s, &place);
+		*rc = claim_any(c, t, s, n > 0, &place);
 		if (unlikely(*rc))
 			break;
 		publish_inline(c, place, items + n * bytes, bytes, 0);
@@ -215,9 +229,12 @@ put_block(struct cursor *c, struct shoal_thread *t, uint64_t block, size_t bytes
 	word64 *word = block_word_at(c->arena, block);
 	if (unlikely(!word))
 		return fail(-EPROTO, "the message's block is none any more: shared memory was overwritten");
-	void *old = robust_pending_set(t, &q->get.wait);
+	/* One who slept names the putters' gate until its place is claimed and the wake passed on. */
+	void *old = t->robust->pending;
+	if (likely(!s->slept && !s->armed))
+		robust_pending_set(t, &q->get.wait);
 	uint64_t place;
-	int rc = claim_any(c, t, s, &place);
+	int rc = claim_any(c, t, s, false, &place);
 	if (rc == 0) {
 		struct slot *slot = cursor_slot_at(c, place);
 		PROBE_QUEUE_PUT(q, place, bytes, 1);
@@ -312,19 +329,20 @@ fill_and_put(struct cursor *c, struct shoal_thread *t, struct sleeper *s, const 
 {
 	uint64_t block;
 	int rc = take_block(c, t, s, bytes, &block);
-	if (unlikely(rc)) {
-		/* The room that woke this one is left to another one. */
-		if (s->slept)
-			queue_wake_putters(c->ring.queue);
-		return rc;
+	if (likely(rc == 0)) {
+		memcpy(arena_at(c->arena, block), message, bytes);
+		store_relaxed(&c->me->hand.pos, UINT64_MAX);
+		store_relaxed(&c->me->hand.object, c->ring.object);
+		store_release(&c->me->hand.kind, HAND_PUT);
+		rc = put_block(c, t, block, bytes, mark, s);
+		if (unlikely(rc))
+			block_give(c->arena, c->me, block);
 	}
-	memcpy(arena_at(c->arena, block), message, bytes);
-	store_relaxed(&c->me->hand.pos, UINT64_MAX);
-	store_relaxed(&c->me->hand.object, c->ring.object);
-	store_release(&c->me->hand.kind, HAND_PUT);
-	rc = put_block(c, t, block, bytes, mark, s);
-	if (rc)
-		block_give(c->arena, c->me, block);
+	/* The room that woke this one is left to another one; the end that did so is for all. */
+	if (unlikely(rc == -EPIPE && s->slept))
+		queue_wake_armed(c->ring.queue);
+	else if (unlikely(rc && s->slept))
+		queue_wake_putters(c->ring.queue);
 	return rc;
 }
 

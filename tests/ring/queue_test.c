@@ -2,6 +2,7 @@
 #include "queue_common.h"
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 Test(queue, messages_come_out_in_the_order_of_puts)
 {
@@ -429,6 +430,96 @@ Test(queue, an_interrupt_ends_a_wait_for_memory)
 	REQUIRE_EQ(shoal_queue_get(h.w.queue, &got, sizeof got, SHOAL_MS(20)), -ETIMEDOUT);
 	pthread_join(t, NULL);
 	longest_end(h);
+}
+
+/* ---- two who sleep for room ---- */
+
+struct rivals {
+	shoal_queue *queue;
+	size_t bytes, count;
+	int64_t done[2];
+};
+
+static int
+put_as(struct rivals *r, int which)
+{
+	static char items[MESSAGE];
+	ssize_t n = r->count > 1 ? shoal_queue_put_many(r->queue, items, r->bytes, r->count,
+	                                                SHOAL_SEC(10))
+	                         : shoal_queue_put(r->queue, items, r->bytes, SHOAL_SEC(10));
+	r->done[which] = now_ns();
+	return n != (r->count > 1 ? (ssize_t)r->count : 0);
+}
+
+static int
+put_as_one(void *rivals)
+{
+	return put_as(rivals, 0);
+}
+
+static int
+put_as_the_other(void *rivals)
+{
+	return put_as(rivals, 1);
+}
+
+/*
+ * Both sleep since a moment, a full queue is emptied by a call that wakes one: how long until both
+ * have put. One who is not told sleeps on for most of 50 ms.
+ */
+static int64_t
+empty_for_both(struct rivals *r)
+{
+	static char got[2 * MESSAGE];
+	pid_t one = child(put_as_one, r), other = child(put_as_the_other, r);
+	shoal_queue_info info = { 0 };
+	while (info.putters_waiting < 2) {
+		usleep(100);
+		REQUIRE_EQ(shoal_queue_stat(r->queue, &info), 0);
+	}
+	int64_t begin = now_ns();
+	REQUIRE_EQ(shoal_queue_get_many(r->queue, got, r->bytes, info.capacity, 0), info.capacity);
+	expect_child(one, 0, 5000);
+	expect_child(other, 0, 5000);
+	return (r->done[0] > r->done[1] ? r->done[0] : r->done[1]) - begin;
+}
+
+static void
+both_are_told(struct rivals *r)
+{
+	static char got[MESSAGE];
+	int64_t best = INT64_MAX;
+	for (int i = 0; i < 10 && best >= SHOAL_MS(20); i++) {
+		while (shoal_queue_put(r->queue, got, r->bytes, 0) == 0)
+			continue;
+		int64_t took = empty_for_both(r);
+		best = took < best ? took : best;
+		while (shoal_queue_get(r->queue, got, sizeof got, 0) >= 0)
+			continue;
+	}
+	REQUIRE(best < SHOAL_MS(20));
+}
+
+/* The room that brought the memory is claimed at once. */
+Test(queue, who_waited_for_memory_tells_the_next_one_of_room)
+{
+	struct world w = world_small();
+	struct rivals *r = shared(sizeof *r);
+	void *block[64];
+	int n = fill_but_for_two(w.arena, block);
+	*r = (struct rivals){ .queue = w.queue, .bytes = MESSAGE, .count = 1 };
+	both_are_told(r);
+	world_end_filled(w, block, n);
+}
+
+/* They slept for a group, and find single places. */
+Test(queue, who_puts_many_tells_the_next_one_of_room)
+{
+	struct world w = world_make(32, 0, 0);
+	struct rivals *r = shared(sizeof *r);
+	*r = (struct rivals){ .queue = w.queue, .bytes = 8, .count = 16 };
+	both_are_told(r);
+	world_end(w);
 }
 
 static shoal_queue *interrupted;
