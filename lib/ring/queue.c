@@ -177,7 +177,10 @@ is_hole(uint64_t word)
 	return slot_state(word) == GROUP ? group_is(word, GROUP_HOLE) : slot_is_hole(word);
 }
 
-/* What a get would meet now: a message, or a wait (or the end). */
+/*
+ * What a get would meet now: a message, or a wait (or the end). A place of the lap before that a
+ * dead one was reading is free by then, and nothing is behind it.
+ */
 static bool
 nothing_to_get(const struct view *v)
 {
@@ -188,6 +191,8 @@ nothing_to_get(const struct view *v)
 		enum walk_end end = walk_get(&v->ring, &place, &word);
 		uint64_t settled = queue_settled(v->arena, &v->ring, word);
 		if (end != WALK_READY && (end != WALK_WAIT || settled == word))
+			return true;
+		if (group_or_slot_empty(settled))
 			return true;
 		if (!is_hole(settled))
 			return false;

@@ -1,5 +1,6 @@
 /* What is told of a queue is what calls on it meet: also beside the dead, and under load. */
 #include "queue_common.h"
+#include "ring/group.h"
 #include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -70,6 +71,52 @@ Test(queue_look, the_place_of_a_dead_borrower_is_room)
 		get_text(w.queue, "c");
 		world_end(w);
 	}
+}
+
+static int
+take_all_and_die(void *queue)
+{
+	struct slot *s = (struct slot *)(void *)((char *)queue + ((shoal_queue *)queue)->slots_at);
+	struct shoal_thread *t;
+	struct member *me;
+	shoal_arena *a = arena_of(queue);
+	REQUIRE_EQ(member_here(a, &t, &me), 0);
+	uint64_t full = group_word(GROUP_FULL, 0, 0);
+	REQUIRE(cas64_acq_rel(&s->turn, full, group_word(GROUP_READING, 0, member_tag(a, me))));
+	raise(SIGKILL);
+	return 0;
+}
+
+/* The getters are round at its place: what a get would meet there is a place without a message. */
+Test(queue_look, nor_is_a_message_at_the_place_of_a_dead_borrower)
+{
+	static const unsigned flags[] = { 0, JOINABLE };
+	for (int i = 0; i < 2; i++) {
+		struct world w = world_make(2, 0, flags[i]);
+		char got[8];
+		put_text(w.queue, "a");
+		put_text(w.queue, "b");
+		let_borrower_die(w.queue);
+		get_text(w.queue, "b");
+		REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+		REQUIRE(shoal_queue_empty(w.queue));
+		REQUIRE_EQ(shoal_queue_get(w.queue, got, sizeof got, 0), -EAGAIN);
+		REQUIRE(shoal_queue_empty(w.queue));
+		world_end(w);
+	}
+}
+
+/* As get_many has it between its claim and the end of its copy. */
+Test(queue_look, nor_in_the_group_of_a_dead_getter)
+{
+	struct world w = world_make(GROUP_PLACES, 0, 0);
+	uint64_t items[GROUP_PLACES] = { 0 };
+	REQUIRE_EQ(shoal_queue_put_many(w.queue, items, 8, GROUP_PLACES, 0), GROUP_PLACES);
+	expect_killed(child(take_all_and_die, w.queue), SIGKILL, 5000);
+	REQUIRE(shoal_queue_empty(w.queue));
+	REQUIRE(!shoal_queue_full(w.queue));
+	REQUIRE_EQ(shoal_queue_get(w.queue, items, sizeof items, 0), -EAGAIN);
+	world_end(w);
 }
 
 /* Its message waits there. */
