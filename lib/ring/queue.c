@@ -185,7 +185,7 @@ static bool
 nothing_to_get(const struct view *v)
 {
 	uint64_t place = load_relaxed(&v->ring.queue->head), word;
-	if (queue_count_back(v->arena, &v->ring, v->seen))
+	if (queue_count_back(v->arena, &v->ring, v->seen, false))
 		return false;
 	for (;;) {
 		enum walk_end end = walk_get(&v->ring, &place, &word);

@@ -245,11 +245,12 @@ bool queue_settle_block(shoal_arena *a, const struct ring *r, uint64_t place, ui
 bool queue_has_back(const struct ring *r, uint32_t *seen);
 /*
  * For those who only look. How many messages are BACK, or will be once their dead takers are
- * recovered, as a get does that finds nothing else. While `backs` is *seen, and nobody is dead,
- * there are none, and no place is looked at; a look that finds none moves *seen.
+ * recovered, as a get does that finds nothing else; with `worn` also those that it only drops.
+ * While `backs` is *seen, and nobody is dead, there are none, and no place is looked at; a look
+ * that finds none, nor any worn, moves *seen.
  */
-uint64_t queue_count_back(const shoal_arena *a, const struct ring *r, uint32_t *seen);
-/* walk_size, and what is, or will be, BACK. */
+uint64_t queue_count_back(const shoal_arena *a, const struct ring *r, uint32_t *seen, bool worn);
+/* walk_size, and what is, or will be, BACK and not worn. */
 uint64_t queue_size(const shoal_arena *a, const struct ring *r, uint32_t *seen, uint64_t *taken,
                     uint64_t *put);
 /* Somebody is dead, and nobody at the recovery. */

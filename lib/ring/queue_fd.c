@@ -25,8 +25,9 @@ readable(const struct poller_object *o, struct poller_peer *unused)
 	uint64_t place = load_relaxed(&ring.queue->head), word;
 	uint32_t closing = load_relaxed(&ring.queue->closing);
 	bool redeliver = ring.flags & SHOAL_QUEUE_REDELIVER;
+	/* What is worn is no message, but it goes with the next get alone. */
 	if ((redeliver && queue_dead_left(o->arena)) || is_destroyed(o->arena, &ring) ||
-	    queue_count_back(o->arena, &ring, o->seen))
+	    queue_count_back(o->arena, &ring, o->seen, true))
 		return POLLER_READY;
 	if (walk_get(&ring, &place, &word) != WALK_WAIT ||
 	    queue_settled(o->arena, &ring, word) != word)

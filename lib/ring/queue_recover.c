@@ -51,15 +51,19 @@ queue_dead_left(const shoal_arena *a)
 }
 
 uint64_t
-queue_count_back(const shoal_arena *a, const struct ring *r, uint32_t *seen)
+queue_count_back(const shoal_arena *a, const struct ring *r, uint32_t *seen, bool worn)
 {
 	uint32_t now = load_seq_cst(&r->queue->backs);
-	uint64_t n = 0;
+	uint64_t all = 0, n = 0;
 	if (!(r->flags & SHOAL_QUEUE_REDELIVER) || (now == *seen && !queue_dead_left(a)))
 		return 0;
-	for (uint64_t i = 0; i <= r->mask; i++)
-		n += slot_state(queue_settled(a, r, load_acquire(&ring_slot(r, i)->turn))) == BACK;
-	if (n == 0)
+	for (uint64_t i = 0; i <= r->mask; i++) {
+		uint64_t word = queue_settled(a, r, load_acquire(&ring_slot(r, i)->turn));
+		bool is = slot_state(word) == BACK;
+		all += is;
+		n += is && (worn || slot_tries(word) < TRIES_MAX);
+	}
+	if (all == 0)
 		*seen = now;
 	return n;
 }
@@ -69,7 +73,7 @@ uint64_t
 queue_size(const shoal_arena *a, const struct ring *r, uint32_t *seen, uint64_t *taken,
            uint64_t *put)
 {
-	uint64_t size = walk_size(r, taken, put) + queue_count_back(a, r, seen);
+	uint64_t size = walk_size(r, taken, put) + queue_count_back(a, r, seen, false);
 	return size <= r->mask ? size : r->mask + 1;
 }
 

@@ -119,6 +119,30 @@ Test(queue_look, nor_in_the_group_of_a_dead_getter)
 	world_end(w);
 }
 
+/* One that was taken so often that the next get drops it is not there to be got. */
+Test(queue_look, nor_is_what_killed_too_many_takers)
+{
+	struct world w = world_make(4, 0, REDELIVER);
+	char got[8];
+	put_text(w.queue, "a");
+	for (int i = 0; i < 30; i++)
+		let_borrower_die(w.queue);
+	REQUIRE(!shoal_queue_empty(w.queue));
+	REQUIRE_EQ(shoal_queue_size(w.queue), 1);
+	let_borrower_die(w.queue);
+	REQUIRE(shoal_queue_empty(w.queue));
+	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+	REQUIRE(shoal_arena_recover(w.arena) >= 0);
+	REQUIRE(shoal_queue_empty(w.queue));
+	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+	/* Looks do not hide it from the get that drops it. */
+	REQUIRE_EQ(shoal_queue_get(w.queue, got, sizeof got, 0), -EAGAIN);
+	shoal_queue_info info;
+	REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
+	REQUIRE_EQ(info.dropped, 1);
+	world_end(w);
+}
+
 /* Its message waits there. */
 Test(queue_look, the_place_of_what_comes_back_is_none)
 {
