@@ -19,6 +19,7 @@ static word32 never_begun;
 static word32 *beginning;
 __thread struct shoal_thread *thread_here;
 word32 *thread_epoch = &never_begun;
+word64 *thread_wiped;
 void (*thread_exit_hook)(struct shoal_thread *);
 void (*thread_end_hook)(struct shoal_thread *);
 void (*thread_fork_hook)(struct shoal_thread *);
@@ -160,6 +161,7 @@ begin_process(void)
 		stop("no page that fork wipes: %s; Linux 4.14 or later is needed", strerror(errno));
 	thread_epoch = page;
 	beginning = thread_epoch + 1;
+	thread_wiped = (word64 *)page + LINE / sizeof(word64);
 	store_relaxed(beginning, 1);
 	store_relaxed(thread_epoch, 1);
 	pthread_key_create(&key, thread_end);

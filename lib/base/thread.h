@@ -35,6 +35,11 @@ extern __thread struct shoal_thread *thread_here __attribute__((tls_model("initi
  * until its first call, and goes on whenever an arena is unmapped or a thread leaves one.
  */
 extern word32 *thread_epoch __attribute__((visibility("hidden")));
+/*
+ * Beside it: what is written here a forked child finds 0, also after its first call. The worker's,
+ * of a pool. NULL before the first call of the process.
+ */
+extern word64 *thread_wiped __attribute__((visibility("hidden")));
 /* To the next one, which is never 0; but what is 0 stays so. */
 void thread_epoch_next(void);
 

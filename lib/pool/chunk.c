@@ -77,7 +77,7 @@ settle_failure(struct part *p, uint64_t i, int code)
 static __attribute__((noinline)) void
 settle_untimed(struct part *p, uint64_t i, int code)
 {
-	if (load_relaxed(&task_forked))
+	if (task_in_child())
 		task_end_child(code);
 	settle_failure(p, i, code);
 }
@@ -114,8 +114,9 @@ run_untimed(struct part *p, uint64_t i, uint64_t end)
 	char *out = out_bytes ? p->out + i * out_bytes : NULL;
 	word64 *at = &p->self->seat->at;
 	shoal_task task = { .context = p->self->context, .internal_ = { p->self } };
-	store_relaxed(&task_end, end);
-	while (i < load_relaxed(&task_end) && likely(!load_relaxed(&job->stop))) {
+	word64 *last = &task_end;
+	store_relaxed(last, end);
+	while (i < load_relaxed(last) && likely(!load_relaxed(&job->stop))) {
 		task.index = i++;
 		task.out = out;
 		fence_compiler();
@@ -130,7 +131,7 @@ run_untimed(struct part *p, uint64_t i, uint64_t end)
 		if (unlikely(code < 0))
 			settle_untimed(p, i - 1, code);
 	}
-	if (unlikely(load_relaxed(&task_forked)))
+	if (task_in_child())
 		task_end_child(0);
 	return i;
 }

@@ -8,7 +8,6 @@
 #include "base/futex.h"
 #include "pool/functions.h"
 #include "pool/crate.h"
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,22 +15,6 @@
 #include <unistd.h>
 
 /* ---- a task's children ---- */
-
-word32 task_forked;
-word64 task_end;
-
-static void
-note_fork(void)
-{
-	store_relaxed(&task_forked, 1);
-	store_relaxed(&task_end, 0);
-}
-
-void
-task_hear_of_forks(void)
-{
-	pthread_atfork(NULL, NULL, note_fork);
-}
 
 /* As a process that task->fn is the main function of, without what its parent has to do at exit. */
 void
@@ -74,7 +57,7 @@ task_run(struct self *self, const struct item *i, uint64_t at)
 	if (unlikely(i->timeout))
 		begin_time(self, i);
 	int rc = i->fn(&task);
-	if (unlikely(load_relaxed(&task_forked)))
+	if (task_in_child())
 		task_end_child(rc);
 	if (unlikely(i->timeout))
 		end_time(self);

@@ -3,6 +3,7 @@
 #define POOL_TASK_H
 
 #include "arena/arena.h"
+#include "base/thread.h"
 #include "pool/shared.h"
 
 /* A worker's process: one thread, no locks. */
@@ -40,17 +41,27 @@ struct item {
 int task_run(struct self *self, const struct item *i, uint64_t at);
 
 /*
- * Not 0 in a child that a task or the initializer forked. It must not go on as the worker, whose
- * task it would answer too, so it ends where the function returns.
+ * Where the loop over short items ends; not 0 in a worker. In a child that a task or the
+ * initializer forked, in whatever way, it is 0, so that the loop need not ask for every item
+ * whether it is in one.
  */
-extern word32 task_forked;
-/*
- * Where the loop over short items ends; in such a child that is now. So that it need not ask for
- * every item whether it is one.
- */
-extern word64 task_end;
+#define task_end (*thread_wiped)
+
 /* Once in each worker: from now on its children know. */
-void task_hear_of_forks(void);
+static inline void
+task_begin(void)
+{
+	store_relaxed(&task_end, 1);
+}
+
+/* Such a child must not go on as the worker, whose task it would answer too. */
+static inline bool
+task_in_child(void)
+{
+	return unlikely(!load_relaxed(&task_end));
+}
+
+/* So it ends where the function returns. */
 _Noreturn void task_end_child(int code);
 
 /* Of this number; where this worker has no such function, one that says so and fails. */

@@ -32,7 +32,7 @@ initialize(struct self *self)
 	                                 : (void *)(uintptr_t)h->initializer_arg;
 	store_release(&self->seat->phase, SEAT_INITIALIZING);
 	int rc = initializer ? initializer(arg) : -ENOENT;
-	if (load_relaxed(&task_forked))
+	if (task_in_child())
 		task_end_child(rc);
 	if (!rc)
 		return 0;
@@ -82,6 +82,7 @@ worker_begin(struct self *self, shoal_arena *arena, shoal_arena *theirs,
 	self->number = o->seat;
 	self->seat = (struct seat *)arena_at(self->arena, self->head->seats) + o->seat;
 	bool forked = self->head->method == SHOAL_FORK;
+	task_begin();
 	self->context = forked ? (void *)(uintptr_t)self->head->context : NULL;
 	return shoal_queue_at(self->arena, self->head->queue, &self->queue);
 }
@@ -94,7 +95,6 @@ worker_run(void *order)
 		return 1;
 	set_signals(self.head);
 	store_relaxed(&self.seat->pid, (uint32_t)getpid());
-	task_hear_of_forks();
 	if (initialize(&self))
 		return 1;
 	store_release(&self.seat->phase, SEAT_WORKING);

@@ -1,5 +1,6 @@
 /* Workers that die with a task in their hands: the faults of Python's and loky's lists. */
 #include "pool/common.h"
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 struct board {
@@ -276,25 +277,40 @@ Test(pool_death, a_pool_does_not_break_by_an_idle_worker)
 	finish(p);
 }
 
+/* What the C library does at a fork, the second one does without. */
+static pid_t
+fork_so(bool raw)
+{
+	return raw ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+}
+
+static int
+wait_for_status(pid_t pid)
+{
+	int status;
+	REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
 static int
 fork_and_return(shoal_task *t)
 {
 	atomic_fetch_add(&board->runs[t->index], 1);
-	pid_t pid = fork();
+	pid_t pid = fork_so(t->context);
 	if (!pid)
 		return t->index == 1 ? -EIO : 0;
-	int status;
-	REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-	return WEXITSTATUS(status) == (t->index == 1) ? 0 : -EPROTO;
+	return wait_for_status(pid) == (t->index == 1) ? 0 : -EPROTO;
 }
 
-Test(pool_death, a_tasks_child_does_not_go_on_as_the_worker)
+static void
+require_one_worker(void *raw, shoal_time timeout)
 {
 	shoal_pool_info info;
+	shoal_map_options o = { .timeout = timeout };
 	board = shared(sizeof *board);
-	shoal_pool *p = pool_of(1);
+	shoal_pool *p = pool_with(&(shoal_pool_options){ .workers = 1, .context = raw });
 	REQUIRE_EQ(shoal_pool_apply(p, fork_and_return, NULL, 0, NULL, 0), 0);
-	REQUIRE_EQ(shoal_pool_map(p, fork_and_return, NULL, 0, NULL, 0, 4, NULL), 0);
+	REQUIRE_EQ(shoal_pool_map(p, fork_and_return, NULL, 0, NULL, 0, 4, &o), 0);
 	REQUIRE_EQ(value_of(p, square, 3), 9);
 	REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
 	REQUIRE_EQ(info.deaths, 0);
@@ -303,3 +319,72 @@ Test(pool_death, a_tasks_child_does_not_go_on_as_the_worker)
 		REQUIRE_EQ(atomic_load(&board->runs[i]), i ? 1 : 2);
 	finish(p);
 }
+
+Test(pool_death, a_tasks_child_does_not_go_on_as_the_worker)
+{
+	require_one_worker(NULL, 0);
+	require_one_worker(NULL, SHOAL_SEC(10));
+}
+
+Test(pool_death, nor_does_a_child_that_was_forked_past_the_c_library)
+{
+	require_one_worker(&board, 0);
+	require_one_worker(&board, SHOAL_SEC(10));
+}
+
+/* It would wait for tasks. */
+static int
+fork_and_begin(void *raw)
+{
+	int status = -1;
+	pid_t pid = fork_so(raw);
+	if (!pid)
+		return 0;
+	for (int i = 0; i < 2000 && waitpid(pid, &status, WNOHANG) == 0; i++)
+		sleep_ms(1);
+	kill(pid, SIGKILL);
+	return status == 0 ? 0 : -EPROTO;
+}
+
+Test(pool_death, an_initializers_child_ends_where_it_returns)
+{
+	void *how[] = { NULL, &board };
+	for (size_t i = 0; i < 2; i++) {
+		shoal_pool *p = pool_with(&(shoal_pool_options){
+			.workers = 1, .initializer = fork_and_begin, .initializer_arg = how[i] });
+		REQUIRE_EQ(value_of(p, square, 3), 9);
+		until_stat(p, 1, 0);
+		finish(p);
+	}
+}
+
+/*
+ * ThreadSanitizer ends a forked child of a process with threads that makes some; in
+ * AddressSanitizer's the allocator's lock may be one that the parent's threads held.
+ */
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+
+static int
+fork_and_pool(shoal_task *t)
+{
+	pid_t pid = fork_so(t->context);
+	if (pid)
+		return wait_for_status(pid) == 0 ? 0 : -EPROTO;
+	shoal_pool *p = pool_of(1);
+	int out = 0;
+	for (int i = 0; i < 3; i++) {
+		REQUIRE_EQ(shoal_pool_apply(p, square, &i, sizeof i, &out, sizeof out), 0);
+		REQUIRE_EQ(out, i * i);
+	}
+	finish(p);
+	return 0;
+}
+
+Test(pool_death, a_tasks_child_has_a_pool_of_its_own)
+{
+	shoal_pool *p = pool_of(1);
+	REQUIRE_EQ(shoal_pool_apply(p, fork_and_pool, NULL, 0, NULL, 0), 0);
+	finish(p);
+}
+
+#endif
