@@ -30,13 +30,13 @@
  * different functions in its life, then -ENOMEM.
  *
  * WHO MAY CALL. Any thread of the process that made the pool, at any time; a forked child gets
- * -EPERM from every call. At one time up to 1000 threads that have called and have not ended:
- * another one's call may give -EUSERS. Only shoal_pool_destroy, shoal_result_free and
- * shoal_results_free must not run against another use of what they free; one iterator is for one
- * thread at a time. Workers are daemons and have no children, so no pool of their own: -EPERM. A
- * pool has three threads in its process, which block all signals: one looks after the workers, one
- * takes results in, one runs callbacks. The process is a threaded one from then on, which matters
- * where it forks.
+ * -EPERM from every call. At one time up to 1000 threads that have called and have not ended, the
+ * one that made it among them: another one's call may give -EUSERS, and workers are replaced all
+ * the same. Only shoal_pool_destroy, shoal_result_free and shoal_results_free must not run against
+ * another use of what they free; one iterator is for one thread at a time. Workers are daemons and
+ * have no children, so no pool of their own: -EPERM. A pool has three threads in its process, which
+ * block all signals: one looks after the workers, one takes results in, one runs callbacks. The
+ * process is a threaded one from then on, which matters where it forks.
  *
  * WORKERS are daemon processes named ForkPoolWorker-N, ForkServerPoolWorker-N or SpawnPoolWorker-N,
  * by how they are started. By default they are forked from this process, when the pool is made and

@@ -164,25 +164,54 @@ member_check(const shoal_arena *a, const struct shoal_thread *t)
 	return 0;
 }
 
-static int
-join(shoal_arena *a, struct shoal_thread *t, struct member **out)
+/*
+ * Counted before it has a record, so that there are never more than may be. Relaxed: of the count
+ * and its limit nothing else depends; who is counted a moment too long keeps another one out.
+ */
+static bool
+count_in(shoal_arena *a)
 {
-	int rc = process_ensure(a);
-	if (rc)
-		return rc;
+	word32 *seats = &arena_seats[a->seat];
+	uint32_t now, most = load_relaxed(&a->threads_max);
+	do
+		now = load_relaxed(seats);
+	while ((!most || now < most) && !cas32_acq_rel(seats, now, now + 1));
+	return !most || now < most;
+}
+
+static int
+take_record(shoal_arena *a, struct shoal_thread *t, struct member **out)
+{
 	uint32_t index;
-	rc = find_record(a, t, &index);
-	if (rc)
+	int rc = process_ensure(a);
+	if (!rc)
+		rc = find_record(a, t, &index);
+	if (rc) {
+		fetch_add_relaxed(&arena_seats[a->seat], UINT32_MAX);
 		return rc;
+	}
 	struct member *m = arena_member(a, index);
 	store_relaxed(&m->tid, t->tid);
 	store_relaxed(&m->tag, member_tag(a, m));
 	store_relaxed(&m->process_generation, process_generation(a, a->process));
 	store_release(&m->process, a->process);
 	t->seat[a->seat] = *out = m;
-	fetch_add_relaxed(&arena_seats[a->seat], 1);
 	member_recover_all(a, t, m);
 	return 0;
+}
+
+/*
+ * The thread is counted. Busy: a signal handler would wait for `joining` for ever, or take another
+ * record.
+ */
+static int
+join(shoal_arena *a, struct shoal_thread *t, struct member **out)
+{
+	uint32_t busy = t->busy;
+	t->busy = 1;
+	int rc = take_record(a, t, out);
+	t->busy = busy;
+	return rc;
 }
 
 int
@@ -192,12 +221,25 @@ member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 	int rc = member_check(a, t);
 	if (rc)
 		return rc;
-	/* A signal handler would wait for `joining` for ever, or take another record. */
-	uint32_t busy = t->busy;
-	t->busy = 1;
-	rc = join(a, t, out);
-	t->busy = busy;
-	return rc;
+	if (!count_in(a))
+		return fail(-EUSERS, "as many threads of this process use arena '%s' as may: %u", a->name,
+		            load_relaxed(&a->threads_max));
+	return join(a, t, out);
+}
+
+int
+member_join_beyond(shoal_arena *a)
+{
+	struct shoal_thread *t = thread_self();
+	struct member *m;
+	int rc = member_check(a, t);
+	if (rc || member_seat(a, t))
+		return rc;
+	/* In this order nobody is kept out; another one who comes in between is one more. */
+	if (load_relaxed(&a->threads_max))
+		fetch_add_relaxed(&a->threads_max, 1);
+	fetch_add_relaxed(&arena_seats[a->seat], 1);
+	return join(a, t, &m);
 }
 
 void

@@ -56,6 +56,7 @@ static void *
 live(void *arg)
 {
 	struct shoal_pool *p = here = arg;
+	pool_thread_begin(p);
 	for (;;) {
 		uint32_t seen = load_seq_cst(&p->calls);
 		struct shoal_result *r = next(p);

@@ -71,6 +71,7 @@ static void *
 live(void *arg)
 {
 	struct shoal_pool *p = arg;
+	pool_thread_begin(p);
 	for (bool quiet = false; !load_seq_cst(&p->over);)
 		quiet = listen(p, quiet);
 	pool_thread_end(p);

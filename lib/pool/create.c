@@ -135,6 +135,16 @@ give_initializer(struct shoal_pool *p)
 }
 
 static int
+make_arena(uint32_t workers, shoal_arena **out)
+{
+	shoal_arena_options o = { .members_max = workers + 2 * POOL_HELPERS + POOL_CALLERS_MAX };
+	int rc = shoal_arena_create(NULL, &o, out);
+	if (!rc)
+		store_relaxed(&(*out)->threads_max, POOL_CALLERS_MAX);
+	return rc;
+}
+
+static int
 share(struct shoal_pool *p)
 {
 	const shoal_pool_options *o = &p->options;
@@ -142,8 +152,7 @@ share(struct shoal_pool *p)
 	uint32_t depth = o->queue_depth ? o->queue_depth : DEPTH_DEFAULT;
 	if (workers > POOL_WORKERS_MAX)
 		workers = POOL_WORKERS_MAX;
-	shoal_arena_options ao = { .members_max = workers + POOL_CALLERS_MAX };
-	int rc = p->arena ? 0 : shoal_arena_create(NULL, &ao, &p->arena);
+	int rc = p->arena ? 0 : make_arena(workers, &p->arena);
 	if (!rc)
 		rc = lay_out(p, workers, depth);
 	if (!rc)

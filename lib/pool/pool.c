@@ -1,4 +1,5 @@
 #include "pool/pool.h"
+#include "arena/member.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/futex.h"
@@ -119,6 +120,13 @@ pool_thread(struct shoal_pool *p, void *(*run)(void *))
 		return 0;
 	fetch_add_seq_cst(&p->references, -POOL_HELPER);
 	return fail(-rc, "no thread for a pool: %s", strerror(rc));
+}
+
+/* Where it gets none now it may get one when it needs it. */
+void
+pool_thread_begin(struct shoal_pool *p)
+{
+	member_join_beyond(p->arena);
 }
 
 /*

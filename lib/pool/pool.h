@@ -124,6 +124,8 @@ void pool_count(struct shoal_pool *p, uint64_t more);
 void pool_uncount(struct shoal_pool *p, uint64_t less);
 /* Starts a helper thread: 0 or -errno. It gives the reference back by pool_thread_end. */
 int pool_thread(struct shoal_pool *p, void *(*run)(void *));
+/* What such a thread begins with: a record in the arena, whoever else calls. */
+void pool_thread_begin(struct shoal_pool *p);
 void pool_thread_end(struct shoal_pool *p);
 /* Waits for all helpers. */
 void pool_threads_wait(struct shoal_pool *p, int64_t deadline);

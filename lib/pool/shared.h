@@ -50,7 +50,14 @@
 #include <shoal/queue.h>
 
 #define POOL_WORKERS_MAX 1000u
-#define POOL_CALLERS_MAX 1000u /* threads of the host that have called, and have not ended */
+/*
+ * Records in the pool's arena: one for each thread of the host that has called and has not ended,
+ * up to this number; two for each of the pool's own threads, since another one may come in before
+ * it (member_join_beyond); and one for each worker. The arena keeps callers off the others'
+ * (threads_max), so a worker that comes for a dead one finds a record.
+ */
+#define POOL_CALLERS_MAX 1000u
+#define POOL_HELPERS 3u
 #define POOL_DEPTH_MAX (1u << 20)
 #define POOL_JOBS 64u
 #define POOL_FUNCTIONS 256u /* a power of two */

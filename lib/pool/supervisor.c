@@ -301,6 +301,7 @@ live(void *arg)
 	struct shoal_pool *p = arg;
 	struct watch w = { .pool = p, .kill_at = CLOCK_NEVER };
 	w.fds = p->fds;
+	pool_thread_begin(p);
 	while (!over(&w)) {
 		int64_t next = round_once(&w);
 		if (!over(&w))

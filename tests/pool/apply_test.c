@@ -1,4 +1,5 @@
 #include "pool/common.h"
+#include "pool/pool.h"
 #include <pthread.h>
 #include <dlfcn.h>
 
@@ -243,31 +244,81 @@ Test(pool_apply, a_function_that_workers_do_not_have_is_told_of)
 	dlclose(library);
 }
 
-enum { CALLERS = 400 };
-static pthread_barrier_t all_have_called;
+/* With the one that makes the pool: as many as may. */
+enum { CALLERS = 999, MORE = 4 };
+static pthread_barrier_t all_have_called, all_go_on;
+static _Atomic int refused, over;
 
-static void *
-call_and_wait(void *pool)
+static int
+call_with_a_block(shoal_pool *p)
 {
 	char in[100] = "in", out[100];
-	int rc = shoal_pool_apply(pool, own_input, in, sizeof in, out, sizeof out);
+	return shoal_pool_apply(p, own_input, in, sizeof in, out, sizeof out);
+}
+
+static void *
+call_twice(void *pool)
+{
+	int rc = call_with_a_block(pool);
 	pthread_barrier_wait(&all_have_called);
+	pthread_barrier_wait(&all_go_on);
+	if (!rc)
+		rc = call_with_a_block(pool);
 	return rc ? pool : NULL;
 }
 
-/* Each has a record in the pool's arena until it ends. */
-Test(pool_apply, many_threads_at_one_time_may_call)
+/* Also while there is a place, which a dead worker left and the next one is to have. */
+static void *
+be_refused(void *pool)
 {
-	pthread_t threads[CALLERS];
+	int out = 0;
+	while (!atomic_load(&over)) {
+		REQUIRE_EQ(call_with_a_block(pool), -EUSERS);
+		REQUIRE(strstr(shoal_error(), "more than 1000 threads"));
+		/* What needs no block goes on, unless its worker is the one that is killed. */
+		int rc = shoal_pool_apply(pool, square, &(int){ 3 }, sizeof(int), &out, sizeof out);
+		REQUIRE(rc == -EOWNERDEAD || (rc == 0 && out == 9));
+		atomic_fetch_add(&refused, 1);
+	}
+	return NULL;
+}
+
+static void
+kill_workers(shoal_pool *p, unsigned times)
+{
+	for (unsigned i = 0; i < times; i++) {
+		int pid = value_of(p, own_pid, 0), before = atomic_load(&refused);
+		kill(pid, SIGKILL);
+		until_stat(p, 1, i + 1);
+		REQUIRE(value_of(p, own_pid, 0) != pid);
+		while (atomic_load(&refused) < before + MORE)
+			sleep_ms(1);
+	}
+}
+
+/* Each has a record in the pool's arena until it ends; workers have others. */
+Test(pool_apply, a_thousand_threads_may_call_and_workers_are_replaced)
+{
+	pthread_t threads[CALLERS + MORE];
 	pthread_attr_t attr;
-	shoal_pool *p = pool_of(2);
+	shoal_pool *p = pool_of(1);
 	int failed = 0;
+	/* The pool's own have come in: no other one comes in before them. */
+	while (load_relaxed(&arena_seats[p->arena->seat]) < 1 + POOL_HELPERS)
+		sleep_ms(1);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 256 << 10);
-	pthread_barrier_init(&all_have_called, NULL, CALLERS);
+	pthread_barrier_init(&all_have_called, NULL, CALLERS + 1);
+	pthread_barrier_init(&all_go_on, NULL, CALLERS + 1);
 	for (int i = 0; i < CALLERS; i++)
-		REQUIRE_EQ(pthread_create(&threads[i], &attr, call_and_wait, p), 0);
-	for (int i = 0; i < CALLERS; i++) {
+		REQUIRE_EQ(pthread_create(&threads[i], &attr, call_twice, p), 0);
+	pthread_barrier_wait(&all_have_called);
+	for (int i = CALLERS; i < CALLERS + MORE; i++)
+		REQUIRE_EQ(pthread_create(&threads[i], &attr, be_refused, p), 0);
+	kill_workers(p, 3);
+	atomic_store(&over, 1);
+	pthread_barrier_wait(&all_go_on);
+	for (int i = 0; i < CALLERS + MORE; i++) {
 		void *rc;
 		pthread_join(threads[i], &rc);
 		failed += rc != NULL;
@@ -275,5 +326,6 @@ Test(pool_apply, many_threads_at_one_time_may_call)
 	REQUIRE_EQ(failed, 0);
 	pthread_attr_destroy(&attr);
 	pthread_barrier_destroy(&all_have_called);
+	pthread_barrier_destroy(&all_go_on);
 	finish(p);
 }
