@@ -194,7 +194,7 @@ int shoal_pool_create(const shoal_pool_options *, shoal_pool **out);
  *
  * -EOWNERDEAD: its worker died. -EPIPE: the pool is closed. -ECANCELED: it was terminated, or
  * shoal_thread_interrupt (the task is discarded). -EDEADLK: in a callback of this pool. -EINVAL,
- * -EOVERFLOW: sizes. -ENOMEM, -ENOSPC. Or the code of a broken pool.
+ * -EOVERFLOW: sizes. -ENOMEM, -ENOSPC. -EUSERS: too many threads. Or the code of a broken pool.
  */
 int shoal_pool_apply(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes, void *out,
                      size_t out_bytes);
@@ -203,8 +203,8 @@ int shoal_pool_apply(shoal_pool *, shoal_task_fn *, const void *in, size_t in_by
  * One task, not waited for. `done` may be NULL, `out` too: then nobody can ask for its result.
  * Waits while queue_depth tasks are pending. What is given out is to be freed.
  *
- * -EPIPE, -ECANCELED, -EINVAL, -EOVERFLOW, -ENOMEM, -ENOSPC, broken pools as above; -EAGAIN in a
- * callback. Then *out is NULL.
+ * -EPIPE, -ECANCELED, -EINVAL, -EOVERFLOW, -ENOMEM, -ENOSPC, -EUSERS, broken pools as above;
+ * -EAGAIN in a callback. Then *out is NULL.
  */
 int shoal_pool_apply_async(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes,
                            shoal_done_fn *done, void *arg, shoal_result **out);
@@ -234,8 +234,8 @@ typedef struct {
  * shoal_error() is the text of the first of them; what they left in `out` is as it was before,
  * unless it lies in the options' arena. in_bytes 0, out_bytes 0: none.
  *
- * -EINVAL, -EOVERFLOW: sizes. -EPIPE, -ECANCELED, -EDEADLK, -ENOMEM, -ENOSPC, broken pools as for
- * apply. Then codes are undefined, and so is what lies in the options' arena.
+ * -EINVAL, -EOVERFLOW: sizes. -EPIPE, -ECANCELED, -EDEADLK, -ENOMEM, -ENOSPC, -EUSERS, broken pools
+ * as for apply. Then codes are undefined, and so is what lies in the options' arena.
  */
 ssize_t shoal_pool_map(shoal_pool *, shoal_task_fn *, const void *in, size_t in_bytes, void *out,
                        size_t out_bytes, size_t count, const shoal_map_options *);

@@ -148,17 +148,16 @@ invite(struct shoal_pool *p, const struct map *m)
 		slot_put(p, m->id);
 }
 
-static struct map *
-new_map(struct shoal_pool *p, const struct map_errand *e, const struct plan *n)
+static int
+new_map(struct shoal_pool *p, const struct map_errand *e, const struct plan *n, struct map **out)
 {
-	struct map *m = calloc(1, sizeof *m);
-	if (!m) {
-		fail(-ENOMEM, "%s: no memory", e->call);
-		return NULL;
-	}
-	if (crate_take(p->arena, 0, n->all + SPACING, NULL, &m->crate) < 0) {
+	struct map *m = *out = calloc(1, sizeof *m);
+	if (!m)
+		return fail(-ENOMEM, "%s: no memory", e->call);
+	int rc = crate_take(p->arena, 0, n->all + SPACING, NULL, &m->crate);
+	if (rc < 0) {
 		free(m);
-		return NULL;
+		return rc;
 	}
 	uint64_t base = spaced(m->crate);
 	m->job = arena_at(p->arena, base);
@@ -168,7 +167,7 @@ new_map(struct shoal_pool *p, const struct map_errand *e, const struct plan *n)
 	m->codes = e->options.codes;
 	m->count = e->count;
 	m->began = clock_now();
-	return m;
+	return 0;
 }
 
 int
@@ -178,9 +177,10 @@ map_begin(struct shoal_pool *p, const struct map_errand *e)
 	if (!plan(p, e, &n))
 		return fail(-EOVERFLOW, "%s: %zu items of %zu and %zu bytes", e->call, e->count,
 		            e->in_bytes, e->out_bytes);
-	struct map *m = new_map(p, e, &n);
-	if (!m)
-		return -ENOMEM;
+	struct map *m;
+	int rc = new_map(p, e, &n, &m);
+	if (rc < 0)
+		return rc;
 	struct shoal_result *r = e->result;
 	r->map = m;
 	r->data = e->out;
@@ -188,7 +188,7 @@ map_begin(struct shoal_pool *p, const struct map_errand *e)
 	m->progress = r->called ? e->options.progress : NULL;
 	m->progress_arg = e->options.progress_arg;
 	fetch_add_seq_cst(&r->references, 1);
-	int rc = enter_in_time(p, e, m);
+	rc = enter_in_time(p, e, m);
 	if (rc) {
 		fetch_add_seq_cst(&r->references, -1u);
 		crate_give(p->arena, m->crate);

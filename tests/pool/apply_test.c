@@ -275,6 +275,8 @@ be_refused(void *pool)
 	while (!atomic_load(&over)) {
 		REQUIRE_EQ(call_with_a_block(pool), -EUSERS);
 		REQUIRE(strstr(shoal_error(), "more than 1000 threads"));
+		REQUIRE_EQ(shoal_pool_map(pool, square, &out, sizeof out, NULL, 0, 1, NULL), -EUSERS);
+		REQUIRE(strstr(shoal_error(), "more than 1000 threads"));
 		/* What needs no block goes on, unless its worker is the one that is killed. */
 		int rc = shoal_pool_apply(pool, square, &(int){ 3 }, sizeof(int), &out, sizeof out);
 		REQUIRE(rc == -EOWNERDEAD || (rc == 0 && out == 9));
