@@ -4,6 +4,7 @@
 #include "base/futex.h"
 #include "base/notice.h"
 #include "pool/callback.h"
+#include "pool/collector.h"
 #include "pool/crew.h"
 #include "pool/results.h"
 #include "pool/slot.h"
@@ -123,6 +124,8 @@ shoal_pool_close(shoal_pool *p)
 	}
 	pthread_mutex_unlock(&p->lock);
 	slot_ring(p);
+	/* The bell may be 0 already, by a worker that stands still before its wake. */
+	collector_rouse(p);
 	notice_raise(p->kick);
 	return 0;
 }

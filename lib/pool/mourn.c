@@ -112,6 +112,8 @@ mourn(struct shoal_pool *p, struct death *d)
 	for (uint32_t i = 0; i < high; i++)
 		tell_again(p, i);
 	slot_ring(p);
+	/* Also where the dead one had made the bell 0 and did not come to the wake. */
+	futex_wake(&p->head->bell, FUTEX_ALL);
 }
 
 /* ---- messages that it took along ---- */

@@ -1,5 +1,7 @@
 /* Workers that die with a task in their hands: the faults of Python's and loky's lists. */
 #include "pool/common.h"
+#include "pool/pool.h"
+#include "pool/task.h"
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -388,3 +390,77 @@ Test(pool_death, a_tasks_child_has_a_pool_of_its_own)
 }
 
 #endif
+
+/* ---- the bell ---- */
+
+enum { RUNS, GOES_ON };
+
+/* As a worker that has ended its task and made the bell 0, and has not woken anybody yet. */
+static int
+ring_without_a_sound(shoal_task *t)
+{
+	struct self *self = t->internal_[0];
+	uint64_t generation = id_generation(self->id);
+	word64 *done = arena_at(self->arena, self->head->done);
+	atomic_store(&board->pid[0], getpid());
+	atomic_store(&board->runs[RUNS], 1);
+	while (!atomic_load(&board->runs[GOES_ON]))
+		sleep_ms(1);
+	cas64_seq_cst(&self->slot->state, slot_word(generation, self->number, SLOT_RUNNING),
+	              slot_word(generation, 0, SLOT_DONE));
+	fetch_or_seq_cst(&done[0], UINT64_C(1) << id_index(self->id));
+	exchange_seq_cst(&self->head->bell, 0);
+	raise(*(const int *)t->in);
+	return 0;
+}
+
+static void
+until_slot_is(shoal_pool *p, uint32_t index, enum slot_state state)
+{
+	for (int i = 0; i < 5000 && slot_state(load_acquire(&p->slots[index].state)) != state; i++)
+		sleep_ms(1);
+	REQUIRE_EQ(slot_state(load_acquire(&p->slots[index].state)), state);
+}
+
+/* Nothing is pending when it comes there, so that the collector sleeps until it is woken. */
+static shoal_pool *
+pool_whose_bell_made_no_sound(int signo)
+{
+	shoal_results *it;
+	board = shared(sizeof *board);
+	shoal_pool *p = pool_of(2);
+	REQUIRE_EQ(shoal_pool_imap(p, ring_without_a_sound, &signo, sizeof signo, 0, 1, NULL, &it), 0);
+	while (!atomic_load(&board->runs[RUNS]))
+		sleep_ms(1);
+	shoal_results_free(it);
+	for (int i = 0; i < 5000 && !load_acquire(&p->quiet); i++)
+		sleep_ms(1);
+	REQUIRE_EQ(load_acquire(&p->quiet), 1);
+	atomic_store(&board->runs[GOES_ON], 1);
+	return p;
+}
+
+Test(pool_death, what_a_worker_did_not_live_to_tell_is_taken_in)
+{
+	shoal_pool *p = pool_whose_bell_made_no_sound(SIGKILL);
+	until_slot_is(p, 0, SLOT_FREE);
+	finish(p);
+}
+
+/* The next task is one that nobody asks for. */
+Test(pool_death, a_pool_ends_though_a_worker_stands_still_before_it_tells)
+{
+	shoal_pool *p = pool_whose_bell_made_no_sound(SIGSTOP);
+	for (int i = 0; i < 5000 && load_acquire(&p->head->bell); i++)
+		sleep_ms(1);
+	shoal_result *r = sent(p, square, 3);
+	until_slot_is(p, 1, SLOT_DONE);
+	REQUIRE_EQ(shoal_pool_close(p), 0);
+	for (int i = 0; i < 5000 && load_acquire(&p->unsettled); i++)
+		sleep_ms(1);
+	REQUIRE_EQ(load_acquire(&p->unsettled), 0);
+	kill(atomic_load(&board->pid[0]), SIGCONT);
+	REQUIRE_EQ(gotten(r), 9);
+	shoal_result_free(r);
+	finish(p);
+}
