@@ -39,21 +39,30 @@ map_items_done(const struct shoal_pool *p, const struct map *m)
 	return items < m->job->count ? items : m->job->count;
 }
 
+/* Of a DONE chunk with this word: how many of its items were settled before the host took it. */
+static uint64_t
+items_settled(const struct job *job, uint64_t c, uint64_t word)
+{
+	uint64_t left = job->count - c * job->chunk;
+	if (!chunk_seat(word))
+		return chunk_first(word);
+	return left < job->chunk ? left : job->chunk;
+}
+
 /* Those that were not begun, since the map was stopped, count as neither. */
 static void
-count_chunk(const struct job *job, const word32 *codes, uint64_t c, uint64_t *done,
+count_codes(const struct job *job, const word32 *codes, uint64_t count, uint64_t *done,
             uint64_t *failed)
 {
-	uint64_t i = c * job->chunk, end = i + job->chunk;
 	bool stopped = load_relaxed(&job->stop);
-	for (; i < end && i < job->count; i++) {
+	for (uint64_t i = 0; i < count; i++) {
 		int code = (int)load_relaxed(&codes[i]);
 		*done += code == 0;
 		*failed += code && !(stopped && code == -ECANCELED);
 	}
 }
 
-/* Under the pool's lock, while the map is in its table. */
+/* While its memory is its own: under the pool's lock and in the table, or before it is retired. */
 static void
 count_ended(const struct shoal_pool *p, const struct map *m, uint64_t *done, uint64_t *failed)
 {
@@ -61,13 +70,14 @@ count_ended(const struct shoal_pool *p, const struct map *m, uint64_t *done, uin
 	const word64 *words = arena_at(p->arena, job->words);
 	const word32 *codes = arena_at(p->arena, job->codes);
 	for (uint64_t c = 0; c < job->chunks; c++) {
-		uint64_t word = load_acquire(&words[c]), left = job->count - c * job->chunk;
+		uint64_t word = load_acquire(&words[c]);
 		if (chunk_state(word) != CHUNK_DONE)
 			continue;
+		uint64_t count = items_settled(job, c, word);
 		if (word & CHUNK_CODES)
-			count_chunk(job, codes, c, done, failed);
+			count_codes(job, codes + c * job->chunk, count, done, failed);
 		else
-			*done += left < job->chunk ? left : job->chunk;
+			*done += count;
 	}
 }
 
@@ -106,6 +116,16 @@ any_failed(const struct shoal_pool *p, const struct map *m)
 	return false;
 }
 
+/* Of a complete map. */
+static int
+code_of(const struct job *job, const word64 *words, const word32 *codes, uint64_t i)
+{
+	uint64_t c = i / job->chunk, word = load_relaxed(&words[c]);
+	if (!chunk_seat(word) && i - c * job->chunk >= chunk_first(word))
+		return -ECANCELED;
+	return word & CHUNK_CODES ? (int)load_relaxed(&codes[i]) : 0;
+}
+
 /* What failed leaves its place in `out` as it was. */
 static uint64_t
 copy_some(struct shoal_pool *p, struct map *m, struct shoal_result *r)
@@ -116,8 +136,7 @@ copy_some(struct shoal_pool *p, struct map *m, struct shoal_result *r)
 	const char *from = arena_at(p->arena, job->out_theirs ? 0 : job->out);
 	uint64_t failed = 0;
 	for (uint64_t i = 0; i < job->count; i++) {
-		bool valid = load_relaxed(&words[i / job->chunk]) & CHUNK_CODES;
-		int code = valid ? (int)load_relaxed(&codes[i]) : 0;
+		int code = code_of(job, words, codes, i);
 		if (code && !failed++)
 			r->code = code;
 		if (m->codes)
@@ -175,7 +194,8 @@ map_bury_retired(struct shoal_pool *p)
 	pthread_mutex_lock(&p->lock);
 	for (struct map **at = &p->retired; *at;) {
 		struct map *m = *at;
-		if (anybody_in(p, m->id)) {
+		/* Acquires against map_stop's leaving: what it did to the words comes before. */
+		if (anybody_in(p, m->id) || load_acquire(&m->users)) {
 			at = &m->next;
 			continue;
 		}
@@ -195,11 +215,11 @@ static void
 retire(struct shoal_pool *p, struct map *m)
 {
 	uint64_t done = 0, failed = 0;
-	pthread_mutex_lock(&p->lock);
 	if (any_failed(p, m))
 		count_ended(p, m, &done, &failed);
 	else
 		done = m->job->count;
+	pthread_mutex_lock(&p->lock);
 	fetch_add_relaxed(&p->done_count, done);
 	fetch_add_relaxed(&p->failed_count, failed);
 	store_seq_cst(&p->head->jobs[m->index], 0);
@@ -279,22 +299,10 @@ map_look_whether_all(const struct shoal_pool *p, struct job *job)
 	futex_wake(&job->complete, FUTEX_ALL);
 }
 
-/* The items from `first` on; earlier ones have their codes, if any has. */
-static void
-cancel_chunk(const struct job *job, word32 *codes, uint64_t c, uint64_t word)
-{
-	uint64_t begin = c * job->chunk, end = begin + job->chunk;
-	for (uint64_t i = begin; i < end && i < job->count; i++) {
-		if (i >= begin + chunk_first(word))
-			store_relaxed(&codes[i], (uint32_t)-ECANCELED);
-		else if (!(word & CHUNK_CODES))
-			store_relaxed(&codes[i], 0);
-	}
-}
-
 /*
- * The chunks that no worker has become the host's own, in row 0, which the lock guards: so a map of
- * which nothing runs is over at once.
+ * The chunks that no worker has become the host's own, as they are: so a map of which nothing runs
+ * is over at once. Other threads of the host may be at the same, so row 0 is added to; the last add
+ * is released with all words that were counted before, for whoever sees all rows.
  */
 static void
 take_unbegun(const struct shoal_pool *p, struct job *job)
@@ -303,50 +311,62 @@ take_unbegun(const struct shoal_pool *p, struct job *job)
 	struct row *row = rows_of(p, job);
 	uint64_t taken = 0;
 	for (uint64_t c = 0; c < job->chunks; c++) {
-		uint64_t word = load_acquire(&words[c]), mine = word | CHUNK_CLAIMED;
-		if (chunk_state(word) != CHUNK_FREE || !cas64_acq_rel(&words[c], word, mine))
-			continue;
-		cancel_chunk(job, arena_at(p->arena, job->codes), c, word);
-		store_release(&words[c], chunk_word(0, 0, 0, CHUNK_DONE) | CHUNK_CODES);
-		taken++;
+		uint64_t word = load_relaxed(&words[c]);
+		taken += chunk_state(word) == CHUNK_FREE &&
+		         cas64_acq_rel(&words[c], word, word | CHUNK_DONE);
 	}
 	if (!taken)
 		return;
 	store_relaxed(&row->failed, 1);
-	store_release(&row->chunks, load_relaxed(&row->chunks) + taken);
+	fetch_add_seq_cst(&row->chunks, taken);
 	map_look_whether_all(p, job);
 }
 
+static void
+told(struct shoal_pool *p, bool complete)
+{
+	collector_rouse(p);
+	if (complete)
+		slot_ring(p);
+}
+
 /* The job's memory is somebody else's once the map has left the table, which the lock guards. */
-static bool
-tell(struct shoal_pool *p, struct map *m, bool stop)
+bool
+map_tell(struct shoal_pool *p, struct map *m)
 {
 	pthread_mutex_lock(&p->lock);
 	bool runs = p->maps[m->index] == m;
 	if (runs)
 		store_seq_cst(&m->job->tell, 1);
-	if (runs && stop) {
-		store_seq_cst(&m->job->stop, 1);
-		take_unbegun(p, m->job);
-	}
 	bool complete = runs && load_seq_cst(&m->job->complete);
 	pthread_mutex_unlock(&p->lock);
-	collector_rouse(p);
-	if (complete)
-		slot_ring(p);
+	told(p, complete);
 	return runs;
 }
 
-bool
-map_tell(struct shoal_pool *p, struct map *m)
-{
-	return tell(p, m, false);
-}
-
+/*
+ * There may be millions of chunks: they are gone through without the lock, and `users` keeps the
+ * memory meanwhile. Who finds the map retired while it is used leaves it to the one who uses it.
+ */
 bool
 map_stop(struct shoal_pool *p, struct map *m)
 {
-	return tell(p, m, true);
+	pthread_mutex_lock(&p->lock);
+	bool runs = p->maps[m->index] == m;
+	if (runs) {
+		store_seq_cst(&m->job->tell, 1);
+		store_seq_cst(&m->job->stop, 1);
+		fetch_add_seq_cst(&m->users, 1);
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (!runs)
+		return false;
+	take_unbegun(p, m->job);
+	bool complete = load_seq_cst(&m->job->complete);
+	fetch_add_seq_cst(&m->users, -1u);
+	map_bury_retired(p);
+	told(p, complete);
+	return true;
 }
 
 /* The pool ends, and its workers have. */

@@ -24,13 +24,16 @@
  *	bit  63      some item of it failed: its part of the codes is valid, else all are 0
  *	bits 62..24  the first item of the chunk that is not settled yet, counted from the chunk's own
  *	bits 23..16  how often that item was tried
- *	bits 15..2   the worker's seat (CLAIMED, DONE)
+ *	bits 15..2   the worker's seat (CLAIMED, DONE), 0 where the host gave it up (DONE)
  *	bits  1..0   FREE, CLAIMED, DONE
  * FREE -> CLAIMED(w) -> DONE(w) by w; CLAIMED(dead) -> FREE (the rest of it) or DONE(dead) by the
- * supervisor. `next` is a hint: whoever finds it past the end looks through all chunks once more,
- * so an add that a dead one made is no loss. Rows count DONE chunks, one row a seat; a dead one's
- * row is counted anew from the words. Who sees that all rows together are all chunks says so in
- * `complete`; after each death the supervisor looks too.
+ * supervisor; FREE -> DONE(0) by the host that gives the map up, with nothing else in the word
+ * changed: its items from the first on were not begun, and none of them has a code. Seats begin at
+ * 1, so that neither a worker nor the supervisor takes it for its own. `next` is a hint: whoever
+ * finds it past the end looks through all chunks once more, so an add that a dead one made is no
+ * loss. Rows count DONE chunks, one row a seat, row 0 those of the host, which several of its
+ * threads add to; a dead one's row is counted anew from the words. Who sees that all rows together
+ * are all chunks says so in `complete`; after each death the supervisor looks too.
  *
  * A worker names the job in its seat before it looks whether that is still the one (both
  * sequentially consistent), and the host, when the job is over, takes the id away before it looks
