@@ -259,7 +259,7 @@ mend_reader(struct cursor *c, struct shoal_thread *t, uint64_t i, uint64_t word)
  * 0: got one. -EAGAIN: there is none, or another one was faster. -EMSGSIZE.
  * `backs` grows and nobody clears it: each getter remembers what it was before a look that found
  * nothing, so no look of one hides what comes back from another. (A flag loses it: a getter stopped
- * between clearing and looking again.)
+ * between clearing and looking again.) Nor is a look remembered that met one who returns a message.
  */
 static int
 take_back(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact,
@@ -272,9 +272,9 @@ take_back(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact,
 		uint64_t word = load_acquire(&cursor_slot_at(c, i)->turn);
 		if (mend_reader(c, t, i, word))
 			word = load_acquire(&cursor_slot_at(c, i)->turn);
+		found |= slot_state(word) == BACK || queue_may_come_back(c->arena, word);
 		if (slot_state(word) != BACK)
 			continue;
-		found = true;
 		uint64_t place = place_of(c, i, word);
 		if (slot_tries(word) >= TRIES_MAX) {
 			drop_worn(c, t, place, word);

@@ -253,6 +253,12 @@ uint64_t queue_count_back(const shoal_arena *a, const struct ring *r, uint32_t *
 /* walk_size, and what is, or will be, BACK and not worn. */
 uint64_t queue_size(const shoal_arena *a, const struct ring *r, uint32_t *seen, uint64_t *taken,
                     uint64_t *put);
+/*
+ * Of a place that is not BACK, as the word says that was read there: whether its reader may be
+ * about to return it. Then the look is not to be remembered: the reader may be stopped before it
+ * counts `backs` again.
+ */
+bool queue_may_come_back(const shoal_arena *a, uint64_t word);
 /* Somebody is dead, and nobody at the recovery. */
 bool queue_dead_left(const shoal_arena *a);
 /* What a call that meets the word at its place makes of it, if its owner is dead; else the word. */
@@ -264,8 +270,8 @@ void queue_count_done(struct cursor *c, struct shoal_thread *t);
 
 /* ---- queue_call.c: what all calls share ---- */
 
-/* call.kind in the member's record, for those who count sleepers. */
-enum { CALL_NONE, CALL_PUT, CALL_GET, CALL_PUT_ASLEEP, CALL_GET_ASLEEP };
+/* call.kind in the member's record, for those who count sleepers, or look for what is BACK. */
+enum { CALL_NONE, CALL_PUT, CALL_GET, CALL_PUT_ASLEEP, CALL_GET_ASLEEP, CALL_RETURN };
 
 /* -EDEADLK: in a signal handler inside another call. */
 int queue_nested(void);

@@ -378,6 +378,9 @@ returned(struct slot *s, uint64_t word)
  * Delivered again, to anybody. Crash points: the block goes back to its place while that is
  * READING(me); then the place itself. The entry is cleared last: recovery finds the place not
  * READING(me) and leaves it.
+ *
+ * Stopped between the two counts of `backs`: who looked before the place was BACK looks again as
+ * long as the record says RETURN.
  */
 static int
 put_back(struct cursor *c, struct loan_entry *l)
@@ -392,9 +395,11 @@ put_back(struct cursor *c, struct loan_entry *l)
 	if (m.block)
 		(void)block_change(c->arena, m.block, block_word(BLOCK_HELD, 0, c->tag),
 		                   block_word(BLOCK_PLACE, c->ring.object, m.place));
+	store_relaxed(&c->me->call.kind, CALL_RETURN);
 	queue_note_back(q);
 	queue_publish(c, m.slot, returned(m.slot, m.word));
 	queue_note_back(q);
+	store_release(&c->me->call.kind, CALL_NONE);
 	store_relaxed(&row->redelivered, load_relaxed(&row->redelivered) + 1);
 	loan_clear(l);
 	queue_wake_all(q);

@@ -37,6 +37,18 @@ queue_has_back(const struct ring *r, uint32_t *seen)
 	return false;
 }
 
+/*
+ * The mark is read after the word, acquiring: one that was cleared since `backs` was counted again
+ * shows the count, one that is not set yet comes before the first one.
+ */
+bool
+queue_may_come_back(const shoal_arena *a, uint64_t word)
+{
+	const struct member *m =
+		slot_state(word) == READING ? member_of_tag(a, slot_owner(word)) : NULL;
+	return m && load_acquire(&m->call.kind) == CALL_RETURN;
+}
+
 bool
 queue_dead_left(const shoal_arena *a)
 {
@@ -54,16 +66,17 @@ uint64_t
 queue_count_back(const shoal_arena *a, const struct ring *r, uint32_t *seen, bool worn)
 {
 	uint32_t now = load_seq_cst(&r->queue->backs);
-	uint64_t all = 0, n = 0;
+	uint64_t n = 0;
+	bool any = false;
 	if (!(r->flags & SHOAL_QUEUE_REDELIVER) || (now == *seen && !queue_dead_left(a)))
 		return 0;
 	for (uint64_t i = 0; i <= r->mask; i++) {
 		uint64_t word = queue_settled(a, r, load_acquire(&ring_slot(r, i)->turn));
 		bool is = slot_state(word) == BACK;
-		all += is;
+		any |= is || queue_may_come_back(a, word);
 		n += is && (worn || slot_tries(word) < TRIES_MAX);
 	}
-	if (all == 0)
+	if (!any)
 		*seen = now;
 	return n;
 }
@@ -286,6 +299,7 @@ recover_call(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
 {
 	struct settling g;
 	(void)t;
+	store_relaxed(&dead->call.kind, CALL_NONE);
 	if (!begin(&g, a, me, dead, object))
 		return;
 	uint64_t pos = load_relaxed(&dead->call.pos);

@@ -6,6 +6,7 @@
  *	-kills N -stops N -births N        how many may die, stop for ever, join on a dead one's record
  *	-redeliver -joinable -blocks -close -abort
  *	-loans N      getters borrow, up to N at once, and release in any order
+ *	-returns N    or return them to be delivered again, N times in all
  *	-tries N      a message that came back N + 1 times is taken to be dropped
  *	-backs        getters learn of what came back by `backs` alone
  *	-size -join   an observer asks for the size, or joins
@@ -278,6 +279,7 @@ read_number(const char *name, const char *value)
 		{ "-stops", &opt.stops },
 		{ "-births", &opt.births },
 		{ "-loans", &opt.loans },
+		{ "-returns", &opt.returns },
 		{ "-tries", &opt.tries },
 	};
 

@@ -1,5 +1,6 @@
 /*
- * A getter: get, borrow and release in any order, task_done, and the end of a closed queue.
+ * A getter: get, borrow, and release or return in any order, task_done, and the end of a closed
+ * queue.
  *
  * Loans stand for get_many with REDELIVER too, which releases its places after the last copy.
  */
@@ -11,7 +12,8 @@ enum {
 	MEND_MET,
 	TASK_DONE,
 	RELEASE_LOAN,
-	TAKE_BACK = RELEASE_LOAN + LOANS,
+	RETURN_LOAN = RELEASE_LOAN + LOANS,
+	TAKE_BACK = RETURN_LOAN + LOANS,
 	CHOICES = TAKE_BACK + PLACES
 };
 
@@ -101,6 +103,25 @@ look_at(struct world *w, int who, int d)
 	return "walks";
 }
 
+/*
+ * One who is stopped while it returns a loan has others scan now and then, and in vain until the
+ * place is BACK: that they do is no sign that things go on.
+ */
+static bool
+scans_in_vain(const struct world *w)
+{
+	bool vain = false;
+
+	for (int i = 0; i < PLACES; i++) {
+		struct word t = w->turn[i];
+		const struct record *r = t.owner ? &w->record[tag_member(t.owner)] : NULL;
+		vain |= t.state == READING && r->life == STOPPED && r->returns;
+		if (t.state == BACK || (t.state == READING && tag_dead(w, t.owner)))
+			return false;
+	}
+	return vain;
+}
+
 static const char *
 look(struct world *w, int who)
 {
@@ -109,7 +130,8 @@ look(struct world *w, int who)
 
 	if (full_handed(&w->record[who]))
 		return NULL;
-	if (opt.backs && (backs_is_flag() ? w->backs : w->backs != m->backs_seen)) {
+	if (opt.backs && (backs_is_flag() ? w->backs : w->backs != m->backs_seen) &&
+	    !scans_in_vain(w)) {
 		m->backs_seen = backs_is_flag() ? 0 : w->backs;
 		m->i = 0;
 		return go(m, SCAN, "sees backs");
@@ -140,8 +162,10 @@ idle(struct world *w, int who, int choice)
 		return ahead(w, m->cursor) <= 0 ? meet_dead(w, m, m->cursor % PLACES) : NULL;
 	if (choice == TASK_DONE)
 		return task_done(m, &w->record[who]);
-	if (choice < TAKE_BACK)
+	if (choice < RETURN_LOAN)
 		return release_loan(w, who, choice - RELEASE_LOAN);
+	if (choice < TAKE_BACK)
+		return return_loan(w, who, choice - RETURN_LOAN);
 	return opt.backs ? NULL : take_back(w, who, choice - TAKE_BACK);
 }
 
@@ -337,6 +361,32 @@ tell_back(struct world *w, struct mind *m)
 	return go(m, MEND, "counts backs");
 }
 
+static const char *
+scan_on(struct world *w, struct mind *m)
+{
+	bool again = m->pc == SCAN_AGAIN;
+
+	if (++m->i < PLACES)
+		return go(m, again ? SCAN_AGAIN : SCAN, "scans a slot");
+	m->i = 0;
+	if (m->again)
+		m->backs_seen = (uint8_t)(w->backs - 1);
+	m->again = 0;
+	if (opt.broken == BACKS_CLEARED_LAST && again)
+		return go(m, CLEAR_LAST, "scans last slot");
+	return go(m, backs_is_flag() && !again ? CLEAR_BACKS : IDLE, "scans last slot");
+}
+
+/* After the place: whoever is marked no more has counted backs since it became BACK. */
+static const char *
+scan_mark(struct world *w, struct mind *m)
+{
+	m->again |= w->record[tag_member(m->seen.owner)].returns;
+	m->seen = word(0, 0, 0, 0);
+	m->pc = SCAN;
+	return scan_on(w, m);
+}
+
 /*
  * Looks at one slot for what came back. A dead reader's place, about to come back, is mended on
  * the way: so whoever counts backs and is then stopped before its CAS hides nothing.
@@ -345,22 +395,21 @@ static const char *
 scan(struct world *w, struct mind *m, int who)
 {
 	int index = m->i;
-	bool again = m->pc == SCAN_AGAIN;
 	const char *name = take_back(w, who, index);
 
 	if (!name && !backs_is_flag())
 		name = meet_dead(w, m, index);
 	if (name) {
-		m->i = 0;
+		m->i = m->again = 0;
 		m->backs_seen = (uint8_t)(w->backs - !backs_is_flag());
 		return name;
 	}
-	if (++m->i < PLACES)
-		return "scans a slot";
-	m->i = 0;
-	if (opt.broken == BACKS_CLEARED_LAST && again)
-		return go(m, CLEAR_LAST, "scans last slot");
-	return go(m, backs_is_flag() && !again ? CLEAR_BACKS : IDLE, "scans last slot");
+	struct word t = w->turn[index];
+	if (opt.returns && t.state == READING && t.owner != tag_of(w, who)) {
+		m->seen = t;
+		return go(m, SCAN_MARK, "scans another's place");
+	}
+	return scan_on(w, m);
 }
 
 static const char *
@@ -409,6 +458,7 @@ getter_step(struct world *w, int who, int choice)
 	case TELL_BACK: return tell_back(w, m);
 	case SCAN: return scan(w, m, who);
 	case SCAN_AGAIN: return scan(w, m, who);
+	case SCAN_MARK: return scan_mark(w, m);
 	case CLEAR_LAST: return clear_backs(w, m);
 	case CLEAR_BACKS: return clear_backs(w, m);
 	case MARK: return mark(w, m);

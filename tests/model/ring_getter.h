@@ -26,6 +26,7 @@ enum {
 	SCAN,
 	CLEAR_BACKS,
 	SCAN_AGAIN,
+	SCAN_MARK,
 	CLEAR_LAST,
 	MARK,
 	LEND,
@@ -35,6 +36,13 @@ enum {
 	LOAN_RELEASE,
 	LOAN_FREE,
 	LOAN_CLEAR,
+	RETURN_BLOCK,
+	RETURN_MARK,
+	RETURN_TELL,
+	RETURN_PLACE,
+	RETURN_BLOCK_LATE,
+	RETURN_TOLD,
+	RETURN_UNMARK,
 };
 
 static inline const char *
@@ -52,6 +60,8 @@ void leave_place(struct world *w, struct mind *m, int who);
 
 /* An idle getter begins to release its loan i: NULL, it has none. */
 const char *release_loan(struct world *w, int who, int i);
+/* Or to return it. */
+const char *return_loan(struct world *w, int who, int i);
 /* The steps from LEND on. */
 const char *borrower_step(struct world *w, int who);
 

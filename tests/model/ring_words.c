@@ -29,6 +29,9 @@ const char *const broken_name[BROKEN_KINDS] = {
 	[REUSED_EARLY] = "reused-early",
 	[NO_LOCK] = "no-lock",
 	[SIZE_ONE_LOOK] = "size-one-look",
+	[RETURN_UNMARKED] = "return-unmarked",
+	[RETURN_TOLD_ONCE] = "return-told-once",
+	[RETURN_BLOCK_LAST] = "return-block-last",
 };
 
 uint8_t

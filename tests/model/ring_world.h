@@ -85,6 +85,7 @@ struct record {
 	uint8_t pos, base; /* the call in progress */
 	struct hand hand;
 	struct loan loan[LOANS];
+	uint8_t returns; /* it is giving a loan back to be delivered again */
 	uint8_t magazine; /* one slot, written before the block's word becomes MAGAZINE(it) */
 	uint8_t got, done; /* the JOINABLE row */
 };
@@ -98,6 +99,7 @@ struct mind {
 	uint8_t drops; /* it takes this message to throw it away */
 	uint8_t backs_seen;
 	uint8_t tasks; /* JOINABLE: what it has and will report */
+	uint8_t again; /* a scan met a place that one who returns had: there is to be another one */
 	uint8_t borrowed[LOANS];
 	struct word seen;
 	struct block_word saw;
@@ -114,7 +116,7 @@ struct world {
 	struct mind mind[MEMBERS];
 
 	/* What no member can see: the bookkeeping of the checks. */
-	uint8_t kills, stops, births;
+	uint8_t kills, stops, births, returned;
 	uint8_t sent[PUTTERS];
 	uint8_t dropped;
 	uint8_t published[MESSAGES], delivered[MESSAGES];
@@ -147,6 +149,9 @@ enum broken {
 	REUSED_EARLY, /* the record is used again before its hand is resolved */
 	NO_LOCK, /* two may recover the same member at once */
 	SIZE_ONE_LOOK, /* size does not look at the tail's place again */
+	RETURN_UNMARKED, /* who returns a loan does not say so meanwhile */
+	RETURN_TOLD_ONCE, /* ... and counts backs before the place is BACK, but not after it */
+	RETURN_BLOCK_LAST, /* ... and gives the place back before its block */
 	BROKEN_KINDS
 };
 extern const char *const broken_name[BROKEN_KINDS];
@@ -155,6 +160,7 @@ struct options {
 	int putters, getters, puts[PUTTERS];
 	int kills, stops, births;
 	int loans, tries; /* tries: a message that came back so often is taken to be dropped */
+	int returns; /* of loans, by living getters, in all */
 	bool redeliver, joinable, blocks, closes, aborts, backs, size, join;
 	bool straight; /* recovery frees a block by one CAS of its word, without a hand of its own */
 	enum broken broken;

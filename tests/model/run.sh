@@ -90,6 +90,9 @@ ring holds -puts 3,0 -kills 1 -stops 1 -abort -size
 ring holds -puts 3,0 -kills 2 -stops 1 -births 1 -loans 2
 ring holds -puts 3,0 -kills 2 -stops 1 -joinable -loans 2
 ring holds -puts 3,0 -kills 3 -births 1 -joinable -redeliver -loans 2
+ring holds -getters 2 -puts 1,0 -kills 1 -stops 1 -redeliver -backs -loans 1 -returns 1
+ring holds -getters 2 -puts 1,0 -kills 2 -blocks -redeliver -loans 1 -returns 1
+ring holds -puts 3,0 -kills 2 -births 1 -joinable -redeliver -loans 2 -returns 1
 ring holds -puts 3,0 -kills 2 -stops 1 -blocks
 ring holds -puts 3,0 -kills 2 -births 1 -blocks
 ring holds -putters 2 -puts 1,1 -kills 2 -blocks
@@ -124,6 +127,9 @@ ring fails -broken early-done -joinable -join -redeliver -tries 0 -getters 2 -ki
 ring fails -broken reused-early -blocks -kills 1 -births 1
 ring fails -broken no-lock -joinable -loans 2 -kills 2 -births 1
 ring fails -broken size-one-look -size
+ring fails -broken return-unmarked -getters 2 -puts 1,0 -stops 1 -redeliver -backs -loans 1 -returns 1
+ring fails -broken return-told-once -getters 2 -puts 1,0 -stops 1 -redeliver -backs -loans 1 -returns 1
+ring fails -broken return-block-last -getters 2 -puts 1,0 -blocks -redeliver -loans 1 -returns 1
 
 # ---- groups of places ----
 pack holds -getters 2 -puts 4,0 -kills 1 -stops 1
@@ -261,6 +267,7 @@ if [ -n "$full" ]; then
 	ring holds -putters 2 -puts 2,1 -kills 2 -blocks -straight
 	ring holds -getters 2 -puts 2,0 -kills 3 -blocks -redeliver -tries 0
 	ring holds -getters 2 -puts 2,0 -kills 2 -stops 1 -loans 2 -redeliver -close
+	ring holds -getters 2 -puts 2,0 -kills 1 -stops 1 -redeliver -backs -loans 1 -returns 1
 	pack holds -getters 2 -puts 5,0 -kills 2 -stops 1
 	pack holds -getters 2 -puts 6,0 -group 3 -kills 1 -stops 1
 	pack holds -putters 2 -puts 3,3 -group 3 -kills 1 -stops 1

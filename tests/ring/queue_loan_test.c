@@ -1,5 +1,7 @@
 /* Loans: messages written and read in place. */
 #include "deaths.h"
+#include "ring/queue.h"
+#include <poll.h>
 #include <pthread.h>
 
 #define LONG 5000
@@ -209,6 +211,77 @@ Test(queue_loan, one_that_kills_its_takers_is_dropped_in_the_end)
 	REQUIRE_EQ(info.redelivered, 30);
 	REQUIRE_EQ(info.dropped, 1);
 	world_end(w);
+}
+
+/* ---- who returns one is stopped ---- */
+
+static struct stage *returner;
+
+static void
+protect(const void *at, int how)
+{
+	void *page = (void *)((uintptr_t)at & ~(uintptr_t)4095);
+	REQUIRE_EQ(mprotect(page, 4096, how), 0);
+}
+
+/* It stands still before its place is BACK, and again before it has told that. */
+static void
+stand_still(int signo)
+{
+	struct stage *s = returner;
+	(void)signo;
+	if (++s->reached == 2)
+		for (;;)
+			pause();
+	while (!s->result)
+		sleep_ms(1);
+	protect((char *)s->queue + s->queue->slots_at, PROT_READ | PROT_WRITE);
+	protect(s->queue, PROT_READ);
+}
+
+static int
+return_slowly(void *arg)
+{
+	struct stage *s = returner = arg;
+	shoal_loan loan;
+	REQUIRE_EQ(shoal_queue_borrow(s->queue, 0, &loan), 0);
+	signal(SIGSEGV, stand_still);
+	protect((char *)s->queue + s->queue->slots_at, PROT_READ);
+	return shoal_loan_return(&loan);
+}
+
+/*
+ * A getter that looks while the place is not BACK yet does not take the message for one that stays
+ * away.
+ */
+Test(queue_loan, one_stopped_returning_hides_it_from_nobody)
+{
+	for (int way = 0; way < 3; way++) {
+		struct world w = world_make(4, 0, SHOAL_QUEUE_REDELIVER);
+		struct stage *s = stage_make(w, 0);
+		struct pollfd p = { .fd = way == 2 ? shoal_queue_fd(w.queue) : -1, .events = POLLIN };
+		put_text(w.queue, "a");
+		pid_t pid = child(return_slowly, s);
+		wait_until_reached(s);
+		if (way == 1)
+			REQUIRE(shoal_queue_empty(w.queue));
+		else
+			REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, 0), -EAGAIN);
+		if (way == 2)
+			while (poll(&p, 1, 30) == 1)
+				REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, 0), -EAGAIN);
+		s->result = 1;
+		for (int i = 0; i < 5000 && s->reached < 2; i++)
+			sleep_ms(1);
+		REQUIRE_EQ(s->reached, 2);
+		if (way == 2)
+			REQUIRE_EQ(poll(&p, 1, 5000), 1);
+		REQUIRE_EQ(shoal_queue_size(w.queue), 1);
+		get_text(w.queue, "a");
+		kill(pid, SIGKILL);
+		expect_killed(pid, SIGKILL, 5000);
+		world_end(w);
+	}
 }
 
 /* One buffer is too small for what came back: it stays, for others. */
