@@ -376,8 +376,9 @@ returned(struct slot *s, uint64_t word)
 
 /*
  * Delivered again, to anybody. Crash points: the block goes back to its place while that is
- * READING(me); then the place itself. The entry is cleared last: recovery finds the place not
- * READING(me) and leaves it.
+ * READING(me); then the return is counted in flags: recovery makes the place BACK with the delivery
+ * counted too, so the next one counts one more than there were; then the place itself. The entry is
+ * cleared last: recovery finds the place not READING(me) and leaves it.
  *
  * Stopped between the two counts of `backs`: who looked before the place was BACK looks again as
  * long as the record says RETURN.
