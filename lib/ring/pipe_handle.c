@@ -271,13 +271,16 @@ pipe_pass_end(struct pipe_handle *h, struct shoal_thread *t, uint64_t seen, uint
 	return passed;
 }
 
-/* The owner word says that the end is mine, or nobody's where I only look; else why not. */
+/*
+ * The owner word says that the end is mine, or nobody's where I only look; else why not. Until the
+ * record named the call another pipe may have come to lie here: its word is left alone.
+ */
 static int
 claim(struct pipe_handle *h, struct shoal_thread *t, enum pipe_intent intent, uint64_t *word)
 {
 	for (;;) {
 		uint64_t w = *word = load_acquire(&h->end->owner), mine = my_word(h);
-		if (w & OWNER_CLOSED)
+		if ((w & (OWNER_CLOSED | OWNER_NONCE)) != h->nonce)
 			return closed_error();
 		if (h->shared != !!(w & OWNER_SHARED))
 			return fail(-EPROTO,
