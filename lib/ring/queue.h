@@ -375,7 +375,7 @@ int put_too_long(size_t bytes);
 int put_refuse(const shoal_queue *q);
 /* Every HINT_EVERY places: where this thread is; and it keeps its distance. */
 void put_tell(struct cursor *c, uint64_t next);
-/* It may have been woken, and has claimed so many places: the sleeper is as one that never slept. */
+/* It may have been woken, and has claimed so many places: then it is as one that never slept. */
 void put_pass_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t places);
 
 /*

@@ -373,7 +373,7 @@ Test(queue, a_closed_queue_is_closed_also_where_there_is_no_memory)
 	world_end_filled(w, block, n);
 }
 
-/* A getter that copies so much out may take a while; whoever waits for it no longer than it wants. */
+/* To copy so much out takes a getter a while, for which one waits no longer than one wants. */
 #define LONGEST (UINT64_C(250) << 20)
 
 struct longest {
