@@ -53,7 +53,7 @@ word32 *map_complete(struct map *m);
 size_t map_items_done(const struct shoal_pool *p, const struct map *m);
 /* The collector is to take its end in. False: somebody has taken it in. */
 bool map_tell(struct shoal_pool *p, struct map *m);
-/* Nothing more of it is begun; else the same. */
+/* Nothing more of it is begun, and what is over by that is taken in; else the same. */
 bool map_stop(struct shoal_pool *p, struct map *m);
 
 /* The one at that place, held: another thread may take it in meanwhile. NULL: there is none. */

@@ -322,14 +322,6 @@ take_unbegun(const struct shoal_pool *p, struct job *job)
 	map_look_whether_all(p, job);
 }
 
-static void
-told(struct shoal_pool *p, bool complete)
-{
-	collector_rouse(p);
-	if (complete)
-		slot_ring(p);
-}
-
 /* The job's memory is somebody else's once the map has left the table, which the lock guards. */
 bool
 map_tell(struct shoal_pool *p, struct map *m)
@@ -340,13 +332,16 @@ map_tell(struct shoal_pool *p, struct map *m)
 		store_seq_cst(&m->job->tell, 1);
 	bool complete = runs && load_seq_cst(&m->job->complete);
 	pthread_mutex_unlock(&p->lock);
-	told(p, complete);
+	collector_rouse(p);
+	if (complete)
+		slot_ring(p);
 	return runs;
 }
 
 /*
  * There may be millions of chunks: they are gone through without the lock, and `users` keeps the
- * memory meanwhile. Who finds the map retired while it is used leaves it to the one who uses it.
+ * memory meanwhile. Who finds the map retired while it is used leaves it to the one who uses it. A
+ * map that is over by that is taken in here, rather than by the collector a moment later.
  */
 bool
 map_stop(struct shoal_pool *p, struct map *m)
@@ -362,10 +357,10 @@ map_stop(struct shoal_pool *p, struct map *m)
 	if (!runs)
 		return false;
 	take_unbegun(p, m->job);
-	bool complete = load_seq_cst(&m->job->complete);
+	map_harvest(p, m);
 	fetch_add_seq_cst(&m->users, -1u);
 	map_bury_retired(p);
-	told(p, complete);
+	collector_rouse(p);
 	return true;
 }
 

@@ -305,6 +305,20 @@ shoal_result_get(shoal_result *r, void *out, size_t out_bytes, shoal_time timeou
 	return r->length;
 }
 
+/*
+ * A map of which nothing runs any more is over by now, unless another thread takes it in just at
+ * this moment: then that is waited for, as it copies. Callbacks are not.
+ */
+static void
+await_taken(struct shoal_result *r)
+{
+	if (r->called || load_acquire(&r->map->taking) == MAP_LEFT)
+		return;
+	cas32_seq_cst(&r->state, RESULT_PENDING, RESULT_AWAITED);
+	while (load_acquire(&r->state) != RESULT_READY)
+		futex_wait(&r->state, RESULT_AWAITED, CLOCK_NEVER);
+}
+
 static int
 cancel(struct shoal_pool *p, struct shoal_result *r)
 {
@@ -312,7 +326,7 @@ cancel(struct shoal_pool *p, struct shoal_result *r)
 	    (r->map && !map_stop(p, r->map)))
 		return fail(-EALREADY, "result cancel: the task has ended");
 	if (r->map) {
-		map_harvest(p, r->map); /* over, unless something of it runs */
+		await_taken(r);
 		return 0;
 	}
 	if (!slot_recall(p, r->id))

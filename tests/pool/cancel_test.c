@@ -239,6 +239,36 @@ retired(shoal_pool *p)
 	return m;
 }
 
+static void *
+cancel(void *result)
+{
+	REQUIRE_EQ(shoal_result_cancel(result), 0);
+	atomic_store(&watch.over, 1);
+	return NULL;
+}
+
+/* As when the collector is just taking it in. */
+Test(pool_cancel, one_that_another_thread_takes_in_is_over_as_well)
+{
+	pthread_t thread;
+	shoal_result *busy;
+	shoal_pool *p = busy_pool(&busy);
+	shoal_result *r = long_map(p, 100, 10);
+	store_seq_cst(&r->map->taking, MAP_TAKING);
+	REQUIRE_EQ(pthread_create(&thread, NULL, cancel, r), 0);
+	while (!load_acquire(map_complete(r->map)))
+		sleep_ms(1);
+	sleep_ms(20);
+	REQUIRE(!atomic_load(&watch.over));
+	store_seq_cst(&r->map->taking, MAP_LEFT);
+	map_harvest(p, r->map);
+	pthread_join(thread, NULL);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 0, 0), 100);
+	shoal_result_free(r);
+	let_go(busy);
+	finish(p);
+}
+
 /* Another thread is still at its chunks, of which it found none any more. */
 Test(pool_cancel, its_memory_stays_while_somebody_gives_it_up)
 {
