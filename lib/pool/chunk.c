@@ -41,7 +41,7 @@ keep_failure(struct part *p, uint64_t i, int code)
 	struct row *row = p->row;
 	uint64_t had = load_relaxed(&row->text_of);
 	store_relaxed(&row->failed, 1);
-	if (code == -ECANCELED && load_relaxed(&p->job->stop))
+	if (code == CODE_UNBEGUN)
 		return;
 	if (had && had <= i + 1)
 		return;
@@ -155,7 +155,7 @@ run_items(struct part *p, uint64_t i, uint64_t end)
 	p->self->text_at = 0;
 	i = p->job->timeout ? run_timed(p, i, end) : run_untimed(p, i, end);
 	for (; i < end; i++)
-		settle_failure(p, i, -ECANCELED);
+		settle_failure(p, i, CODE_UNBEGUN);
 }
 
 static bool

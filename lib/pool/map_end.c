@@ -51,14 +51,12 @@ items_settled(const struct job *job, uint64_t c, uint64_t word)
 
 /* Those that were not begun, since the map was stopped, count as neither. */
 static void
-count_codes(const struct job *job, const word32 *codes, uint64_t count, uint64_t *done,
-            uint64_t *failed)
+count_codes(const word32 *codes, uint64_t count, uint64_t *done, uint64_t *failed)
 {
-	bool stopped = load_relaxed(&job->stop);
 	for (uint64_t i = 0; i < count; i++) {
 		int code = (int)load_relaxed(&codes[i]);
 		*done += code == 0;
-		*failed += code && !(stopped && code == -ECANCELED);
+		*failed += code < 0;
 	}
 }
 
@@ -75,7 +73,7 @@ count_ended(const struct shoal_pool *p, const struct map *m, uint64_t *done, uin
 			continue;
 		uint64_t count = items_settled(job, c, word);
 		if (word & CHUNK_CODES)
-			count_codes(job, codes + c * job->chunk, count, done, failed);
+			count_codes(codes + c * job->chunk, count, done, failed);
 		else
 			*done += count;
 	}
@@ -123,7 +121,8 @@ code_of(const struct job *job, const word64 *words, const word32 *codes, uint64_
 	uint64_t c = i / job->chunk, word = load_relaxed(&words[c]);
 	if (!chunk_seat(word) && i - c * job->chunk >= chunk_first(word))
 		return -ECANCELED;
-	return word & CHUNK_CODES ? (int)load_relaxed(&codes[i]) : 0;
+	int code = word & CHUNK_CODES ? (int)load_relaxed(&codes[i]) : 0;
+	return code == CODE_UNBEGUN ? -ECANCELED : code;
 }
 
 /* What failed leaves its place in `out` as it was. */

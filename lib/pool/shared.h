@@ -51,6 +51,7 @@
 #include "process/code.h"
 #include <shoal/pool.h>
 #include <shoal/queue.h>
+#include <errno.h>
 
 #define POOL_WORKERS_MAX 1000u
 /*
@@ -134,6 +135,13 @@ enum slot_flags {
 struct answer {
 	int64_t value;
 };
+
+/*
+ * What stands there for an item that was stopped before it began, and among a job's codes: no task
+ * can say it, as it can -ECANCELED. The lower half of an answer is -ECANCELED all the same.
+ */
+#define ANSWER_UNBEGUN (INT64_MIN | (int64_t)(uint32_t)-ECANCELED)
+#define CODE_UNBEGUN 1
 
 struct slot {
 	/* line 1: what changes */

@@ -245,11 +245,10 @@ static void
 count_items(struct shoal_pool *p, const struct slot *s)
 {
 	const struct answer *a = answers_of(p, s);
-	bool stopped = load_relaxed(&s->flags) & SLOT_STOP;
 	uint64_t done = 0, failed = 0;
 	for (uint64_t i = 0; i < s->items; i++) {
 		done += a[i].value >= 0;
-		failed += a[i].value < 0 && !(stopped && a[i].value == -ECANCELED);
+		failed += a[i].value < 0 && a[i].value != ANSWER_UNBEGUN;
 	}
 	fetch_add_relaxed(&p->failed_count, failed);
 	fetch_add_relaxed(&p->done_count, done);

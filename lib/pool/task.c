@@ -200,7 +200,7 @@ run_items(struct self *self, struct slot *s)
 	struct answer *a = s->items > 1 ? arena_at(self->arena, s->crate) : &s->answer;
 	for (uint64_t i = load_relaxed(&s->first); i < s->items; i++) {
 		bool stopped = load_relaxed(&s->flags) & SLOT_STOP;
-		a[i].value = stopped ? -ECANCELED : run_item(self, s, fn, i);
+		a[i].value = stopped ? ANSWER_UNBEGUN : run_item(self, s, fn, i);
 	}
 }
 

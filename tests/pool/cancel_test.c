@@ -288,3 +288,76 @@ Test(pool_cancel, its_memory_stays_while_somebody_gives_it_up)
 	let_go(busy);
 	finish(p);
 }
+
+/* ---- items that say -ECANCELED themselves ---- */
+
+/* The first one; the second lasts until the test lets it go on. */
+static int
+cancelled_or_last(shoal_task *t)
+{
+	if (t->index == 0)
+		return shoal_task_fail(t, "its own"), -ECANCELED;
+	return t->index == 1 ? hold_the_worker(t) : 0;
+}
+
+static void
+require_counted(shoal_pool *p, uint64_t done, uint64_t failed)
+{
+	shoal_pool_info info = { 0 };
+	for (int i = 0; i < 5000 && info.tasks_done + info.tasks_failed < done + failed; i++) {
+		REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+		sleep_ms(1);
+	}
+	REQUIRE_EQ(info.tasks_done, done);
+	REQUIRE_EQ(info.tasks_failed, failed);
+}
+
+static void
+require_own_code_counted(size_t chunk)
+{
+	int codes[4];
+	shoal_result *r;
+	shoal_map_options o = { .chunk = chunk, .codes = codes };
+	turns = shared(sizeof *turns);
+	let_in = shared(sizeof *let_in);
+	shoal_pool *p = pool_of(1);
+	REQUIRE_EQ(shoal_pool_map_async(p, cancelled_or_last, NULL, 0, NULL, 0, 4, &o, NULL, NULL, &r),
+	           0);
+	while (!atomic_load(turns))
+		sleep_ms(1);
+	if (chunk == 1)
+		require_counted(p, 0, 1);
+	REQUIRE_EQ(shoal_result_cancel(r), 0);
+	if (chunk == 1)
+		require_counted(p, 0, 1);
+	atomic_store(let_in, 1);
+	REQUIRE_EQ(shoal_result_get(r, NULL, 0, SHOAL_SEC(10)), 3);
+	REQUIRE_STR_EQ(shoal_result_error(r), "its own");
+	for (int i = 0; i < 4; i++)
+		REQUIRE_EQ(codes[i], i == 1 ? 0 : -ECANCELED);
+	require_counted(p, 1, 1);
+	shoal_result_free(r);
+	finish(p);
+}
+
+Test(pool_cancel, an_items_own_code_is_not_that_of_what_never_began)
+{
+	require_own_code_counted(1);
+	require_own_code_counted(4);
+}
+
+Test(pool_cancel, nor_is_it_in_a_task_or_chunk_that_was_freed)
+{
+	shoal_results *it;
+	shoal_map_options o = { .chunk = 4 };
+	turns = shared(sizeof *turns);
+	let_in = shared(sizeof *let_in);
+	shoal_pool *p = pool_of(1);
+	REQUIRE_EQ(shoal_pool_imap(p, cancelled_or_last, NULL, 0, 0, 4, &o, &it), 0);
+	while (!atomic_load(turns))
+		sleep_ms(1);
+	shoal_results_free(it);
+	atomic_store(let_in, 1);
+	require_counted(p, 1, 1);
+	finish(p);
+}
