@@ -250,8 +250,10 @@ count_items(struct shoal_pool *p, const struct slot *s)
 		done += a[i].value >= 0;
 		failed += a[i].value < 0 && a[i].value != ANSWER_UNBEGUN;
 	}
-	fetch_add_relaxed(&p->failed_count, failed);
-	fetch_add_relaxed(&p->done_count, done);
+	if (failed)
+		fetch_add_relaxed(&p->failed_count, failed);
+	if (done)
+		fetch_add_relaxed(&p->done_count, done);
 }
 
 /* The result of a single item, and where it lies. */
