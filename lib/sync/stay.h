@@ -29,10 +29,10 @@
  *
  * Crash points. The destroyer, before DYING: nothing was done. After it, before the wake: who waits
  * looks at the word again after each slice, of 50 ms at most, and the next one who creates or
- * destroys an object wakes them too, but for those at the lock of a value or an array. In the midst of the wake: list_op_pending names the word that
- * it wakes on, so one is woken, who wakes all. After it: nothing is left but the memory, for the
- * next to look. One who waits: its record names the object until it is recovered; a wake that it
- * got was one of all.
+ * destroys an object wakes them too, but for those at the lock of a value or an array. In the midst
+ * of the wake: list_op_pending names the word that it wakes on, so one is woken, who wakes all.
+ * After it: nothing is left but the memory, for the next to look. One who waits: its record names
+ * the object until it is recovered; a wake that it got was one of all.
  */
 #ifndef SYNC_STAY_H
 #define SYNC_STAY_H

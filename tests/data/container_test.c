@@ -100,7 +100,7 @@ page_of(void *body)
 	return (void *)((uintptr_t)body & ~(uintptr_t)4095);
 }
 
-/* The reader has entered, and reads the first word: it stands still until another one lies there. */
+/* The reader has entered, and reads the first word: it waits until another one lies there. */
 static void
 meet(int signo)
 {
