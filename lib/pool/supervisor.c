@@ -207,7 +207,7 @@ fill_seats(struct watch *w)
 		}
 		if (worker->again <= clock_now()) {
 			worker->again = clock_now() + START_AGAIN_NS;
-			if (!load_relaxed(&p->alive) && ++w->failures > STARTS_MAX)
+			if (!load_relaxed(&p->alive) && ++w->failures >= STARTS_MAX)
 				break_for_want(p);
 		}
 		if (worker->again < again)
