@@ -1,9 +1,9 @@
 /* Results and callbacks that come after their pool's end, or while it goes. */
 #include "pool/common.h"
+#include "steps.h"
 #include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <ucontext.h>
 
 static _Atomic int calls, go;
 
@@ -36,34 +36,17 @@ blocked_one(shoal_pool *p)
 
 /* ---- stopped at each instruction ---- */
 
-/* The trap flag works like this on x86-64 alone; ThreadSanitizer puts signals off. */
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-
-#define TRAP_FLAG 0x100
+#if HAS_STEPS
 
 static _Atomic int destroyed;
-static _Atomic unsigned steps, stop_at;
-static _Atomic int stepping;
 
 /*
  * At one instruction the callback goes on, so the pool ends here, as far as it can. From there on
- * nothing is stepped: the trap would end a thread that has signals blocked, as liburcu's grace
- * periods do.
+ * nothing is stepped: liburcu's grace periods have signals blocked.
  */
 static void
-step(int signal, siginfo_t *info, void *context)
+go_on(void)
 {
-	(void)signal, (void)info;
-	ucontext_t *at = context;
-	if (!atomic_load(&stepping)) {
-		at->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
-		return;
-	}
-	at->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
-	if (atomic_fetch_add(&steps, 1) != atomic_load(&stop_at))
-		return;
-	at->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
-	atomic_store(&stepping, 0);
 	atomic_store(&go, 1);
 	for (int i = 0; i < 10 && !atomic_load(&destroyed); i++)
 		sleep_ms(1);
@@ -77,20 +60,9 @@ destroy(void *pool)
 	return NULL;
 }
 
-static void
-in_steps(void (*use)(shoal_result *), shoal_result *r)
-{
-	atomic_store(&steps, 0);
-	atomic_store(&stepping, 1);
-	raise(SIGTRAP);
-	use(r);
-	atomic_store(&stepping, 0);
-	raise(SIGTRAP);
-}
-
 /* Whether the pool was to go at an instruction that there is. */
 static bool
-gone_meanwhile(void (*use)(shoal_result *), unsigned n)
+gone_meanwhile(void (*use)(void *result), unsigned n)
 {
 	pthread_t thread;
 	shoal_result *late;
@@ -98,41 +70,43 @@ gone_meanwhile(void (*use)(shoal_result *), unsigned n)
 	_Atomic int came = 0;
 	atomic_store(&go, 0);
 	atomic_store(&destroyed, 0);
-	atomic_store(&stop_at, n);
 	shoal_result *blocked = blocked_one(p);
 	shoal_result_ready(blocked); /* This thread is liburcu's from here on, as in any program. */
 	REQUIRE_EQ(shoal_pool_apply_async(p, square, &(int){ 2 }, sizeof(int), count, &came, &late), 0);
 	REQUIRE_EQ(shoal_pool_terminate(p), 0);
 	pthread_create(&thread, NULL, destroy, p);
-	in_steps(use, late);
+	bool gone = steps_into(use, late, n, go_on);
 	atomic_store(&go, 1);
 	pthread_join(thread, NULL);
 	shoal_result_free(blocked);
-	return atomic_load(&steps) > n;
+	return gone;
 }
 
-#define NEVER UINT_MAX
-
 static void
-at_each_instruction(void (*use)(shoal_result *), unsigned most)
+at_each_instruction(void (*use)(void *result), unsigned most)
 {
-	struct sigaction action = { .sa_sigaction = step, .sa_flags = SA_SIGINFO | SA_NODEFER };
-	REQUIRE_EQ(sigaction(SIGTRAP, &action, NULL), 0);
 	mallopt(M_PERTURB, 0x5a);
-	gone_meanwhile(use, NEVER);
-	unsigned all = atomic_load(&steps), stride = all / most + 1;
+	gone_meanwhile(use, UINT_MAX);
+	unsigned stride = steps.done / most + 1;
 	for (unsigned n = 0; gone_meanwhile(use, n); n += stride)
 		continue;
 }
 
+static void
+free_it(void *result)
+{
+	shoal_result_free(result);
+}
+
 Test(pool_outlive, a_result_is_freed_while_its_pool_goes, .timeout = HARNESS_TIMEOUT * 2)
 {
-	at_each_instruction(shoal_result_free, 160);
+	at_each_instruction(free_it, 160);
 }
 
 static void
-ask(shoal_result *r)
+ask(void *result)
 {
+	shoal_result *r = result;
 	shoal_result_ready(r);
 	shoal_result_cancel(r);
 	shoal_result_wait(r, 0);

@@ -1,0 +1,62 @@
+/* A handler before a chosen instruction of an operation, as a signal may come there. */
+#ifndef TESTS_STEPS_H
+#define TESTS_STEPS_H
+
+/* The trap flag works like this on x86-64 alone; ThreadSanitizer puts signals off. */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#define HAS_STEPS 1
+
+#include "harness.h"
+#include <signal.h>
+#include <ucontext.h>
+
+#define STEPS_TRAP_FLAG 0x100
+
+static struct {
+	volatile bool on;
+	volatile uint32_t at, done;
+	void (*come)(void);
+} steps;
+
+/* From that instruction on nothing is stepped. */
+static inline void
+steps_trap(int signo, siginfo_t *info, void *context)
+{
+	ucontext_t *at = context;
+	(void)signo, (void)info;
+	if (steps.on && steps.done++ == steps.at) {
+		steps.on = false;
+		steps.come();
+	}
+	if (steps.on)
+		at->uc_mcontext.gregs[REG_EFL] |= STEPS_TRAP_FLAG;
+	else
+		at->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)STEPS_TRAP_FLAG;
+}
+
+/*
+ * Runs op(arg), and come() before its instruction number `at`. False: it has not so many, but
+ * steps.done. Also inside come(). Until then the operation must not block signals:
+ * the trap would end the process.
+ */
+static inline bool
+steps_into(void (*op)(void *), void *arg, uint32_t at, void (*come)(void))
+{
+	struct sigaction act = { .sa_sigaction = steps_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	REQUIRE_EQ(sigaction(SIGTRAP, &act, NULL), 0);
+	steps.at = at;
+	steps.done = 0;
+	steps.come = come;
+	steps.on = true;
+	raise(SIGTRAP);
+	op(arg);
+	steps.on = false;
+	raise(SIGTRAP);
+	return steps.done > at;
+}
+
+#else
+#define HAS_STEPS 0
+#endif
+
+#endif
