@@ -15,7 +15,7 @@
  * change does not sleep through the change, one that reads it later looks at the object after it.
  *
  * It is no lock: who cannot have it, since another one changes the object just now, goes on
- * without it.
+ * without it. So does a signal handler that interrupted a change of its thread's robust list.
  *
  * Why this, and stay.h. Both tell those who wait that an object is over, but what they have to go
  * by differs. Who sleeps on a queue or a pipe watches several words anyway, so one more costs
@@ -42,20 +42,23 @@ bell_read(const struct robust *bell)
 	return load_acquire(&bell->word);
 }
 
-/* False: another one has it. */
+/*
+ * False: another one has it, or it cannot be had just now. It is given back by the call that took
+ * it, which may be a signal handler's.
+ */
 static inline bool
 bell_take(struct shoal_thread *t, struct robust *bell)
 {
 	uint32_t word = bell_read(bell);
 	if ((word & (FUTEX_TID | FUTEX_DIED)) == FUTEX_DIED)
 		cas32_acq_rel(&bell->word, word, 0);
-	return robust_claim(t, bell);
+	return robust_claim_briefly(t, bell);
 }
 
 static inline void
 bell_give(struct shoal_thread *t, struct robust *bell)
 {
-	robust_drop(t, bell);
+	robust_drop_briefly(t, bell);
 }
 
 #endif

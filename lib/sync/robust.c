@@ -243,3 +243,55 @@ robust_drop(struct shoal_thread *t, struct robust *r)
 	futex_clear_and_wake(&r->word, FUTEX_ALL);
 	robust_pending_restore(t, old);
 }
+
+/* Of us, or of the C library, whose words bear the id too. Gates have 0 there. */
+bool
+robust_is_changing(const struct shoal_thread *t)
+{
+	const void *node = robust_link(t->robust->pending);
+	const word32 *word = (const word32 *)(const void *)((const char *)node + t->robust->offset);
+	return node && (load_relaxed(word) & FUTEX_TID) == t->tid;
+}
+
+/*
+ * Crash points: as those of robust_claim. The kernel walks forward, so whom the first one's prev
+ * names meanwhile is nothing to it.
+ */
+bool
+robust_claim_briefly(struct shoal_thread *t, struct robust *r)
+{
+	struct robust_head *h = t->robust;
+	if (robust_is_changing(t))
+		return false;
+	void *old = robust_pending_set(t, &r->word);
+	bool mine = cas32_acq_rel(&r->word, 0, t->tid | FUTEX_SLEEPERS);
+	if (mine) {
+		r->next = h->first;
+		fence_compiler();
+		h->first = &r->next;
+	}
+	robust_pending_restore(t, old);
+	return mine;
+}
+
+/* What a handler claimed for good meanwhile is before it, and is named by its prev. */
+static void
+unlink_brief(struct shoal_thread *t, struct robust *r)
+{
+	if (likely(t->robust->first == &r->next)) {
+		t->robust->first = r->next;
+		return;
+	}
+	t->held++;
+	robust_pop(t, r);
+}
+
+void
+robust_drop_briefly(struct shoal_thread *t, struct robust *r)
+{
+	void *old = robust_pending_set(t, &r->word);
+	unlink_brief(t, r);
+	fence_compiler();
+	futex_clear_and_wake(&r->word, FUTEX_ALL);
+	robust_pending_restore(t, old);
+}

@@ -175,5 +175,18 @@ bool robust_holds_within(const struct shoal_thread *t, const void *from, uint64_
  */
 bool robust_claim(struct shoal_thread *t, struct robust *r);
 void robust_drop(struct shoal_thread *t, struct robust *r);
+/*
+ * The same for one call, the last that was claimed to be dropped first. Signal handlers may make
+ * it, whatever they interrupted: the list is put back as it was, word for word, and no neighbour is
+ * written to, so that one who was about to link or unlink there goes on with what it read; the C
+ * library is one of those. claim: also false where robust_is_changing.
+ */
+bool robust_claim_briefly(struct shoal_thread *t, struct robust *r);
+void robust_drop_briefly(struct shoal_thread *t, struct robust *r);
+/*
+ * This thread is between the CAS that takes a word and its push, or between pop and release:
+ * `pending` alone tells the kernel of that word, so it must not name another one meanwhile.
+ */
+bool robust_is_changing(const struct shoal_thread *t);
 
 #endif

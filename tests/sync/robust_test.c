@@ -356,3 +356,37 @@ Test(robust, dropping_wakes_those_who_watch)
 	REQUIRE(robust_claim(t, &w->lock[0]));
 	robust_drop(t, &w->lock[0]);
 }
+
+/* ---- words held for one call ---- */
+
+static int
+claim_both_ways_and_die(void *arg)
+{
+	struct world *w = arg;
+	struct shoal_thread *t = thread_self();
+	void *first = t->robust->first;
+	for (int i = 0; i < 2; i++) {
+		REQUIRE(robust_claim_briefly(t, &w->lock[i]));
+		REQUIRE(!robust_claim_briefly(t, &w->lock[i]));
+	}
+	for (int i = 1; i >= 0; i--)
+		robust_drop_briefly(t, &w->lock[i]);
+	REQUIRE(t->robust->first == first && !t->robust->pending);
+	/* As a handler may that joins an arena meanwhile. */
+	REQUIRE(robust_claim_briefly(t, &w->lock[0]));
+	REQUIRE(robust_claim(t, &w->lock[1]));
+	robust_drop_briefly(t, &w->lock[0]);
+	REQUIRE_EQ(load_relaxed(&w->lock[0].word), 0);
+	REQUIRE_EQ(t->held, 1);
+	REQUIRE(robust_claim_briefly(t, &w->lock[2]));
+	return raise(SIGKILL);
+}
+
+Test(robust, what_is_held_for_one_call_leaves_the_list_as_it_was)
+{
+	struct world *w = shared(sizeof *w);
+	expect_killed(child(claim_both_ways_and_die, w), SIGKILL, 5000);
+	REQUIRE_EQ(load_relaxed(&w->lock[0].word), 0);
+	for (int i = 1; i < 3; i++)
+		REQUIRE(load_relaxed(&w->lock[i].word) & FUTEX_DIED);
+}
