@@ -432,7 +432,7 @@ record_to_free_with(shoal_arena *a, struct shoal_thread *t, struct member **me)
 	if (!nested && t && (*me = member_seat(a, t)))
 		return 0;
 	error_keep(&kept);
-	int rc = nested ? member_check(a, t) : member_join(a, t, me);
+	int rc = nested ? member_may_write(a, t) : member_join(a, t, me);
 	if (rc == -EPERM)
 		return rc;
 	if (!*me)

@@ -5,10 +5,9 @@
 #include "base/kernel.h"
 #include <unistd.h>
 
-#define NO_PROCESS UINT32_MAX
-
 word32 arena_seats[THREAD_SEATS];
-static word32 joining; /* one thread of this process at a time claims the process's record */
+/* The id of the thread of this process that claims the process's record, one at a time; or 0. */
+static word32 joining;
 
 enum member_state
 member_state(const shoal_arena *a, uint32_t tag)
@@ -30,20 +29,18 @@ members_high(const shoal_arena *a)
 	return high < a->members_max ? high : a->members_max;
 }
 
-static bool
-claim(shoal_arena *a, struct shoal_thread *t, uint32_t index)
-{
-	struct member *m = arena_member(a, index);
-	return load_relaxed(&m->life.word) == 0 && robust_claim(t, &m->life);
-}
+/* robust_claim, or robust_claim_briefly. */
+typedef bool claim_fn(struct shoal_thread *t, struct robust *life);
 
 static uint32_t
-claim_any(shoal_arena *a, struct shoal_thread *t)
+claim_any(shoal_arena *a, struct shoal_thread *t, claim_fn *claim)
 {
 	uint32_t high = members_high(a);
-	for (uint32_t i = 1; i <= high; i++)
-		if (claim(a, t, i))
+	for (uint32_t i = 1; i <= high; i++) {
+		struct robust *life = &arena_member(a, i)->life;
+		if (load_relaxed(&life->word) == 0 && claim(t, life))
 			return i;
+	}
 	return 0;
 }
 
@@ -68,7 +65,7 @@ grow(shoal_arena *a)
 static int
 find_record(shoal_arena *a, struct shoal_thread *t, uint32_t *index)
 {
-	while (!(*index = claim_any(a, t))) {
+	while (!(*index = claim_any(a, t, robust_claim))) {
 		int rc = grow(a);
 		if (rc == 0)
 			continue;
@@ -113,28 +110,28 @@ hear_of_threads(void)
 }
 
 /*
- * One at a time, by a spin: the record of a process is claimed once in its life. Busy, since what a
- * signal handler calls would wait for its own thread.
+ * One at a time, by a spin: the record of a process is claimed once in its life. False: this is a
+ * signal handler that interrupted the one who is at it.
  */
-static void
+static bool
 begin_joining(void)
 {
-	while (!cas32_acq_rel(&joining, 0, 1))
+	uint32_t mine = (uint32_t)kernel_tid();
+	while (!cas32_acq_rel(&joining, 0, mine)) {
+		if (load_relaxed(&joining) == mine)
+			return false;
 		kernel_yield();
+	}
+	return true;
 }
 
 bool
 process_is_joined(const shoal_arena *a)
 {
-	struct shoal_thread *t = thread_known();
-	uint32_t busy = t ? t->busy : 0;
-	if (t)
-		t->busy = 1;
-	begin_joining();
+	if (!begin_joining())
+		return false;
 	bool is = a->generation == thread_generation();
 	store_release(&joining, 0);
-	if (t)
-		t->busy = busy;
 	return is;
 }
 
@@ -142,7 +139,8 @@ int
 process_ensure(shoal_arena *a)
 {
 	int rc = 0;
-	begin_joining();
+	if (!begin_joining())
+		return fail(-EDEADLK, "in a signal handler that interrupted its thread's first call");
 	if (a->generation != thread_generation())
 		rc = process_join(a);
 	store_release(&joining, 0);
@@ -150,13 +148,11 @@ process_ensure(shoal_arena *a)
 }
 
 int
-member_check(const shoal_arena *a, const struct shoal_thread *t)
+member_may_write(const shoal_arena *a, const struct shoal_thread *t)
 {
-	if (!t)
-		return fail(-ENOMEM, "no memory for this thread's record, or get_robust_list is refused");
 	if (a->readonly)
 		return fail(-EPERM, "arena '%s' is attached read-only", a->name);
-	if (!robust_usable(t))
+	if (t && !robust_usable(t))
 		return fail(-ENOSYS, "this C library's robust list is laid out in another way");
 	if (kernel_pid_namespace() != a->header->pid_namespace)
 		return fail(-EPERM, "arena '%s' belongs to another PID namespace; attach it read-only",
@@ -179,6 +175,17 @@ count_in(shoal_arena *a)
 	return !most || now < most;
 }
 
+static struct member *
+begin_member(shoal_arena *a, const struct shoal_thread *t, uint32_t index)
+{
+	struct member *m = arena_member(a, index);
+	store_relaxed(&m->tid, t->tid);
+	store_relaxed(&m->tag, member_tag(a, m));
+	store_relaxed(&m->process_generation, process_generation(a, a->process));
+	store_release(&m->process, a->process);
+	return m;
+}
+
 static int
 take_record(shoal_arena *a, struct shoal_thread *t, struct member **out)
 {
@@ -190,20 +197,13 @@ take_record(shoal_arena *a, struct shoal_thread *t, struct member **out)
 		fetch_add_relaxed(&arena_seats[a->seat], UINT32_MAX);
 		return rc;
 	}
-	struct member *m = arena_member(a, index);
-	store_relaxed(&m->tid, t->tid);
-	store_relaxed(&m->tag, member_tag(a, m));
-	store_relaxed(&m->process_generation, process_generation(a, a->process));
-	store_release(&m->process, a->process);
+	struct member *m = begin_member(a, t, index);
 	t->seat[a->seat] = *out = m;
 	member_recover_all(a, t, m);
 	return 0;
 }
 
-/*
- * The thread is counted. Busy: a signal handler would wait for `joining` for ever, or take another
- * record.
- */
+/* The thread is counted. Busy: what a signal handler calls would take another record. */
 static int
 join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 {
@@ -214,11 +214,19 @@ join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 	return rc;
 }
 
+static int
+may_join(shoal_arena *a, const struct shoal_thread *t)
+{
+	if (!t)
+		return fail(-ENOMEM, "no memory for this thread's record, or get_robust_list is refused");
+	return member_may_write(a, t);
+}
+
 int
 member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 {
 	*out = NULL;
-	int rc = member_check(a, t);
+	int rc = may_join(a, t);
 	if (rc)
 		return rc;
 	if (!count_in(a))
@@ -232,7 +240,7 @@ member_join_beyond(shoal_arena *a)
 {
 	struct shoal_thread *t = thread_self();
 	struct member *m;
-	int rc = member_check(a, t);
+	int rc = may_join(a, t);
 	if (rc || member_seat(a, t))
 		return rc;
 	/* In this order nobody is kept out; another one who comes in between is one more. */
@@ -240,6 +248,26 @@ member_join_beyond(shoal_arena *a)
 		fetch_add_relaxed(&a->threads_max, 1);
 	fetch_add_relaxed(&arena_seats[a->seat], 1);
 	return join(a, t, &m);
+}
+
+struct member *
+member_borrow(shoal_arena *a, struct shoal_thread *t)
+{
+	struct error_kept kept;
+	uint32_t index = 0;
+	error_keep(&kept);
+	if (!robust_is_changing(t) && process_ensure(a) == 0)
+		while (!(index = claim_any(a, t, robust_claim_briefly)) && grow(a) == 0)
+			continue;
+	error_restore(&kept);
+	return index ? begin_member(a, t, index) : NULL;
+}
+
+void
+member_give_back(struct shoal_thread *t, struct member *m)
+{
+	member_retire(m);
+	robust_drop_briefly(t, &m->life);
 }
 
 void

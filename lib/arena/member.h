@@ -10,6 +10,9 @@
  *	joined         -> free clean leave: everything given back, generation + 1, life 0
  *	dead           -> free recovery: everything resolved, generation + 1, life 0
  *
+ * A thread that has not joined borrows a record for one call that may be a signal handler's
+ * (member_borrow): joined and free again before the call returns, without a seat.
+ *
  * A tag whose generation has passed is GONE: what bore it was resolved before the generation rose,
  * so look again.
  */
@@ -25,8 +28,21 @@ enum member_state { MEMBER_ALIVE, MEMBER_DEAD, MEMBER_GONE };
  * -EPERM (read-only, foreign PID namespace).
  */
 int member_join(shoal_arena *a, struct shoal_thread *t, struct member **out);
-/* Whether this thread could: 0, -ENOMEM, -EPERM, -ENOSYS. */
-int member_check(const shoal_arena *a, const struct shoal_thread *t);
+
+/*
+ * 0; -EPERM as above; -ENOSYS: the thread's robust list is laid out in another way. t is NULL where
+ * it has none.
+ */
+int member_may_write(const shoal_arena *a, const struct shoal_thread *t);
+
+/*
+ * A record to name in it what one call is at, and for nothing else; t may be lent. For calls that
+ * signal handlers make: nothing is allocated, nobody is recovered, and what is changed of the
+ * thread is put back. NULL: all are taken, or there is no memory behind another one, or the handler
+ * interrupted a change of the robust list, or the claim of the process's record.
+ */
+struct member *member_borrow(shoal_arena *a, struct shoal_thread *t);
+void member_give_back(struct shoal_thread *t, struct member *m);
 
 static inline struct member *
 member_seat(const shoal_arena *a, const struct shoal_thread *t)
@@ -89,6 +105,14 @@ member_of_tag(const shoal_arena *a, uint32_t tag)
 	uint32_t index = tag_index(tag);
 	bool is = index && index <= a->members_max && index <= load_acquire(&a->header->members_high);
 	return is ? arena_member(a, index) : NULL;
+}
+
+/* Everything was given back, or resolved: from here on the tag names nobody. */
+static inline void
+member_retire(struct member *m)
+{
+	store_release(&m->process, UINT32_MAX);
+	store_release(&m->generation, load_relaxed(&m->generation) + 1);
 }
 
 enum member_state member_state(const shoal_arena *a, uint32_t tag);

@@ -97,14 +97,6 @@ resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member
 	store_release(&dead->opening, 0);
 }
 
-/* From here on the tag names nobody. */
-static void
-retire(struct member *m)
-{
-	store_release(&m->process, UINT32_MAX);
-	store_release(&m->generation, load_relaxed(&m->generation) + 1);
-}
-
 static void
 note_process(shoal_arena *a, const struct member *dead)
 {
@@ -167,7 +159,7 @@ reap(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *d
 	add(&me->counts.deaths, 1);
 	add(&me->counts.recoveries, 1);
 	/* Last, since me may be the dead one's record: from here on it is another's. */
-	retire(dead);
+	member_retire(dead);
 	futex_clear_and_wake(&dead->life.word, FUTEX_ALL);
 	return true;
 }
@@ -229,7 +221,7 @@ recover_self(shoal_arena *a, struct shoal_thread *t, struct member *me)
 	resolve(a, t, me, me);
 	object_sweep(a, t, me);
 	block_empty_magazines(a, me, member_tag(a, me));
-	retire(me);
+	member_retire(me);
 	/* A word that says that this thread had it before is damage: then it was not taken. */
 	if (rc == 0 || rc == -EOWNERDEAD)
 		robust_release(t, &me->recovering);

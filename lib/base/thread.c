@@ -210,6 +210,16 @@ thread_generation(void)
 	return generation;
 }
 
+struct shoal_thread *
+thread_or_lent(struct shoal_thread *lent)
+{
+	struct shoal_thread *t = thread_known();
+	if (t)
+		return t;
+	*lent = (struct shoal_thread){ .tid = (uint32_t)kernel_tid(), .robust = thread_robust() };
+	return lent->robust ? lent : NULL;
+}
+
 shoal_thread *
 shoal_thread_self(void)
 {

@@ -68,6 +68,11 @@ thread_self(void)
  * make. NULL where there is none.
  */
 struct robust_head *thread_robust(void);
+/*
+ * This thread's record, or where it has none *lent, with its id and that list alone; NULL where
+ * there is no list. Allocates nothing either.
+ */
+struct shoal_thread *thread_or_lent(struct shoal_thread *lent);
 
 /* Ends this thread's record now, as its exit would; a later call begins a new one. */
 void thread_leave(void);

@@ -338,3 +338,67 @@ Test(member, a_process_is_gone_when_it_died)
 	REQUIRE(process_gone(a, process, generation));
 	sound(a);
 }
+
+/* ---- borrowed for one call ---- */
+
+Test(member, a_record_is_borrowed_for_a_call)
+{
+	shoal_arena *a = small_arena(2);
+	struct member *mine = me_in(a);
+	struct shoal_thread lent, *t = thread_or_lent(&lent);
+	REQUIRE(t == thread_self());
+	for (int i = 0; i < 3; i++) {
+		struct member *m = member_borrow(a, t);
+		REQUIRE(m && m != mine && member_seat(a, t) == mine);
+		REQUIRE_EQ(members(a), 2);
+		REQUIRE_EQ(member_state(a, member_own_tag(m)), MEMBER_ALIVE);
+		REQUIRE(!member_borrow(a, t));
+		uint32_t tag = member_own_tag(m);
+		member_give_back(t, m);
+		REQUIRE_EQ(member_state(a, tag), MEMBER_GONE);
+		REQUIRE_EQ(members(a), 1);
+	}
+	sound(a);
+}
+
+static void *
+borrow_in_a_new_thread(void *arena)
+{
+	struct shoal_thread lent, *t = thread_or_lent(&lent);
+	REQUIRE(t == &lent);
+	struct member *m = member_borrow(arena, t);
+	REQUIRE(m);
+	member_give_back(t, m);
+	REQUIRE(!thread_known());
+	return NULL;
+}
+
+Test(member, also_by_a_thread_of_which_nothing_is_known)
+{
+	pthread_t thread;
+	shoal_arena *a = small_arena(2);
+	REQUIRE_EQ(pthread_create(&thread, NULL, borrow_in_a_new_thread, a), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	REQUIRE_EQ(members(a), 0);
+	sound(a);
+}
+
+static int
+borrow_and_die(void *arena)
+{
+	struct shoal_thread lent;
+	struct member *m = member_borrow(arena, thread_or_lent(&lent));
+	REQUIRE(m);
+	store_relaxed(&m->inside[0], 1);
+	return raise(SIGKILL);
+}
+
+Test(member, one_who_dies_with_it_is_recovered)
+{
+	shoal_arena *a = small_arena(4);
+	me_in(a);
+	expect_killed(child(borrow_and_die, a), SIGKILL, 5000);
+	REQUIRE_EQ(shoal_arena_recover(a), 1);
+	REQUIRE_EQ(members(a), 1);
+	sound(a);
+}
