@@ -176,6 +176,8 @@ int cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out);
  * not that one. Returns it.
  */
 shoal_queue *queue_hand_out(const shoal_arena *a, shoal_queue *q);
+/* -EPIPE: the address was given out for another queue, which was destroyed. */
+int queue_check_handed(const shoal_queue *q);
 
 static inline struct cursor *
 cursor_slot(struct shoal_thread *t, const shoal_queue *q)

@@ -33,6 +33,12 @@ queue_hand_out(const shoal_arena *a, shoal_queue *q)
 }
 
 int
+queue_check_handed(const shoal_queue *q)
+{
+	return handed_is_anothers(q, identity(q)) ? fail_quiet(-EPIPE, "the queue was destroyed") : 0;
+}
+
+int
 cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 {
 	shoal_arena *a = arena_of(q);
@@ -41,8 +47,8 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 		stop("%p is no queue of a mapped arena", (void *)q);
 	struct ring ring;
 	int rc = ring_find(a, q, &ring);
-	if (rc == 0 && handed_is_anothers(q, identity(q)))
-		rc = fail_quiet(-EPIPE, "the queue was destroyed");
+	if (rc == 0)
+		rc = queue_check_handed(q);
 	if (rc == 0)
 		rc = member_here(a, &t, &me);
 	if (rc)

@@ -1,10 +1,20 @@
 /*
- * Closing a queue, which needs nothing of its caller: neither a record, which a thread may not get
- * where members_max are there or no memory is, nor that it is in no other call, which a signal
- * handler may be.
+ * Closing a queue, which signal handlers may do whatever they interrupted: another call here, one
+ * that links or unlinks at the thread's robust list, the C library's malloc. So it allocates
+ * nothing, waits for nothing that its own thread may hold, and puts back what it changes of the
+ * thread.
+ *
+ * A record names the queue, beside the call that was interrupted, from before the look at what it
+ * is until nothing is written any more: nobody buries it meanwhile (Y1 of sync/stay.h). A thread
+ * that has not joined borrows one. Where none is to be had (member_borrow), or it names INSIDE_MAX
+ * objects already, nobody knows: one who is held up behind its look, while another one destroys the
+ * queue, writes into memory that may be another object's by then. So shoal/queue.h forbids to
+ * destroy it meanwhile.
  *
  * Crash points: from the first store on nobody puts. One who dies before it told all who sleep left
- * them its bell, marked, or, where it had none, the wake of one of them, who wakes the others.
+ * them its bell, marked. Where it had none because another one has it, that one tells them, or its
+ * death does; where it could have none (robust_is_changing, or no robust list) they look again
+ * after their slice. Its record is recovered like all, a borrowed one too.
  */
 #include "base/error.h"
 #include "ring/group.h"
@@ -29,7 +39,7 @@ mark_end(const struct ring *r)
 	}
 }
 
-/* t is NULL for one who may not have the bell. */
+/* t is NULL for one without a robust list. */
 static void
 end(const struct ring *r, struct shoal_thread *t)
 {
@@ -43,65 +53,45 @@ end(const struct ring *r, struct shoal_thread *t)
 		bell_give(t, &q->bell);
 }
 
-/* A handler's record names the queue beside the call that it interrupted. */
-static word32 *
-stay(shoal_arena *a, const struct ring *r, struct shoal_thread *t)
+/* Not the one that the interrupted call has given back already: it may be another's. */
+static struct member *
+own_record(const shoal_arena *a, const struct shoal_thread *t)
 {
-	struct member *me = t ? member_seat(a, t) : NULL;
-	uint64_t word = load_acquire(&arena_object(a, r->object)->word);
-	return me ? object_stay(a, me, r->object, word >> 32) : NULL;
+	struct member *m = t ? member_seat(a, t) : NULL;
+	return m && (load_relaxed(&m->life.word) & FUTEX_TID) == t->tid ? m : NULL;
 }
 
-/*
- * The bell goes on the thread's robust list, at which the interrupted call may be just now. Then
- * list_op_pending alone tells of a death: it names those who sleep, who are seldom on both sides.
- */
+/* `word` is the object's from before the ring was found: the queue that was found, or none. */
 static void
-close_bare(shoal_queue *q)
+close_named(shoal_arena *a, struct shoal_thread *t, struct member *me, const struct ring *r,
+            uint64_t word)
 {
-	shoal_arena *a = arena_of(q);
-	struct shoal_thread *t = thread_known();
-	struct robust_head *head = thread_robust();
-	struct ring ring;
-	if (!a)
-		stop("%p is no queue of a mapped arena", (void *)q);
-	if (ring_find(a, q, &ring))
-		return;
-	word32 *gate = load_relaxed(&q->put.wait) ? &q->put.wait : &q->get.wait;
-	void *old = head ? robust_name(head, gate) : NULL;
-	word32 *name = stay(a, &ring, t);
-	end(&ring, t && !t->busy ? t : NULL);
+	word32 *name = me ? object_stay(a, me, r->object, word >> 32) : NULL;
+	bool lives = object_state(word) == OBJECT_READY && object_is_still(a, r->object, word);
+	if (name || lives)
+		end(r, t);
+	else
+		fail_quiet(-EPIPE, "the queue was destroyed");
 	if (name)
 		object_unstay(name);
-	if (head)
-		robust_name_again(head, old);
-}
-
-/*
- * The caller may not write, the queue is not to be believed, or it is another one; all else is a
- * matter of records.
- */
-static bool
-is_refused(int rc)
-{
-	return rc == -EPERM || rc == -ENOSYS || rc == -EPROTO || rc == -EPIPE;
 }
 
 void
 shoal_queue_close(shoal_queue *q)
 {
-	struct shoal_thread *t;
-	struct cursor *c;
-	struct error_kept kept;
-	error_keep(&kept);
-	int rc = queue_enter(q, &t, &c);
-	if (is_refused(rc))
+	shoal_arena *a = arena_of(q);
+	struct shoal_thread lent, *t = thread_or_lent(&lent);
+	struct ring ring;
+	uint64_t word;
+	if (!a)
+		stop("%p is no queue of a mapped arena", (void *)q);
+	struct member *mine = own_record(a, t);
+	if (!mine && member_may_write(a, t))
 		return;
-	if (rc) {
-		error_restore(&kept);
-		close_bare(q);
+	if (ring_find_word(a, q, &ring, &word) || queue_check_handed(q))
 		return;
-	}
-	end(&c->ring, t);
-	queue_leave(t, c);
+	struct member *me = mine || !t ? mine : member_borrow(a, t);
+	close_named(a, t, me, &ring, word);
+	if (me != mine)
+		member_give_back(t, me);
 }

@@ -47,14 +47,23 @@ ring_of_object(const shoal_arena *a, uint32_t object, struct ring *out)
 }
 
 int
-ring_find(const shoal_arena *a, const shoal_queue *q, struct ring *out)
+ring_find_word(const shoal_arena *a, const shoal_queue *q, struct ring *out, uint64_t *word)
 {
 	uint32_t object;
 	int rc = object_find_body(a, q, SHOAL_KIND_QUEUE, &object);
-	if (rc == 0)
+	if (rc == 0) {
+		*word = load_acquire(&arena_object(a, object)->word);
 		rc = ring_of_object(a, object, out);
+	}
 	if (rc || out->queue == q)
 		return rc;
 	return fail(-EPROTO, "the body of queue %u is elsewhere: shared memory was overwritten",
 	            object);
+}
+
+int
+ring_find(const shoal_arena *a, const shoal_queue *q, struct ring *out)
+{
+	uint64_t word;
+	return ring_find_word(a, q, out, &word);
 }

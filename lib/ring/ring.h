@@ -22,6 +22,11 @@ struct ring {
 /* That of an object, or of a queue by its address. 0, or -EPROTO: none, or one that is damaged. */
 int ring_of_object(const shoal_arena *a, uint32_t object, struct ring *out);
 int ring_find(const shoal_arena *a, const shoal_queue *q, struct ring *out);
+/*
+ * And the object's word, read before all else of it: while it stays so, it is the object that was
+ * found.
+ */
+int ring_find_word(const shoal_arena *a, const shoal_queue *q, struct ring *out, uint64_t *word);
 
 static ALWAYS_INLINE struct slot *
 ring_slot(const struct ring *r, uint64_t place)

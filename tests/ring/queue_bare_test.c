@@ -1,5 +1,6 @@
 /* Calls that go on where others are refused: without a record, in a signal handler, read-only. */
 #include "queue_common.h"
+#include "ring/queue.h"
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -227,5 +228,71 @@ Test(queue_bare, through_a_read_only_handle_nothing_is_closed_or_freed)
 	shoal_free(w.arena, memory);
 	shoal_arena_close(watched);
 	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+	world_end(w);
+}
+
+static shoal_queue *watched_queue;
+static bool told;
+
+static void
+close_watched(int signo)
+{
+	(void)signo;
+	shoal_queue_close(watched_queue);
+	told = strstr(shoal_error(), "read-only") != NULL;
+}
+
+/* Also inside another call. */
+Test(queue_bare, nor_by_a_handler)
+{
+	char name[64];
+	shoal_arena *watched;
+	snprintf(name, sizeof name, "test-bare-%d", (int)getpid());
+	REQUIRE_EQ(shoal_arena_create(name, NULL, &w.arena), 0);
+	REQUIRE_EQ(shoal_queue_create(w.arena, "q", NULL, &w.queue), 0);
+	REQUIRE_EQ(shoal_arena_attach_readonly(name, 0, &watched), 0);
+	REQUIRE_EQ(shoal_queue_open(watched, "q", 0, &watched_queue), 0);
+	timer_t timer = alarm_in(20, close_watched);
+	REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, SHOAL_MS(200)), -ETIMEDOUT);
+	timer_delete(timer);
+	REQUIRE(told);
+	put_text(w.queue, "still open");
+	shoal_arena_close(watched);
+	REQUIRE_EQ(shoal_arena_unlink(name), 0);
+	world_end(w);
+}
+
+static void
+close_other(int signo)
+{
+	(void)signo;
+	shoal_queue_close(watched_queue);
+	told = strstr(shoal_error(), "PID namespace") != NULL;
+}
+
+/* A new process, which is nothing in the other arena yet. */
+static int
+close_foreign(void *queue)
+{
+	watched_queue = queue;
+	timer_t timer = alarm_in(20, close_other);
+	REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, SHOAL_MS(200)), -ETIMEDOUT);
+	timer_delete(timer);
+	return told ? 0 : 1;
+}
+
+/* As one that came from another PID namespace: its ids mean nothing there. */
+Test(queue_bare, nor_from_another_namespace)
+{
+	struct world other = world_make(4, 0, 0);
+	struct arena_header *h = other.arena->header;
+	shoal_queue *q = other.queue;
+	w = world_make(4, 0, 0);
+	h->pid_namespace++;
+	pid_t pid = child(close_foreign, q);
+	expect_child(pid, 0, 5000);
+	h->pid_namespace--;
+	put_text(q, "still open");
+	world_end(other);
 	world_end(w);
 }

@@ -565,6 +565,10 @@ keep_a_queue(bool use)
 	REQUIRE_EQ(shoal_queue_get(mine, got, sizeof got, 0), -EPIPE);
 	REQUIRE_EQ(shoal_queue_put(mine, "x", 1, 0), -EPIPE);
 	shoal_queue_close(mine);
+	/* As in a signal handler inside another call. */
+	thread_here->busy = 1;
+	shoal_queue_close(mine);
+	thread_here->busy = 0;
 	/* Given out again, it is the new one's, and open. */
 	REQUIRE_EQ(shoal_queue_at(w.arena, shoal_ref_of(w.arena, mine), &again), 0);
 	get_text(again, "secret");

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/thread.h"
 #include "harness.h"
 #include "queue_world.h"
 #include "value.h"
@@ -284,14 +283,12 @@ close_op(struct step_world *w)
 	step_mine(w)->result = 0;
 }
 
-/* As in a signal handler inside another call. */
+/* Of a thread that has not joined the arena. */
 static void
-close_nested_op(struct step_world *w)
+close_first_prepare(struct step_world *w)
 {
-	thread_here->busy = 1;
-	shoal_queue_close(queue_of(w));
-	thread_here->busy = 0;
-	step_mine(w)->result = 0;
+	shoal_thread_self();
+	shoal_queue_size(queue_of(w));
 }
 
 /* ---- shapes ---- */
@@ -438,5 +435,6 @@ STEP_CASE(queue, close_full, .shape = SHAPE(REDELIVER, SMALL, PLACES, 0, 0),
           CLOSES(.sleeper = NULL))
 STEP_CASE(queue, close_to_sleeper, .shape = SHAPE(0, SMALL, 0, 0, 0),
 	  CLOSES(.sleeper = queue_sleep_get, .rouse = queue_rouse_by_close))
-STEP_CASE(queue, close_nested, .shape = SHAPE(0, SMALL, 0, 0, 0),
-	  CLOSES(.op = close_nested_op, .sleeper = queue_sleep_get, .rouse = queue_rouse_by_close))
+STEP_CASE(queue, close_first, .shape = SHAPE(0, SMALL, 0, 0, 0),
+	  CLOSES(.prepare = close_first_prepare, .sleeper = queue_sleep_get,
+	         .rouse = queue_rouse_by_close))

@@ -1,0 +1,325 @@
+/* Closing a queue in handlers, whatever they interrupted, and while another one destroys it. */
+#include "queue_common.h"
+#include "ring/queue.h"
+#include "steps.h"
+#include <pthread.h>
+#include <unistd.h>
+
+static struct world w;
+
+static void
+close_it(void)
+{
+	shoal_queue_close(w.queue);
+}
+
+#if HAS_STEPS
+
+#define TIMES 40u /* about so many instructions of an operation, evenly */
+
+struct progress {
+	bool more;    /* the operation had such an instruction */
+	uint32_t all; /* how many it has */
+};
+
+static uint32_t at;
+static volatile struct progress *progress;
+
+static void
+in_steps(void (*op)(void *), void *arg, void (*come)(void))
+{
+	progress->more = steps_into(op, arg, at, come);
+	if (!progress->more)
+		progress->all = steps.done;
+}
+
+static void
+make_another(void)
+{
+	shoal_queue_options o = { .capacity = 4 };
+	if (w.queue)
+		REQUIRE_EQ(shoal_queue_destroy(w.arena, w.queue), 0);
+	REQUIRE_EQ(shoal_queue_create(w.arena, NULL, &o, &w.queue), 0);
+}
+
+static void
+close_once(int (*run)(void *))
+{
+	make_another();
+	expect_child(child(run, NULL), 0, 5000);
+	REQUIRE_EQ(shoal_queue_put(w.queue, "x", 2, 0), -EPIPE);
+}
+
+/* A handler closes a new queue in a new process. */
+static void
+close_at_each_instruction(int (*run)(void *))
+{
+	progress = shared(sizeof *progress);
+	w = world_make(4, 0, 0);
+	at = UINT32_MAX;
+	close_once(run);
+	uint32_t stride = progress->all / TIMES + 1;
+	for (at = 0, progress->more = true; progress->more; at += stride)
+		close_once(run);
+	REQUIRE(at > 20);
+	world_end(w);
+}
+
+static void *
+stay(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+/* Not its first call: what that begins of the thread is begun with signals blocked. */
+static void
+warm(void)
+{
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, stay, NULL), 0);
+	REQUIRE(shoal_thread_self());
+	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+}
+
+static void
+allocate(void *unused)
+{
+	void *volatile memory = malloc(3000);
+	(void)unused;
+	free(memory);
+}
+
+static int
+close_in_malloc(void *unused)
+{
+	(void)unused;
+	warm();
+	in_steps(allocate, NULL, close_it);
+	close_it();
+	shoal_arena_close(w.arena);
+	return 0;
+}
+
+Test(queue_close, a_handler_does_it_inside_malloc)
+{
+	close_at_each_instruction(close_in_malloc);
+}
+
+static int put_rc;
+
+static void
+put(void *unused)
+{
+	(void)unused;
+	put_rc = shoal_queue_put(w.queue, "x", 2, 0);
+}
+
+static int
+close_in_the_first_call(void *unused)
+{
+	(void)unused;
+	warm();
+	in_steps(put, NULL, close_it);
+	close_it();
+	shoal_arena_close(w.arena);
+	return put_rc != 0 && put_rc != -EPIPE;
+}
+
+Test(queue_close, a_handler_does_it_inside_its_threads_first_call,
+     .timeout = 2 * HARNESS_TIMEOUT)
+{
+	close_at_each_instruction(close_in_the_first_call);
+}
+
+/* ---- while another one destroys it ---- */
+
+struct ruin {
+	word32 step;
+	bool seated, busy;
+};
+
+static struct ruin *ruin;
+
+static void
+next_step(uint32_t step)
+{
+	store_release(&ruin->step, step);
+}
+
+static bool
+reaches(uint32_t step, pid_t pid)
+{
+	for (int i = 0; i < 50000 && load_acquire(&ruin->step) < step; i++) {
+		if (pid && kill(pid, 0))
+			return false;
+		usleep(100);
+	}
+	return load_acquire(&ruin->step) >= step;
+}
+
+static void
+let_it_be_destroyed(void)
+{
+	next_step(1);
+	REQUIRE(reaches(2, 0));
+}
+
+static void
+close_op(void *unused)
+{
+	(void)unused;
+	close_it();
+}
+
+static int
+close_and_let_it_be_destroyed(void *unused)
+{
+	(void)unused;
+	REQUIRE(shoal_thread_self());
+	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+	if (ruin->seated)
+		REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, 0), -EAGAIN);
+	thread_here->busy = ruin->busy;
+	in_steps(close_op, NULL, let_it_be_destroyed);
+	thread_here->busy = 0;
+	if (!progress->more)
+		next_step(1);
+	REQUIRE(reaches(2, 0));
+	shoal_arena_close(w.arena);
+	return 0;
+}
+
+/* Takes memory of that size until it has the queue's, if that is to be had. */
+static unsigned char *
+take_its_memory(size_t bytes, const void *its)
+{
+	static void *other[64];
+	void *memory = NULL;
+	int n = 0;
+	while (n < 64 && memory != its && shoal_alloc(w.arena, bytes, &memory) == 0)
+		other[n++] = memory;
+	for (int i = 0; i < n; i++)
+		if (other[i] != its)
+			shoal_free(w.arena, other[i]);
+	return memory == its ? memory : NULL;
+}
+
+/* True: the memory was to be had, and is as it was filled, whatever the closer did then. */
+static bool
+use_its_memory(pid_t pid, size_t bytes)
+{
+	void *its = w.queue;
+	REQUIRE(reaches(1, pid));
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, w.queue), 0);
+	w.queue = NULL;
+	unsigned char *memory = take_its_memory(bytes, its);
+	if (memory)
+		memset(memory, 0x5a, bytes);
+	next_step(2);
+	expect_child(pid, 0, 5000);
+	for (size_t i = 0; memory && i < bytes; i++)
+		if (memory[i] != 0x5a)
+			test_fail(__FILE__, __LINE__, "closed after instruction %u, which wrote at %zu",
+			          at, i);
+	shoal_free(w.arena, memory);
+	return memory;
+}
+
+static bool
+ruin_once(void)
+{
+	make_another();
+	size_t bytes = object_body_bytes(w.arena, w.queue);
+	next_step(0);
+	return use_its_memory(child(close_and_let_it_be_destroyed, NULL), bytes);
+}
+
+static void
+make_small(void)
+{
+	shoal_arena_options o = { .limit_bytes = 1 << 21, .members_max = 8 };
+	REQUIRE_EQ(shoal_arena_create(NULL, &o, &w.arena), 0);
+}
+
+static void
+ruin_at_each_instruction(bool seated, bool busy)
+{
+	uint32_t used = 0;
+	ruin = shared(sizeof *ruin);
+	progress = shared(sizeof *progress);
+	*ruin = (struct ruin){ .seated = seated, .busy = busy };
+	make_small();
+	at = UINT32_MAX;
+	ruin_once();
+	uint32_t stride = progress->all / (3 * TIMES) + 1;
+	for (at = 0, progress->more = true; progress->more; at += stride)
+		used += ruin_once();
+	make_another();
+	world_end(w);
+	REQUIRE(used > 5);
+}
+
+Test(queue_close, is_not_at_what_has_its_memory_next, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	ruin_at_each_instruction(true, false);
+}
+
+Test(queue_close, nor_is_one_who_never_joined, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	ruin_at_each_instruction(false, false);
+}
+
+Test(queue_close, nor_is_a_handler_inside_another_call, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	ruin_at_each_instruction(true, true);
+}
+
+/* ---- who dies at it ---- */
+
+static void
+die(void)
+{
+	raise(SIGKILL);
+}
+
+static int
+close_and_die(void *unused)
+{
+	(void)unused;
+	REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, 0), -EAGAIN);
+	in_steps(close_op, NULL, die);
+	return raise(SIGKILL);
+}
+
+/* True: it had closed the queue; then it told who sleeps, or left that to its death. */
+static bool
+die_once(void)
+{
+	make_another();
+	const struct shoal_queue *q = w.queue;
+	store_relaxed(&w.queue->get.wait, GATE_ARMED);
+	expect_killed(child(close_and_die, NULL), SIGKILL, 5000);
+	bool told = load_acquire(&q->get.wait) == 0;
+	bool closed = load_acquire(&q->closing) == QUEUE_CLOSED;
+	REQUIRE(!closed || told || (bell_read(&q->bell) & FUTEX_DIED));
+	return closed && !told;
+}
+
+Test(queue_close, who_dies_at_it_leaves_word)
+{
+	uint32_t left = 0;
+	progress = shared(sizeof *progress);
+	w = world_make(4, 0, 0);
+	at = UINT32_MAX;
+	REQUIRE(!die_once());
+	uint32_t stride = progress->all / (3 * TIMES) + 1;
+	for (at = 0, progress->more = true; progress->more; at += stride)
+		left += die_once();
+	make_another();
+	world_end(w);
+	REQUIRE(left > 1);
+}
+
+#endif
