@@ -48,11 +48,79 @@ Test(queue_bare, one_without_a_record_closes_it)
 	world_end(w);
 }
 
+/* ---- who sleeps is woken, though another one has the bell just then ---- */
+
+/* Well below the slice after which a sleeper looks again by itself. */
+#define SOON (SHOAL_MS(20) * HARNESS_SLOW)
+
+struct sleep {
+	word32 ready;
+	volatile int64_t closed, woken;
+};
+
+static struct sleep *asleep;
+
+static void
+wait_ready(uint32_t n)
+{
+	for (int i = 0; i < 5000 && load_acquire(&asleep->ready) < n; i++)
+		sleep_ms(1);
+	REQUIRE(load_acquire(&asleep->ready) >= n);
+}
+
+static int
+hold_the_bell(void *unused)
+{
+	(void)unused;
+	REQUIRE(bell_take(thread_self(), &w.queue->bell));
+	fetch_add_seq_cst(&asleep->ready, 1);
+	for (;;)
+		pause();
+	return 0;
+}
+
+static pid_t
+begin_sleep(void)
+{
+	asleep = shared(sizeof *asleep);
+	pid_t pid = child(hold_the_bell, NULL);
+	wait_ready(1);
+	return pid;
+}
+
+static void
+end_sleep(pid_t holder)
+{
+	REQUIRE(asleep->closed && asleep->woken - asleep->closed < SOON);
+	kill(holder, SIGKILL);
+	expect_killed(holder, SIGKILL, 5000);
+	world_end(w);
+}
+
+static int
+get_until_closed(void *unused)
+{
+	(void)unused;
+	fetch_add_seq_cst(&asleep->ready, 1);
+	REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, SHOAL_SEC(10)), -EPIPE);
+	asleep->woken = fair_ns();
+	return 0;
+}
+
+static void
+close_at(int signo)
+{
+	(void)signo;
+	asleep->closed = fair_ns();
+	shoal_queue_close(w.queue);
+}
+
 static void *
 close_late(void *unused)
 {
-	sleep_ms(50);
-	shoal_queue_close(w.queue);
+	wait_ready(2);
+	sleep_ms(10);
+	close_at(0);
 	return unused;
 }
 
@@ -60,12 +128,11 @@ Test(queue_bare, one_without_a_record_wakes_who_sleeps)
 {
 	pthread_t thread;
 	make_crowded(4);
+	pid_t holder = begin_sleep();
 	REQUIRE_EQ(pthread_create(&thread, NULL, close_late, NULL), 0);
-	int64_t begin = fair_ns();
-	REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, SHOAL_SEC(10)), -EPIPE);
-	REQUIRE(fair_ns() - begin < SHOAL_SEC(5));
+	get_until_closed(NULL);
 	REQUIRE_EQ(pthread_join(thread, NULL), 0);
-	world_end(w);
+	end_sleep(holder);
 }
 
 static void *
@@ -180,6 +247,22 @@ Test(queue_bare, a_handler_closes_the_queue_that_is_waited_for)
 	REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, SHOAL_SEC(10)), -EPIPE);
 	timer_delete(timer);
 	world_end(w);
+}
+
+/* Not by the signal, which comes to another process than the one that sleeps. */
+Test(queue_bare, a_handler_wakes_who_sleeps)
+{
+	w = world_make(4, 0, 0);
+	shoal_queue *mine;
+	REQUIRE_EQ(shoal_queue_create(w.arena, NULL, NULL, &mine), 0);
+	pid_t holder = begin_sleep(), sleeper = child(get_until_closed, NULL);
+	wait_ready(2);
+	timer_t timer = alarm_in(10, close_at);
+	REQUIRE_EQ(shoal_queue_get(mine, NULL, 0, SHOAL_MS(100)), -ETIMEDOUT);
+	timer_delete(timer);
+	expect_child(sleeper, 0, 5000);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, mine), 0);
+	end_sleep(holder);
 }
 
 Test(queue_bare, a_handler_closes_a_full_queue)
