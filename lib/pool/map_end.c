@@ -356,7 +356,9 @@ map_stop(struct shoal_pool *p, struct map *m)
 	if (!runs)
 		return false;
 	take_unbegun(p, m->job);
-	map_harvest(p, m);
+	/* Sequentially consistent, as `tell` is: the worker that ends it sees that if this is early. */
+	if (load_seq_cst(&m->job->complete))
+		map_harvest(p, m);
 	fetch_add_seq_cst(&m->users, -1u);
 	map_bury_retired(p);
 	collector_rouse(p);
