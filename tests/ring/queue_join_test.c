@@ -158,7 +158,7 @@ die_releasing(void *arg)
 		REQUIRE_EQ(shoal_queue_borrow(s->queue, 0, &loan[i]), 0);
 	REQUIRE_EQ(queue_enter(s->queue, &t, &c), 0);
 	struct queue_row *row = queue_row(s->queue, c->tag);
-	struct loan_entry *l = &c->me->loans[loan[2].internal_[LOAN_ENTRY]];
+	struct loan_entry *l = loan_entry(&loan[2], c->me);
 	uint64_t base = load_relaxed(&row->got);
 	store_relaxed(&l->base, base);
 	store_release(&l->state, LOAN_RELEASING);
