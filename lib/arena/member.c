@@ -256,7 +256,7 @@ member_borrow(shoal_arena *a, struct shoal_thread *t)
 	struct error_kept kept;
 	uint32_t index = 0;
 	error_keep(&kept);
-	if (!robust_is_changing(t) && process_ensure(a) == 0)
+	if (!robust_is_changing(t->robust) && process_ensure(a) == 0)
 		while (!(index = claim_any(a, t, robust_claim_briefly)) && grow(a) == 0)
 			continue;
 	error_restore(&kept);

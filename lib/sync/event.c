@@ -14,7 +14,8 @@
  * Crash points: for a setter that dies before its wake the kernel wakes one sleeper, who wakes all
  * others; should it die too, pending names the gate for it as well. One that is about to sleep just
  * then sees the turn, which it watches. A set of what is set looks at the gate too: the one who set
- * it may be stopped. Model: tests/model/event.pml.
+ * it may be stopped. A setter in a signal handler may have to leave pending as it is
+ * (robust_name_beside): who sleeps looks after its slice then. Model: tests/model/event.pml.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -60,7 +61,7 @@ shoal_event_set(shoal_event *event)
 	struct event *e = event_of(event);
 	bool named = load_relaxed(&e->named);
 	struct robust_head *head = thread_robust();
-	void *old = head ? robust_name(head, &e->gate) : NULL;
+	void *old = head ? robust_name_beside(head, &e->gate) : NULL;
 	uint32_t seen;
 	do
 		seen = load_relaxed(&e->turns);

@@ -246,11 +246,11 @@ robust_drop(struct shoal_thread *t, struct robust *r)
 
 /* Of us, or of the C library, whose words bear the id too. Gates have 0 there. */
 bool
-robust_is_changing(const struct shoal_thread *t)
+robust_is_changing(const struct robust_head *h)
 {
-	const void *node = robust_link(t->robust->pending);
-	const word32 *word = (const word32 *)(const void *)((const char *)node + t->robust->offset);
-	return node && (load_relaxed(word) & FUTEX_TID) == t->tid;
+	const void *node = robust_link(h->pending);
+	const word32 *word = (const word32 *)(const void *)((const char *)node + h->offset);
+	return node && (load_relaxed(word) & FUTEX_TID) == (uint32_t)kernel_tid();
 }
 
 /*
@@ -261,7 +261,7 @@ bool
 robust_claim_briefly(struct shoal_thread *t, struct robust *r)
 {
 	struct robust_head *h = t->robust;
-	if (robust_is_changing(t))
+	if (robust_is_changing(h))
 		return false;
 	void *old = robust_pending_set(t, &r->word);
 	bool mine = cas32_acq_rel(&r->word, 0, t->tid | FUTEX_SLEEPERS);

@@ -78,6 +78,23 @@ robust_name_again(struct robust_head *h, void *old)
 	h->pending = old;
 }
 
+/*
+ * This thread is between the CAS that takes a word and its push, or between pop and release:
+ * `pending` alone tells the kernel of that word.
+ */
+bool robust_is_changing(const struct robust_head *h);
+
+/*
+ * As robust_name, by one who may be a signal handler: a word that is told of by nothing else stays
+ * named, and this one is not. Its sleepers look again after their slice then, but a word that bears
+ * the id of a dead thread and no mark is held for ever.
+ */
+static inline void *
+robust_name_beside(struct robust_head *h, word32 *word)
+{
+	return unlikely(h->pending) && robust_is_changing(h) ? h->pending : robust_name(h, word);
+}
+
 static inline void *
 robust_pending_set(struct shoal_thread *t, word32 *word)
 {
@@ -183,10 +200,5 @@ void robust_drop(struct shoal_thread *t, struct robust *r);
  */
 bool robust_claim_briefly(struct shoal_thread *t, struct robust *r);
 void robust_drop_briefly(struct shoal_thread *t, struct robust *r);
-/*
- * This thread is between the CAS that takes a word and its push, or between pop and release:
- * `pending` alone tells the kernel of that word, so it must not name another one meanwhile.
- */
-bool robust_is_changing(const struct shoal_thread *t);
 
 #endif

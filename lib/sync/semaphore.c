@@ -16,8 +16,9 @@
  * Crash points: one that dies between its CAS and its wake, or woken and before its own CAS, has
  * pending name the gate: the kernel wakes one sleeper. One that is about to sleep just then sees
  * the value, which it watches too. Who was woken and took a permit wakes the next one while there
- * are more: of several releases only one wake may have come through. Model:
- * tests/model/semaphore.pml.
+ * are more: of several releases only one wake may have come through. A releaser in a signal handler
+ * may have to leave pending as it is (robust_name_beside): who sleeps looks after its slice then.
+ * Model: tests/model/semaphore.pml.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -217,7 +218,7 @@ shoal_semaphore_release(shoal_semaphore *semaphore)
 		return release_owned(s);
 	bool named = load_relaxed(&s->named);
 	struct robust_head *head = thread_robust();
-	void *old = head ? robust_name(head, &s->gate) : NULL;
+	void *old = head ? robust_name_beside(head, &s->gate) : NULL;
 	uint32_t v, bound = bound_of(s);
 	do
 		v = load_relaxed(&s->value);

@@ -10,6 +10,8 @@ struct world {
 	shoal_lock lock[2];
 	pthread_mutex_t mutex[2];
 	struct robust bell;
+	shoal_event event;
+	shoal_semaphore semaphore;
 	bool more;   /* the operation had such an instruction */
 	bool inside; /* and the handler one */
 };
@@ -182,20 +184,36 @@ ring_op(void *unused)
 	ring();
 }
 
+static void
+set_op(void *unused)
+{
+	(void)unused;
+	REQUIRE_EQ(shoal_event_set(&w->event), 0);
+}
+
+static void
+release_op(void *unused)
+{
+	(void)unused;
+	(void)shoal_semaphore_release(&w->semaphore);
+}
+
+static void (*handler_op)(void *);
+
 /* Where nothing is pending it is as if nothing had been interrupted. */
 static void
-ring_and_die(void)
+handle_and_die(void)
 {
 	bool pending = thread_self()->robust->pending;
-	w->inside = pending && steps_into(ring_op, NULL, inner, end_here);
+	w->inside = pending && steps_into(handler_op, NULL, inner, end_here);
 	raise(SIGKILL);
 }
 
 static int
-take_and_die_ringing(void *unused)
+take_and_die_inside(void *unused)
 {
 	(void)unused;
-	steps_into(take, &w->lock[1], at, ring_and_die);
+	steps_into(take, &w->lock[1], at, handle_and_die);
 	w->more = w->inside = false;
 	return raise(SIGKILL);
 }
@@ -213,18 +231,36 @@ look_at_lock_and_bell(void)
 	bell_give(t, &w->bell);
 }
 
-Test(handler, who_dies_in_one_leaves_the_lock_to_the_next)
+/* At each fifth one of the handler, beginning with another one each time. */
+static void
+die_in(void (*op)(void *))
 {
-	make();
 	uint32_t most = 0;
+	make();
+	handler_op = op;
 	for (at = 0, w->more = true; w->more; at++) {
-		for (inner = 0, w->inside = true; w->inside; inner++) {
-			expect_killed(child(take_and_die_ringing, NULL), SIGKILL, 5000);
+		for (inner = at % 5, w->inside = true; w->inside; inner += 5) {
+			expect_killed(child(take_and_die_inside, NULL), SIGKILL, 5000);
 			look_at_lock_and_bell();
 		}
 		most = inner > most ? inner : most;
 	}
 	REQUIRE(at > 10 && most > 20);
+}
+
+Test(handler, who_dies_ringing_a_bell_leaves_the_lock_to_the_next)
+{
+	die_in(ring_op);
+}
+
+Test(handler, who_dies_setting_an_event_does_too)
+{
+	die_in(set_op);
+}
+
+Test(handler, and_who_dies_releasing_a_semaphore)
+{
+	die_in(release_op);
 }
 
 #endif
