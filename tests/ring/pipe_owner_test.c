@@ -296,7 +296,7 @@ Test(pipe_owner, who_has_a_dead_ones_pid_is_not_taken_for_it)
 static void *
 sleep_in_a_thread(void *tid)
 {
-	*(volatile pid_t *)tid = kernel_tid();
+	store_relaxed((word32 *)tid, (uint32_t)kernel_tid());
 	for (;;)
 		pause();
 	return NULL;
@@ -305,13 +305,13 @@ sleep_in_a_thread(void *tid)
 Test(pipe_owner, nothing_is_given_to_a_thread_or_to_one_who_has_ended)
 {
 	struct world w = world_make(4096, 0);
-	volatile pid_t tid = 0;
+	word32 tid = { 0 };
 	pthread_t thread;
 	send_text(w.right, "mine");
-	REQUIRE_EQ(pthread_create(&thread, NULL, sleep_in_a_thread, (void *)&tid), 0);
-	for (int i = 0; i < 5000 && !tid; i++)
+	REQUIRE_EQ(pthread_create(&thread, NULL, sleep_in_a_thread, &tid), 0);
+	for (int i = 0; i < 5000 && !load_relaxed(&tid); i++)
 		sleep_ms(1);
-	REQUIRE_EQ(shoal_pipe_give(w.right, tid), -ENOENT);
+	REQUIRE_EQ(shoal_pipe_give(w.right, (pid_t)load_relaxed(&tid)), -ENOENT);
 	pid_t zombie = child(be_there, NULL);
 	siginfo_t info;
 	kill(zombie, SIGKILL);

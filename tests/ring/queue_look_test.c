@@ -159,13 +159,13 @@ Test(queue_look, the_place_of_what_comes_back_is_none)
 
 /* ---- counts ---- */
 
-static volatile int over;
+static word32 over;
 
 static void *
 put_get_and_report(void *queue)
 {
 	char byte;
-	while (!over)
+	while (!load_relaxed(&over))
 		if (shoal_queue_put(queue, "a", 1, 0) == 0 && shoal_queue_get(queue, &byte, 1, 0) == 1)
 			REQUIRE_EQ(shoal_queue_task_done(queue), 0);
 	return NULL;
@@ -206,7 +206,7 @@ Test(queue_look, what_is_unfinished_is_never_below_what_is)
 		REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
 		REQUIRE(info.unfinished > 0 && info.unfinished < UINT64_C(1) << 32);
 	}
-	over = 1;
+	store_relaxed(&over, 1);
 	REQUIRE_EQ(pthread_join(thread, NULL), 0);
 	pthread_mutex_unlock(&until_over);
 	for (int i = 0; i < BEFORE; i++)
