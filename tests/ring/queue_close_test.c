@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#if HAS_STEPS
+
 static struct world w;
 
 static void
@@ -12,8 +14,6 @@ close_it(void)
 {
 	shoal_queue_close(w.queue);
 }
-
-#if HAS_STEPS
 
 #define TIMES 40u /* about so many instructions of an operation, evenly */
 
