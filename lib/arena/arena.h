@@ -124,7 +124,17 @@ void arena_unmap(shoal_arena *a);
 /* Told before an arena is unmapped; the ring floor's poller lets go of it there. */
 extern void (*arena_unmap_hook)(shoal_arena *a);
 
-/* How many threads of this process have a seat in it; kept by member.c. */
+/*
+ * How many threads of this process have a seat in it, and, times SEAT_BEYOND, how many of them are
+ * not for threads_max to count; kept by member.c.
+ */
+#define SEAT_BEYOND (1u << 16)
 extern word32 arena_seats[THREAD_SEATS];
+
+static inline uint32_t
+seats_taken(uint32_t seats)
+{
+	return seats % SEAT_BEYOND;
+}
 
 #endif

@@ -89,8 +89,9 @@ static bool
 take_off(shoal_arena *a)
 {
 	table_lock();
-	bool mine = a->base && a->closing && load_relaxed(&arena_seats[a->seat]) == 0;
+	bool mine = a->base && a->closing && seats_taken(load_relaxed(&arena_seats[a->seat])) == 0;
 	if (mine) {
+		store_relaxed(&arena_seats[a->seat], 0);
 		table_remove(a);
 		leave(a);
 		a->closing = false;

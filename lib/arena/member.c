@@ -160,9 +160,16 @@ member_may_write(const shoal_arena *a, const struct shoal_thread *t)
 	return 0;
 }
 
+/* Of those that arena_seats counts, how many threads_max lets in. */
+static uint32_t
+limited(uint32_t seats)
+{
+	return seats_taken(seats) - seats / SEAT_BEYOND;
+}
+
 /*
  * Counted before it has a record, so that there are never more than may be. Relaxed: of the count
- * and its limit nothing else depends; who is counted a moment too long keeps another one out.
+ * nothing else depends; who is counted a moment too long keeps another one out.
  */
 static bool
 count_in(shoal_arena *a)
@@ -171,8 +178,8 @@ count_in(shoal_arena *a)
 	uint32_t now, most = load_relaxed(&a->threads_max);
 	do
 		now = load_relaxed(seats);
-	while ((!most || now < most) && !cas32_acq_rel(seats, now, now + 1));
-	return !most || now < most;
+	while ((!most || limited(now) < most) && !cas32_acq_rel(seats, now, now + 1));
+	return !most || limited(now) < most;
 }
 
 static struct member *
@@ -243,11 +250,11 @@ member_join_beyond(shoal_arena *a)
 	int rc = may_join(a, t);
 	if (rc || member_seat(a, t))
 		return rc;
-	/* In this order nobody is kept out; another one who comes in between is one more. */
-	if (load_relaxed(&a->threads_max))
-		fetch_add_relaxed(&a->threads_max, 1);
-	fetch_add_relaxed(&arena_seats[a->seat], 1);
-	return join(a, t, &m);
+	fetch_add_relaxed(&arena_seats[a->seat], SEAT_BEYOND + 1);
+	rc = join(a, t, &m);
+	if (rc)
+		fetch_add_relaxed(&arena_seats[a->seat], -SEAT_BEYOND);
+	return rc;
 }
 
 struct member *
@@ -284,7 +291,7 @@ member_leave(shoal_arena *a, struct shoal_thread *t)
 	 * thread that ends with locks held leaves the mapping behind: the kernel has yet to mark them.
 	 */
 	bool holds = robust_holds_within(t, a->base, a->bytes, NULL);
-	if (fetch_add_relaxed(&arena_seats[a->seat], UINT32_MAX) == 1 && !holds)
+	if (seats_taken(fetch_add_relaxed(&arena_seats[a->seat], UINT32_MAX)) == 1 && !holds)
 		arena_unmap(a);
 }
 

@@ -50,10 +50,7 @@ member_seat(const shoal_arena *a, const struct shoal_thread *t)
 	return t->seat[a->seat];
 }
 
-/*
- * The same for a thread that is to have a record besides those that threads_max leaves to others:
- * where there is such a limit it goes up by this one, and for a moment perhaps for another one too.
- */
+/* The same for a thread that has a record besides those that threads_max leaves to others. */
 int member_join_beyond(shoal_arena *a);
 
 /* The everyday way: one load when the thread has joined before. */

@@ -137,7 +137,7 @@ give_initializer(struct shoal_pool *p)
 static int
 make_arena(uint32_t workers, shoal_arena **out)
 {
-	shoal_arena_options o = { .members_max = workers + 2 * POOL_HELPERS + POOL_CALLERS_MAX };
+	shoal_arena_options o = { .members_max = workers + POOL_HELPERS + POOL_CALLERS_MAX };
 	int rc = shoal_arena_create(NULL, &o, out);
 	if (!rc)
 		store_relaxed(&(*out)->threads_max, POOL_CALLERS_MAX);
