@@ -220,7 +220,8 @@ Test(pool_cancel, others_go_on_while_many_chunks_are_given_up)
 	watch.pool = busy_pool(&busy);
 	for (int freed = 0; freed < 2; freed++) {
 		bool held = true;
-		for (int i = 0; held && i < 5; i++) {
+		/* One who has the lock may lose the processor; where it is not held so long, not always. */
+		for (int i = 0; held && i < 20; i++) {
 			int64_t took = give_up(freed);
 			held = watch.longest > took / 4;
 		}
