@@ -291,7 +291,31 @@ queue_enter_at(struct shoal_thread *t, const struct cursor *c, uint64_t place)
 	fence_compiler();
 }
 
-/* Enters a call: 0, or why not. */
+static inline void
+queue_leave(struct shoal_thread *t, struct cursor *c)
+{
+	store_release(&c->me->call.object, 0);
+	t->busy = 0;
+}
+
+/* The record names the queue, and no place: that of an earlier call is a loan by now. */
+static inline void
+queue_name_call(struct shoal_thread *t, const struct cursor *c)
+{
+	t->busy = 1;
+	store_relaxed(&c->me->call.pos, UINT64_MAX);
+	store_release(&c->me->call.object, c->ring.object);
+	/* A destroyer sees that somebody is inside: its barrier orders this store, or this fence. */
+	if (unlikely(c->fenced))
+		fence_seq_cst();
+	else
+		fence_compiler();
+}
+
+/*
+ * Enters a call: 0, or why not. The queue may go, and its memory be another's, until the record
+ * names it: so it is looked at after that.
+ */
 static inline int
 queue_enter(shoal_queue *q, struct shoal_thread **thread, struct cursor **c)
 {
@@ -299,26 +323,15 @@ queue_enter(shoal_queue *q, struct shoal_thread **thread, struct cursor **c)
 	/* Before the cursor: the one whose place it would take may be the interrupted call's. */
 	if (unlikely(t && t->busy))
 		return queue_nested();
-	int rc = cursor_of(t, q, c);
-	if (unlikely(rc))
-		return rc;
-	t->busy = 1;
-	/* No place is claimed in this call yet: that of an earlier one is a loan by now. */
-	store_relaxed(&(*c)->me->call.pos, UINT64_MAX);
-	store_release(&(*c)->me->call.object, (*c)->ring.object);
-	/*
-	 * A destroyer sees that somebody is inside: its barrier orders this store, or else this fence.
-	 */
-	if (unlikely((*c)->fenced))
-		fence_seq_cst();
-	return 0;
-}
-
-static inline void
-queue_leave(struct shoal_thread *t, struct cursor *c)
-{
-	store_release(&c->me->call.object, 0);
-	t->busy = 0;
+	for (;;) {
+		int rc = cursor_of(t, q, c);
+		if (unlikely(rc))
+			return rc;
+		queue_name_call(t, *c);
+		if (likely(cursor_holds(*c, q)))
+			return 0;
+		queue_leave(t, *c);
+	}
 }
 
 /*

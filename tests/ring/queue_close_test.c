@@ -138,6 +138,8 @@ Test(queue_close, a_handler_does_it_inside_its_threads_first_call,
 struct ruin {
 	word32 step;
 	bool seated, busy;
+	void (*op)(void *);
+	unsigned char fill; /* what the memory has then */
 };
 
 static struct ruin *ruin;
@@ -174,7 +176,7 @@ close_op(void *unused)
 }
 
 static int
-close_and_let_it_be_destroyed(void *unused)
+use_and_let_it_be_destroyed(void *unused)
 {
 	(void)unused;
 	REQUIRE(shoal_thread_self());
@@ -182,7 +184,7 @@ close_and_let_it_be_destroyed(void *unused)
 	if (ruin->seated)
 		REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, 0), -EAGAIN);
 	thread_here->busy = ruin->busy;
-	in_steps(close_op, NULL, let_it_be_destroyed);
+	in_steps(ruin->op, NULL, let_it_be_destroyed);
 	thread_here->busy = 0;
 	if (!progress->more)
 		next_step(1);
@@ -216,12 +218,12 @@ use_its_memory(pid_t pid, size_t bytes)
 	w.queue = NULL;
 	unsigned char *memory = take_its_memory(bytes, its);
 	if (memory)
-		memset(memory, 0x5a, bytes);
+		memset(memory, ruin->fill, bytes);
 	next_step(2);
 	expect_child(pid, 0, 5000);
 	for (size_t i = 0; memory && i < bytes; i++)
-		if (memory[i] != 0x5a)
-			test_fail(__FILE__, __LINE__, "closed after instruction %u, which wrote at %zu",
+		if (memory[i] != ruin->fill)
+			test_fail(__FILE__, __LINE__, "destroyed before instruction %u, it wrote at %zu",
 			          at, i);
 	shoal_free(w.arena, memory);
 	return memory;
@@ -233,7 +235,7 @@ ruin_once(void)
 	make_another();
 	size_t bytes = object_body_bytes(w.arena, w.queue);
 	next_step(0);
-	return use_its_memory(child(close_and_let_it_be_destroyed, NULL), bytes);
+	return use_its_memory(child(use_and_let_it_be_destroyed, NULL), bytes);
 }
 
 static void
@@ -243,17 +245,18 @@ make_small(void)
 	REQUIRE_EQ(shoal_arena_create(NULL, &o, &w.arena), 0);
 }
 
+/* Before each instruction, or, of many, about so many of them. */
 static void
-ruin_at_each_instruction(bool seated, bool busy)
+ruin_in(struct ruin how, uint32_t times)
 {
 	uint32_t used = 0;
 	ruin = shared(sizeof *ruin);
 	progress = shared(sizeof *progress);
-	*ruin = (struct ruin){ .seated = seated, .busy = busy };
+	*ruin = how;
 	make_small();
 	at = UINT32_MAX;
 	ruin_once();
-	uint32_t stride = progress->all / (3 * TIMES) + 1;
+	uint32_t stride = progress->all / times + 1;
 	for (at = 0, progress->more = true; progress->more; at += stride)
 		used += ruin_once();
 	make_another();
@@ -263,17 +266,31 @@ ruin_at_each_instruction(bool seated, bool busy)
 
 Test(queue_close, is_not_at_what_has_its_memory_next, .timeout = 2 * HARNESS_TIMEOUT)
 {
-	ruin_at_each_instruction(true, false);
+	ruin_in((struct ruin){ .op = close_op, .seated = true, .fill = 0x5a }, 3 * TIMES);
 }
 
 Test(queue_close, nor_is_one_who_never_joined, .timeout = 2 * HARNESS_TIMEOUT)
 {
-	ruin_at_each_instruction(false, false);
+	ruin_in((struct ruin){ .op = close_op, .fill = 0x5a }, 3 * TIMES);
 }
 
 Test(queue_close, nor_is_a_handler_inside_another_call, .timeout = 2 * HARNESS_TIMEOUT)
 {
-	ruin_at_each_instruction(true, true);
+	ruin_in((struct ruin){ .op = close_op, .seated = true, .busy = true, .fill = 0x5a }, 3 * TIMES);
+}
+
+static void
+put_op(void *unused)
+{
+	static const char message[1000];
+	(void)unused;
+	put_rc = shoal_queue_put(w.queue, message, sizeof message, 0);
+}
+
+/* All zero it looks like a queue that is open and empty. */
+Test(queue_close, nor_is_one_who_puts, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	ruin_in((struct ruin){ .op = put_op, .seated = true }, UINT32_MAX);
 }
 
 /* ---- who dies at it ---- */
