@@ -248,9 +248,11 @@ robust_drop(struct shoal_thread *t, struct robust *r)
 bool
 robust_is_changing(const struct robust_head *h)
 {
-	const void *node = robust_link(h->pending);
-	const word32 *word = (const word32 *)(const void *)((const char *)node + h->offset);
-	return node && (load_relaxed(word) & FUTEX_TID) == (uint32_t)kernel_tid();
+	const char *node = (const char *)robust_link(h->pending);
+	if (!node)
+		return false;
+	const word32 *word = (const word32 *)(const void *)(node + h->offset);
+	return (load_relaxed(word) & FUTEX_TID) == (uint32_t)kernel_tid();
 }
 
 /*
