@@ -12,8 +12,9 @@ struct world {
 	struct robust bell;
 	shoal_event event;
 	shoal_semaphore semaphore;
-	bool more;   /* the operation had such an instruction */
-	bool inside; /* and the handler one */
+	bool more;    /* the operation had such an instruction */
+	bool inside;  /* and the handler one */
+	uint32_t all; /* how many that has, where it has not so many */
 };
 
 static struct world *w;
@@ -206,6 +207,7 @@ handle_and_die(void)
 {
 	bool pending = thread_self()->robust->pending;
 	w->inside = pending && steps_into(handler_op, NULL, inner, end_here);
+	w->all = pending ? steps.done : 0;
 	raise(SIGKILL);
 }
 
@@ -231,19 +233,29 @@ look_at_lock_and_bell(void)
 	bell_give(t, &w->bell);
 }
 
-/* At each fifth one of the handler, beginning with another one each time. */
+/* Dies at `inner` of the handler at `at` of the operation; false: the handler has not so many. */
+static bool
+die_once(void)
+{
+	w->inside = true;
+	expect_killed(child(take_and_die_inside, NULL), SIGKILL, 5000);
+	look_at_lock_and_bell();
+	return w->inside;
+}
+
+/* At some of the handler's, evenly, beginning with another one each time. */
 static void
 die_in(void (*op)(void *))
 {
 	uint32_t most = 0;
 	make();
 	handler_op = op;
-	for (at = 0, w->more = true; w->more; at++) {
-		for (inner = at % 5, w->inside = true; w->inside; inner += 5) {
-			expect_killed(child(take_and_die_inside, NULL), SIGKILL, 5000);
-			look_at_lock_and_bell();
-		}
-		most = inner > most ? inner : most;
+	for (at = 0, w->more = true; w->more; at += HARNESS_SLOW) {
+		inner = UINT32_MAX;
+		die_once();
+		uint32_t stride = w->all / 16 + 1;
+		for (inner = at % stride; w->all && die_once(); inner += stride)
+			most = inner > most ? inner : most;
 	}
 	REQUIRE(at > 10 && most > 20);
 }
