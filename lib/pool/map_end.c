@@ -93,15 +93,13 @@ map_count(struct shoal_pool *p, uint64_t *done, uint64_t *failed)
 }
 
 static const char *
-first_text(const struct shoal_pool *p, const struct map *m)
+text_of(const struct shoal_pool *p, const struct map *m, uint64_t item)
 {
-	const struct row *rows = rows_of(p, m->job), *first = NULL;
-	for (uint32_t i = 0; i <= p->head->workers; i++) {
-		uint64_t of = load_acquire(&rows[i].text_of);
-		if (of && (!first || of < load_relaxed(&first->text_of)))
-			first = &rows[i];
-	}
-	return first && first->text[0] ? first->text : NULL;
+	const struct row *rows = rows_of(p, m->job);
+	for (uint32_t i = 0; i <= p->head->workers; i++)
+		if (load_acquire(&rows[i].text_of) == item + 1 && rows[i].text[0])
+			return rows[i].text;
+	return NULL;
 }
 
 static bool
@@ -133,18 +131,20 @@ copy_some(struct shoal_pool *p, struct map *m, struct shoal_result *r)
 	const word32 *codes = arena_at(p->arena, job->codes);
 	const word64 *words = arena_at(p->arena, job->words);
 	const char *from = arena_at(p->arena, job->out_theirs ? 0 : job->out);
-	uint64_t failed = 0;
+	uint64_t failed = 0, first = 0;
 	for (uint64_t i = 0; i < job->count; i++) {
 		int code = code_of(job, words, codes, i);
-		if (code && !failed++)
+		if (code && !failed++) {
 			r->code = code;
+			first = i;
+		}
 		if (m->codes)
 			m->codes[i] = code;
 		if (!code && m->out)
 			memcpy((char *)m->out + i * job->out_bytes, from + i * job->out_bytes,
 			       job->out_bytes);
 	}
-	const char *text = first_text(p, m);
+	const char *text = text_of(p, m, first);
 	if (failed)
 		r->text = strdup(text ? text : shoal_strerror(r->code));
 	return failed;

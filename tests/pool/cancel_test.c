@@ -290,6 +290,47 @@ Test(pool_cancel, its_memory_stays_while_somebody_gives_it_up)
 	finish(p);
 }
 
+/* ---- which text it has ---- */
+
+/* The first is held, and all that follow the one that fails. */
+static int
+held_but_the_eighth(shoal_task *t)
+{
+	if (t->index == 8)
+		return shoal_task_fail(t, "the eighth"), -EIO;
+	if (t->index && t->index < 8)
+		return 0;
+	atomic_fetch_add(turns, 1);
+	return wait_outside(NULL);
+}
+
+/* The first that failed is one that was not begun, or said nothing. */
+Test(pool_cancel, an_item_that_was_not_begun_has_no_others_text)
+{
+	int codes[16];
+	shoal_result *r;
+	shoal_map_options o = { .chunk = 1, .codes = codes };
+	turns = shared(sizeof *turns);
+	let_in = shared(sizeof *let_in);
+	shoal_pool *p = pool_of(2);
+	REQUIRE_EQ(shoal_pool_map_async(p, held_but_the_eighth, NULL, 0, NULL, 0, 16, &o, NULL, NULL,
+	                                &r), 0);
+	while (atomic_load(turns) < 2)
+		sleep_ms(1);
+	REQUIRE_EQ(shoal_result_cancel(r), 0);
+	atomic_store(let_in, 1);
+	REQUIRE(shoal_result_get(r, NULL, 0, SHOAL_SEC(10)) > 1);
+	REQUIRE_EQ(codes[8], -EIO);
+	int first = 0;
+	while (!codes[first])
+		first++;
+	REQUIRE(first < 8);
+	REQUIRE_EQ(codes[first], -ECANCELED);
+	REQUIRE_STR_EQ(shoal_result_error(r), shoal_strerror(-ECANCELED));
+	shoal_result_free(r);
+	finish(p);
+}
+
 /* ---- items that say -ECANCELED themselves ---- */
 
 /* The first one; the second lasts until the test lets it go on. */
