@@ -306,7 +306,8 @@ const char *shoal_result_error(const shoal_result *);
 /*
  * 0: the task was not begun and never will be; its code is -ECANCELED, and its callback comes. Of a
  * map_async: the items not begun are cancelled, those that run end as they do, and where none runs
- * all is over. While its results are just being copied it waits for that, and nothing else.
+ * all is over. While its results are just being copied, or another thread cancels it too, it waits
+ * for that, and nothing else.
  * -EBUSY: it runs. -EALREADY: it has ended. -EPERM.
  */
 int shoal_result_cancel(shoal_result *);

@@ -162,6 +162,7 @@ new_map(struct shoal_pool *p, const struct map_errand *e, const struct plan *n, 
 	uint64_t base = spaced(m->crate);
 	m->job = arena_at(p->arena, base);
 	write_job(p, e, n, base, m->job);
+	pthread_mutex_init(&m->stopping, NULL);
 	m->result = e->result;
 	m->out = n->out_theirs || !e->out_bytes ? NULL : e->out;
 	m->codes = e->options.codes;

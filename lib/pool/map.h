@@ -16,6 +16,7 @@ struct map {
 	unsigned index; /* in the head's table */
 	word32 taking;  /* enum map_taking: whether somebody takes it in; slept on */
 	word32 users;   /* threads that are at its job's words without the lock: map_stop */
+	pthread_mutex_t stopping; /* held by the one of these that takes what is not begun */
 	void *out;      /* NULL: results lie in place */
 	int *codes;
 	void (*progress)(void *arg, size_t done, size_t total);

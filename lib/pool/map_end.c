@@ -300,8 +300,8 @@ map_look_whether_all(const struct shoal_pool *p, struct job *job)
 
 /*
  * The chunks that no worker has become the host's own, as they are: so a map of which nothing runs
- * is over at once. Other threads of the host may be at the same, so row 0 is added to; the last add
- * is released with all words that were counted before, for whoever sees all rows.
+ * is over at once. One thread of the host at a time, so that another one finds all that it leaves
+ * counted; the add to row 0 is released with the words, for whoever sees all rows.
  */
 static void
 take_unbegun(const struct shoal_pool *p, struct job *job)
@@ -355,7 +355,9 @@ map_stop(struct shoal_pool *p, struct map *m)
 	pthread_mutex_unlock(&p->lock);
 	if (!runs)
 		return false;
+	pthread_mutex_lock(&m->stopping);
 	take_unbegun(p, m->job);
+	pthread_mutex_unlock(&m->stopping);
 	/* Sequentially consistent, as `tell` is: the worker that ends it sees that if this is early. */
 	if (load_seq_cst(&m->job->complete))
 		map_harvest(p, m);

@@ -290,6 +290,36 @@ Test(pool_cancel, its_memory_stays_while_somebody_gives_it_up)
 	finish(p);
 }
 
+static pthread_barrier_t both_begin;
+
+static void *
+cancel_with_another(void *result)
+{
+	pthread_barrier_wait(&both_begin);
+	int rc = shoal_result_cancel(result);
+	REQUIRE(rc == 0 || rc == -EALREADY);
+	REQUIRE(shoal_result_ready(result));
+	return NULL;
+}
+
+Test(pool_cancel, who_cancels_beside_another_one_finds_it_over_too)
+{
+	pthread_t thread;
+	shoal_result *busy;
+	shoal_pool *p = busy_pool(&busy);
+	pthread_barrier_init(&both_begin, NULL, 2);
+	for (int i = 0; i < 10; i++) {
+		shoal_result *r = long_map(p, 1 << 19, 1);
+		REQUIRE_EQ(pthread_create(&thread, NULL, cancel_with_another, r), 0);
+		cancel_with_another(r);
+		pthread_join(thread, NULL);
+		shoal_result_free(r);
+	}
+	pthread_barrier_destroy(&both_begin);
+	let_go(busy);
+	finish(p);
+}
+
 /* ---- which text it has ---- */
 
 /* The first is held, and all that follow the one that fails. */
