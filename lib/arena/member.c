@@ -160,11 +160,12 @@ member_may_write(const shoal_arena *a, const struct shoal_thread *t)
 	return 0;
 }
 
-/* Of those that arena_seats counts, how many threads_max lets in. */
+/* Of those that arena_seats counts, how many threads_max lets in. One beyond may have no seat. */
 static uint32_t
 limited(uint32_t seats)
 {
-	return seats_taken(seats) - seats / SEAT_BEYOND;
+	uint32_t taken = seats_taken(seats), beyond = seats / SEAT_BEYOND;
+	return taken > beyond ? taken - beyond : 0;
 }
 
 /*
@@ -242,19 +243,21 @@ member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 	return join(a, t, out);
 }
 
-int
-member_join_beyond(shoal_arena *a)
+void
+member_begin_beyond(shoal_arena *a)
 {
 	struct shoal_thread *t = thread_self();
 	struct member *m;
-	int rc = may_join(a, t);
-	if (rc || member_seat(a, t))
-		return rc;
-	fetch_add_relaxed(&arena_seats[a->seat], SEAT_BEYOND + 1);
-	rc = join(a, t, &m);
-	if (rc)
-		fetch_add_relaxed(&arena_seats[a->seat], -SEAT_BEYOND);
-	return rc;
+	bool may = may_join(a, t) == 0;
+	fetch_add_relaxed(&arena_seats[a->seat], SEAT_BEYOND + may);
+	if (may)
+		join(a, t, &m);
+}
+
+void
+member_end_beyond(shoal_arena *a)
+{
+	fetch_add_relaxed(&arena_seats[a->seat], -SEAT_BEYOND);
 }
 
 struct member *

@@ -50,8 +50,12 @@ member_seat(const shoal_arena *a, const struct shoal_thread *t)
 	return t->seat[a->seat];
 }
 
-/* The same for a thread that has a record besides those that threads_max leaves to others. */
-int member_join_beyond(shoal_arena *a);
+/*
+ * A new thread that has its record besides those that threads_max leaves to others, also if it gets
+ * one only later; until it says that it ends, before it leaves.
+ */
+void member_begin_beyond(shoal_arena *a);
+void member_end_beyond(shoal_arena *a);
 
 /* The everyday way: one load when the thread has joined before. */
 static inline int

@@ -171,15 +171,28 @@ new_map(struct shoal_pool *p, const struct map_errand *e, const struct plan *n, 
 	return 0;
 }
 
+/* Before it is given memory, and copied. */
+static int
+look_whether_open(struct shoal_pool *p, const struct map_errand *e)
+{
+	pthread_mutex_lock(&p->lock);
+	int rc = pool_open(p, e->call);
+	pthread_mutex_unlock(&p->lock);
+	return rc;
+}
+
 int
 map_begin(struct shoal_pool *p, const struct map_errand *e)
 {
+	int rc = look_whether_open(p, e);
 	struct plan n;
+	if (rc < 0)
+		return rc;
 	if (!plan(p, e, &n))
 		return fail(-EOVERFLOW, "%s: %zu items of %zu and %zu bytes", e->call, e->count,
 		            e->in_bytes, e->out_bytes);
 	struct map *m;
-	int rc = new_map(p, e, &n, &m);
+	rc = new_map(p, e, &n, &m);
 	if (rc < 0)
 		return rc;
 	struct shoal_result *r = e->result;

@@ -122,11 +122,10 @@ pool_thread(struct shoal_pool *p, void *(*run)(void *))
 	return fail(-rc, "no thread for a pool: %s", strerror(rc));
 }
 
-/* Where it gets none now it may get one when it needs it. */
 void
 pool_thread_begin(struct shoal_pool *p)
 {
-	member_join_beyond(p->arena);
+	member_begin_beyond(p->arena);
 }
 
 /*
@@ -136,6 +135,7 @@ pool_thread_begin(struct shoal_pool *p)
 void
 pool_thread_end(struct shoal_pool *p)
 {
+	member_end_beyond(p->arena);
 	thread_leave();
 	word32 *word = &p->references;
 	if (fetch_add_seq_cst(word, -POOL_HELPER) == POOL_HELPER)

@@ -56,7 +56,7 @@
 #define POOL_WORKERS_MAX 1000u
 /*
  * Records in the pool's arena: one for each thread of the host that has called and has not ended,
- * up to this number; one for each of the pool's own threads (member_join_beyond), and for each
+ * up to this number; one for each of the pool's own threads (member_begin_beyond), and for each
  * worker. The arena keeps callers off the others' (threads_max), so a worker that comes for a dead
  * one finds a record.
  */

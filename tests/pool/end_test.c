@@ -1,5 +1,6 @@
 /* How pools end: closed, joined, terminated, destroyed, or with their process. */
 #include "pool/common.h"
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -118,6 +119,42 @@ Test(pool_end, an_iterator_of_a_broken_pool_comes_to_its_end)
 		in[i] = SIGKILL;
 	REQUIRE_EQ(shoal_pool_imap(p, die_by, in, sizeof *in, 0, 20, NULL, &it), 0);
 	require_all_told(it, 20, -EOWNERDEAD);
+	shoal_pool_destroy(p);
+}
+
+/* A thread that has not called it yet. */
+static void *
+map_at_the_end(void *pool)
+{
+	int in[4] = { 0 };
+	ssize_t rc = shoal_pool_map(pool, square, in, sizeof *in, in, sizeof *in, 4, NULL);
+	return (void *)(intptr_t)rc;
+}
+
+/* While the pool's own threads end, and when they have. */
+static void
+require_new_threads_get(shoal_pool *p, int code)
+{
+	for (int i = 0; i < 30; i++) {
+		pthread_t thread;
+		void *rc;
+		REQUIRE_EQ(pthread_create(&thread, NULL, map_at_the_end, p), 0);
+		pthread_join(thread, &rc);
+		REQUIRE_EQ((int)(intptr_t)rc, code);
+		sleep_ms(10);
+	}
+}
+
+Test(pool_end, a_new_thread_is_told_of_it)
+{
+	shoal_pool *p = pool_of(1);
+	REQUIRE_EQ(shoal_pool_close(p), 0);
+	REQUIRE_EQ(shoal_pool_join(p, SHOAL_SEC(10)), 0);
+	require_new_threads_get(p, -EPIPE);
+	shoal_pool_destroy(p);
+	p = pool_with(&(shoal_pool_options){ .workers = 1, .on_death = SHOAL_BREAK_POOL });
+	REQUIRE_EQ(shoal_pool_apply(p, die_by, &(int){ SIGKILL }, sizeof(int), NULL, 0), -EOWNERDEAD);
+	require_new_threads_get(p, -EOWNERDEAD);
 	shoal_pool_destroy(p);
 }
 
