@@ -3,6 +3,9 @@
 #include "base/error.h"
 #include "base/shmfile.h"
 
+/* More clears than come within one look at the size after another. */
+enum { SIZE_LOOKS = 1000 };
+
 static int
 fill(shoal_arena *a, uint32_t index, void *body, const void *unused)
 {
@@ -64,6 +67,10 @@ shoal_dict_at(shoal_arena *a, shoal_ref ref, shoal_dict **out)
 
 /* ---- of all items ---- */
 
+/*
+ * It is as large as it was at one moment between two clears. Where nothing keeps it, as of a reader
+ * without a record, it may be another's memory by now, which changes for ever: leaving tells that.
+ */
 size_t
 shoal_dict_size(const shoal_dict *d)
 {
@@ -71,9 +78,11 @@ shoal_dict_size(const shoal_dict *d)
 	uint64_t count = 0;
 	if (dict_enter_reader(d, SHOAL_KIND_DICT, &c))
 		return 0;
-	do
+	for (unsigned i = 0; i < SIZE_LOOKS; i++) {
 		count = dict_look(&c) ? dict_count(&c) : 0;
-	while (load_acquire(&c.dict->epoch) != c.epoch);
+		if (load_acquire(&c.dict->epoch) == c.epoch)
+			break;
+	}
 	return dict_leave_reader(&c, 0) ? 0 : count;
 }
 
