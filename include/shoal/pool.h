@@ -271,9 +271,10 @@ int shoal_pool_imap_unordered(shoal_pool *, shoal_task_fn *, const void *in, siz
  * shoal_error(). Items that were not begun when the pool was terminated or broke have -ECANCELED
  * or its code. -EPIPE, and *index is `count`: there are no more.
  *
- * -EAGAIN, -ETIMEDOUT, -ECANCELED (shoal_thread_interrupt): call again; *index is SIZE_MAX then.
- * -EMSGSIZE: longer than out_bytes; it stays, shoal_needed() tells. -EINVAL: out is NULL, and has
- * bytes.
+ * -EAGAIN, -ETIMEDOUT, -ECANCELED (shoal_thread_interrupt): call again; *index is SIZE_MAX then, as
+ * with -ENOMEM, -ENOSPC and -EUSERS: nothing that is sent would bring a next one, and there was no
+ * room to send any. -EMSGSIZE: longer than out_bytes; it stays, shoal_needed() tells. -EINVAL: out is
+ * NULL, and has bytes.
  */
 ssize_t shoal_results_next(shoal_results *, size_t *index, void *out, size_t out_bytes,
                            shoal_time timeout);
