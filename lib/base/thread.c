@@ -66,7 +66,8 @@ thread_end(void *record)
 		thread_end_hook(t);
 	free(t->cursors);
 	free(t->pipes);
-	t->cursors = t->pipes = NULL;
+	free(t->watched);
+	t->cursors = t->pipes = t->watched = NULL;
 	keep(t);
 	thread_here = NULL;
 }
@@ -110,6 +111,8 @@ clear(struct shoal_thread *parents)
 	parents->cursors = NULL;
 	free(parents->pipes);
 	parents->pipes = NULL;
+	free(parents->watched);
+	parents->watched = NULL;
 	parents->busy = 0;
 	parents->held = 0;
 	parents->mark = 0;

@@ -24,6 +24,7 @@ struct shoal_thread {
 	uint32_t held;              /* nodes that this thread has on its robust list */
 	void *cursors;              /* ring/cursor.h */
 	void *pipes;                /* ring/pipe.h */
+	void *watched;              /* sync/watch.h */
 	struct shoal_thread *next;  /* among the spare ones */
 	/* this thread's record in each mapped arena: arena/member.h */
 	struct member *seat[THREAD_SEATS];

@@ -53,7 +53,7 @@ take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
 		PROBE_LOCK_CONTENDED(l);
 	rc = robust_take_as(t, &l->node, how);
 	if (unlikely(lock_watched))
-		watch_waited(l, shoal_have(rc));
+		watch_waited(t, l, shoal_have(rc));
 	if (rc && rc != -EOWNERDEAD)
 		return rc;
 	PROBE_LOCK_ACQUIRE(l);
@@ -91,7 +91,7 @@ lock_give(struct shoal_thread *t, struct lock *l)
 	if (load_relaxed(&l->node.word) & FUTEX_DIED)
 		fetch_or_relaxed(&l->node.flags, ROBUST_LOST);
 	if (unlikely(lock_watched))
-		watch_given(l);
+		watch_given(t, l);
 	PROBE_LOCK_RELEASE(l);
 	robust_release(t, &l->node);
 	stay_end(&stay);

@@ -192,7 +192,7 @@ static void
 give_back(struct shoal_thread *t, struct rwlock *r)
 {
 	if (unlikely(lock_watched))
-		watch_given(&r->lock);
+		watch_given(t, &r->lock);
 	PROBE_LOCK_RELEASE(&r->lock);
 	robust_release(t, &r->lock.node);
 }
@@ -332,7 +332,7 @@ shoal_rwlock_read(shoal_rwlock *lock, shoal_time timeout)
 	watch_read(t, &r->lock, timeout);
 	int rc = read_it(t, r, lock, timeout);
 	if (rc == 0)
-		watch_reads(&r->lock);
+		watch_reads(t, &r->lock);
 	return rc;
 }
 
@@ -346,7 +346,7 @@ shoal_rwlock_release(shoal_rwlock *lock)
 	word32 *place = t->mark ? find(r, t, t->mark) : NULL;
 	if (place) {
 		if (unlikely(lock_watched))
-			watch_read_given(&r->lock);
+			watch_read_given(t, &r->lock);
 		leave(t, r, place);
 		return 0;
 	}

@@ -7,7 +7,6 @@
 
 uint32_t lock_quick_held = SHOAL_LOCKS_HELD_MAX;
 unsigned lock_watched;
-static __thread struct watch_held held;
 
 static unsigned
 mode_of(const char *word, size_t length)
@@ -57,17 +56,16 @@ begin_from_environment(void)
 		watch_begin(modes);
 }
 
-/* A forked child holds nothing of its parent's. */
+/* NULL where there is no memory: what that thread holds is not watched. */
 static struct watch_held *
 held_here(struct shoal_thread *t)
 {
-	uint32_t generation = thread_generation();
-	if (!t->held)
-		held.count = 0;
-	if (held.generation != generation)
-		held.count = held.reads = 0;
-	held.generation = generation;
-	return &held;
+	if (!t->watched)
+		t->watched = calloc(1, sizeof(struct watch_held));
+	struct watch_held *mine = t->watched;
+	if (mine && !t->held)
+		mine->count = 0;
+	return mine;
 }
 
 int
@@ -75,7 +73,7 @@ watch_wait(struct shoal_thread *t, struct lock *l, const struct robust_wait *how
 {
 	struct watch_held *mine = held_here(t);
 	/* One who only tries waits for nobody. */
-	if (how->deadline == ROBUST_NOWAIT || lock_is_mine(l, t))
+	if (!mine || how->deadline == ROBUST_NOWAIT || lock_is_mine(l, t))
 		return 0;
 	if (lock_watched & WATCH_ORDER)
 		order_note(t, mine, l);
@@ -91,16 +89,17 @@ watch_wait(struct shoal_thread *t, struct lock *l, const struct robust_wait *how
 }
 
 void
-watch_waited(struct lock *l, bool is_held)
+watch_waited(struct shoal_thread *t, struct lock *l, bool is_held)
 {
-	if (lock_watched & WATCH_CIRCLES)
-		circle_tell(&held, NULL);
+	struct watch_held *mine = t->watched;
+	if (mine && (lock_watched & WATCH_CIRCLES))
+		circle_tell(mine, NULL);
 	if (!is_held)
 		return;
 	/* What its last holder, dead, waited for. */
 	store_relaxed(&l->waits, 0);
-	if (held.count < WATCH_HELD_MAX)
-		held.lock[held.count++] = l;
+	if (mine && mine->count < WATCH_HELD_MAX)
+		mine->lock[mine->count++] = l;
 }
 
 static bool
@@ -112,25 +111,26 @@ is_same(const struct lock *a, const struct lock *b)
 
 /* By the address first; it may have been taken by that of another mapping. */
 static unsigned
-find_held(const struct lock *l)
+find_held(const struct watch_held *mine, const struct lock *l)
 {
-	unsigned i = held.count;
-	while (i && held.lock[i - 1] != l)
+	unsigned i = mine->count;
+	while (i && mine->lock[i - 1] != l)
 		i--;
-	for (unsigned k = held.count; k && !i; k--)
-		if (is_same(held.lock[k - 1], l))
+	for (unsigned k = mine->count; k && !i; k--)
+		if (is_same(mine->lock[k - 1], l))
 			i = k;
 	return i;
 }
 
 void
-watch_given(struct lock *l)
+watch_given(struct shoal_thread *t, struct lock *l)
 {
-	unsigned i = find_held(l);
+	struct watch_held *mine = t->watched;
+	unsigned i = mine ? find_held(mine, l) : 0;
 	if (!i)
 		return;
-	memmove(&held.lock[i - 1], &held.lock[i], (held.count - i) * sizeof held.lock[0]);
-	held.count--;
+	memmove(&mine->lock[i - 1], &mine->lock[i], (mine->count - i) * sizeof mine->lock[0]);
+	mine->count--;
 }
 
 /* ---- readers ---- */
@@ -139,23 +139,25 @@ void
 watch_read(struct shoal_thread *t, const struct lock *l, shoal_time timeout)
 {
 	struct watch_held *mine = held_here(t);
-	if (timeout > 0 && (lock_watched & WATCH_ORDER))
+	if (mine && timeout > 0 && (lock_watched & WATCH_ORDER))
 		order_note(t, mine, l);
 }
 
 void
-watch_reads(const struct lock *l)
+watch_reads(struct shoal_thread *t, const struct lock *l)
 {
-	if (held.reads < WATCH_READ_MAX)
-		held.read[held.reads++] = l;
+	struct watch_held *mine = t->watched;
+	if (mine && mine->reads < WATCH_READ_MAX)
+		mine->read[mine->reads++] = l;
 }
 
 void
-watch_read_given(const struct lock *l)
+watch_read_given(struct shoal_thread *t, const struct lock *l)
 {
-	unsigned i = held.reads;
-	while (i && !is_same(held.read[i - 1], l))
+	struct watch_held *mine = t->watched;
+	unsigned i = mine ? mine->reads : 0;
+	while (i && !is_same(mine->read[i - 1], l))
 		i--;
 	if (i)
-		held.read[i - 1] = held.read[--held.reads];
+		mine->read[i - 1] = mine->read[--mine->reads];
 }

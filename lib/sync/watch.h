@@ -22,7 +22,7 @@ unsigned watch_modes(const char *list);
 /* From then on, and in the children that are forked from then on, with one picture of the order. */
 void watch_begin(unsigned modes);
 
-/* Locks that a thread holds; those beyond are not watched. */
+/* Locks that a thread holds, kept with its record; those beyond are not watched. */
 enum { WATCH_HELD_MAX = 64, WATCH_READ_MAX = 16 };
 
 struct watch_held {
@@ -30,20 +30,19 @@ struct watch_held {
 	unsigned count;
 	const struct lock *read[WATCH_READ_MAX]; /* rwlocks that it reads */
 	unsigned reads;
-	uint32_t generation; /* thread_generation(): of the process, in which it holds them */
 };
 
 /* Before a wait: 0, or -EDEADLK. */
 int watch_wait(struct shoal_thread *t, struct lock *l, const struct robust_wait *how);
 /* After it, held or not. */
-void watch_waited(struct lock *l, bool held);
+void watch_waited(struct shoal_thread *t, struct lock *l, bool held);
 /* Before the release. */
-void watch_given(struct lock *l);
+void watch_given(struct shoal_thread *t, struct lock *l);
 
 /* A reader of an rwlock, before and after it has it, and before it gives it back. */
 void watch_read(struct shoal_thread *t, const struct lock *l, shoal_time timeout);
-void watch_reads(const struct lock *l);
-void watch_read_given(const struct lock *l);
+void watch_reads(struct shoal_thread *t, const struct lock *l);
+void watch_read_given(struct shoal_thread *t, const struct lock *l);
 
 /* ---- order.c ---- */
 
