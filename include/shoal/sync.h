@@ -125,7 +125,10 @@ typedef struct {
 	uint64_t reserved_[4];
 } shoal_lock_info;
 
-/* 0. Each number was true at some moment during the call. Takes no lock, writes nothing. */
+/*
+ * 0, or -EINVAL: out is NULL. Each number was true at some moment during the call. Takes no lock,
+ * writes nothing.
+ */
 int shoal_lock_stat(const shoal_lock *lock, shoal_lock_info *out);
 
 /*
@@ -144,6 +147,8 @@ int shoal_rlock_init(shoal_rlock *lock, unsigned flags);
 SHOAL_CHECK_ int shoal_rlock_acquire(shoal_rlock *lock, shoal_time timeout);
 int shoal_rlock_release(shoal_rlock *lock);
 int shoal_rlock_consistent(shoal_rlock *lock);
+/* As shoal_lock_stat; taken again, it does not count again. */
+int shoal_rlock_stat(const shoal_rlock *lock, shoal_lock_info *out);
 
 /* ---- rwlock: one writer alone, or up to SHOAL_READERS_MAX readers ---- */
 
@@ -169,6 +174,11 @@ SHOAL_CHECK_ int shoal_rwlock_write(shoal_rwlock *lock, shoal_time timeout);
 /* What this thread holds. -EPERM: nothing. */
 int shoal_rwlock_release(shoal_rwlock *lock);
 int shoal_rwlock_consistent(shoal_rwlock *lock);
+/*
+ * As shoal_lock_stat, of its writers: `owner` is the one that writes, or waits for readers to be
+ * done. Readers write nothing that is counted, but those that found a writer and went in after it.
+ */
+int shoal_rwlock_stat(const shoal_rwlock *lock, shoal_lock_info *out);
 
 /* ---- semaphore: a number of permits ---- */
 
@@ -349,7 +359,7 @@ bool shoal_barrier_broken(const shoal_barrier *barrier);
  * exists; -EINVAL, -EPROTO another kind, -ENOMEM, -ENOSPC, -EUSERS, -EPERM. SHOAL_WITH_OWNER in
  * flags: shoal/base.h. open waits for the creator up to `timeout`: -ENOENT, -EPROTO, -ECANCELED;
  * -EPERM from a read-only handle, since nearly every call on these writes. So no call may be made
- * on one that a reference of a read-only handle leads to, but shoal_lock_stat,
+ * on one that a reference of a read-only handle leads to, but shoal_lock_stat and the like,
  * shoal_semaphore_value and shoal_event_is_set; waits for an event there give -EPERM.
  *
  * destroy: the name goes at once, and those who wait return -EPIPE: from a condition's wait holding

@@ -205,6 +205,8 @@ acquisitions(const struct lock *l)
 int
 lock_stat(const struct lock *l, shoal_lock_info *out)
 {
+	if (!out)
+		return fail(-EINVAL, "lock stat: out is NULL");
 	int sleepers = futex_sleepers(&l->node.word);
 	*out = (shoal_lock_info){
 		.acquisitions = acquisitions(l),

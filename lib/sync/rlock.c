@@ -81,3 +81,9 @@ shoal_rlock_consistent(shoal_rlock *lock)
 {
 	return lock_mend(lock, &rlock_of(lock)->lock);
 }
+
+int
+shoal_rlock_stat(const shoal_rlock *lock, shoal_lock_info *out)
+{
+	return lock_stat(&((const struct rlock *)(const void *)lock)->lock, out);
+}

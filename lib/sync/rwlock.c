@@ -363,6 +363,12 @@ shoal_rwlock_consistent(shoal_rwlock *lock)
 	return lock_mend(lock, &rwlock_of(lock)->lock);
 }
 
+int
+shoal_rwlock_stat(const shoal_rwlock *lock, shoal_lock_info *out)
+{
+	return lock_stat(&((const struct rwlock *)(const void *)lock)->lock, out);
+}
+
 /* ---- its end ---- */
 
 void

@@ -308,7 +308,7 @@ begin_to_wait(struct waiter *w, shoal_rlock *lock)
 	REQUIRE_EQ(shoal_rlock_acquire(lock, SHOAL_NOWAIT), 0);
 	REQUIRE_EQ(pthread_create(&w->thread, NULL, wait_for_lock, w), 0);
 	for (int64_t until = now_ns() + SHOAL_SEC(5); !info.waiting && now_ns() < until; sleep_ms(1))
-		REQUIRE_EQ(shoal_lock_stat((const shoal_lock *)(const void *)lock, &info), 0);
+		REQUIRE_EQ(shoal_rlock_stat(lock, &info), 0);
 	REQUIRE_EQ(info.waiting, 1);
 }
 

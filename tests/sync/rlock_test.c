@@ -41,6 +41,23 @@ Test(rlock, is_held_so_often_and_no_more)
 	REQUIRE_EQ(shoal_rlock_release(&w->lock), -EPERM);
 }
 
+Test(rlock, counts_what_was_not_taken_again)
+{
+	struct world *w = shared(sizeof *w);
+	shoal_lock_info info;
+	for (int i = 0; i < 3; i++) {
+		REQUIRE_EQ(shoal_rlock_acquire(&w->lock, 0), 0);
+		REQUIRE_EQ(shoal_rlock_acquire(&w->lock, 0), 0);
+		REQUIRE_EQ(shoal_rlock_stat(&w->lock, &info), 0);
+		REQUIRE(info.acquisitions == (uint64_t)i + 1 && info.owner == gettid());
+		REQUIRE_EQ(shoal_rlock_release(&w->lock), 0);
+		REQUIRE_EQ(shoal_rlock_release(&w->lock), 0);
+	}
+	REQUIRE_EQ(shoal_rlock_stat(&w->lock, &info), 0);
+	REQUIRE(info.owner == 0 && info.deaths == 0 && info.contended == 0);
+	REQUIRE_EQ(shoal_rlock_stat(&w->lock, NULL), -EINVAL);
+}
+
 static int
 is_not_the_holder(void *arg)
 {

@@ -75,6 +75,29 @@ Test(rwlock, has_many_readers_or_one_writer)
 	REQUIRE_EQ(thread_self()->held, 0);
 }
 
+Test(rwlock, counts_its_writers)
+{
+	struct world *w = shared(sizeof *w);
+	shoal_lock_info info;
+	REQUIRE_EQ(shoal_rwlock_read(&w->lock, 0), 0);
+	REQUIRE_EQ(shoal_rwlock_stat(&w->lock, &info), 0);
+	REQUIRE(info.acquisitions == 0 && info.owner == 0);
+	REQUIRE_EQ(give(w), 0);
+	for (int i = 0; i < 3; i++) {
+		REQUIRE_EQ(shoal_rwlock_write(&w->lock, 0), 0);
+		REQUIRE_EQ(shoal_rwlock_stat(&w->lock, &info), 0);
+		REQUIRE(info.acquisitions == (uint64_t)i + 1 && info.owner == gettid());
+		REQUIRE_EQ(give(w), 0);
+	}
+	kill_now(started(w, write_and_stay));
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(1)), -EOWNERDEAD);
+	REQUIRE_EQ(shoal_rwlock_stat(&w->lock, &info), 0);
+	REQUIRE_EQ(info.deaths, 1);
+	REQUIRE_EQ(shoal_rwlock_consistent(&w->lock), 0);
+	REQUIRE_EQ(give(w), 0);
+	REQUIRE_EQ(shoal_rwlock_stat(&w->lock, NULL), -EINVAL);
+}
+
 Test(rwlock, knows_what_its_thread_holds)
 {
 	struct world *w = shared(sizeof *w);
