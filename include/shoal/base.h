@@ -29,8 +29,9 @@
  * so. No wait is a cancellation point.
  *
  * DEATH. Any process may be killed at any instruction. Nobody else waits for it longer than 10 ms;
- * the kernel's own notice takes about 0.14 ms. Each header says what becomes of what the dead one
- * held. A process that is STOPPED is not dead: nobody takes its things away.
+ * 50 ms where it died closing or destroying what they wait for, or was its owner. The kernel's own
+ * notice takes about 0.14 ms. Each header says what becomes of what the dead one held. A process
+ * that is STOPPED is not dead: nobody takes its things away.
  */
 #ifndef SHOAL_BASE_H
 #define SHOAL_BASE_H
