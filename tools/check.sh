@@ -8,9 +8,9 @@ bad=0
 for check in tools/check/*.sh; do
 	name=$(basename "$check" .sh)
 	if out=$(sh "$check" 2>&1); then
-		printf '%-8s %s\n' "$name" "$out"
+		printf '%-10s %s\n' "$name" "$out"
 	else
-		printf '%-8s NOT SO:\n%s\n' "$name" "$out"
+		printf '%-10s NOT SO:\n%s\n' "$name" "$out"
 		bad=1
 	fi
 done

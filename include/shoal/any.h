@@ -35,8 +35,9 @@
  * and be what a dict is updated from or a list extended by, but is itself no value for a container
  * or a message. A value has less than 2^32 bytes, encoded (-EMSGSIZE).
  *
- * These calls wait for nobody, and touch no shared memory but the objects' records. An any is one
- * thread's at a time.
+ * These calls touch no shared memory but the objects' records, and wait for nobody but one who is
+ * stopped while it counts or buries references, where clearing buries an object that had some. An
+ * any is one thread's at a time.
  */
 #ifndef SHOAL_ANY_H
 #define SHOAL_ANY_H

@@ -277,7 +277,9 @@ void *shoal_deref(const shoal_arena *arena, shoal_ref ref);
  *   -ENOMEM, -ENOSPC, -EUSERS, -EPERM as for shoal_alloc
  * Objects of all kinds get and lose their names one after another: one who is stopped while it
  * creates or destroys may hold up those who create in this arena; and, while it takes its memory,
- * those whom one inside shoal_alloc holds up. Who opens, uses and destroys is not held up.
+ * those whom one inside shoal_alloc holds up. Who opens, uses and destroys is not held up; but what
+ * has references to other objects is buried while nobody else counts references, so by one who is
+ * stopped in that.
  */
 int shoal_memory_create(shoal_arena *arena, const char *name, size_t bytes,
                         int (*init)(void *memory, void *arg), void *arg, void **out);
