@@ -4,7 +4,7 @@
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 bad=0
-texts=$(ls README.md ARCHITECTURE.md HACKING.md docs/*.md docs/man/*.scd 2>/dev/null)
+texts=$(ls README.md ARCHITECTURE.md HACKING.md docs/*.md bench/*.md docs/man/*.scd 2>/dev/null)
 
 names() { grep -ohE '\b(shoal_[a-z0-9_]*[a-z0-9]|SHOAL_[A-Z0-9_]*[A-Z0-9])\b' "$@" | sort -u; }
 complain() { sed "s|^|$1: |" "$work/out"; test ! -s "$work/out" || bad=1; }
