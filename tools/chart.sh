@@ -40,7 +40,7 @@ for subject do echo "$subject"; done | awk -v measure="$measure" -v pairs="$pair
 	BEGIN { rate = measure !~ /round trip|handed|killed/; unit = rate ? "million_per_s" : "p50_us" }
 	FILENAME == "-" { only[$0] = 1; chosen++; next }
 	/"kernel":/ { kernel = text("kernel") }
-	/"processors":/ { processors = number("processors") }
+	/"processors":/ { processors = number("processors"); load = number("load") }
 	/"subject":/ {
 		finish()
 		subject = text("subject")
@@ -62,7 +62,7 @@ for subject do echo "$subject"; done | awk -v measure="$measure" -v pairs="$pair
 		for (i = 1; i <= count; i++)
 			if (value[i] > most)
 				most = value[i]
-		title = sprintf("%s, %d bytes, %d:%d, %d processors, %s", measure, bytes, pairs, pairs, processors, kernel)
+		title = sprintf("%s, %d bytes, %d:%d, %d processors, load %.1f, %s", measure, bytes, pairs, pairs, processors, load, kernel)
 		print title
 		for (i = 1; i <= count; i++) {
 			bar = ""

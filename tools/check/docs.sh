@@ -1,6 +1,7 @@
 # The documents tell of what there is: every name of shoal's in them is one of the public headers or of the
 # manual's pages, and every function stands in docs/python.md or docs/guarantees.md. Every link leads to a
-# file, every C program that is shown is taken from one that is built, and what is said to be printed is.
+# file, every C program that is shown is taken from one that is built, what is said to be printed is, and what
+# is said to be measured was.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 bad=0
@@ -62,6 +63,23 @@ awk -v work="$work" '
 	}
 	inside { block = block $0 "\n" }' README.md docs/*.md > "$work/out"
 complain "a transcript"
+
+# What stands behind "<!-- bar NAME -->" is what was measured of that bar, as bench/results/bars.json has it.
+for text in $texts; do
+	grep -oE '<!-- bar .* -->[0-9.]+ ×' "$text" | sed 's/<!-- bar /\n&/g' | grep '^<' | sed 's/.*<!-- bar \(.*\) -->\([0-9.]*\) ×.*/\1\t\2/'
+done > "$work/bars"
+awk -F '\t' '
+	NR == FNR {
+		if (match($0, /"bar": "[^"]*"/)) {
+			name = substr($0, RSTART + 8, RLENGTH - 9)
+			match($0, /"measured": [0-9.e+-]*/)
+			measured[name] = sprintf("%.3g", substr($0, RSTART + 12, RLENGTH - 12))
+		}
+		next
+	}
+	measured[$1] != $2 { print $1 ": said to be " $2 ", measured " measured[$1] }' \
+	bench/results/bars.json "$work/bars" > "$work/out"
+complain "a bar"
 
 # The right column of the README's first table is taken from that program too.
 sed -n '/^| Python | C |/,/^$/p' README.md | sed -n 's/^| `.*` | `\(.*\)` |$/\1/p' | sed 's/; /\n/g; s/;$//' |
