@@ -273,8 +273,8 @@ int shoal_pool_imap_unordered(shoal_pool *, shoal_task_fn *, const void *in, siz
  *
  * -EAGAIN, -ETIMEDOUT, -ECANCELED (shoal_thread_interrupt): call again; *index is SIZE_MAX then, as
  * with -ENOMEM, -ENOSPC and -EUSERS: nothing that is sent would bring a next one, and there was no
- * room to send any. -EMSGSIZE: longer than out_bytes; it stays, shoal_needed() tells. -EINVAL: out is
- * NULL, and has bytes.
+ * room to send any. -EMSGSIZE: longer than out_bytes; it stays, shoal_needed() tells. -EINVAL: out
+ * is NULL, and has bytes.
  */
 ssize_t shoal_results_next(shoal_results *, size_t *index, void *out, size_t out_bytes,
                            shoal_time timeout);

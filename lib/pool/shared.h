@@ -31,9 +31,9 @@
  * changed: its items from the first on were not begun, and none of them has a code. Seats begin at
  * 1, so that neither a worker nor the supervisor takes it for its own. `next` is a hint: whoever
  * finds it past the end looks through all chunks once more, so an add that a dead one made is no
- * loss. Rows count DONE chunks, one row a seat, row 0 those of the host, whose threads
- * add to it in turn; a dead one's row is counted anew from the words. Who sees that all rows together
- * are all chunks says so in `complete`; after each death the supervisor looks too.
+ * loss. Rows count DONE chunks, one row a seat, row 0 those of the host, whose threads add to it in
+ * turn; a dead one's row is counted anew from the words. Who sees that all rows together are all
+ * chunks says so in `complete`; after each death the supervisor looks too.
  *
  * A worker names the job in its seat before it looks whether that is still the one (both
  * sequentially consistent), and the host, when the job is over, takes the id away before it looks
