@@ -110,18 +110,19 @@ held_print(const struct tally *t, size_t role)
 	char first[300], last[300];
 	const char *name = t->of->role[role].name;
 	if (!t->held[role]) {
-		printf("%s %s 0 of %lu\n", t->of->name, name, t->instructions);
+		printf("%s %s 0 of %lu (0 of %lu)\n", t->of->name, name, t->places, t->instructions);
 		return;
 	}
 	report_where(t->held_pc_first[role], first, sizeof first);
 	report_where(t->held_pc_last[role], last, sizeof last);
 	first[strcspn(first, ",")] = 0;
 	last[strcspn(last, ",")] = 0;
-	printf("%s %s %lu of %lu: %lu-%lu, %s) to %s)\n", t->of->name, name, t->held[role],
-	       t->instructions, t->held_first[role], t->held_last[role], first, last);
+	printf("%s %s %lu of %lu (%lu of %lu): %lu-%lu, %s) to %s)\n", t->of->name, name,
+	       t->held_places[role], t->places, t->held[role], t->instructions, t->held_first[role],
+	       t->held_last[role], first, last);
 }
 
-/* How many instructions held.txt allows: -1 if it does not know the case and role. */
+/* How many places held.txt allows: -1 if it does not know the case and role. */
 static long
 held_allowed(const struct tally *t, const char *role)
 {
@@ -140,23 +141,24 @@ held_allowed(const struct tally *t, const char *role)
 }
 
 /*
- * Another compiler makes other instructions of the same window, so a window may be half as long
- * again as the table says and 12 more; a role that the table says is never held up may not be held
- * up anywhere.
+ * Places in the code are compared, not instructions that went by: how often a wait looks before it
+ * sleeps is another number each time. Another compiler makes other instructions of the same window,
+ * so a window may be half as long again as the table says and 12 more; a role that the table says
+ * is never held up may not be held up anywhere.
  */
 static void
 held_compare(struct tally *t, size_t role)
 {
 	char text[200];
 	const char *name = t->of->role[role].name;
-	long allowed = held_allowed(t, name), held = (long)t->held[role];
+	long allowed = held_allowed(t, name), held = (long)t->held_places[role];
 	if (allowed > 0 && held <= allowed + allowed / 2 + 12)
 		return;
 	if (held == 0 && allowed >= 0)
 		return;
 	if (held == 0 && t->of->control)
 		return;
-	snprintf(text, sizeof text, "%s is held up at %ld instructions, held.txt says %ld", name,
+	snprintf(text, sizeof text, "%s is held up at %ld places, held.txt says %ld", name,
 	         held, allowed);
 	report_violation(t, &(struct place){ .phase = "stop" }, text);
 	held_print(t, role);

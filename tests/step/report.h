@@ -10,7 +10,10 @@ struct tally {
 	unsigned long violations, drifts, slow, unjudged;
 	int64_t slowest_ns;
 	char slowest[64];
-	/* by role: at how many instructions it is held up, the first and the last of them */
+	/* at how many different places of the code those instructions stand */
+	unsigned long places;
+	/* by role: at how many places and instructions it is held up, the first and the last of them */
+	unsigned long held_places[STEP_ROLES];
 	unsigned long held[STEP_ROLES], held_first[STEP_ROLES], held_last[STEP_ROLES];
 	uint64_t held_pc_first[STEP_ROLES], held_pc_last[STEP_ROLES];
 	int64_t began;

@@ -102,6 +102,23 @@ stop_try(struct run *r, struct place *at, const struct step_role *role, int64_t 
 	return held;
 }
 
+static int
+by_address(const void *left, const void *right)
+{
+	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+	return (a > b) - (a < b);
+}
+
+static size_t
+count_distinct(uint64_t *pc, size_t count)
+{
+	size_t distinct = 0;
+	qsort(pc, count, sizeof *pc, by_address);
+	for (size_t i = 0; i < count; i++)
+		distinct += i == 0 || pc[i] != pc[i - 1];
+	return distinct;
+}
+
 static void
 held_note(struct run *r, size_t role, size_t n)
 {
@@ -174,6 +191,30 @@ stop_states(struct run *r, struct place *at, size_t index, struct edge *edge)
 }
 
 static void
+held_count(struct run *r, size_t role, const struct edge *edge, size_t count)
+{
+	uint64_t *pc = calloc(r->trace.count + 1, sizeof *pc);
+	size_t held = 0;
+	for (size_t i = 0; i < count; i++) {
+		for (size_t n = edge[i].n; edge[i].held && n < edge[i + 1].n; n++) {
+			held_note(r, role, n);
+			pc[held++] = r->trace.point[n].pc;
+		}
+	}
+	r->tally.held_places[role] = count_distinct(pc, held);
+	free(pc);
+}
+
+static size_t
+trace_places(const struct trace *t)
+{
+	size_t places = 0;
+	for (size_t n = 0; n < t->count; n++)
+		places += t->point[n].nth == 0;
+	return places;
+}
+
+static void
 stop_role(struct run *r, size_t index)
 {
 	const struct step_role *role = &r->of->role[index];
@@ -184,10 +225,7 @@ stop_role(struct run *r, size_t index)
 	size_t count = stop_states(r, &at, index, edge);
 	confirm_ends(r, &at, role, edge, count);
 	edge[count].n = r->trace.count;
-	for (size_t i = 0; i < count; i++) {
-		for (size_t n = edge[i].n; edge[i].held && n < edge[i + 1].n; n++)
-			held_note(r, index, n);
-	}
+	held_count(r, index, edge, count);
 	at.n = r->trace.count - 1;
 	if (index == 0 && count && edge[count - 1].held && r->trace.finished)
 		report_violation(&r->tally, &at, "it is held up when the operation is over");
@@ -197,6 +235,7 @@ stop_role(struct run *r, size_t index)
 void
 phase_stop(struct run *r)
 {
+	r->tally.places = trace_places(&r->trace);
 	for (size_t i = 0; i < STEP_ROLES && r->of->role[i].try; i++)
 		stop_role(r, i);
 	report_held(&r->tally);
