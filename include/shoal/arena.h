@@ -246,9 +246,9 @@ void *shoal_new(shoal_arena *arena, size_t bytes);
 
 /*
  * From any thread of any process, also one for which the arena has no place (members_max) or
- * memory, and in a signal handler inside another call. NULL is nothing; what shoal_alloc did not
- * give, or was freed already, stops the process. Nothing is freed through a read-only handle:
- * shoal_error() says so.
+ * memory, and in a signal handler, whatever that interrupted. A thread that only frees does not
+ * join the arena. NULL is nothing; what shoal_alloc did not give, or was freed already, stops the
+ * process. Nothing is freed through a read-only handle: shoal_error() says so.
  */
 void shoal_free(shoal_arena *arena, void *memory);
 

@@ -420,35 +420,19 @@ shoal_new(shoal_arena *a, size_t bytes)
 }
 
 /*
- * This thread's record, unless it is in a signal handler inside another call, which may be at the
- * magazines, or can have none: NULL.
+ * The block goes into this thread's magazine, where it has a record and is in no signal handler
+ * inside another call, which may be at the magazines. Else where its class is, past them: what was
+ * interrupted may be the C library's malloc, a change of the thread's robust list, or its joining,
+ * so nothing is allocated and no arena joined.
  */
-static int
-record_to_free_with(shoal_arena *a, struct shoal_thread *t, struct member **me)
-{
-	struct error_kept kept;
-	bool nested = t && t->busy;
-	*me = NULL;
-	if (!nested && t && (*me = member_seat(a, t)))
-		return 0;
-	error_keep(&kept);
-	int rc = nested ? member_may_write(a, t) : member_join(a, t, me);
-	if (rc == -EPERM)
-		return rc;
-	if (!*me)
-		error_restore(&kept);
-	return 0;
-}
-
-/* Without a record the block goes where its class is, past the magazines. */
 static __attribute__((noinline)) void
 free_slow(shoal_arena *a, void *p)
 {
 	if (!p)
 		return;
-	struct shoal_thread *t = thread_self();
-	struct member *me;
-	if (record_to_free_with(a, t, &me))
+	struct shoal_thread *t = thread_known();
+	struct member *me = t && !t->busy ? member_seat(a, t) : NULL;
+	if (!me && member_may_write(a, NULL))
 		return;
 	struct block_found b;
 	uint64_t offset = arena_offset(a, p), word = 0;

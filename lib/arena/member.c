@@ -147,6 +147,16 @@ process_ensure(shoal_arena *a)
 	return rc;
 }
 
+/*
+ * Then it was asked what follows. Relaxed: nothing else depends on it. A forked child whose first
+ * call is yet to come has its parent's count.
+ */
+static bool
+process_has_members(const shoal_arena *a)
+{
+	return load_relaxed(thread_epoch) && seats_taken(load_relaxed(&arena_seats[a->seat]));
+}
+
 int
 member_may_write(const shoal_arena *a, const struct shoal_thread *t)
 {
@@ -154,7 +164,7 @@ member_may_write(const shoal_arena *a, const struct shoal_thread *t)
 		return fail(-EPERM, "arena '%s' is attached read-only", a->name);
 	if (t && !robust_usable(t))
 		return fail(-ENOSYS, "this C library's robust list is laid out in another way");
-	if (kernel_pid_namespace() != a->header->pid_namespace)
+	if (!process_has_members(a) && kernel_pid_namespace() != a->header->pid_namespace)
 		return fail(-EPERM, "arena '%s' belongs to another PID namespace; attach it read-only",
 		            a->name);
 	return 0;

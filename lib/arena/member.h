@@ -1,8 +1,9 @@
 /*
  * Members: threads that use an arena.
  *
- * A thread joins an arena by itself, at its first call that writes. Its record's life word is a
- * robust word held for life, so "is it dead?" is one load, and the kernel wakes one of those who
+ * A thread joins an arena by itself, at its first call that writes, unless that only frees memory
+ * or closes a queue, which signal handlers may do inside any other call. Its record's life word is
+ * a robust word held for life, so "is it dead?" is one load, and the kernel wakes one of those who
  * watch it. Lifetime of a record:
  *
  *	free (life 0)  -> joined (life tid|SLEEPERS)   CAS of the joiner

@@ -196,7 +196,7 @@ wake(struct semaphore *s, bool named)
 static int
 release_owned(struct semaphore *s)
 {
-	struct shoal_thread *t = thread_self();
+	struct shoal_thread *t = thread_known();
 	struct robust *mine = t ? owned_mine(t, s) : NULL;
 	if (!mine)
 		return fail(-EPERM, "semaphore release: this thread has none of the %u permits, and "

@@ -46,6 +46,43 @@ Test(member, a_thread_joins_at_its_first_call)
 	sound(a);
 }
 
+struct freed {
+	shoal_arena *arena;
+	void *memory[1000];
+};
+
+static void *
+free_all(void *arg)
+{
+	struct freed *f = arg;
+	for (int i = 0; i < 1000; i++)
+		shoal_free(f->arena, f->memory[i]);
+	REQUIRE_EQ(members(f->arena), 1);
+	return NULL;
+}
+
+/* What it freed is there for others: they need no page more. */
+Test(member, a_thread_that_only_frees_does_not_join)
+{
+	static struct freed f;
+	static const size_t bytes[] = { 64, 3000, 100000 };
+	shoal_arena_options o = { .limit_bytes = 256 << 20 };
+	shoal_arena_info info;
+	f.arena = create(NULL, &o);
+	uint64_t taken = 0;
+	for (unsigned n = 0; n < 9; n++) {
+		pthread_t thread;
+		for (int i = 0; i < 1000; i++)
+			REQUIRE(f.memory[i] = shoal_new(f.arena, bytes[n / 3]));
+		REQUIRE_EQ(shoal_arena_stat(f.arena, &info), 0);
+		REQUIRE(n % 3 == 0 || info.taken_bytes == taken);
+		taken = info.taken_bytes;
+		REQUIRE_EQ(pthread_create(&thread, NULL, free_all, &f), 0);
+		REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	}
+	sound(f.arena);
+}
+
 /* A fork may come while another thread joins for the first time. */
 Test(member, forks_are_heard_of_before_the_first_one_joins)
 {

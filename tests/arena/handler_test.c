@@ -1,0 +1,218 @@
+/* What signal handlers do to an arena, whatever they interrupted. */
+#include "arena/member.h"
+#include "common.h"
+#include "steps.h"
+#include <pthread.h>
+#include <shoal/sync.h>
+
+#if HAS_STEPS
+
+struct world {
+	shoal_lock lock[2];
+	bool more;        /* the operation had such an instruction */
+	uint32_t members; /* before the child died */
+};
+
+static struct world *w;
+static shoal_arena *arena;
+static void *memory;
+static uint32_t at;
+
+static uint32_t
+members(void)
+{
+	shoal_arena_info info;
+	REQUIRE_EQ(shoal_arena_stat(arena, &info), 0);
+	return info.members;
+}
+
+static void
+make(void)
+{
+	w = shared(sizeof *w);
+	arena = create(NULL, &small);
+	REQUIRE(memory = shoal_new(arena, 64));
+}
+
+/* All that died are reaped, nothing is lost, and the next one is served. */
+static int
+take_its_place(void *unused)
+{
+	void *p[40];
+	(void)unused;
+	for (int i = 0; i < 40; i++)
+		REQUIRE_EQ(shoal_alloc(arena, 64, &p[i]), 0);
+	for (int i = 0; i < 40; i++)
+		shoal_free(arena, p[i]);
+	return raise(SIGKILL);
+}
+
+static void
+must_be_sound(void)
+{
+	for (int i = 0; i < 2; i++) {
+		shoal_arena_recover(arena);
+		REQUIRE_EQ(members(), 1);
+		REQUIRE_EQ(shoal_arena_check(arena, stderr), 0);
+		expect_killed(child(take_its_place, NULL), SIGKILL, 5000);
+	}
+	shoal_arena_recover(arena);
+}
+
+/* In a child that dies then: at all of the first instructions, and the further on, the fewer. */
+static void
+at_instructions(int (*run)(void *), void (*look)(void))
+{
+	make();
+	w->more = true;
+	for (at = 0; w->more; at += 1 + at / 16) {
+		REQUIRE(memory || (memory = shoal_new(arena, 64)));
+		expect_killed(child(run, NULL), SIGKILL, 5000);
+		memory = NULL;
+		look();
+		must_be_sound();
+	}
+	REQUIRE(at > 10);
+	shoal_arena_close(arena);
+}
+
+static void
+free_it(void)
+{
+	shoal_free(arena, memory);
+}
+
+/* ---- inside a lock's calls, of a thread that has not joined ---- */
+
+static void
+take(void *lock)
+{
+	REQUIRE_EQ(shoal_lock_acquire(lock, SHOAL_SEC(1)), 0);
+}
+
+static void
+give(void *lock)
+{
+	REQUIRE_EQ(shoal_lock_release(lock), 0);
+}
+
+static void
+must_be_marked(shoal_lock *lock)
+{
+	REQUIRE_EQ(shoal_lock_acquire(lock, SHOAL_SEC(1)), -EOWNERDEAD);
+	REQUIRE_EQ(shoal_lock_consistent(lock), 0);
+	give(lock);
+}
+
+static void (*come)(void);
+
+static int
+take_and_die(void *unused)
+{
+	(void)unused;
+	take(&w->lock[0]);
+	w->more = steps_into(take, &w->lock[1], at, come);
+	return raise(SIGKILL);
+}
+
+static int
+give_and_die(void *unused)
+{
+	(void)unused;
+	take(&w->lock[0]);
+	take(&w->lock[1]);
+	w->more = steps_into(give, &w->lock[1], at, come);
+	return raise(SIGKILL);
+}
+
+static void
+look_at_the_first(void)
+{
+	must_be_marked(&w->lock[0]);
+	take(&w->lock[1]);
+	give(&w->lock[1]);
+}
+
+static void
+look_at_both(void)
+{
+	must_be_marked(&w->lock[0]);
+	must_be_marked(&w->lock[1]);
+}
+
+Test(handler, frees_inside_a_locks_calls)
+{
+	come = free_it;
+	at_instructions(take_and_die, look_at_both);
+	at_instructions(give_and_die, look_at_the_first);
+}
+
+/* ---- inside malloc, and a first call ---- */
+
+static void
+nothing(void)
+{
+}
+
+static void
+allocate(void *unused)
+{
+	void *volatile p = malloc(3000);
+	(void)unused;
+	free(p);
+}
+
+/* A thread that shoal does not know, in a process with two, where malloc takes locks. */
+static void *
+free_in_malloc(void *unused)
+{
+	w->more = steps_into(allocate, NULL, at, free_it);
+	raise(SIGKILL);
+	return unused;
+}
+
+static int
+free_in_malloc_and_die(void *unused)
+{
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, free_in_malloc, NULL), 0);
+	pthread_join(thread, NULL);
+	return unused != NULL;
+}
+
+Test(handler, frees_inside_malloc)
+{
+	at_instructions(free_in_malloc_and_die, nothing);
+}
+
+static void
+alloc_op(void *unused)
+{
+	void *p;
+	(void)unused;
+	REQUIRE_EQ(shoal_alloc(arena, 100, &p), 0);
+}
+
+static int
+join_and_die(void *unused)
+{
+	(void)unused;
+	REQUIRE(shoal_thread_self());
+	w->more = steps_into(alloc_op, NULL, at, come);
+	w->members = members();
+	return raise(SIGKILL);
+}
+
+static void
+look_for_one_record(void)
+{
+	REQUIRE_EQ(w->members, 2);
+}
+
+Test(handler, frees_while_its_thread_joins)
+{
+	come = free_it;
+	at_instructions(join_and_die, look_for_one_record);
+}
+
+#endif
