@@ -290,15 +290,25 @@ member_give_back(struct shoal_thread *t, struct member *m)
 	robust_drop_briefly(t, &m->life);
 }
 
+/* Busy: what a signal handler frees meanwhile would come to lie in magazines that are emptied. */
+static void
+give_back(shoal_arena *a, struct shoal_thread *t, struct member *m)
+{
+	uint32_t busy = t->busy;
+	t->busy = 1;
+	recover_self(a, t, m);
+	thread_epoch_next();
+	t->seat[a->seat] = NULL;
+	t->busy = busy;
+}
+
 void
 member_leave(shoal_arena *a, struct shoal_thread *t)
 {
 	struct member *m = member_seat(a, t);
 	if (!m)
 		return;
-	recover_self(a, t, m);
-	thread_epoch_next();
-	t->seat[a->seat] = NULL;
+	give_back(a, t, m);
 	/*
 	 * Whether it is closing is looked at under the table's lock, as is the count by the closer. A
 	 * thread that ends with locks held leaves the mapping behind: the kernel has yet to mark them.

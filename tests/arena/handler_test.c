@@ -215,4 +215,31 @@ Test(handler, frees_while_its_thread_joins)
 	at_instructions(join_and_die, look_for_one_record);
 }
 
+/* ---- while it leaves ---- */
+
+static void
+end_op(void *unused)
+{
+	(void)unused;
+	thread_leave();
+}
+
+/* What it looks up for the first time blocks signals. */
+static int
+leave_and_die(void *unused)
+{
+	(void)unused;
+	REQUIRE(arena_of(memory) == arena);
+	void *p = shoal_new(arena, 64);
+	REQUIRE(p);
+	shoal_free(arena, p);
+	w->more = steps_into(end_op, NULL, at, free_it);
+	return raise(SIGKILL);
+}
+
+Test(handler, frees_while_its_thread_leaves)
+{
+	at_instructions(leave_and_die, nothing);
+}
+
 #endif
