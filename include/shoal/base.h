@@ -14,7 +14,8 @@
  *	-EUSERS, -EMFILE   the arena has no place for another member; no file descriptor is left
  *	-ECANCELED         shoal_thread_interrupt ended the wait
  *	-EPROTO            not an arena, another layout version, another kind of object
- *	-EDEADLK           called by a signal handler that interrupted another call of the same kind
+ *	-EDEADLK           called by a signal handler that interrupted another call of the same kind,
+ *	                   or, where its thread has yet to join the arena, any call
  *	-EINVAL -EPERM -EBUSY -EOVERFLOW -EALREADY -ENOENT -EEXIST -ECHILD -ENOSYS   as their names say
  *
  * shoal_error() is the last failure of this thread as one sentence, with names, numbers and what to

@@ -371,11 +371,11 @@ alloc_slow(shoal_arena *a, size_t bytes, void **out)
 	struct shoal_thread *t;
 	struct member *me;
 	*out = NULL;
+	if (unlikely(thread_is_busy()))
+		return fail(-EDEADLK, "shoal_alloc was called by a signal handler inside another call");
 	int rc = member_here(a, &t, &me);
 	if (unlikely(rc))
 		return rc;
-	if (unlikely(t->busy))
-		return fail(-EDEADLK, "shoal_alloc was called by a signal handler inside another call");
 	t->busy = 1;
 	rc = alloc(a, t, me, bytes, out);
 	t->busy = 0;

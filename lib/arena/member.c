@@ -204,6 +204,7 @@ begin_member(shoal_arena *a, const struct shoal_thread *t, uint32_t index)
 	return m;
 }
 
+/* The thread is counted, and is no longer if it fails. */
 static int
 take_record(shoal_arena *a, struct shoal_thread *t, struct member **out)
 {
@@ -221,23 +222,55 @@ take_record(shoal_arena *a, struct shoal_thread *t, struct member **out)
 	return 0;
 }
 
-/* The thread is counted. Busy: what a signal handler calls would take another record. */
-static int
-join(shoal_arena *a, struct shoal_thread *t, struct member **out)
+/* What the thread is in while it joins or leaves, before. */
+struct passage {
+	uint32_t busy, passing;
+};
+
+/*
+ * What a signal handler calls meanwhile would take another record, and what it frees would come to
+ * lie in magazines that are emptied.
+ */
+static struct passage
+pass(struct shoal_thread *t)
 {
-	uint32_t busy = t->busy;
-	t->busy = 1;
-	int rc = take_record(a, t, out);
-	t->busy = busy;
-	return rc;
+	struct passage before = { t->busy, t->passing };
+	t->busy = t->passing = 1;
+	return before;
 }
 
+static void
+passed(struct shoal_thread *t, struct passage before)
+{
+	t->passing = before.passing;
+	t->busy = before.busy;
+}
+
+/*
+ * Not by a signal handler inside a joining or leaving; nor inside a change of the thread's robust
+ * list, which gets one more for good.
+ */
 static int
 may_join(shoal_arena *a, const struct shoal_thread *t)
 {
 	if (!t)
 		return fail(-ENOMEM, "no memory for this thread's record, or get_robust_list is refused");
+	if (t->passing || robust_is_changing(t->robust))
+		return fail(-EDEADLK, "a signal handler's call would make its thread a member of arena "
+		            "'%s', inside a call that it interrupted", a->name);
 	return member_may_write(a, t);
+}
+
+/* A handler may have come, and joined, before this passage began. */
+static int
+join(shoal_arena *a, struct shoal_thread *t, struct member **out)
+{
+	if ((*out = member_seat(a, t)))
+		return 0;
+	if (!count_in(a))
+		return fail(-EUSERS, "as many threads of this process use arena '%s' as may: %u", a->name,
+		            load_relaxed(&a->threads_max));
+	return take_record(a, t, out);
 }
 
 int
@@ -247,10 +280,10 @@ member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 	int rc = may_join(a, t);
 	if (rc)
 		return rc;
-	if (!count_in(a))
-		return fail(-EUSERS, "as many threads of this process use arena '%s' as may: %u", a->name,
-		            load_relaxed(&a->threads_max));
-	return join(a, t, out);
+	struct passage before = pass(t);
+	rc = join(a, t, out);
+	passed(t, before);
+	return rc;
 }
 
 void
@@ -260,8 +293,11 @@ member_begin_beyond(shoal_arena *a)
 	struct member *m;
 	bool may = may_join(a, t) == 0;
 	fetch_add_relaxed(&arena_seats[a->seat], SEAT_BEYOND + may);
-	if (may)
-		join(a, t, &m);
+	if (!may)
+		return;
+	struct passage before = pass(t);
+	take_record(a, t, &m);
+	passed(t, before);
 }
 
 void
@@ -290,25 +326,17 @@ member_give_back(struct shoal_thread *t, struct member *m)
 	robust_drop_briefly(t, &m->life);
 }
 
-/* Busy: what a signal handler frees meanwhile would come to lie in magazines that are emptied. */
-static void
-give_back(shoal_arena *a, struct shoal_thread *t, struct member *m)
-{
-	uint32_t busy = t->busy;
-	t->busy = 1;
-	recover_self(a, t, m);
-	thread_epoch_next();
-	t->seat[a->seat] = NULL;
-	t->busy = busy;
-}
-
 void
 member_leave(shoal_arena *a, struct shoal_thread *t)
 {
 	struct member *m = member_seat(a, t);
 	if (!m)
 		return;
-	give_back(a, t, m);
+	struct passage before = pass(t);
+	recover_self(a, t, m);
+	thread_epoch_next();
+	t->seat[a->seat] = NULL;
+	passed(t, before);
 	/*
 	 * Whether it is closing is looked at under the table's lock, as is the count by the closer. A
 	 * thread that ends with locks held leaves the mapping behind: the kernel has yet to mark them.

@@ -113,7 +113,7 @@ clear(struct shoal_thread *parents)
 	parents->pipes = NULL;
 	free(parents->watched);
 	parents->watched = NULL;
-	parents->busy = 0;
+	parents->busy = parents->passing = 0;
 	parents->held = 0;
 	parents->mark = 0;
 	store_relaxed(&parents->interrupt, 0);

@@ -19,6 +19,7 @@ struct shoal_thread {
 	struct robust_head *robust; /* the C library's list of this thread: sync/robust.h */
 	/* inside a queue or pipe call: a nested one from a signal handler is refused */
 	volatile uint32_t busy;
+	volatile uint32_t passing;  /* it joins or leaves an arena, and joins none meanwhile */
 	word64 asleep_on;           /* the address of another word to wake to interrupt it, or 0 */
 	uint32_t mark;              /* kernel_thread_mark; 0: not asked for yet */
 	uint32_t held;              /* nodes that this thread has on its robust list */
@@ -53,6 +54,14 @@ thread_known(void)
 {
 	struct shoal_thread *t = thread_here;
 	return likely(t && load_relaxed(thread_epoch)) ? t : NULL;
+}
+
+/* Inside a call, as a signal handler finds it that interrupted one. */
+static inline bool
+thread_is_busy(void)
+{
+	const struct shoal_thread *t = thread_known();
+	return t && t->busy;
 }
 
 static inline struct shoal_thread *

@@ -217,10 +217,9 @@ options_check(const shoal_container_options *o)
 static int
 maker(shoal_arena *a, struct shoal_thread **t, struct member **me)
 {
-	int rc = member_here(a, t, me);
-	if (rc == 0 && (*t)->busy)
-		rc = fail(-EDEADLK, "a container is made or destroyed inside another call of its thread");
-	return rc;
+	if (thread_is_busy())
+		return fail(-EDEADLK, "a container is made or destroyed inside another call of its thread");
+	return member_here(a, t, me);
 }
 
 int

@@ -29,6 +29,8 @@ crate_take(shoal_arena *a, uint64_t owner, uint64_t bytes, word64 *record, uint6
 {
 	struct shoal_thread *t;
 	struct member *me;
+	if (thread_is_busy())
+		return fail(-EDEADLK, "a signal handler inside another call uses a pool");
 	int rc = member_here(a, &t, &me);
 	if (rc == -EUSERS)
 		return fail(rc, "more than %u threads of this process use a pool at one time",
@@ -38,8 +40,6 @@ crate_take(shoal_arena *a, uint64_t owner, uint64_t bytes, word64 *record, uint6
 	if (bytes > a->bytes)
 		return fail(-ENOMEM, "%llu bytes are more than a pool's arena has",
 		            (unsigned long long)bytes);
-	if (t->busy)
-		return fail(-EDEADLK, "a signal handler inside another call uses a pool");
 	t->busy = 1;
 	rc = take(a, t, me, owner, bytes, record, data);
 	t->busy = 0;

@@ -105,11 +105,11 @@ int
 listener_enter(shoal_arena *a, uint32_t object, struct listener_call *c)
 {
 	*c = (struct listener_call){ .arena = a, .object = object };
+	if (thread_is_busy())
+		return fail(-EDEADLK, "a listener's call in a signal handler inside another call");
 	int rc = member_here(a, &c->thread, &c->me);
 	if (rc)
 		return rc;
-	if (c->thread->busy)
-		return fail(-EDEADLK, "a listener's call in a signal handler inside another call");
 	c->thread->busy = 1;
 	c->alive = load_acquire(&arena_object(a, object)->word);
 	store_release(&c->me->call.object, object);

@@ -432,11 +432,11 @@ pipe_enter(shoal_pipe_end *end, enum pipe_intent intent, struct shoal_thread **t
 	struct member *me;
 	if (!a)
 		stop("%p is no end of a pipe in a mapped arena", (void *)end);
+	if (thread_is_busy())
+		return fail(-EDEADLK, "a pipe call in a signal handler that interrupted another call");
 	int rc = member_here(a, t, &me);
 	if (rc)
 		return rc;
-	if ((*t)->busy)
-		return fail(-EDEADLK, "a pipe call in a signal handler that interrupted another call");
 	rc = find_handle(*t, a, end, h);
 	if (rc)
 		return rc;

@@ -268,10 +268,10 @@ pipe_loan_release(shoal_loan *loan)
 	shoal_arena *a = arena_of(end);
 	struct shoal_thread *t;
 	struct member *me;
+	if (thread_is_busy())
+		stop("shoal_loan_release in a signal handler that interrupted another call");
 	if (!a || member_here(a, &t, &me) || loan->internal_[LOAN_TAG] != member_tag(a, me))
 		stop("shoal_loan_release: the loan belongs to another thread; shoal_loan_adopt moves it");
-	if (t->busy)
-		stop("shoal_loan_release in a signal handler that interrupted another call");
 	struct loan_entry *l = loan_entry(loan, me);
 	loan->kind = 0;
 	if (!loan_is_entry(loan, l))
@@ -323,11 +323,11 @@ pipe_loan_adopt(shoal_loan *loan)
 	struct member *me;
 	if (!a)
 		return loan_ended();
+	if (thread_is_busy())
+		return fail(-EDEADLK, "shoal_loan_adopt in a signal handler inside another call");
 	int rc = member_here(a, &t, &me);
 	if (rc)
 		return rc;
-	if (t->busy)
-		return fail(-EDEADLK, "shoal_loan_adopt in a signal handler inside another call");
 	uint32_t tag = (uint32_t)loan->internal_[LOAN_TAG];
 	struct member *from = member_of_tag(a, tag);
 	if (from == me && tag == member_tag(a, me))

@@ -3,6 +3,8 @@
 #include "common.h"
 #include "steps.h"
 #include <pthread.h>
+#include <shoal/data.h>
+#include <shoal/pipe.h>
 #include <shoal/sync.h>
 
 #if HAS_STEPS
@@ -10,6 +12,7 @@
 struct world {
 	shoal_lock lock[2];
 	bool more;        /* the operation had such an instruction */
+	int rc;           /* of what the handler called */
 	uint32_t members; /* before the child died */
 };
 
@@ -82,6 +85,19 @@ free_it(void)
 	shoal_free(arena, memory);
 }
 
+static void
+alloc_it(void)
+{
+	void *p;
+	w->rc = shoal_alloc(arena, 64, &p);
+}
+
+static void
+must_be_refused_or_done(void)
+{
+	REQUIRE(w->rc == 0 || w->rc == -EDEADLK);
+}
+
 /* ---- inside a lock's calls, of a thread that has not joined ---- */
 
 static void
@@ -128,6 +144,7 @@ give_and_die(void *unused)
 static void
 look_at_the_first(void)
 {
+	must_be_refused_or_done();
 	must_be_marked(&w->lock[0]);
 	take(&w->lock[1]);
 	give(&w->lock[1]);
@@ -136,6 +153,7 @@ look_at_the_first(void)
 static void
 look_at_both(void)
 {
+	must_be_refused_or_done();
 	must_be_marked(&w->lock[0]);
 	must_be_marked(&w->lock[1]);
 }
@@ -143,6 +161,13 @@ look_at_both(void)
 Test(handler, frees_inside_a_locks_calls)
 {
 	come = free_it;
+	at_instructions(take_and_die, look_at_both);
+	at_instructions(give_and_die, look_at_the_first);
+}
+
+Test(handler, allocates_inside_a_locks_calls)
+{
+	come = alloc_it;
 	at_instructions(take_and_die, look_at_both);
 	at_instructions(give_and_die, look_at_the_first);
 }
@@ -206,6 +231,7 @@ join_and_die(void *unused)
 static void
 look_for_one_record(void)
 {
+	must_be_refused_or_done();
 	REQUIRE_EQ(w->members, 2);
 }
 
@@ -213,6 +239,61 @@ Test(handler, frees_while_its_thread_joins)
 {
 	come = free_it;
 	at_instructions(join_and_die, look_for_one_record);
+}
+
+Test(handler, allocates_while_its_thread_joins)
+{
+	come = alloc_it;
+	at_instructions(join_and_die, look_for_one_record);
+}
+
+/* As a call that asks for nothing before. */
+static void
+join_it(void)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	w->rc = member_here(arena, &t, &me);
+}
+
+Test(handler, does_not_join_while_its_thread_joins)
+{
+	come = join_it;
+	at_instructions(join_and_die, look_for_one_record);
+}
+
+static struct {
+	shoal_pipe_end *left;
+	shoal_listener *listener;
+	shoal_loan lent;
+} other;
+
+static int
+make_calls(void *unused)
+{
+	shoal_list *list = unused;
+	void *p;
+	thread_here->busy = 1;
+	REQUIRE_EQ(shoal_alloc(arena, 64, &p), -EDEADLK);
+	REQUIRE_EQ(shoal_pipe_send(other.left, "x", 1, 0), -EDEADLK);
+	REQUIRE_EQ(shoal_listener_accept(other.listener, 0, &other.left), -EDEADLK);
+	REQUIRE_EQ(shoal_loan_adopt(&other.lent), -EDEADLK);
+	REQUIRE_EQ(shoal_list_create(arena, NULL, NULL, &list), -EDEADLK);
+	REQUIRE_EQ(members(), 1);
+	thread_here->busy = 0;
+	return 0;
+}
+
+Test(handler, is_refused_before_its_thread_joins)
+{
+	shoal_pipe_end *right;
+	make();
+	REQUIRE_EQ(shoal_pipe_create(arena, NULL, NULL, &other.left, &right), 0);
+	REQUIRE_EQ(shoal_listener_create(arena, "listener", NULL, &other.listener), 0);
+	REQUIRE_EQ(shoal_pipe_reserve(right, 100, 0, &other.lent), 0);
+	expect_child(child(make_calls, NULL), 0, 5000);
+	shoal_loan_release(&other.lent);
+	shoal_arena_close(arena);
 }
 
 /* ---- while it leaves ---- */
