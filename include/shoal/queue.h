@@ -168,9 +168,10 @@ int shoal_queue_borrow(shoal_queue *, shoal_time timeout, shoal_loan *);
 /*
  * No more puts by anyone: -EPIPE. Gets drain it, then -EPIPE. Any number of times; also in a signal
  * handler, whatever that interrupted, and by a thread for which the arena has no place or memory.
- * (Nobody knows of the latter that it is in here: held up while another one destroys the queue, it
- * may write over what has the memory next. So it is not to be destroyed meanwhile.) It does nothing
- * where the arena is read-only or damaged, or the queue was destroyed: shoal_error() says so.
+ * (Nobody knows of the latter that it is in here, nor of a child of _Fork or raw clone whose first
+ * call it is: held up while another one destroys the queue, it may write over what has the memory
+ * next. So it is not to be destroyed meanwhile.) It does nothing where the arena is read-only or
+ * damaged, or the queue was destroyed: shoal_error() says so.
  */
 void shoal_queue_close(shoal_queue *);
 

@@ -311,6 +311,9 @@ member_borrow(shoal_arena *a, struct shoal_thread *t)
 {
 	struct error_kept kept;
 	uint32_t index = 0;
+	/* In a forked child the process that the arena names is the parent still. */
+	if (!load_relaxed(thread_epoch))
+		return NULL;
 	error_keep(&kept);
 	if (!robust_is_changing(t->robust) && process_ensure(a) == 0)
 		while (!(index = claim_any(a, t, robust_claim_briefly)) && grow(a) == 0)

@@ -42,7 +42,8 @@ int member_may_write(const shoal_arena *a, const struct shoal_thread *t);
  * A record to name in it what one call is at, and for nothing else; t may be lent. For calls that
  * signal handlers make: nothing is allocated, nobody is recovered, and what is changed of the
  * thread is put back. NULL: all are taken, or there is no memory behind another one, or the handler
- * interrupted a change of the robust list, or the claim of the process's record.
+ * interrupted a change of the robust list, or the claim of the process's record; or this is a
+ * forked child's first call.
  */
 struct member *member_borrow(shoal_arena *a, struct shoal_thread *t);
 void member_give_back(struct shoal_thread *t, struct member *m);

@@ -339,4 +339,57 @@ Test(queue_close, who_dies_at_it_leaves_word)
 	REQUIRE(left > 1);
 }
 
+/* In the end no thread of this process is a member, so that a dead one would speak for it. */
+static void *
+make_owned(void *unused)
+{
+	shoal_queue_options o = { .capacity = 4, .flags = SHOAL_WITH_OWNER };
+	shoal_queue *q;
+	w = world_make(4, 0, 0);
+	REQUIRE_EQ(shoal_queue_create(w.arena, "owned", &o, &q), 0);
+	return unused;
+}
+
+static int
+find_owned(void *unused)
+{
+	shoal_queue *q;
+	(void)unused;
+	REQUIRE(shoal_arena_recover(w.arena) >= 0);
+	REQUIRE_EQ(shoal_queue_open(w.arena, "owned", 0, &q), 0);
+	return 0;
+}
+
+static void
+close_in_a_bare_fork(void)
+{
+	pid_t pid = _Fork();
+	if (pid == 0) {
+		in_steps(close_op, NULL, die);
+		raise(SIGKILL);
+	}
+	expect_killed(pid, SIGKILL, 5000);
+	expect_child(child(find_owned, NULL), 0, 5000);
+}
+
+/* Nobody tells the child of _Fork, whose first call it is. */
+Test(queue_close, who_dies_at_it_in_a_child_is_not_its_parent)
+{
+	pthread_t thread;
+	progress = shared(sizeof *progress);
+	REQUIRE_EQ(pthread_create(&thread, NULL, make_owned, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+	at = UINT32_MAX;
+	close_in_a_bare_fork();
+	uint32_t stride = progress->all / TIMES + 1;
+	for (at = 0, progress->more = true; progress->more; at += stride)
+		close_in_a_bare_fork();
+	REQUIRE(at > 20);
+	shoal_queue *q;
+	REQUIRE_EQ(shoal_queue_open(w.arena, "owned", 0, &q), 0);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, q), 0);
+	world_end(w);
+}
+
 #endif
