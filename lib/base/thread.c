@@ -106,6 +106,7 @@ end_process(void)
 static void
 clear(struct shoal_thread *parents)
 {
+	parents->tid = (uint32_t)kernel_tid();
 	memset(parents->seat, 0, sizeof parents->seat);
 	free(parents->cursors);
 	parents->cursors = NULL;
@@ -139,6 +140,7 @@ begin_child(struct shoal_thread *parents)
 	}
 	while (!load_acquire(thread_epoch))
 		kernel_yield();
+	/* A handler that comes as soon as it may finds a record that is this thread's. */
 	if (parents)
 		clear(parents);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -2,6 +2,7 @@
 #include "harness.h"
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -184,6 +185,35 @@ Test(thread, first_calls_of_several_threads_begin_a_child_once, .disabled = NOT_
 			_exit(begin_at_once());
 		expect_child(pid, 0, 5000);
 	}
+	thread_fork_hook = NULL;
+}
+
+static volatile uint32_t seen_tid;
+
+static void
+see_tid(int signo)
+{
+	(void)signo;
+	seen_tid = thread_known() ? thread_known()->tid : 0;
+}
+
+static void
+raise_at_fork(struct shoal_thread *parents)
+{
+	(void)parents;
+	raise(SIGUSR1);
+}
+
+/* It comes once signals are no longer blocked. */
+Test(thread, a_handler_in_a_childs_first_call_finds_its_own_id)
+{
+	REQUIRE(thread_self());
+	signal(SIGUSR1, see_tid);
+	thread_fork_hook = raise_at_fork;
+	pid_t pid = _Fork();
+	if (pid == 0)
+		_exit(!thread_self() || seen_tid != (uint32_t)syscall(SYS_gettid));
+	expect_child(pid, 0, 5000);
 	thread_fork_hook = NULL;
 }
 
