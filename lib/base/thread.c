@@ -58,18 +58,25 @@ fresh(void)
 	return t;
 }
 
+/*
+ * Until it is nobody's, what a signal handler calls is refused: nobody would give back what it took.
+ * Then a call begins another record, and this one may be another thread's.
+ */
 static void
 thread_end(void *record)
 {
 	struct shoal_thread *t = record;
+	t->busy = t->passing = 1;
 	if (thread_end_hook)
 		thread_end_hook(t);
+	thread_here = NULL;
+	fence_compiler();
 	free(t->cursors);
 	free(t->pipes);
 	free(t->watched);
 	t->cursors = t->pipes = t->watched = NULL;
+	t->busy = t->passing = 0;
 	keep(t);
-	thread_here = NULL;
 }
 
 void
@@ -186,10 +193,10 @@ thread_begin(void)
 	size_t bytes;
 	if (!t || syscall(SYS_get_robust_list, 0, &t->robust, &bytes) || !t->robust) {
 		/* As in the child of a raw clone, which has no list: a later call tries again. */
-		if (t)
-			keep(t);
 		thread_here = NULL;
 		pthread_setspecific(key, NULL);
+		if (t)
+			keep(t);
 		return NULL;
 	}
 	t->tid = (uint32_t)kernel_tid();

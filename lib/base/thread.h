@@ -19,7 +19,8 @@ struct shoal_thread {
 	struct robust_head *robust; /* the C library's list of this thread: sync/robust.h */
 	/* inside a queue or pipe call: a nested one from a signal handler is refused */
 	volatile uint32_t busy;
-	volatile uint32_t passing;  /* it joins or leaves an arena, and joins none meanwhile */
+	/* it joins or leaves an arena, or its record ends: it joins none meanwhile */
+	volatile uint32_t passing;
 	word64 asleep_on;           /* the address of another word to wake to interrupt it, or 0 */
 	uint32_t mark;              /* kernel_thread_mark; 0: not asked for yet */
 	uint32_t held;              /* nodes that this thread has on its robust list */

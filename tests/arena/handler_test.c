@@ -3,6 +3,7 @@
 #include "common.h"
 #include "steps.h"
 #include <pthread.h>
+#include <sched.h>
 #include <shoal/data.h>
 #include <shoal/pipe.h>
 #include <shoal/sync.h>
@@ -11,7 +12,7 @@
 
 struct world {
 	shoal_lock lock[2];
-	bool more;        /* the operation had such an instruction */
+	uint32_t all;     /* how many instructions the operation has, where it has not so many */
 	int rc;           /* of what the handler called */
 	uint32_t members; /* before the child died */
 };
@@ -34,7 +35,6 @@ make(void)
 {
 	w = shared(sizeof *w);
 	arena = create(NULL, &small);
-	REQUIRE(memory = shoal_new(arena, 64));
 }
 
 /* All that died are reaped, nothing is lost, and the next one is served. */
@@ -62,21 +62,47 @@ must_be_sound(void)
 	shoal_arena_recover(arena);
 }
 
-/* In a child that dies then: at all of the first instructions, and the further on, the fewer. */
+/* In a child that dies then. */
+static void
+once(int (*run)(void *), void (*look)(void))
+{
+	memory = shoal_new(arena, 64);
+	w->all = w->rc = 0;
+	expect_killed(child(run, NULL), SIGKILL, 5000);
+	look();
+	must_be_sound();
+}
+
+/* At all of the first instructions, and the further on, the fewer. */
 static void
 at_instructions(int (*run)(void *), void (*look)(void))
 {
 	make();
-	w->more = true;
-	for (at = 0; w->more; at += 1 + at / 16) {
-		REQUIRE(memory || (memory = shoal_new(arena, 64)));
-		expect_killed(child(run, NULL), SIGKILL, 5000);
-		memory = NULL;
-		look();
-		must_be_sound();
-	}
+	for (at = 0; !w->all; at += 1 + at / 16)
+		once(run, look);
 	REQUIRE(at > 10);
 	shoal_arena_close(arena);
+}
+
+static void
+at_the_last_instructions(int (*run)(void *), void (*look)(void))
+{
+	make();
+	at = UINT32_MAX;
+	once(run, look);
+	uint32_t all = w->all;
+	REQUIRE(all > 60);
+	for (at = all - 60; at < all; at++)
+		once(run, look);
+	shoal_arena_close(arena);
+}
+
+/* To be called in the child. */
+static void
+in_steps(void (*op)(void *), void *arg, void (*what)(void))
+{
+	if (!steps_into(op, arg, at, what))
+		w->all = steps.done;
 }
 
 static void
@@ -127,7 +153,7 @@ take_and_die(void *unused)
 {
 	(void)unused;
 	take(&w->lock[0]);
-	w->more = steps_into(take, &w->lock[1], at, come);
+	in_steps(take, &w->lock[1], come);
 	return raise(SIGKILL);
 }
 
@@ -137,7 +163,7 @@ give_and_die(void *unused)
 	(void)unused;
 	take(&w->lock[0]);
 	take(&w->lock[1]);
-	w->more = steps_into(give, &w->lock[1], at, come);
+	in_steps(give, &w->lock[1], come);
 	return raise(SIGKILL);
 }
 
@@ -191,7 +217,7 @@ allocate(void *unused)
 static void *
 free_in_malloc(void *unused)
 {
-	w->more = steps_into(allocate, NULL, at, free_it);
+	in_steps(allocate, NULL, free_it);
 	raise(SIGKILL);
 	return unused;
 }
@@ -223,7 +249,7 @@ join_and_die(void *unused)
 {
 	(void)unused;
 	REQUIRE(shoal_thread_self());
-	w->more = steps_into(alloc_op, NULL, at, come);
+	in_steps(alloc_op, NULL, come);
 	w->members = members();
 	return raise(SIGKILL);
 }
@@ -288,6 +314,7 @@ Test(handler, is_refused_before_its_thread_joins)
 {
 	shoal_pipe_end *right;
 	make();
+	REQUIRE(shoal_new(arena, 64));
 	REQUIRE_EQ(shoal_pipe_create(arena, NULL, NULL, &other.left, &right), 0);
 	REQUIRE_EQ(shoal_listener_create(arena, "listener", NULL, &other.listener), 0);
 	REQUIRE_EQ(shoal_pipe_reserve(right, 100, 0, &other.lent), 0);
@@ -314,13 +341,66 @@ leave_and_die(void *unused)
 	void *p = shoal_new(arena, 64);
 	REQUIRE(p);
 	shoal_free(arena, p);
-	w->more = steps_into(end_op, NULL, at, free_it);
+	in_steps(end_op, NULL, free_it);
 	return raise(SIGKILL);
 }
 
 Test(handler, frees_while_its_thread_leaves)
 {
 	at_instructions(leave_and_die, nothing);
+}
+
+/* ---- while its thread's own record ends ---- */
+
+static word32 turn;
+static struct shoal_thread *its;
+
+static void *
+begin_in_turn(void *unused)
+{
+	while (load_acquire(&turn) != 1)
+		sched_yield();
+	its = thread_self();
+	REQUIRE(its && !member_seat(arena, its));
+	store_release(&turn, 2);
+	pause();
+	return unused;
+}
+
+static void
+let_another_begin(void)
+{
+	store_release(&turn, 1);
+	while (load_acquire(&turn) != 2)
+		sched_yield();
+	REQUIRE(thread_here != its);
+}
+
+/* The other one finds the record that this one leaves. */
+static int
+end_and_die(void *unused)
+{
+	pthread_t thread;
+	(void)unused;
+	REQUIRE_EQ(pthread_create(&thread, NULL, begin_in_turn, NULL), 0);
+	REQUIRE(shoal_thread_self());
+	in_steps(end_op, NULL, come);
+	if (!load_relaxed(&turn))
+		let_another_begin();
+	REQUIRE(!thread_known() || thread_known() != its);
+	return raise(SIGKILL);
+}
+
+Test(handler, does_not_come_into_another_threads_record)
+{
+	come = let_another_begin;
+	at_the_last_instructions(end_and_die, nothing);
+}
+
+Test(handler, joins_in_no_record_that_ends)
+{
+	come = alloc_it;
+	at_the_last_instructions(end_and_die, must_be_refused_or_done);
 }
 
 #endif
