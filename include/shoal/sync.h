@@ -211,8 +211,9 @@ SHOAL_CHECK_ int shoal_semaphore_acquire(shoal_semaphore *semaphore, shoal_time 
 /*
  * One permit more. -EOVERFLOW: it has as many as its bound; exact, whoever releases at the same
  * time. -EPERM: permits have owners, and this thread has none. Signal handlers may call it,
- * whatever they interrupt. A death inside the call: released and told, or not at all. One stopped
- * inside it delays the one who sleeps for this permit by at most 50 ms.
+ * whatever they interrupt. A death inside the call: released and told (within 50 ms, where it is in
+ * a signal handler that interrupted the taking or giving back of a lock, or a wait at a barrier),
+ * or not at all. One stopped inside it delays the one who sleeps for this permit by at most 50 ms.
  */
 int shoal_semaphore_release(shoal_semaphore *semaphore);
 
@@ -281,9 +282,10 @@ int shoal_event_init(shoal_event *event);
 /*
  * Everybody who waits goes on, and nobody waits any more until clear; what was written before set
  * is seen by those who went on. 0. Signal handlers may call these, also when they interrupt a wait
- * for the same event. A death inside set: set and told, or not at all; once anybody made a
- * descriptor of the event, whom the kernel may wake first, those who sleep look every 5 ms. One
- * stopped inside set delays those who sleep by at most 50 ms.
+ * for the same event. A death inside set: set and told (within 50 ms, where it is in a signal
+ * handler, as for a semaphore), or not at all; once anybody made a descriptor of the event, whom
+ * the kernel may wake first, those who sleep look every 5 ms. One stopped inside set delays those
+ * who sleep by at most 50 ms.
  */
 int shoal_event_set(shoal_event *event);
 int shoal_event_clear(shoal_event *event);
