@@ -1,9 +1,10 @@
 /*
  * The end of a named arena under SHOAL_UNLINK_LAST.
  *
- * Such an arena is over when no process is attached: its last one left, or died. Who finds that so
- * (the last leaver, and any attacher or creator that meets the name later) decides about it under
- * the lock of the file, one at a time:
+ * Such an arena is over when no process is attached, or none but those that said that they end
+ * (arena_end_all): its last one left, ends, or died. Who finds that so (the last one, and any
+ * attacher or creator that meets the name later) decides about it under the lock of the file, one
+ * at a time:
  *
  *	look: nobody is attached; state READY -> DYING; look again: unlink, or, when somebody came,
  *	back to READY
