@@ -364,6 +364,12 @@ alloc(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes, v
 	return 0;
 }
 
+static int
+nested(void)
+{
+	return fail(-EDEADLK, "shoal_alloc was called by a signal handler inside another call");
+}
+
 /* The way of every call that cannot go the quick one. */
 static __attribute__((noinline)) int
 alloc_slow(shoal_arena *a, size_t bytes, void **out)
@@ -372,10 +378,13 @@ alloc_slow(shoal_arena *a, size_t bytes, void **out)
 	struct member *me;
 	*out = NULL;
 	if (unlikely(thread_is_busy()))
-		return fail(-EDEADLK, "shoal_alloc was called by a signal handler inside another call");
+		return nested();
 	int rc = member_here(a, &t, &me);
 	if (unlikely(rc))
 		return rc;
+	/* What it takes from behind the magazines would be linked in there, and named in place of it. */
+	if (unlikely(robust_is_changing(t->robust)))
+		return nested();
 	t->busy = 1;
 	rc = alloc(a, t, me, bytes, out);
 	t->busy = 0;

@@ -198,6 +198,49 @@ Test(handler, allocates_inside_a_locks_calls)
 	at_instructions(give_and_die, look_at_the_first);
 }
 
+/* What has no magazine takes the lock of pages. */
+static void
+alloc_pages(void)
+{
+	void *p;
+	w->rc = shoal_alloc(arena, 1 << 20, &p);
+	shoal_free(arena, p);
+}
+
+static int
+take_joined_and_die(void *unused)
+{
+	REQUIRE(shoal_new(arena, 64));
+	take(&w->lock[0]);
+	in_steps(take, &w->lock[1], come);
+	give(&w->lock[0]);
+	(void)unused;
+	return raise(SIGKILL);
+}
+
+static int
+give_joined_and_die(void *unused)
+{
+	REQUIRE(shoal_new(arena, 64));
+	return give_and_die(unused);
+}
+
+static void
+look_at_the_second(void)
+{
+	must_be_refused_or_done();
+	must_be_marked(&w->lock[1]);
+	take(&w->lock[0]);
+	give(&w->lock[0]);
+}
+
+Test(handler, that_allocates_leaves_locks_known)
+{
+	come = alloc_pages;
+	at_the_last_instructions(take_joined_and_die, look_at_the_second);
+	at_the_last_instructions(give_joined_and_die, look_at_the_first);
+}
+
 /* ---- inside malloc, and a first call ---- */
 
 static void
