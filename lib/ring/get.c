@@ -532,7 +532,7 @@ get_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, struct slo
 	uint64_t place = c->get, empty = cursor_word(c, place);
 	queue_enter_at(t, c, place);
 	void *old = robust_pending_set(t, &q->put.wait);
-	if (unlikely(!cursor_holds(c, q) || load_relaxed(&q->closing) == QUEUE_DESTROYED ||
+	if (unlikely(!cursor_lives(c) ||
 	             !cas64_acq_rel(&s->turn, empty | FULL, empty | c->mine | READING))) {
 		robust_pending_restore(t, old);
 		queue_leave(t, c);

@@ -54,7 +54,7 @@ int
 put_refuse(const shoal_queue *q)
 {
 	if (load_relaxed(&q->closing) == QUEUE_DESTROYED)
-		return fail_quiet(-EPIPE, "the queue was destroyed");
+		return queue_destroyed();
 	return fail_quiet(-EPIPE, "the queue is closed: nothing can be put");
 }
 
@@ -402,8 +402,7 @@ finish(struct cursor *c, struct shoal_thread *t, void *old)
 
 /*
  * The common case by itself: this thread knows the queue, the next place is free, the message goes
- * inside. That it is this queue and open is looked at after the record names the call: who destroys
- * a queue waits for those inside.
+ * inside. That the queue lives and is open is looked at after the record names the call.
  */
 static ALWAYS_INLINE int
 put_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void *message,
@@ -415,7 +414,7 @@ put_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void
 		return put_slow(q, message, bytes, timeout);
 	queue_enter_at(t, c, place);
 	void *old = robust_pending_set(t, &q->get.wait);
-	if (unlikely(!cursor_holds(c, q) || load_relaxed(&q->closing) ||
+	if (unlikely(!cursor_lives(c) || load_relaxed(&q->closing) ||
 	             !cas64_acq_rel(&s->turn, empty, empty | c->mine | WRITING))) {
 		robust_pending_restore(t, old);
 		queue_leave(t, c);

@@ -148,7 +148,7 @@ static int
 look(const shoal_queue *q, struct view *v)
 {
 	struct cursor *c = cursor_known(thread_here, q);
-	if (likely(c && cursor_holds(c, q))) {
+	if (likely(c && cursor_lives(c))) {
 		v->arena = c->arena;
 		v->ring = c->ring;
 		v->seen = &c->backs_seen;

@@ -49,7 +49,7 @@ _Static_assert(sizeof(struct queue_row) == 64, "a row is a line of its own");
 
 struct shoal_queue {
 	/* lines 1, 2: read by everybody, written rarely */
-	/* index and generation of its object: tells incarnations at one address apart */
+	/* index and generation of its object: tells incarnations at one address apart (handed.h) */
 	_Alignas(SPACING) uint64_t serial;
 	uint64_t mask;
 	uint64_t slots_at, rows_at; /* from this struct */
@@ -87,7 +87,8 @@ struct shoal_queue {
  */
 struct cursor {
 	struct ring ring;
-	uint64_t serial;
+	const word64 *life; /* the object's word, and what that is until the queue is destroyed */
+	uint64_t alive;
 	uint32_t epoch; /* thread_epoch at which it was made */
 	uint32_t tag;
 	/* shorter messages may go the quick way; 0 where there is none */
@@ -176,8 +177,10 @@ int cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out);
  * not that one. Returns it.
  */
 shoal_queue *queue_hand_out(const shoal_arena *a, shoal_queue *q);
-/* -EPIPE: the address was given out for another queue, which was destroyed. */
-int queue_check_handed(const shoal_queue *q);
+/* What was found, with that word. -EPIPE: the address was given out for one that was destroyed. */
+int queue_check_handed(const struct ring *r, uint64_t word);
+/* -EPIPE. */
+int queue_destroyed(void);
 
 static inline struct cursor *
 cursor_slot(struct shoal_thread *t, const shoal_queue *q)
@@ -187,8 +190,8 @@ cursor_slot(struct shoal_thread *t, const shoal_queue *q)
 }
 
 /*
- * The cursor that this thread has for the address. Whether it is still the same queue that lies
- * there, cursor_holds tells: for good only after the record names the call.
+ * The cursor that this thread has for the address. Whether the queue is still there, cursor_lives
+ * tells.
  */
 static ALWAYS_INLINE struct cursor *
 cursor_known(struct shoal_thread *t, const shoal_queue *q)
@@ -199,17 +202,27 @@ cursor_known(struct shoal_thread *t, const shoal_queue *q)
 	return likely(c->ring.queue == q && c->epoch == load_relaxed(thread_epoch)) ? c : NULL;
 }
 
+/*
+ * Asked after the record names the queue, it stays true until the call leaves. One who destroys
+ * the queue changes the word, lets a barrier pass and looks who is inside: he sees the record, or
+ * this one the word (Y1 of sync/stay.h). Asked before, it tells nothing for good: an entry that is
+ * no object's any more is named for nothing.
+ *
+ * The queue's own memory is not asked. Once it is buried that is free, and says all that it said;
+ * then it is somebody's who may write any part of it first. The word never leads back: each object
+ * of the entry has another generation.
+ */
 static ALWAYS_INLINE bool
-cursor_holds(const struct cursor *c, const shoal_queue *q)
+cursor_lives(const struct cursor *c)
 {
-	return c->serial == q->serial;
+	return load_acquire(c->life) == c->alive;
 }
 
 static inline int
 cursor_of(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 {
 	*out = cursor_known(t, q);
-	return likely(*out && cursor_holds(*out, q)) ? 0 : cursor_make(t, q, out);
+	return likely(*out && cursor_lives(*out)) ? 0 : cursor_make(t, q, out);
 }
 
 /* ---- walk.c: where the cursors stand ---- */
@@ -312,10 +325,7 @@ queue_name_call(struct shoal_thread *t, const struct cursor *c)
 		fence_compiler();
 }
 
-/*
- * Enters a call: 0, or why not. The queue may go, and its memory be another's, until the record
- * names it: so it is looked at after that.
- */
+/* Enters a call: 0, or why not. -EPIPE: it is destroyed, at the latest since the record names it. */
 static inline int
 queue_enter(shoal_queue *q, struct shoal_thread **thread, struct cursor **c)
 {
@@ -323,15 +333,14 @@ queue_enter(shoal_queue *q, struct shoal_thread **thread, struct cursor **c)
 	/* Before the cursor: the one whose place it would take may be the interrupted call's. */
 	if (unlikely(t && t->busy))
 		return queue_nested();
-	for (;;) {
-		int rc = cursor_of(t, q, c);
-		if (unlikely(rc))
-			return rc;
-		queue_name_call(t, *c);
-		if (likely(cursor_holds(*c, q)))
-			return 0;
-		queue_leave(t, *c);
-	}
+	int rc = cursor_of(t, q, c);
+	if (unlikely(rc))
+		return rc;
+	queue_name_call(t, *c);
+	if (likely(cursor_lives(*c)))
+		return 0;
+	queue_leave(t, *c);
+	return queue_destroyed();
 }
 
 /*

@@ -33,11 +33,22 @@ queue_hand_out(const shoal_arena *a, shoal_queue *q)
 }
 
 int
-queue_check_handed(const shoal_queue *q)
+queue_destroyed(void)
 {
-	return handed_is_anothers(q, identity(q)) ? fail_quiet(-EPIPE, "the queue was destroyed") : 0;
+	return fail_quiet(-EPIPE, "the queue was destroyed");
 }
 
+int
+queue_check_handed(const struct ring *r, uint64_t word)
+{
+	uint64_t its = handed_identity(r->object, word >> 32);
+	return handed_is_anothers(r->queue, its) ? queue_destroyed() : 0;
+}
+
+/*
+ * The object's word is read first, and again by cursor_lives before the cursor is used: what was
+ * read in between is of the object with that word. The fence keeps the second look behind it.
+ */
 int
 cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 {
@@ -46,13 +57,16 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 	if (!a)
 		stop("%p is no queue of a mapped arena", (void *)q);
 	struct ring ring;
-	int rc = ring_find(a, q, &ring);
+	uint64_t word;
+	int rc = ring_find_word(a, q, &ring, &word);
 	if (rc == 0)
-		rc = queue_check_handed(q);
+		rc = object_state(word) == OBJECT_READY ? queue_check_handed(&ring, word)
+		                                        : queue_destroyed();
 	if (rc == 0)
 		rc = member_here(a, &t, &me);
 	if (rc)
 		return rc;
+	fence_acquire();
 	if (!t->cursors && !(t->cursors = calloc(CURSORS, sizeof(struct cursor))))
 		return fail(-ENOMEM, "no memory for this thread's cursors");
 	*out = cursor_slot(t, q);
@@ -62,7 +76,8 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 	uint32_t tag = member_tag(a, me);
 	**out = (struct cursor){
 		.ring = ring,
-		.serial = q->serial,
+		.life = &arena_object(a, ring.object)->word,
+		.alive = word,
 		.epoch = load_relaxed(thread_epoch),
 		.tag = tag,
 		.quick_put = fenced ? 0 : longest + 1,

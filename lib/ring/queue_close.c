@@ -71,7 +71,7 @@ close_named(shoal_arena *a, struct shoal_thread *t, struct member *me, const str
 	if (name || lives)
 		end(r, t);
 	else
-		fail_quiet(-EPIPE, "the queue was destroyed");
+		queue_destroyed();
 	if (name)
 		object_unstay(name);
 }
@@ -88,7 +88,7 @@ shoal_queue_close(shoal_queue *q)
 	struct member *mine = own_record(a, t);
 	if (!mine && member_may_write(a, t))
 		return;
-	if (ring_find_word(a, q, &ring, &word) || queue_check_handed(q))
+	if (ring_find_word(a, q, &ring, &word) || queue_check_handed(&ring, word))
 		return;
 	struct member *me = mine || !t ? mine : member_borrow(a, t);
 	close_named(a, t, me, &ring, word);

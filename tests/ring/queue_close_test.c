@@ -1,9 +1,8 @@
 /* Closing a queue in handlers, whatever they interrupted, and while another one destroys it. */
 #include "queue_common.h"
 #include "ring/queue.h"
-#include "steps.h"
+#include "ruin.h"
 #include <pthread.h>
-#include <unistd.h>
 
 #if HAS_STEPS
 
@@ -13,24 +12,6 @@ static void
 close_it(void)
 {
 	shoal_queue_close(w.queue);
-}
-
-#define TIMES 40u /* about so many instructions of an operation, evenly */
-
-struct progress {
-	bool more;    /* the operation had such an instruction */
-	uint32_t all; /* how many it has */
-};
-
-static uint32_t at;
-static volatile struct progress *progress;
-
-static void
-in_steps(void (*op)(void *), void *arg, void (*come)(void))
-{
-	progress->more = steps_into(op, arg, at, come);
-	if (!progress->more)
-		progress->all = steps.done;
 }
 
 static void
@@ -136,37 +117,14 @@ Test(queue_close, a_handler_does_it_inside_its_threads_first_call,
 /* ---- while another one destroys it ---- */
 
 struct ruin {
-	word32 step;
-	bool seated, busy;
 	void (*op)(void *);
-	unsigned char fill; /* what the memory has then */
+	bool seated, busy;
+	bool message;       /* there is one */
+	bool intact;        /* who has the memory then writes what it said, and that it is open */
+	unsigned char fill; /* else what it has then */
 };
 
 static struct ruin *ruin;
-
-static void
-next_step(uint32_t step)
-{
-	store_release(&ruin->step, step);
-}
-
-static bool
-reaches(uint32_t step, pid_t pid)
-{
-	for (int i = 0; i < 50000 && load_acquire(&ruin->step) < step; i++) {
-		if (pid && kill(pid, 0))
-			return false;
-		usleep(100);
-	}
-	return load_acquire(&ruin->step) >= step;
-}
-
-static void
-let_it_be_destroyed(void)
-{
-	next_step(1);
-	REQUIRE(reaches(2, 0));
-}
 
 static void
 close_op(void *unused)
@@ -180,15 +138,12 @@ use_and_let_it_be_destroyed(void *unused)
 {
 	(void)unused;
 	REQUIRE(shoal_thread_self());
-	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_size(w.queue), ruin->message);
 	if (ruin->seated)
-		REQUIRE_EQ(shoal_queue_get(w.queue, NULL, 0, 0), -EAGAIN);
+		REQUIRE_EQ(shoal_queue_peek_bytes(w.queue), ruin->message ? 2 : -EAGAIN);
 	thread_here->busy = ruin->busy;
-	in_steps(ruin->op, NULL, let_it_be_destroyed);
+	in_steps_while_destroyed(ruin->op);
 	thread_here->busy = 0;
-	if (!progress->more)
-		next_step(1);
-	REQUIRE(reaches(2, 0));
 	shoal_arena_close(w.arena);
 	return 0;
 }
@@ -208,21 +163,37 @@ take_its_memory(size_t bytes, const void *its)
 	return memory == its ? memory : NULL;
 }
 
-/* True: the memory was to be had, and is as it was filled, whatever the closer did then. */
+static void
+overwrite(unsigned char *memory, const unsigned char *said, size_t bytes)
+{
+	if (!ruin->intact) {
+		memset(memory, ruin->fill, bytes);
+		return;
+	}
+	memcpy(memory, said, bytes);
+	store_relaxed(&((struct shoal_queue *)(void *)memory)->closing, QUEUE_OPEN);
+}
+
+/* True: the memory was to be had, and is as it was left, whatever the child did then. */
 static bool
 use_its_memory(pid_t pid, size_t bytes)
 {
+	static unsigned char left[4096];
 	void *its = w.queue;
 	REQUIRE(reaches(1, pid));
 	REQUIRE_EQ(shoal_queue_destroy(w.arena, w.queue), 0);
 	w.queue = NULL;
+	REQUIRE(bytes <= sizeof left);
+	memcpy(left, its, bytes);
 	unsigned char *memory = take_its_memory(bytes, its);
-	if (memory)
-		memset(memory, ruin->fill, bytes);
+	if (memory) {
+		overwrite(memory, left, bytes);
+		memcpy(left, memory, bytes);
+	}
 	next_step(2);
 	expect_child(pid, 0, 5000);
 	for (size_t i = 0; memory && i < bytes; i++)
-		if (memory[i] != ruin->fill)
+		if (memory[i] != left[i])
 			test_fail(__FILE__, __LINE__, "destroyed before instruction %u, it wrote at %zu",
 			          at, i);
 	shoal_free(w.arena, memory);
@@ -233,6 +204,8 @@ static bool
 ruin_once(void)
 {
 	make_another();
+	if (ruin->message)
+		put_text(w.queue, "m");
 	size_t bytes = object_body_bytes(w.arena, w.queue);
 	next_step(0);
 	return use_its_memory(child(use_and_let_it_be_destroyed, NULL), bytes);
@@ -291,6 +264,49 @@ put_op(void *unused)
 Test(queue_close, nor_is_one_who_puts, .timeout = 2 * HARNESS_TIMEOUT)
 {
 	ruin_in((struct ruin){ .op = put_op, .seated = true }, UINT32_MAX);
+}
+
+/* The thread knows the queue: what it sees of the memory says nothing else. */
+static void
+nor_by_what_it_knows(void (*op)(void *), bool message)
+{
+	ruin_in((struct ruin){ .op = op, .seated = true, .message = message, .intact = true }, 250);
+}
+
+Test(queue_close, nor_is_one_who_knew_it_and_puts, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	nor_by_what_it_knows(put, false);
+}
+
+Test(queue_close, nor_in_a_block, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	nor_by_what_it_knows(put_op, false);
+}
+
+static void
+get_op(void *unused)
+{
+	char text[8];
+	(void)unused;
+	put_rc = (int)shoal_queue_get(w.queue, text, sizeof text, 0);
+}
+
+Test(queue_close, nor_is_one_who_knew_it_and_gets, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	nor_by_what_it_knows(get_op, true);
+}
+
+static void
+borrow_op(void *unused)
+{
+	shoal_loan loan;
+	(void)unused;
+	put_rc = shoal_queue_borrow(w.queue, 0, &loan);
+}
+
+Test(queue_close, nor_is_one_who_knew_it_and_borrows, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	nor_by_what_it_knows(borrow_op, true);
 }
 
 /* ---- who dies at it ---- */
