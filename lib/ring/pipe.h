@@ -264,6 +264,8 @@ struct pipe_handle {
 	uint64_t user_word;
 	struct pipe_pace pace;
 	word64 *posting;      /* where the place of a message under MARK_HOLDS is told */
+	const word64 *life;   /* the object's word, and what that is until the pipe is destroyed */
+	uint64_t alive;
 };
 
 #define PIPE_HANDLES 16u /* a thread that uses more ends in turn looks them up anew */

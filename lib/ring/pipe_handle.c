@@ -321,39 +321,73 @@ find_ways(struct pipe_handle *h)
 }
 
 /* The left end is where a block begins, the right one is not. */
+/* `word` is the object's, read before all else of the pipe: while it stays so, it is this pipe. */
+struct found {
+	struct pipe *pipe;
+	unsigned side;
+	uint32_t object, ring_bytes;
+	uint64_t word;
+};
+
+/* What was read is what is checked: others may write meanwhile. */
+static int
+find(const shoal_arena *a, const shoal_pipe_end *end, struct found *f)
+{
+	f->side = block_word_at(a, arena_offset(a, end)) ? SHOAL_LEFT : SHOAL_RIGHT;
+	f->pipe = (struct pipe *)(uintptr_t)(end - f->side);
+	int rc = object_find_body(a, f->pipe, SHOAL_KIND_PIPE, &f->object);
+	if (rc)
+		return rc;
+	f->word = load_acquire(&arena_object(a, f->object)->word);
+	f->ring_bytes = pipe_ring_bytes(a, f->pipe);
+	if (f->pipe->object == f->object && f->ring_bytes)
+		return 0;
+	return fail(-EPROTO, "the pipe of object %u is damaged: shared memory was overwritten",
+	            f->object);
+}
+
 int
 pipe_find(const shoal_arena *a, const shoal_pipe_end *end, struct pipe **p, unsigned *side)
 {
-	uint32_t object;
-	*side = block_word_at(a, arena_offset(a, end)) ? SHOAL_LEFT : SHOAL_RIGHT;
-	*p = (struct pipe *)(uintptr_t)(end - *side);
-	int rc = object_find_body(a, *p, SHOAL_KIND_PIPE, &object);
-	if (rc || ((*p)->object == object && pipe_ring_bytes(a, *p)))
-		return rc;
-	return fail(-EPROTO, "the pipe of object %u is damaged: shared memory was overwritten", object);
+	struct found f;
+	int rc = find(a, end, &f);
+	*p = f.pipe;
+	*side = f.side;
+	return rc;
 }
 
+/*
+ * Asked after the record names the call: true until it leaves (Y1 of sync/stay.h). The quick way
+ * asks the owner word alone, which is closed before the memory is free. Until the word names the
+ * same owner of a pipe of the same identity again, it is none that the quick way takes.
+ */
+static bool
+lives(const struct pipe_handle *h)
+{
+	return load_acquire(h->life) == h->alive;
+}
+
+/*
+ * The object's word is read first, and again before the handle is used: what was read in between is
+ * of the pipe with that word. The fence keeps the second look behind it.
+ */
 static int
 fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 {
-	struct pipe *p;
-	unsigned side;
-	int rc = pipe_find(a, end, &p, &side);
+	struct found f;
+	int rc = find(a, end, &f);
 	if (rc)
 		return rc;
-	if (handed_is_anothers(end, identity(end)))
+	uint32_t ring = f.ring_bytes;
+	uint64_t its = handed_identity(f.object, f.word >> 32);
+	if (object_state(f.word) != OBJECT_READY || handed_is_anothers(end, its))
 		return closed_error();
-	/* Read once more: others may write meanwhile. */
-	uint32_t ring = pipe_ring_bytes(a, p), object = p->object;
-	if (!ring || object >= objects_high(a))
-		return fail(-EPROTO, "the pipe at %p is damaged: shared memory was overwritten",
-		            (void *)p);
 	*h = (struct pipe_handle){
 		.end = end,
 		.mine = UINT64_MAX,
 		.epoch = load_relaxed(thread_epoch),
-		.object = object,
-		.side = side,
+		.object = f.object,
+		.side = f.side,
 		.seat = a->seat,
 		.fenced = !(a->flags & ARENA_MEMBARRIER),
 		.mask = ring - 1,
@@ -363,16 +397,19 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 		.last_word = record_word(RECORD_INLINE, 0, 8),
 		.spin = SPIN_FIRST,
 		.pace.rounds = PACE_OWN_ROUNDS - 8, /* the first try comes soon */
-		.nonce = load_relaxed(&end->owner) & OWNER_NONCE,
-		.pipe = p,
+		.nonce = its << 44 & OWNER_NONCE,
+		.life = &arena_object(a, f.object)->word,
+		.alive = f.word,
+		.pipe = f.pipe,
 		.arena = a,
 	};
 	find_ways(h);
-	if (p->flags & SHOAL_PIPE_SHARED_ENDS) {
+	if (f.pipe->flags & SHOAL_PIPE_SHARED_ENDS) {
 		h->shared = true;
-		h->user = pipe_users(p, ring, a->members_max, side) + a->process;
+		h->user = pipe_users(f.pipe, ring, a->members_max, f.side) + a->process;
 		h->user_word = pipe_user_word(process_generation(a, a->process), 1);
 	}
+	fence_acquire();
 	return 0;
 }
 
@@ -382,8 +419,7 @@ find_handle(struct shoal_thread *t, shoal_arena *a, shoal_pipe_end *end, struct 
 	if (!t->pipes && !(t->pipes = calloc(PIPE_HANDLES, PIPE_HANDLE_BYTES)))
 		return fail(-ENOMEM, "no memory for this thread's handles");
 	struct pipe_handle *h = *out = pipe_handle_slot(t, end);
-	if (h->end == end && h->epoch == load_relaxed(thread_epoch) && h->arena == a &&
-	    (load_relaxed(&end->owner) & OWNER_NONCE) == h->nonce)
+	if (h->end == end && h->epoch == load_relaxed(thread_epoch) && h->arena == a && lives(h))
 		return 0;
 	return fill_handle(h, a, end);
 }
@@ -442,7 +478,7 @@ pipe_enter(shoal_pipe_end *end, enum pipe_intent intent, struct shoal_thread **t
 		return rc;
 	(*h)->me = me;
 	begin(*t, *h);
-	rc = enter_claiming(*h, *t, intent);
+	rc = lives(*h) ? enter_claiming(*h, *t, intent) : closed_error();
 	if (rc)
 		pipe_leave(*t, *h);
 	return rc;

@@ -1,0 +1,222 @@
+/*
+ * A thread is in its first call on a queue or pipe, while that is destroyed, and one of another
+ * shape comes to lie there: what the thread knows then is never of the two.
+ */
+#include "ring/pipe.h"
+#include "ring/queue.h"
+#include "ruin.h"
+#include <shoal/shoal.h>
+#include <errno.h>
+#include <string.h>
+
+#if HAS_STEPS
+
+#define PUTS 2
+
+/* The same for both: `next` is of the other shape. */
+struct kind {
+	void *(*make)(const char *name, bool next);
+	void *(*open)(const char *name);
+	void (*destroy)(void *);
+	int (*put)(void *, const char *text);
+	ssize_t (*get)(void *, char *text, size_t room);
+};
+
+/* What the child did after the first call. */
+struct later {
+	volatile int rc[PUTS];
+};
+
+static const struct kind *kind;
+static shoal_arena *arena;
+static void *first, *other;
+static struct later *later;
+static const char *const texts[PUTS] = { "1", "2" };
+
+/* ---- queues ---- */
+
+static void *
+make_queue(const char *name, bool next)
+{
+	shoal_queue *q;
+	shoal_queue_options o = { .capacity = next ? 2 : 4, .slot_bytes = next ? 112 : 0 };
+	REQUIRE_EQ(shoal_queue_create(arena, name, &o, &q), 0);
+	return q;
+}
+
+static void *
+open_queue(const char *name)
+{
+	shoal_queue *q;
+	REQUIRE_EQ(shoal_queue_open(arena, name, 0, &q), 0);
+	return q;
+}
+
+static void
+destroy_queue(void *q)
+{
+	REQUIRE_EQ(shoal_queue_destroy(arena, q), 0);
+}
+
+static int
+put(void *q, const char *text)
+{
+	return shoal_queue_put(q, text, 2, 0);
+}
+
+static ssize_t
+get(void *q, char *text, size_t room)
+{
+	return shoal_queue_get(q, text, room, 0);
+}
+
+static const struct kind queues = { make_queue, open_queue, destroy_queue, put, get };
+
+/* ---- pipes: from the right to the left end, where the pipe begins ---- */
+
+static void *
+make_pipe(const char *name, bool next)
+{
+	shoal_pipe_end *left;
+	shoal_pipe_options o = { .ring_bytes = next ? 32768 : 65536 };
+	REQUIRE_EQ(shoal_pipe_create(arena, name, &o, &left, NULL), 0);
+	return left;
+}
+
+static void *
+open_pipe(const char *name)
+{
+	shoal_pipe_end *right;
+	REQUIRE_EQ(shoal_pipe_open(arena, name, SHOAL_RIGHT, 0, &right), 0);
+	return right - 1;
+}
+
+static void
+destroy_pipe(void *left)
+{
+	REQUIRE_EQ(shoal_pipe_destroy(arena, left), 0);
+}
+
+static int
+send(void *left, const char *text)
+{
+	return shoal_pipe_send((shoal_pipe_end *)left + 1, text, 2, 0);
+}
+
+static ssize_t
+recv(void *left, char *text, size_t room)
+{
+	return shoal_pipe_recv(left, text, room, 0);
+}
+
+static const struct kind pipes = { make_pipe, open_pipe, destroy_pipe, send, recv };
+
+/* ---- one stop ---- */
+
+static void
+first_put(void *unused)
+{
+	(void)unused;
+	(void)kind->put(first, "0");
+}
+
+/* Not the thread's first call of all: that is long. */
+static int
+use_first_and_next(void *unused)
+{
+	(void)unused;
+	REQUIRE_EQ(kind->put(other, "other"), 0);
+	in_steps_while_destroyed(first_put);
+	void *next = kind->open("next");
+	for (int i = 0; i < PUTS; i++)
+		later->rc[i] = kind->put(next, texts[i]);
+	shoal_arena_close(arena);
+	return 0;
+}
+
+/* There, if that is to be had; those that lie elsewhere stay until then. */
+static void *
+make_next_there(void)
+{
+	static void *elsewhere[20];
+	void *next = kind->make("next", true);
+	int n = 0;
+	while (next != first && n < 20) {
+		kind->destroy(next);
+		elsewhere[n++] = kind->make(NULL, true);
+		next = kind->make("next", true);
+	}
+	while (n)
+		kind->destroy(elsewhere[--n]);
+	return next;
+}
+
+/* What was put in time is there, and nothing else, but what the first call may have put. */
+static void
+expect_all_there(void *next)
+{
+	char text[8] = "";
+	ssize_t n = kind->get(next, text, sizeof text);
+	if (n == 2 && strcmp(text, "0") == 0)
+		n = kind->get(next, text, sizeof text);
+	for (int i = 0; i < PUTS; i++) {
+		if (later->rc[i])
+			continue;
+		if (n != 2 || strcmp(text, texts[i]) != 0)
+			test_fail(__FILE__, __LINE__, "held before instruction %u: '%s' is lost (%zd)", at,
+			          texts[i], n);
+		n = kind->get(next, text, sizeof text);
+	}
+	REQUIRE(n == -EAGAIN || n == -EPIPE);
+}
+
+/* True: the next one came to lie there. */
+static bool
+reuse_once(void)
+{
+	other = kind->make(NULL, false);
+	first = kind->make(NULL, false);
+	next_step(0);
+	pid_t pid = child(use_first_and_next, NULL);
+	REQUIRE(reaches(1, pid));
+	kind->destroy(first);
+	void *next = make_next_there();
+	bool there = next == first;
+	next_step(2);
+	expect_child(pid, 0, 5000);
+	expect_all_there(next);
+	kind->destroy(next);
+	kind->destroy(other);
+	return there;
+}
+
+static void
+reuse_in(const struct kind *of)
+{
+	shoal_arena_options o = { .limit_bytes = 1 << 23, .members_max = 8 };
+	uint32_t used = 0;
+	kind = of;
+	later = shared(sizeof *later);
+	progress = shared(sizeof *progress);
+	REQUIRE_EQ(shoal_arena_create(NULL, &o, &arena), 0);
+	at = UINT32_MAX;
+	reuse_once();
+	uint32_t stride = progress->all / (10 * TIMES) + 1;
+	for (at = 0, progress->more = true; progress->more; at += stride)
+		used += reuse_once();
+	REQUIRE_EQ(shoal_arena_check(arena, stderr), 0);
+	shoal_arena_close(arena);
+	REQUIRE(used > TIMES);
+}
+
+Test(queue_reuse, a_first_put_knows_one_queue, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	reuse_in(&queues);
+}
+
+Test(pipe_reuse, a_first_send_knows_one_pipe, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	reuse_in(&pipes);
+}
+
+#endif
