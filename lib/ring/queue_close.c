@@ -45,8 +45,8 @@ end(const struct ring *r, struct shoal_thread *t)
 {
 	shoal_queue *q = r->queue;
 	bool held = t && bell_take(t, &q->bell);
-	if (load_relaxed(&q->closing) == QUEUE_OPEN)
-		store_seq_cst(&q->closing, QUEUE_CLOSED);
+	/* What is destroyed stays destroyed. */
+	cas32_seq_cst(&q->closing, QUEUE_OPEN, QUEUE_CLOSED);
 	mark_end(r);
 	queue_wake_all(q);
 	if (held)

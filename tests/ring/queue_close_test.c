@@ -309,6 +309,45 @@ Test(queue_close, nor_is_one_who_knew_it_and_borrows, .timeout = 2 * HARNESS_TIM
 	nor_by_what_it_knows(borrow_op, true);
 }
 
+static int
+close_while_destroyed(void *unused)
+{
+	(void)unused;
+	REQUIRE_EQ(shoal_queue_peek_bytes(w.queue), -EAGAIN);
+	in_steps_while_destroyed(close_op);
+	shoal_arena_close(w.arena);
+	return 0;
+}
+
+/* What who joins goes by. */
+static void
+destroy_a_closers(void)
+{
+	make_another();
+	next_step(0);
+	pid_t pid = child(close_while_destroyed, NULL);
+	REQUIRE(reaches(1, pid));
+	const struct shoal_queue *q = w.queue;
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, w.queue), 0);
+	w.queue = NULL;
+	next_step(2);
+	expect_child(pid, 0, 5000);
+	if (load_acquire(&q->closing) != QUEUE_DESTROYED)
+		test_fail(__FILE__, __LINE__, "closed at instruction %u, it was not destroyed", at);
+}
+
+Test(queue_close, what_is_destroyed_meanwhile_stays_destroyed, .timeout = 2 * HARNESS_TIMEOUT)
+{
+	progress = shared(sizeof *progress);
+	w = world_make(4, 0, 0);
+	at = UINT32_MAX;
+	destroy_a_closers();
+	for (at = 0, progress->more = true; progress->more; at++)
+		destroy_a_closers();
+	make_another();
+	world_end(w);
+}
+
 /* ---- who dies at it ---- */
 
 static void
