@@ -13,8 +13,9 @@
 #define STEPS_TRAP_FLAG 0x100
 
 static struct {
-	volatile bool on;
+	volatile bool on, came;
 	volatile uint32_t at, done;
+	greg_t entry; /* not 0: there, whatever `at` is */
 	void (*come)(void);
 } steps;
 
@@ -24,9 +25,13 @@ steps_trap(int signo, siginfo_t *info, void *context)
 {
 	ucontext_t *at = context;
 	(void)signo, (void)info;
-	if (steps.on && steps.done++ == steps.at) {
+	bool is_there = steps.entry ? at->uc_mcontext.gregs[REG_RIP] == steps.entry
+	                            : steps.done == steps.at;
+	steps.done += steps.on;
+	if (steps.on && is_there) {
 		steps.on = false;
 		steps.come();
+		steps.came = true;
 	}
 	if (steps.on)
 		at->uc_mcontext.gregs[REG_EFL] |= STEPS_TRAP_FLAG;
@@ -40,19 +45,34 @@ steps_trap(int signo, siginfo_t *info, void *context)
  * the trap would end the process.
  */
 static inline bool
-steps_into(void (*op)(void *), void *arg, uint32_t at, void (*come)(void))
+steps_until(void (*op)(void *), void *arg, uint32_t at, void (*entry)(void), void (*come)(void))
 {
 	struct sigaction act = { .sa_sigaction = steps_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
 	REQUIRE_EQ(sigaction(SIGTRAP, &act, NULL), 0);
 	steps.at = at;
+	steps.entry = (greg_t)entry;
 	steps.done = 0;
+	steps.came = false;
 	steps.come = come;
 	steps.on = true;
 	raise(SIGTRAP);
 	op(arg);
 	steps.on = false;
 	raise(SIGTRAP);
-	return steps.done > at;
+	return steps.came;
+}
+
+static inline bool
+steps_into(void (*op)(void *), void *arg, uint32_t at, void (*come)(void))
+{
+	return steps_until(op, arg, at, NULL, come);
+}
+
+/* As that, where the operation first calls a function of the library, which is not inlined. */
+static inline bool
+steps_into_call(void (*op)(void *), void *arg, void (*entry)(void), void (*come)(void))
+{
+	return steps_until(op, arg, 0, entry, come);
 }
 
 #else

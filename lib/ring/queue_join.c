@@ -81,12 +81,11 @@ all_done(const struct cursor *c)
 	return done >= place;
 }
 
-/* Also with its owner. */
+/* Also with its owner, and where its destroyer has not said so yet, or died before it did. */
 static bool
 is_destroyed(const struct cursor *c)
 {
-	return object_end_orphan(c->arena, c->ring.object) ||
-	       load_relaxed(&c->ring.queue->closing) == QUEUE_DESTROYED;
+	return object_end_orphan(c->arena, c->ring.object) || !cursor_lives(c);
 }
 
 static int
@@ -105,7 +104,7 @@ join(struct cursor *c, struct shoal_thread *t, shoal_time timeout)
 		if (all_done(c))
 			return 0;
 		if (is_destroyed(c))
-			return fail_quiet(-EPIPE, "the queue was destroyed");
+			return queue_destroyed();
 		struct futex_watch gate = { &q->join_gate, GATE_ARMED };
 		int64_t until = clock_sooner(deadline, FUTEX_SLICE_NS);
 		int rc = gate_sleep(t, &gate, 1, until);

@@ -1,6 +1,8 @@
 /* JOINABLE: task_done and join, among the living and the dead. */
 #include "deaths.h"
+#include "ring/kinds.h"
 #include "ring/loan.h"
+#include "steps.h"
 #include <pthread.h>
 
 #define JOIN SHOAL_QUEUE_JOINABLE
@@ -324,3 +326,98 @@ Test(queue_join, a_thread_that_ends_with_tasks_is_not_waited_for)
 	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(2)), 0);
 	world_end(w);
 }
+
+/* ---- a destroyer that has not said so yet ---- */
+
+/* It is held behind its first step; what it does then is done by the next one who looks. */
+static bool
+begin_to_destroy(shoal_arena *a, const shoal_queue *q)
+{
+	word64 *word = &arena_object(a, q->object)->word;
+	uint64_t was = load_acquire(word);
+	uint32_t tag = member_tag(a, member_seat(a, thread_here));
+	object_note_end(a, q->object);
+	return object_state(was) == OBJECT_READY &&
+	       cas64_seq_cst(word, was, object_word(was, OBJECT_DYING, tag));
+}
+
+static shoal_queue *
+make_joinable(struct world w, unsigned flags)
+{
+	shoal_queue_options o = { .capacity = 4, .flags = JOIN | flags };
+	shoal_queue *q;
+	REQUIRE_EQ(shoal_queue_create(w.arena, "joinable", &o, &q), 0);
+	put_text(q, "a");
+	return q;
+}
+
+Test(queue_join, ends_when_a_destroyer_is_held)
+{
+	struct world w = world_make(4, 0, JOIN);
+	struct stage *s = stage_make(w, 0);
+	pthread_t thread;
+	void *rc;
+	s->queue = make_joinable(w, 0);
+	joiner = NULL;
+	REQUIRE_EQ(pthread_create(&thread, NULL, wait_in_join, s), 0);
+	while (!joiner)
+		sleep_ms(1);
+	sleep_ms(20);
+	REQUIRE(begin_to_destroy(w.arena, s->queue));
+	REQUIRE_EQ(pthread_join(thread, &rc), 0);
+	REQUIRE_EQ((intptr_t)rc, -EPIPE);
+	world_end(w);
+}
+
+#if HAS_STEPS
+
+static struct world here;
+static shoal_queue *volatile owned;
+static int joined;
+
+static void
+join_op(void *unused)
+{
+	(void)unused;
+	joined = shoal_queue_join(owned, 0);
+}
+
+static void
+another_begins(void)
+{
+	REQUIRE(begin_to_destroy(here.arena, owned));
+}
+
+static int
+make_and_leave(void *arg)
+{
+	struct stage *s = arg;
+	s->queue = make_joinable(here, SHOAL_WITH_OWNER);
+	raise(SIGKILL);
+	return 0;
+}
+
+/* What the library finds out once, it does with signals blocked. */
+static void
+warm(void)
+{
+	put_text(here.queue, "a");
+	REQUIRE_EQ(shoal_queue_join(here.queue, SHOAL_MS(1)), -ETIMEDOUT);
+	get_text(here.queue, "a");
+	REQUIRE_EQ(shoal_queue_task_done(here.queue), 0);
+}
+
+/* Its owner is gone, and a join is about to destroy it, but another one comes first. */
+Test(queue_join, a_look_does_not_wait_for_who_destroys_it)
+{
+	here = world_make(4, 0, JOIN);
+	warm();
+	struct stage *s = stage_make(here, 0);
+	expect_killed(child(make_and_leave, s), SIGKILL, 5000);
+	owned = s->queue;
+	REQUIRE(steps_into_call(join_op, NULL, (void (*)(void))queue_kind.bell, another_begins));
+	REQUIRE_EQ(joined, -EPIPE);
+	world_end(here);
+}
+
+#endif
