@@ -230,8 +230,9 @@ is_in_use(shoal_arena *a, uint32_t index)
 }
 
 /*
- * Under the name lock. Its destroyer may have died before it told those who wait. False: it is
- * still to be buried.
+ * Under the name lock. Its destroyer may have died before it told those who wait, and wrote that it
+ * is over where they look who know the memory by its address: once that is free it is to say so.
+ * False: it is still to be buried.
  */
 static bool
 bury_if_left(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index,
@@ -240,14 +241,14 @@ bury_if_left(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t
 	uint64_t word = load_acquire(&arena_object(a, index)->word);
 	if (word != seen)
 		return true;
-	if (!in_use && !somebody_inside(a, me, index)) {
-		bury(a, t, me, index, word);
-		return true;
-	}
 	const struct kind_ops *ops = kind_of(a, index);
-	if (ops && ops->shut && member_state(a, object_tag(word)) != MEMBER_ALIVE)
+	if (ops && ops->shut && object_has_body(a, index) &&
+	    member_state(a, object_tag(word)) != MEMBER_ALIVE)
 		ops->shut(a, index);
-	return false;
+	if (in_use || somebody_inside(a, me, index))
+		return false;
+	bury(a, t, me, index, word);
+	return true;
 }
 
 /*

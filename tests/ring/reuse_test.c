@@ -1,7 +1,9 @@
 /*
  * A thread is in its first call on a queue or pipe, while that is destroyed, and one of another
- * shape comes to lie there: what the thread knows then is never of the two.
+ * shape comes to lie there: what the thread knows then is never of the two. And memory that is free
+ * says that it is no queue or pipe any more.
  */
+#include "ring/kinds.h"
 #include "ring/pipe.h"
 #include "ring/queue.h"
 #include "ruin.h"
@@ -20,6 +22,8 @@ struct kind {
 	void (*destroy)(void *);
 	int (*put)(void *, const char *text);
 	ssize_t (*get)(void *, char *text, size_t room);
+	const struct kind_ops *ops;
+	bool (*says_that_it_is_over)(const void *);
 };
 
 /* What the child did after the first call. */
@@ -70,7 +74,14 @@ get(void *q, char *text, size_t room)
 	return shoal_queue_get(q, text, room, 0);
 }
 
-static const struct kind queues = { make_queue, open_queue, destroy_queue, put, get };
+static bool
+queue_is_over(const void *q)
+{
+	return load_relaxed(&((const struct shoal_queue *)q)->closing) == QUEUE_DESTROYED;
+}
+
+static const struct kind queues = { make_queue, open_queue, destroy_queue, put, get, &queue_kind,
+	                            queue_is_over };
 
 /* ---- pipes: from the right to the left end, where the pipe begins ---- */
 
@@ -109,7 +120,15 @@ recv(void *left, char *text, size_t room)
 	return shoal_pipe_recv(left, text, room, 0);
 }
 
-static const struct kind pipes = { make_pipe, open_pipe, destroy_pipe, send, recv };
+static bool
+pipe_is_over(const void *left)
+{
+	const struct pipe *p = left;
+	return load_relaxed(&p->end[0].owner) & load_relaxed(&p->end[1].owner) & OWNER_CLOSED;
+}
+
+static const struct kind pipes = { make_pipe, open_pipe, destroy_pipe, send, recv, &pipe_kind,
+	                           pipe_is_over };
 
 /* ---- one stop ---- */
 
@@ -217,6 +236,57 @@ Test(queue_reuse, a_first_put_knows_one_queue, .timeout = 2 * HARNESS_TIMEOUT)
 Test(pipe_reuse, a_first_send_knows_one_pipe, .timeout = 2 * HARNESS_TIMEOUT)
 {
 	reuse_in(&pipes);
+}
+
+/* ---- a destroyer that dies before it says so ---- */
+
+static void
+die(void)
+{
+	raise(SIGKILL);
+}
+
+static void
+destroy_op(void *unused)
+{
+	(void)unused;
+	kind->destroy(first);
+}
+
+static int
+destroy_and_die(void *unused)
+{
+	REQUIRE_EQ(kind->put(other, "other"), 0);
+	(void)steps_into_call(destroy_op, unused, (void (*)(void))kind->ops->shut, die);
+	return 0;
+}
+
+static void
+bury_after(const struct kind *of)
+{
+	shoal_arena_info info;
+	kind = of;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &arena), 0);
+	other = kind->make(NULL, false);
+	first = kind->make(NULL, false);
+	expect_killed(child(destroy_and_die, NULL), SIGKILL, 5000);
+	REQUIRE(!kind->says_that_it_is_over(first));
+	REQUIRE_EQ(shoal_arena_recover(arena), 1);
+	REQUIRE_EQ(shoal_arena_stat(arena, &info), 0);
+	REQUIRE_EQ(info.objects, 1);
+	REQUIRE(kind->says_that_it_is_over(first));
+	REQUIRE_EQ(shoal_arena_check(arena, stderr), 0);
+	shoal_arena_close(arena);
+}
+
+Test(queue_reuse, what_a_dead_destroyer_left_is_told_and_buried)
+{
+	bury_after(&queues);
+}
+
+Test(pipe_reuse, what_a_dead_destroyer_left_is_told_and_buried)
+{
+	bury_after(&pipes);
 }
 
 #endif
