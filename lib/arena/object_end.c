@@ -404,10 +404,18 @@ shut(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, 
 	return mine;
 }
 
+/* Orders the calls that began before against the look whether anybody is inside. */
+static void
+let_barrier_pass(const shoal_arena *a)
+{
+	if (a->flags & ARENA_MEMBARRIER)
+		kernel_barrier();
+}
+
 /*
  * From exactly the word seen, which has the entry's generation: what came after is another object.
  * Named before it is changed: however long this one stands still, nobody buries what it still
- * touches.
+ * touches, or what somebody may be inside whose record nobody sees before the barrier.
  */
 static int
 destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, uint64_t word)
@@ -415,13 +423,12 @@ destroy(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t inde
 	store_release(&me->making, index);
 	fence_seq_cst();
 	bool mine = shut(a, t, me, index, word);
+	if (mine)
+		let_barrier_pass(a);
 	store_release(&me->making, 0);
 	if (!mine)
 		return fail(-ENOENT, "the object is destroyed already");
 	object_note_mail(a, index);
-	/* Orders the calls that began before against the look whether anybody is inside. */
-	if (a->flags & ARENA_MEMBARRIER)
-		kernel_barrier();
 	/* Should this one die before it is noted, its recovery notes all. */
 	if (!end_one(a, t, me, index))
 		object_note_end(a, index);
@@ -488,7 +495,8 @@ object_is_orphan(shoal_arena *a, uint32_t index)
 
 /*
  * Several, when an init function made objects too. The block may still be in the dead one's hand
- * (HELD): then the hand gives it back.
+ * (HELD): then the hand gives it back. What it destroyed it may have left without a barrier: until
+ * one has passed the dead one's record keeps it.
  */
 void
 object_recover_making(shoal_arena *a, struct member *dead)
@@ -502,7 +510,9 @@ object_recover_making(shoal_arena *a, struct member *dead)
 		end(a, i, word);
 		any = true;
 	}
-	store_relaxed(&dead->making, 0);
+	if (load_relaxed(&dead->making))
+		let_barrier_pass(a);
+	store_release(&dead->making, 0);
 	if (any)
 		gate_open_all(&a->header->names_gate);
 }

@@ -3,6 +3,7 @@
  * shape comes to lie there: what the thread knows then is never of the two. And memory that is free
  * says that it is no queue or pipe any more.
  */
+#include "base/kernel.h"
 #include "ring/kinds.h"
 #include "ring/pipe.h"
 #include "ring/queue.h"
@@ -287,6 +288,81 @@ Test(queue_reuse, what_a_dead_destroyer_left_is_told_and_buried)
 Test(pipe_reuse, what_a_dead_destroyer_left_is_told_and_buried)
 {
 	bury_after(&pipes);
+}
+
+/* ---- the barrier, before which nobody may bury ---- */
+
+/* Records that name what is destroyed, which no other member's look passes by. */
+static uint32_t
+named_by(void)
+{
+	uint32_t n = 0, object = ((const struct shoal_queue *)first)->object;
+	for (uint32_t i = 1; i <= arena->members_max; i++)
+		n += load_acquire(&arena_member(arena, i)->making) == object;
+	enum object_state state = object_state(load_acquire(&arena_object(arena, object)->word));
+	return state == OBJECT_DYING ? n : 0;
+}
+
+static uint32_t named;
+
+static void
+look(void)
+{
+	named = named_by();
+}
+
+static bool
+has_a_barrier(void)
+{
+	shoal_arena_options o = { .limit_bytes = 1 << 21, .members_max = 8 };
+	kind = &queues;
+	named = 0;
+	REQUIRE_EQ(shoal_arena_create(NULL, &o, &arena), 0);
+	other = kind->make(NULL, false);
+	first = kind->make(NULL, false);
+	return arena->flags & ARENA_MEMBARRIER;
+}
+
+static void
+nobody_is_named_in_the_end(void)
+{
+	REQUIRE_EQ(named, 1);
+	for (uint32_t i = 1; i <= arena->members_max; i++)
+		REQUIRE_EQ(load_acquire(&arena_member(arena, i)->making), 0);
+	REQUIRE(kind->says_that_it_is_over(first));
+	shoal_arena_close(arena);
+}
+
+Test(queue_reuse, a_destroyer_names_it_until_its_barrier_has_passed)
+{
+	if (has_a_barrier()) {
+		REQUIRE(steps_into_call(destroy_op, NULL, kernel_barrier, look));
+		nobody_is_named_in_the_end();
+	}
+}
+
+static void
+recover_op(void *unused)
+{
+	(void)unused;
+	REQUIRE_EQ(shoal_arena_recover(arena), 1);
+}
+
+static int
+destroy_and_die_before_the_barrier(void *unused)
+{
+	REQUIRE_EQ(kind->put(other, "other"), 0);
+	(void)steps_into_call(destroy_op, unused, kernel_barrier, die);
+	return 0;
+}
+
+Test(queue_reuse, a_dead_destroyers_record_does_until_another_barrier_has_passed)
+{
+	if (has_a_barrier()) {
+		expect_killed(child(destroy_and_die_before_the_barrier, NULL), SIGKILL, 5000);
+		REQUIRE(steps_into_call(recover_op, NULL, kernel_barrier, look));
+		nobody_is_named_in_the_end();
+	}
 }
 
 #endif
