@@ -107,17 +107,18 @@ int shoal_queue_at(shoal_arena *, shoal_ref, shoal_queue **out);
 int shoal_queue_destroy(shoal_arena *, shoal_queue *);
 
 /*
- * Copies the message in. -EAGAIN, -ETIMEDOUT, -ECANCELED, -EPIPE (closed), -EMSGSIZE, -ENOMEM,
- * -ENOSPC: no memory for a long one, though the queue has room. Within the timeout it waits a
- * moment for a getter that still copies out what was there: 5 ms, and a nanosecond for each byte.
+ * Copies the message in. -EAGAIN, -ETIMEDOUT, -ECANCELED, -EPIPE (closed, or destroyed meanwhile),
+ * -EMSGSIZE, -ENOMEM, -ENOSPC: no memory for a long one, though the queue has room. Within the
+ * timeout it waits a moment for a getter that still copies out what was there: 5 ms, and a
+ * nanosecond for each byte.
  */
 SHOAL_CHECK_ int shoal_queue_put(shoal_queue *, const void *message, size_t bytes,
                                  shoal_time timeout);
 /*
  * Copies the next message out and gives its length. -EMSGSIZE: longer than the buffer; it stays,
- * shoal_needed() tells its length. -EPIPE: closed, and nothing is left. -EPROTO: it is a value of
- * put_any; it stays. -EAGAIN says that this call would have to wait, perhaps for another member's
- * unfinished put.
+ * shoal_needed() tells its length. -EPIPE: closed, and nothing is left; or destroyed meanwhile.
+ * -EPROTO: it is a value of put_any; it stays. -EAGAIN says that this call would have to wait,
+ * perhaps for another member's unfinished put.
  */
 SHOAL_CHECK_ ssize_t shoal_queue_get(shoal_queue *, void *buffer, size_t buffer_bytes,
                                      shoal_time timeout);

@@ -321,7 +321,10 @@ find_ways(struct pipe_handle *h)
 }
 
 /* The left end is where a block begins, the right one is not. */
-/* `word` is the object's, read before all else of the pipe: while it stays so, it is this pipe. */
+/*
+ * `word` is the object's, read before all else of the pipe: while it stays so, it is this pipe. 0
+ * where nothing is there any more: then nothing is damaged.
+ */
 struct found {
 	struct pipe *pipe;
 	unsigned side;
@@ -335,6 +338,7 @@ find(const shoal_arena *a, const shoal_pipe_end *end, struct found *f)
 {
 	f->side = block_word_at(a, arena_offset(a, end)) ? SHOAL_LEFT : SHOAL_RIGHT;
 	f->pipe = (struct pipe *)(uintptr_t)(end - f->side);
+	f->word = 0;
 	int rc = object_find_body(a, f->pipe, SHOAL_KIND_PIPE, &f->object);
 	if (rc)
 		return rc;
@@ -342,6 +346,10 @@ find(const shoal_arena *a, const shoal_pipe_end *end, struct found *f)
 	f->ring_bytes = pipe_ring_bytes(a, f->pipe);
 	if (f->pipe->object == f->object && f->ring_bytes)
 		return 0;
+	uint32_t again;
+	if (!object_is_still(a, f->object, f->word) ||
+	    object_find_body(a, f->pipe, SHOAL_KIND_PIPE, &again) || again != f->object)
+		f->word = 0;
 	return fail(-EPROTO, "the pipe of object %u is damaged: shared memory was overwritten",
 	            f->object);
 }
@@ -376,12 +384,14 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 {
 	struct found f;
 	int rc = find(a, end, &f);
-	if (rc)
-		return rc;
+	if (object_state(f.word) != OBJECT_READY)
+		return closed_error();
 	uint32_t ring = f.ring_bytes;
 	uint64_t its = handed_identity(f.object, f.word >> 32);
-	if (object_state(f.word) != OBJECT_READY || handed_is_anothers(end, its))
-		return closed_error();
+	if (rc == 0 && handed_is_anothers(end, its))
+		rc = closed_error();
+	if (rc)
+		return rc;
 	*h = (struct pipe_handle){
 		.end = end,
 		.mine = UINT64_MAX,

@@ -59,9 +59,13 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 	struct ring ring;
 	uint64_t word;
 	int rc = ring_find_word(a, q, &ring, &word);
+	if (rc && !word)
+		return fail(-EPIPE, "there is no queue at %p: it was destroyed, or never made",
+		            (void *)q);
+	if (object_state(word) != OBJECT_READY)
+		return queue_destroyed();
 	if (rc == 0)
-		rc = object_state(word) == OBJECT_READY ? queue_check_handed(&ring, word)
-		                                        : queue_destroyed();
+		rc = queue_check_handed(&ring, word);
 	if (rc == 0)
 		rc = member_here(a, &t, &me);
 	if (rc)

@@ -49,16 +49,20 @@ ring_of_object(const shoal_arena *a, uint32_t object, struct ring *out)
 int
 ring_find_word(const shoal_arena *a, const shoal_queue *q, struct ring *out, uint64_t *word)
 {
-	uint32_t object;
+	uint32_t object, again;
+	*word = 0;
 	int rc = object_find_body(a, q, SHOAL_KIND_QUEUE, &object);
-	if (rc == 0) {
-		*word = load_acquire(&arena_object(a, object)->word);
-		rc = ring_of_object(a, object, out);
-	}
-	if (rc || out->queue == q)
+	if (rc)
 		return rc;
-	return fail(-EPROTO, "the body of queue %u is elsewhere: shared memory was overwritten",
-	            object);
+	*word = load_acquire(&arena_object(a, object)->word);
+	rc = ring_of_object(a, object, out);
+	if (rc == 0 && out->queue != q)
+		rc = fail(-EPROTO, "the body of queue %u is elsewhere: shared memory was overwritten",
+		          object);
+	if (rc && (!object_is_still(a, object, *word) ||
+	           object_find_body(a, q, SHOAL_KIND_QUEUE, &again) || again != object))
+		*word = 0;
+	return rc;
 }
 
 int

@@ -24,7 +24,7 @@ int ring_of_object(const shoal_arena *a, uint32_t object, struct ring *out);
 int ring_find(const shoal_arena *a, const shoal_queue *q, struct ring *out);
 /*
  * And the object's word, read before all else of it: while it stays so, it is the object that was
- * found.
+ * found. On -EPROTO it is 0 where nothing is there any more: then nothing is damaged.
  */
 int ring_find_word(const shoal_arena *a, const shoal_queue *q, struct ring *out, uint64_t *word);
 

@@ -27,9 +27,9 @@ struct kind {
 	bool (*says_that_it_is_over)(const void *);
 };
 
-/* What the child did after the first call. */
+/* What the child's first call gave, and those after it. */
 struct later {
-	volatile int rc[PUTS];
+	volatile int first, rc[PUTS];
 };
 
 static const struct kind *kind;
@@ -137,7 +137,7 @@ static void
 first_put(void *unused)
 {
 	(void)unused;
-	(void)kind->put(first, "0");
+	later->first = kind->put(first, "0");
 }
 
 /* Not the thread's first call of all: that is long. */
@@ -204,6 +204,8 @@ reuse_once(void)
 	bool there = next == first;
 	next_step(2);
 	expect_child(pid, 0, 5000);
+	if (later->first && later->first != -EPIPE)
+		test_fail(__FILE__, __LINE__, "held before instruction %u: %d", at, later->first);
 	expect_all_there(next);
 	kind->destroy(next);
 	kind->destroy(other);
