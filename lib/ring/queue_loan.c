@@ -348,10 +348,30 @@ end_loan(shoal_loan *loan, bool done)
 	return 0;
 }
 
+/* Its queue is destroyed, and its place with that; a block is this thread's yet. */
+static void
+drop(shoal_loan *loan)
+{
+	shoal_arena *a = arena_of((void *)(uintptr_t)loan->internal_[LOAN_RING]);
+	struct shoal_thread *t;
+	struct member *me;
+	if (!a || member_here(a, &t, &me) || loan->internal_[LOAN_TAG] != member_tag(a, me))
+		return;
+	struct loan_entry *l = loan_entry(loan, me);
+	uint64_t block = loan->internal_[LOAN_BLOCK_OFFSET];
+	if (!loan_is_entry(loan, l))
+		return;
+	if (block)
+		block_reclaim(a, block, block_word(BLOCK_HELD, 0, member_tag(a, me)));
+	loan_clear(l);
+	loan->kind = 0;
+}
+
 void
 queue_loan_release(shoal_loan *loan)
 {
-	(void)end_loan(loan, false);
+	if (end_loan(loan, false) == -EPIPE)
+		drop(loan);
 }
 
 int

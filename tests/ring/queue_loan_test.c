@@ -440,3 +440,32 @@ Test(queue_loan, a_copy_of_an_ended_one_is_not_adopted)
 	REQUIRE_EQ(shoal_loan_adopt(&copy), -EINVAL);
 	world_end(w);
 }
+
+/* ---- of a queue that is destroyed ---- */
+
+/* Its place is left alone, whoever has the memory; what is in a block is this thread's. */
+Test(queue_loan, ends_without_its_queue)
+{
+	static char big[LONG], left[64 << 10];
+	struct world w = world_make(4, 0, 0);
+	shoal_queue_options o = { .capacity = 4 };
+	shoal_loan loan[3];
+	shoal_queue *q;
+	REQUIRE_EQ(shoal_queue_create(w.arena, NULL, &o, &q), 0);
+	REQUIRE_EQ(shoal_queue_put(q, big, sizeof big, 0), 0);
+	put_text(q, "in its place");
+	REQUIRE_EQ(shoal_queue_borrow(q, 0, &loan[0]), 0);
+	REQUIRE_EQ(shoal_queue_borrow(q, 0, &loan[1]), 0);
+	REQUIRE_EQ(shoal_queue_reserve(q, LONG, 0, &loan[2]), 0);
+	size_t bytes = object_body_bytes(w.arena, q);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, q), 0);
+	REQUIRE(bytes <= sizeof left);
+	memcpy(left, q, bytes);
+	REQUIRE_EQ(shoal_loan_commit(&loan[2], 0), -EPIPE);
+	for (int i = 0; i < 3; i++) {
+		shoal_loan_release(&loan[i]);
+		REQUIRE_EQ(loan[i].kind, 0);
+	}
+	REQUIRE(memcmp(left, q, bytes) == 0);
+	world_end(w);
+}
