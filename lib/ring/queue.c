@@ -179,7 +179,8 @@ is_hole(uint64_t word)
 
 /*
  * What a get would meet now: a message, or a wait (or the end). A place of the lap before that a
- * dead one was reading is free by then, and nothing is behind it.
+ * dead one was reading is free by then, or has a message that is worn, as the others that come back
+ * were counted; and nothing is behind it.
  */
 static bool
 nothing_to_get(const struct view *v)
@@ -192,7 +193,7 @@ nothing_to_get(const struct view *v)
 		uint64_t settled = queue_settled(v->arena, &v->ring, word);
 		if (end != WALK_READY && (end != WALK_WAIT || settled == word))
 			return true;
-		if (group_or_slot_empty(settled))
+		if (group_or_slot_empty(settled) || slot_state(settled) == BACK)
 			return true;
 		if (!is_hole(settled))
 			return false;

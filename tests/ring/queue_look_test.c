@@ -143,6 +143,39 @@ Test(queue_look, nor_is_what_killed_too_many_takers)
 	world_end(w);
 }
 
+static int
+borrow_and_stay(void *queue)
+{
+	shoal_loan loan;
+	REQUIRE_EQ(shoal_queue_borrow(queue, 0, &loan), 0);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* Nor where getters have come round to its place since. */
+Test(queue_look, nor_is_it_a_lap_later)
+{
+	struct world w = world_make(2, 0, REDELIVER);
+	char got[8];
+	put_text(w.queue, "a");
+	put_text(w.queue, "b");
+	for (int i = 0; i < 30; i++)
+		let_borrower_die(w.queue);
+	pid_t pid = child(borrow_and_stay, w.queue);
+	for (int i = 0; i < 5000 && shoal_queue_size(w.queue) == 2; i++)
+		sleep_ms(1);
+	get_text(w.queue, "b");
+	REQUIRE(shoal_queue_empty(w.queue));
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE(shoal_queue_empty(w.queue));
+	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_get(w.queue, got, sizeof got, 0), -EAGAIN);
+	REQUIRE(shoal_queue_empty(w.queue));
+	world_end(w);
+}
+
 /* Its message waits there. */
 Test(queue_look, the_place_of_what_comes_back_is_none)
 {
