@@ -9,8 +9,9 @@
  *	place FULL                  the message is there; the hand names a block that is its place's
  *	                            affair
  *	before the wake             list_op_pending names the getters' gate: the kernel wakes one
- * One who slept for room: until a place is claimed, and the next sleeper told of what is left,
- * list_op_pending names the putters' gate: the kernel wakes another one there.
+ * One who slept for room: until a place is claimed, or it waits for memory instead, and the next
+ * sleeper is told of what is left, list_op_pending names the putters' gate: the kernel wakes
+ * another one there.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -315,6 +316,9 @@ take_block(struct cursor *c, struct shoal_thread *t, struct sleeper *s, size_t b
 			until = 0;
 			rc = find_room(c, t, s, &word);
 		} else {
+			/* The place that it was told of is for one who has the memory, or needs none. */
+			if (s->slept)
+				put_pass_on(c, t, s, 0);
 			rc = wait_for_memory(t, s, bytes, &until, rc);
 		}
 		if (rc)

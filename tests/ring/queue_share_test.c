@@ -2,6 +2,8 @@
 #include "queue_common.h"
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { MESSAGES = 20000 };
 
@@ -253,5 +255,90 @@ Test(queue_share, a_queue_that_another_process_told_of_is_the_one_that_is_there)
 	expect_child(pid, 0, 5000);
 	get_text(q, "from afar");
 	REQUIRE_EQ(shoal_queue_destroy(w.arena, q), 0);
+	world_end(w);
+}
+
+/* ---- a place that is free, and no memory ---- */
+
+/* Longer than what is left of the arena's memory; who puts it waits for that for some time. */
+#define LONGEST (UINT64_C(250) << 20)
+/* Far below the slice after which a sleeper looks. On a busy machine it may take several tries. */
+#define AT_ONCE_NS (SHOAL_MS(10) * HARNESS_SLOW)
+enum { TRIES = 8 };
+
+struct short_put {
+	shoal_queue *queue;
+	const void *longest;
+	int64_t at;
+};
+
+static void *
+put_longest(void *arg)
+{
+	struct short_put *s = arg;
+	REQUIRE_EQ(shoal_queue_put(s->queue, s->longest, LONGEST, SHOAL_SEC(10)), -ENOMEM);
+	return NULL;
+}
+
+static void *
+put_short(void *arg)
+{
+	struct short_put *s = arg;
+	REQUIRE_EQ(shoal_queue_put(s->queue, "c", 2, SHOAL_SEC(10)), 0);
+	s->at = now_ns();
+	return NULL;
+}
+
+static void
+wait_for_sleepers(const shoal_queue *q, uint32_t count)
+{
+	shoal_queue_info info = { 0 };
+	for (int i = 0; i < 50000 && info.putters_waiting < count; i++) {
+		REQUIRE_EQ(shoal_queue_stat(q, &info), 0);
+		usleep(100);
+	}
+	REQUIRE_EQ(info.putters_waiting, count);
+}
+
+/* The long one sleeps first and is woken first; it is told of the place, and cannot use it. */
+static int64_t
+put_beside_the_longest(struct short_put *s)
+{
+	pthread_t thread[2];
+	put_text(s->queue, "a");
+	put_text(s->queue, "b");
+	REQUIRE_EQ(pthread_create(&thread[0], NULL, put_longest, s), 0);
+	wait_for_sleepers(s->queue, 1);
+	REQUIRE_EQ(pthread_create(&thread[1], NULL, put_short, s), 0);
+	wait_for_sleepers(s->queue, 2);
+	int64_t began = now_ns();
+	get_text(s->queue, "a");
+	REQUIRE_EQ(pthread_join(thread[1], NULL), 0);
+	get_text(s->queue, "b");
+	REQUIRE_EQ(pthread_join(thread[0], NULL), 0);
+	get_text(s->queue, "c");
+	return s->at - began;
+}
+
+Test(queue_share, who_waits_for_memory_leaves_the_place_to_another)
+{
+	shoal_arena_options o = { .limit_bytes = 256 << 20 };
+	shoal_queue_options small = { .capacity = 2 };
+	int64_t best = INT64_MAX;
+	struct world w;
+	void *block;
+	REQUIRE_EQ(shoal_arena_create(NULL, &o, &w.arena), 0);
+	REQUIRE_EQ(shoal_queue_create(w.arena, NULL, &small, &w.queue), 0);
+	REQUIRE_EQ(shoal_alloc(w.arena, 8 << 20, &block), 0);
+	struct short_put s = { .queue = w.queue };
+	s.longest = mmap(NULL, LONGEST, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	REQUIRE(s.longest != MAP_FAILED);
+	for (int i = 0; i < TRIES && best >= AT_ONCE_NS; i++) {
+		int64_t took = put_beside_the_longest(&s);
+		best = took < best ? took : best;
+	}
+	REQUIRE(best < AT_ONCE_NS);
+	munmap((void *)(uintptr_t)s.longest, LONGEST);
+	shoal_free(w.arena, block);
 	world_end(w);
 }
