@@ -169,10 +169,16 @@ int shoal_queue_borrow(shoal_queue *, shoal_time timeout, shoal_loan *);
 /*
  * No more puts by anyone: -EPIPE. Gets drain it, then -EPIPE. Any number of times; also in a signal
  * handler, whatever that interrupted, and by a thread for which the arena has no place or memory.
- * (Nobody knows of the latter that it is in here, nor of a child of _Fork or raw clone whose first
- * call it is: held up while another one destroys the queue, it may write over what has the memory
- * next. So it is not to be destroyed meanwhile.) It does nothing where the arena is read-only or
- * damaged, or the queue was destroyed: shoal_error() says so.
+ * It does nothing where the arena is read-only, damaged, or of another PID namespace, where the C
+ * library's robust list is laid out in another way, and where the queue was destroyed:
+ * shoal_error() says so.
+ *
+ * Of some nobody knows that they are in here: of a thread for which the arena has no place or
+ * memory; of a handler that interrupted a change of its thread's robust list, as when a lock or a
+ * robust mutex is taken or released, or a barrier's wait with the action in it, or its process's
+ * first call on the arena, or calls that are at four locks or the like under names at once; of a
+ * child of _Fork or clone until its first call has returned. Held up while another one destroys the
+ * queue, they may write over what has the memory next: it is not to be destroyed meanwhile.
  */
 void shoal_queue_close(shoal_queue *);
 

@@ -37,6 +37,8 @@ is_same_place(uint64_t one, uint64_t other)
  * A thread may be held up between what it read and its note, while another one gives out what lies
  * there next. Its exchange pairs with that one's: after it, it reads what that one had read, and
  * notes that. One that noted nothing had read it before it looked here: so it is seen by then too.
+ * Until it reads again its note is of what was there before: a first call on what another thread
+ * has just opened there gives -EPIPE meanwhile.
  */
 void
 handed_note(const shoal_arena *a, uint32_t object, const void *at, uint64_t identity)

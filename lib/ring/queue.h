@@ -210,7 +210,8 @@ cursor_known(struct shoal_thread *t, const shoal_queue *q)
  *
  * The queue's own memory is not asked. Once it is buried that is free, and says all that it said;
  * then it is somebody's who may write any part of it first. The word never leads back: each object
- * of the entry has another generation.
+ * of the entry has another generation. Whatever a call does to the places comes behind this look:
+ * that of queue_enter, or of the quick ways of put and get.
  */
 static ALWAYS_INLINE bool
 cursor_lives(const struct cursor *c)
@@ -325,7 +326,7 @@ queue_name_call(struct shoal_thread *t, const struct cursor *c)
 		fence_compiler();
 }
 
-/* Enters a call: 0, or why not. -EPIPE: it is destroyed, at the latest since the record names it. */
+/* Enters a call: 0, or why not. -EPIPE: it is destroyed, or was before the record named it. */
 static inline int
 queue_enter(shoal_queue *q, struct shoal_thread **thread, struct cursor **c)
 {

@@ -12,9 +12,10 @@
  * destroy it meanwhile.
  *
  * Crash points: from the first store on nobody puts. One who dies before it told all who sleep left
- * them its bell, marked. Where it had none because another one has it, that one tells them, or its
- * death does; where it could have none (robust_is_changing, or no robust list) they look again
- * after their slice. Its record is recovered like all, a borrowed one too.
+ * them its bell, marked. Where it had none because another one had it, that one tells those who
+ * sleep by then, or its death does; who reads the bell after that one gave it back, and before the
+ * store, and all where it could have none (robust_is_changing, or no robust list), look again after
+ * their slice. Its record is recovered like all, a borrowed one too.
  */
 #include "base/error.h"
 #include "ring/group.h"
