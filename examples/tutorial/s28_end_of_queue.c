@@ -9,12 +9,11 @@ static int
 prt_q(void *q)
 {
 	char text[3] = "";
+	ssize_t rc;
 
-	while (shoal_queue_get(q, text, 2, SHOAL_FOREVER) >= 0) {
-		puts(text);
+	while ((rc = shoal_queue_get(q, text, 2, SHOAL_FOREVER)) >= 0 && puts(text) >= 0)
 		usleep(100 * 1000);
-	}
-	return 0;
+	return rc != -EPIPE;
 }
 
 int
@@ -24,6 +23,7 @@ main(void)
 	shoal_arena *arena;
 	shoal_queue *q;
 	shoal_process *p;
+	int code;
 
 	if (shoal_arena_create(NULL, NULL, &arena) < 0 || shoal_queue_create(arena, NULL, NULL, &q) < 0)
 		return shoal_perror("queue"), 1;
@@ -34,7 +34,7 @@ main(void)
 		usleep(200 * 1000);
 	}
 	shoal_queue_close(q);
-	if (shoal_process_spawn(prt_q, q, NULL, &p) < 0)
+	if (shoal_process_spawn(prt_q, q, NULL, &p) < 0 || shoal_process_join(p, SHOAL_FOREVER) < 0)
 		return shoal_perror("process"), 1;
-	return shoal_process_join(p, SHOAL_FOREVER) < 0;
+	return shoal_process_exitcode(p, &code) < 0 || code;
 }
