@@ -1,67 +1,77 @@
-/* Shared data: dynamic values, cells, arrays, lists, dicts, namespaces, one in another. */
+/* Containers of dynamic values: lists, dicts, namespaces, one in another. */
 #include "outside.h"
 #include <string.h>
 
+/* The list as it is must be equal to this one, and is printed so. */
 static void
-anys(void)
+is(shoal_list *l, shoal_any want, const char *text)
 {
-	shoal_any map = SHOAL_MAP("price", 0.25, "bins", SHOAL_LIST(7, 9), "gone", SHOAL_NIL);
-	unsigned char cbor[64];
-	shoal_any copy, read;
-	CHECK(shoal_any_double(shoal_any_find(&map, "price"), 0) == 0.25);
-	CHECK(shoal_any_int(shoal_any_at(shoal_any_find(&map, "bins"), 1), 0) == 9);
-	CHECK(!shoal_any_find(&map, "none") && shoal_any_int(NULL, 5) == 5);
-	CHECK(shoal_any_copy(&map, &copy) == 0 && shoal_any_equal(&map, &copy));
-	ssize_t bytes = shoal_any_encode(&copy, cbor, sizeof cbor);
-	CHECK(bytes > 0 && shoal_any_decode(cbor, (size_t)bytes, &read) == 0);
-	CHECK(shoal_any_equal(&copy, &read) && shoal_any_encode(&copy, cbor, 1) == -EMSGSIZE);
-	CHECK(shoal_any_decode("\xff", 1, &copy) == -EINVAL);
-	shoal_any_clear(&copy);
-	shoal_any_clear(&read);
-	shoal_any_clear(&read);
+	FILE *paper = tmpfile();
+	shoal_any got;
+	CHECK(shoal_list_snapshot(l, &got) == 0 && shoal_any_equal(&got, &want));
+	CHECK(shoal_list_size(l) == want.count);
+	shoal_any_clear(&got);
+	CHECK(paper && shoal_list_print(l, paper) == 0 && wrote(paper, text));
+}
+
+static int
+downwards(const shoal_any *a, const shoal_any *b, void *calls)
+{
+	++*(int *)calls;
+	return (int)(shoal_any_int(b, 0) - shoal_any_int(a, 0));
 }
 
 static void
-cells(shoal_arena *arena)
+items(shoal_list *l)
 {
-	shoal_value *hits, *same;
-	shoal_array *grid;
-	shoal_any got;
-	int64_t expected = 4;
-	double part[2] = { 1.5, 2.5 };
-	CHECK(shoal_value_create(arena, "hits", SHOAL_I64, SHOAL_ANY(3), &hits) == 0);
-	CHECK(shoal_value_open(arena, "hits", SHOAL_NOWAIT, &same) == 0 && same == hits);
-	CHECK(shoal_value_add_int(hits, 2) == 5 && shoal_value_exchange_int(hits, 6) == 5);
-	CHECK(!shoal_value_compare_exchange_int(hits, &expected, 7) && expected == 6);
-	CHECK(shoal_value_type(hits) == SHOAL_I64 && shoal_value_get_int(hits) == 6);
-	CHECK(shoal_rlock_acquire(shoal_value_lock(hits), SHOAL_NOWAIT) == 0);
-	CHECK(shoal_rlock_release(shoal_value_lock(hits)) == 0);
-	CHECK(shoal_value_destroy(arena, hits) == 0);
-
-	CHECK(shoal_array_create(arena, NULL, SHOAL_F64, 10, &grid) == 0);
-	CHECK(shoal_array_write(grid, 8, 2, part) == 0 && shoal_array_count(grid) == 10);
-	CHECK(shoal_array_get(grid, -1, &got) == 0 && shoal_any_double(&got, 0) == 2.5);
-	CHECK(shoal_array_set(grid, 10, SHOAL_ANY(1)) == -ENOENT);
-	CHECK(((double *)shoal_array_data(grid))[8] == 1.5);
-	CHECK(shoal_array_destroy(arena, grid) == 0);
+	shoal_any got, part = SHOAL_LIST(1, 2);
+	int calls = 0;
+	CHECK(shoal_list_extend(l, SHOAL_LIST(3, 1)) == 0 && shoal_list_append(l, SHOAL_ANY(2)) == 0);
+	CHECK(shoal_list_sort(l, NULL, NULL) == 0);
+	is(l, SHOAL_LIST(1, 2, 3), "[1, 2, 3]");
+	CHECK(shoal_list_slice(l, 0, -1, &got) == 0 && shoal_any_equal(&got, &part));
+	shoal_any_clear(&got);
+	CHECK(shoal_list_insert(l, 0, SHOAL_ANY("a")) == 0);
+	CHECK(shoal_list_insert(l, 99, SHOAL_ANY("z")) == 0);
+	CHECK(shoal_list_insert(l, -1, SHOAL_ANY(2)) == 0);
+	is(l, SHOAL_LIST("a", 1, 2, 3, 2, "z"), "[\"a\", 1, 2, 3, 2, \"z\"]");
+	CHECK(shoal_list_count(l, SHOAL_ANY(2)) == 2 && shoal_list_index(l, SHOAL_ANY(2)) == 2);
+	CHECK(shoal_list_count(l, SHOAL_ANY(9)) == 0 && shoal_list_index(l, SHOAL_ANY(9)) == -ENOENT);
+	CHECK(shoal_list_sort(l, NULL, NULL) == -EINVAL && shoal_list_remove(l, SHOAL_ANY(2)) == 0);
+	CHECK(shoal_list_remove(l, SHOAL_ANY(9)) == -ENOENT && shoal_list_remove_at(l, 0) == 0);
+	CHECK(shoal_list_remove_at(l, 4) == -ENOENT);
+	is(l, SHOAL_LIST(1, 3, 2, "z"), "[1, 3, 2, \"z\"]");
+	CHECK(shoal_list_set(l, -1, SHOAL_ANY(0.5)) == 0 && shoal_list_set(l, 4, part) == -ENOENT);
+	CHECK(shoal_list_pop(l, -1, &got) == 0 && shoal_any_double(&got, 0) == 0.5);
+	CHECK(shoal_list_sort(l, downwards, &calls) == 0 && calls >= 2);
+	CHECK(shoal_list_reverse(l) == 0 && shoal_list_set(l, 1, part) == 0);
+	is(l, SHOAL_LIST(1, SHOAL_LIST(1, 2), 3), "[1, [1, 2], 3]");
 }
 
 static void
 lists(shoal_arena *arena)
 {
-	shoal_any got, want = SHOAL_LIST(1, 2, 3);
-	shoal_list *l;
+	shoal_list *l, *same;
+	shoal_dict *other;
+	shoal_any got;
+	int64_t sum = 0;
 	CHECK(shoal_list_create(arena, "list", NULL, &l) == 0);
-	CHECK(shoal_list_extend(l, SHOAL_LIST(3, 1)) == 0 && shoal_list_append(l, SHOAL_ANY(2)) == 0);
-	CHECK(shoal_list_sort(l, NULL, NULL) == 0 && shoal_list_size(l) == 3);
-	CHECK(shoal_list_snapshot(l, &got) == 0 && shoal_any_equal(&got, &want));
-	shoal_any_clear(&got);
-	CHECK(shoal_list_pop(l, -1, &got) == 0 && shoal_any_int(&got, 0) == 3);
-	CHECK(shoal_list_get(l, 2, &got) == -ENOENT && shoal_list_index(l, SHOAL_ANY(2)) == 1);
-	CHECK(shoal_list_add_int(l, 0, 41, NULL) == 0 && shoal_list_reverse(l) == 0);
-	CHECK(shoal_list_get(l, 1, &got) == 0 && shoal_any_int(&got, 0) == 42);
+	CHECK(shoal_list_open(arena, "list", SHOAL_NOWAIT, &same) == 0 && same == l);
+	shoal_ref ref = shoal_ref_of(arena, l);
+	CHECK(shoal_list_at(arena, ref, &same) == 0 && same == l);
+	CHECK(shoal_dict_at(arena, ref, &other) == -EPROTO);
+	items(l);
+	CHECK(shoal_list_add_int(l, 0, 41, &sum) == 0 && sum == 42);
+	CHECK(shoal_list_get(l, 0, &got) == 0 && shoal_any_int(&got, 0) == 42);
+	CHECK(shoal_list_add_int(l, 1, 1, NULL) == -EINVAL && shoal_list_get(l, 3, &got) == -ENOENT);
+	CHECK(shoal_list_clear(l) == 0 && shoal_list_pop(l, 0, NULL) == -ENOENT);
+	is(l, shoal_any_from_items(NULL, 0), "[]");
 	CHECK(shoal_list_destroy(arena, l) == 0);
+	CHECK(shoal_list_at(arena, ref, &same) == -ENOENT);
+	CHECK(shoal_list_open(arena, "list", SHOAL_NOWAIT, &same) == -ENOENT);
 }
+
+/* ---- dicts ---- */
 
 static int
 count(void *d)
@@ -72,51 +82,116 @@ count(void *d)
 }
 
 static void
-dicts(shoal_arena *arena)
+keys(shoal_dict *d)
+{
+	shoal_any got, four = SHOAL_ANY(4);
+	int64_t sum = 0;
+	in_child(count, d);
+	CHECK(shoal_dict_get(d, SHOAL_ANY("hits"), &got) == 0 && shoal_any_int(&got, 0) == 1000);
+	CHECK(shoal_dict_add_int(d, SHOAL_ANY("hits"), -1, &sum) == 0 && sum == 999);
+	CHECK(shoal_dict_get(d, SHOAL_ANY(1), &got) == -ENOENT && shoal_dict_has(d, SHOAL_ANY("hits")));
+	uint64_t version = shoal_dict_version(d);
+	CHECK(shoal_dict_version(d) == version);
+	CHECK(shoal_dict_update(d, SHOAL_MAP(1, "one", (bool)1, "yes")) == 0);
+	CHECK(shoal_dict_size(d) == 3 && shoal_dict_version(d) != version);
+	CHECK(shoal_dict_setdefault(d, SHOAL_ANY(1), SHOAL_ANY("other"), &got) == 0);
+	CHECK(!strcmp(shoal_any_string(&got, ""), "one"));
+	shoal_any_clear(&got);
+	CHECK(shoal_dict_setdefault(d, SHOAL_ANY(3), SHOAL_ANY(33), &got) == 0);
+	CHECK(shoal_any_int(&got, 0) == 33 && shoal_dict_pop(d, SHOAL_ANY(3), NULL) == 0);
+	CHECK(shoal_dict_pop(d, SHOAL_ANY(3), NULL) == -ENOENT);
+	CHECK(shoal_dict_compare_exchange(d, SHOAL_ANY(2), NULL, &four) == 0);
+	CHECK(shoal_dict_compare_exchange(d, SHOAL_ANY(2), NULL, &four) == -ECANCELED);
+}
+
+/* As they are after keys(): all at one moment, one after the other, and taken out at the end. */
+static void
+all_items(shoal_dict *d)
 {
 	const shoal_any *key, *value;
 	shoal_cursor at = { 0 };
-	shoal_dict *d;
-	shoal_list *inner;
-	shoal_any got, four = SHOAL_ANY(4);
-	int items = 0;
-	CHECK(shoal_dict_create(arena, NULL, NULL, &d) == 0);
-	in_child(count, d);
-	CHECK(shoal_dict_get(d, SHOAL_ANY("hits"), &got) == 0 && shoal_any_int(&got, 0) == 1000);
-	CHECK(shoal_dict_get(d, SHOAL_ANY(1), &got) == -ENOENT && shoal_dict_has(d, SHOAL_ANY("hits")));
-	CHECK(shoal_dict_update(d, SHOAL_MAP(1, "one", (bool)1, "yes")) == 0);
-	CHECK(shoal_dict_size(d) == 3);
+	shoal_any got, its, want = SHOAL_MAP("hits", 999, 1, "one", (bool)1, "yes", 2, 4);
+	int seen = 0;
+	FILE *paper = tmpfile();
+	CHECK(shoal_dict_snapshot(d, &got) == 0 && shoal_any_equal(&got, &want));
+	CHECK(got.count == 4 && shoal_any_int(&got.as.items[6], 0) == 2);
+	shoal_any_clear(&got);
 	while (shoal_dict_next(d, &at, &key, &value) == 1)
-		items++;
-	CHECK(items == 3);
-	CHECK(shoal_dict_compare_exchange(d, SHOAL_ANY(2), NULL, &four) == 0);
-	CHECK(shoal_dict_compare_exchange(d, SHOAL_ANY(2), NULL, &four) == -ECANCELED);
-	/* The dict alone keeps the list from here on; what it returns is pinned until it is cleared. */
+		seen++;
+	CHECK(seen == 4 && shoal_dict_next(d, &at, &key, &value) == 1);
+	shoal_cursor_clear(&at);
+	shoal_cursor_clear(&at);
+	for (seen = 0; shoal_dict_next(d, &at, &key, &value) == 1; seen++)
+		continue;
+	CHECK(seen == 4 && shoal_dict_popitem(d, &got, &its) == 0);
+	CHECK(shoal_any_int(&got, 0) == 2 && shoal_any_int(&its, 0) == 4);
+	CHECK(shoal_dict_popitem(d, NULL, NULL) == 0 && shoal_dict_size(d) == 2);
+	CHECK(paper && shoal_dict_print(d, paper) == 0);
+	CHECK(wrote(paper, "{\"hits\": 999, \"1\": \"one\"}"));
+	CHECK(shoal_dict_clear(d) == 0 && shoal_dict_size(d) == 0);
+	CHECK(shoal_dict_popitem(d, &got, &its) == -ENOENT);
+}
+
+/* The dict alone keeps the list; what it returns is pinned until it is cleared. */
+static void
+nested(shoal_arena *arena, shoal_dict *d)
+{
+	shoal_list *inner;
+	shoal_any got;
 	CHECK(shoal_list_create(arena, NULL, NULL, &inner) == 0);
+	shoal_ref ref = shoal_ref_of(arena, inner);
 	CHECK(shoal_dict_set(d, SHOAL_ANY("inner"), SHOAL_ANY(inner)) == 0);
-	CHECK(shoal_list_destroy(arena, inner) == 0);
+	CHECK(shoal_list_destroy(arena, inner) == 0 && shoal_deref(arena, ref) == inner);
 	CHECK(shoal_dict_pop(d, SHOAL_ANY("inner"), &got) == 0);
 	CHECK(shoal_list_append(shoal_any_to_list(&got), SHOAL_ANY(1)) == 0);
 	shoal_any_clear(&got);
-	CHECK(shoal_dict_set_bytes(d, "k", 1, "value", 6) == 0);
+	CHECK(shoal_deref(arena, ref) == NULL);
+}
+
+static void
+dicts(shoal_arena *arena)
+{
+	shoal_dict *d, *same;
 	char text[8];
+	CHECK(shoal_dict_create(arena, "dict", NULL, &d) == 0);
+	CHECK(shoal_dict_open(arena, "dict", SHOAL_NOWAIT, &same) == 0 && same == d);
+	shoal_ref ref = shoal_ref_of(arena, d);
+	CHECK(shoal_dict_at(arena, ref, &same) == 0 && same == d);
+	keys(d);
+	all_items(d);
+	nested(arena, d);
+	CHECK(shoal_dict_set_bytes(d, "k", 1, "value", 6) == 0);
+	CHECK(shoal_dict_get_bytes(d, "k", 1, text, 2) == -EMSGSIZE && shoal_needed() == 6);
 	CHECK(shoal_dict_get_bytes(d, "k", 1, text, sizeof text) == 6 && !strcmp(text, "value"));
-	CHECK(shoal_dict_clear(d) == 0 && shoal_dict_size(d) == 0);
-	CHECK(shoal_dict_destroy(arena, d) == 0);
+	CHECK(!shoal_dict_has(d, SHOAL_ANY("k")));
+	CHECK(shoal_dict_pop_bytes(d, "k", 1) == 0 && shoal_dict_pop_bytes(d, "k", 1) == -ENOENT);
+	CHECK(shoal_dict_size(d) == 0 && shoal_dict_destroy(arena, d) == 0);
+	CHECK(shoal_dict_at(arena, ref, &same) == -ENOENT);
+}
+
+static void
+namespaces(shoal_arena *arena)
+{
+	shoal_namespace *n, *same;
+	shoal_any got;
+	FILE *paper = tmpfile();
+	CHECK(shoal_namespace_create(arena, "settings", NULL, &n) == 0);
+	CHECK(shoal_namespace_open(arena, "settings", SHOAL_NOWAIT, &same) == 0 && same == n);
+	CHECK(shoal_namespace_set(n, "depth", SHOAL_ANY(3)) == 0);
+	CHECK(shoal_namespace_set(n, "name", SHOAL_ANY("x")) == 0);
+	CHECK(shoal_namespace_get(n, "depth", &got) == 0 && shoal_any_int(&got, 0) == 3);
+	CHECK(paper && shoal_namespace_print(n, paper) == 0);
+	CHECK(wrote(paper, "{\"depth\": 3, \"name\": \"x\"}"));
+	CHECK(shoal_namespace_del(n, "depth") == 0 && shoal_namespace_del(n, "depth") == -ENOENT);
+	CHECK(shoal_namespace_get(n, "depth", &got) == -ENOENT);
+	CHECK(shoal_namespace_destroy(arena, n) == 0);
+	CHECK(shoal_namespace_open(arena, "settings", SHOAL_NOWAIT, &same) == -ENOENT);
 }
 
 void
-data(shoal_arena *arena)
+containers(shoal_arena *arena)
 {
-	shoal_namespace *n;
-	shoal_any got;
-	anys();
-	cells(arena);
 	lists(arena);
 	dicts(arena);
-	CHECK(shoal_namespace_create(arena, "settings", NULL, &n) == 0);
-	CHECK(shoal_namespace_set(n, "depth", SHOAL_ANY(3)) == 0);
-	CHECK(shoal_namespace_get(n, "depth", &got) == 0 && shoal_any_int(&got, 0) == 3);
-	CHECK(shoal_namespace_del(n, "depth") == 0 && shoal_namespace_del(n, "depth") == -ENOENT);
-	CHECK(shoal_namespace_destroy(arena, n) == 0);
+	namespaces(arena);
 }

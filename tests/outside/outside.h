@@ -16,14 +16,28 @@ void arenas(void);
 void queues(shoal_arena *arena);
 void pipes(shoal_arena *arena);
 void locks(shoal_arena *arena);
-void data(shoal_arena *arena);
+void signals(shoal_arena *arena);
+void anys(shoal_arena *arena);
+void cells(shoal_arena *arena);
+void containers(shoal_arena *arena);
 void processes(shoal_arena *arena);
+void starts(shoal_arena *arena);
 void waits(shoal_arena *arena);
 void pools(void);
+void policies(void);
 
 /* The programs of the README. */
 int readme(shoal_arena *arena);
 
-/* Runs it in a process that must end by itself, with 0. */
+/* Runs it in a process that must end by itself, with 0; in one that must be killed by SIGKILL. */
 void in_child(int (*run)(void *), void *arg);
+void to_death(int (*run)(void *), void *arg);
+
+/* Runs it to its end in another thread of this process. */
+void in_thread(void *(*run)(void *), void *arg);
+
+/* What goes to stderr goes to this file instead; to stderr again with NULL. */
+void stderr_to(FILE *paper);
+/* Whether just this was written to the file, which is closed. */
+bool wrote(FILE *paper, const char *text);
 #endif

@@ -26,11 +26,16 @@ run() {
 
 test "$(ours --modversion)" = "$(sed -n 's/^installed shoal \([0-9.]*\) .*/\1/p' "$stage/log")" ||
 	fail "pkg-config has another version"
-$cc -std=c11 -D_GNU_SOURCE $warn -o "$stage/api" tests/outside/*.c $(ours --cflags --libs)
+
+# Besides shoal: threads, and a library for each of the two programs, which is loaded from beside it.
+also="-pthread -ldl"
+$cc -std=c11 -D_GNU_SOURCE $warn -o "$stage/api" tests/outside/*.c $(ours --cflags --libs) $also
+$cc -std=c11 $warn -shared -fPIC -o "$stage/api.so" tests/outside/plugin/entry.c $(ours --cflags)
+cp "$stage/api.so" "$stage/api_static.so"
 run api "outside: every section"
 grep -qxF '{"bolts": {"price": 0.25, "bins": [7, 9]}}' "$stage/api.out" || fail "the README shows another dict"
 $cc -std=c11 -D_GNU_SOURCE $warn -o "$stage/api_static" tests/outside/*.c $(ours --cflags) \
-	$(ours --static --libs | sed 's/-lshoal/-l:libshoal.a/')
+	$(ours --static --libs | sed 's/-lshoal/-l:libshoal.a/') -rdynamic $also
 run api_static "outside: every section"
 ! ldd "$stage/api_static" | grep -q libshoal || fail "the static program needs libshoal.so"
 done="C, static"

@@ -2,6 +2,7 @@
 #include "outside.h"
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 static int
 answer(void *its)
@@ -20,6 +21,7 @@ both_ways(shoal_arena *arena)
 	char text[16];
 	CHECK(shoal_pipe_create(arena, "line", NULL, &mine, &its) == 0);
 	CHECK(shoal_pipe_open(arena, "line", SHOAL_LEFT, SHOAL_NOWAIT, &same) == 0 && same == mine);
+	CHECK(shoal_pipe_open(arena, "line", SHOAL_RIGHT, SHOAL_NOWAIT, &same) == 0 && same == its);
 	CHECK(shoal_pipe_at(arena, shoal_ref_of(arena, mine), &same) == 0 && same == mine);
 	CHECK(shoal_pipe_poll(mine, SHOAL_NOWAIT) == 0);
 	CHECK(shoal_pipe_send(mine, "hello", 6, SHOAL_NOWAIT) == 0);
@@ -32,6 +34,7 @@ both_ways(shoal_arena *arena)
 	CHECK(shoal_pipe_recv(mine, text, sizeof text, SHOAL_SEC(5)) == -EPIPE);
 	CHECK(shoal_pipe_send(mine, text, 1, SHOAL_SEC(5)) == -EPIPE);
 	shoal_pipe_close(mine);
+	CHECK(shoal_pipe_poll(mine, SHOAL_NOWAIT) == -EPIPE);
 	CHECK(shoal_pipe_destroy(arena, mine) == 0);
 }
 
@@ -58,7 +61,11 @@ one_way(shoal_arena *arena)
 	CHECK(shoal_pipe_recv_any(in, &got, SHOAL_NOWAIT) == 0 && shoal_any_double(&got, 0) == 3.5);
 	shoal_any_clear(&got);
 	struct pollfd room = { .fd = shoal_pipe_room_fd(out), .events = POLLIN };
-	CHECK(room.fd >= 0 && poll(&room, 1, 5000) == 1 && shoal_pipe_fd(in) >= 0);
+	struct pollfd message = { .fd = shoal_pipe_fd(in), .events = POLLIN };
+	CHECK(room.fd > STDERR_FILENO && poll(&room, 1, 5000) == 1 && message.fd > STDERR_FILENO);
+	while (shoal_pipe_recv(in, many, sizeof many, SHOAL_NOWAIT) != -EAGAIN)
+		continue;
+	CHECK(shoal_pipe_send(out, "x", 1, SHOAL_NOWAIT) == 0 && poll(&message, 1, 5000) == 1);
 	CHECK(shoal_pipe_destroy(arena, in) == 0);
 }
 

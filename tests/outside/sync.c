@@ -1,16 +1,13 @@
-/* Locks and signals: plain ones in a struct of the program's own, and such with names. */
+/* Locks: plain ones in a struct of the program's own, such with names, and what a death leaves. */
 #include "outside.h"
-#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <string.h>
 
 struct account {
 	shoal_lock lock;
 	shoal_rlock rlock;
 	shoal_rwlock rwlock;
-	shoal_semaphore permits;
-	shoal_condition changed;
-	shoal_event opened;
-	shoal_barrier start;
 	long balance;
 	bool closed;
 };
@@ -28,16 +25,31 @@ die_with_the_lock(void *arg)
 static void
 a_death(struct account *a)
 {
-	shoal_process *victim;
 	shoal_lock_info info;
-	CHECK(shoal_process_spawn(die_with_the_lock, a, NULL, &victim) == 0);
-	CHECK(shoal_process_join(victim, SHOAL_SEC(10)) == 0 && shoal_process_close(victim) == 0);
+	to_death(die_with_the_lock, a);
 	int rc = shoal_lock_acquire(&a->lock, SHOAL_SEC(1));
 	CHECK(rc == -EOWNERDEAD && shoal_have(rc) && shoal_lock_held(&a->lock));
 	a->balance = 0;
-	CHECK(shoal_lock_consistent(&a->lock) == 0 && shoal_lock_release(&a->lock) == 0);
-	CHECK(shoal_lock_release(&a->lock) == -EPERM);
+	CHECK(shoal_lock_consistent(&a->lock) == 0 && shoal_lock_consistent(&a->lock) == -EINVAL);
+	CHECK(shoal_lock_release(&a->lock) == 0);
+	CHECK(shoal_lock_release(&a->lock) == -EPERM && strstr(shoal_error(), "account"));
 	CHECK(shoal_lock_stat(&a->lock, &info) == 0 && info.deaths == 1 && info.owner == 0);
+
+	/* Given back suspect it is for nobody, until it is initialised anew. */
+	to_death(die_with_the_lock, a);
+	CHECK(shoal_lock_acquire(&a->lock, SHOAL_SEC(1)) == -EOWNERDEAD);
+	CHECK(shoal_lock_release(&a->lock) == 0);
+	CHECK(shoal_lock_acquire(&a->lock, SHOAL_SEC(1)) == -ENOTRECOVERABLE);
+	CHECK(!shoal_have(-ENOTRECOVERABLE) && shoal_lock_init(&a->lock) == 0);
+
+	/* Where it does not matter how things were left, it is free again. */
+	CHECK(shoal_lock_init_with(&a->lock, 1 << 7) == -EINVAL);
+	CHECK(shoal_lock_init_with(&a->lock, SHOAL_LOCK_AUTOCLEAN) == 0);
+	to_death(die_with_the_lock, a);
+	CHECK(shoal_lock_acquire(&a->lock, SHOAL_SEC(1)) == 0 && a->balance == -1);
+	CHECK(shoal_lock_stat(&a->lock, &info) == 0 && info.deaths == 1 && info.owner > 0);
+	CHECK(shoal_lock_release(&a->lock) == 0 && shoal_lock_init(&a->lock) == 0);
+	a->balance = 0;
 }
 
 static int
@@ -50,98 +62,145 @@ deposit(struct account *a, long amount)
 	return 0;
 }
 
-static void
-locking(struct account *a)
+static int
+save(void *arg)
 {
-	CHECK(shoal_lock_init(&a->lock) == 0 && shoal_lock_name(&a->lock, "account") == 0);
-	a_death(a);
-	CHECK(deposit(a, 10) == 0 && a->balance == 10 && !shoal_lock_held(&a->lock));
-	{
-		SHOAL_HOLD_AS(h, &a->lock, SHOAL_MS(100));
-		CHECK(h.rc == 0 && shoal_lock_acquire(&a->lock, SHOAL_NOWAIT) == -EAGAIN);
-	}
+	for (int i = 0; i < 1000; i++)
+		CHECK(deposit(arg, 1) == 0);
+	return 0;
+}
+
+static void *
+save_too(void *arg)
+{
+	save(arg);
+	return NULL;
+}
+
+/* Two threads of this process, and another one: nothing is lost. */
+static void
+together(struct account *a)
+{
+	pthread_t thread;
+	CHECK(pthread_create(&thread, NULL, save_too, a) == 0);
+	in_child(save, a);
+	save(a);
+	CHECK(pthread_join(thread, NULL) == 0 && a->balance == 3000);
+	a->balance = 0;
+}
+
+/* ---- rlock ---- */
+
+static void *
+end_with_the_rlock(void *arg)
+{
+	struct account *a = arg;
+	CHECK(shoal_rlock_acquire(&a->rlock, SHOAL_NOWAIT) == 0);
+	CHECK(shoal_rlock_acquire(&a->rlock, SHOAL_NOWAIT) == 0);
+	return NULL;
+}
+
+static void *
+finds_it_held(void *arg)
+{
+	struct account *a = arg;
+	CHECK(shoal_rlock_acquire(&a->rlock, SHOAL_NOWAIT) == -EAGAIN);
+	CHECK(shoal_rlock_release(&a->rlock) == -EPERM);
+	return NULL;
+}
+
+static void
+again_and_again(struct account *a)
+{
 	CHECK(shoal_rlock_init(&a->rlock, 0) == 0);
 	CHECK(shoal_rlock_acquire(&a->rlock, SHOAL_NOWAIT) == 0);
 	CHECK(shoal_rlock_acquire(&a->rlock, SHOAL_NOWAIT) == 0);
-	CHECK(shoal_rlock_release(&a->rlock) == 0 && shoal_rlock_release(&a->rlock) == 0);
-	CHECK(shoal_rlock_release(&a->rlock) == -EPERM);
-	CHECK(shoal_rwlock_init(&a->rwlock, SHOAL_LOCK_AUTOCLEAN) == 0);
-	CHECK(shoal_rwlock_read(&a->rwlock, SHOAL_NOWAIT) == 0);
-	CHECK(shoal_rwlock_write(&a->rwlock, SHOAL_MS(1)) == -EDEADLK);
-	CHECK(shoal_rwlock_release(&a->rwlock) == 0);
-	CHECK(shoal_rwlock_write(&a->rwlock, SHOAL_NOWAIT) == 0);
-	CHECK(shoal_rwlock_release(&a->rwlock) == 0);
+	CHECK(shoal_rlock_release(&a->rlock) == 0);
+	in_thread(finds_it_held, a);
+	CHECK(shoal_rlock_release(&a->rlock) == 0 && shoal_rlock_release(&a->rlock) == -EPERM);
+
+	/* The end of a thread is a death of what it holds. */
+	in_thread(end_with_the_rlock, a);
+	CHECK(shoal_rlock_acquire(&a->rlock, SHOAL_SEC(1)) == -EOWNERDEAD);
+	CHECK(shoal_rlock_consistent(&a->rlock) == 0);
+	CHECK(shoal_rlock_consistent(&a->rlock) == -EINVAL);
+	CHECK(shoal_rlock_release(&a->rlock) == 0 && shoal_rlock_release(&a->rlock) == -EPERM);
+	CHECK(shoal_rlock_acquire(&a->rlock, SHOAL_NOWAIT) == 0);
+	CHECK(shoal_rlock_release(&a->rlock) == 0);
 }
 
-static bool
-is_open(void *arg)
-{
-	return !((struct account *)arg)->closed;
-}
+/* ---- rwlock ---- */
 
-/* Waits at the barrier with its parent, takes a permit, opens the account and says so. */
 static int
-partner(void *arg)
+reads_too(void *arg)
 {
 	struct account *a = arg;
-	CHECK(shoal_barrier_wait(&a->start, SHOAL_SEC(5)) >= 0);
-	CHECK(shoal_semaphore_acquire(&a->permits, SHOAL_SEC(5)) == 0);
-	CHECK(shoal_lock_acquire(&a->lock, SHOAL_SEC(5)) == 0);
-	a->closed = false;
-	CHECK(shoal_condition_notify(&a->changed, &a->lock, SHOAL_ALL) == 0);
-	CHECK(shoal_lock_release(&a->lock) == 0);
-	return shoal_event_set(&a->opened);
+	CHECK(shoal_rwlock_write(&a->rwlock, SHOAL_MS(1)) == -ETIMEDOUT);
+	CHECK(shoal_rwlock_read(&a->rwlock, SHOAL_NOWAIT) == 0);
+	return shoal_rwlock_release(&a->rwlock);
+}
+
+static int
+die_reading(void *arg)
+{
+	struct account *a = arg;
+	CHECK(shoal_rwlock_read(&a->rwlock, SHOAL_NOWAIT) == 0);
+	raise(SIGKILL);
+	return 0;
+}
+
+static int
+die_writing(void *arg)
+{
+	struct account *a = arg;
+	CHECK(shoal_rwlock_write(&a->rwlock, SHOAL_NOWAIT) == 0);
+	raise(SIGKILL);
+	return 0;
 }
 
 static void
-signals(struct account *a)
+readers_and_a_writer(struct account *a)
 {
-	shoal_process *child;
-	CHECK(shoal_semaphore_init(&a->permits, 0, 1) == 0 && shoal_condition_init(&a->changed) == 0);
-	CHECK(shoal_event_init(&a->opened) == 0 && shoal_barrier_init(&a->start, 2) == 0);
-	CHECK(shoal_barrier_init(&a->start, 0) == -EINVAL && shoal_barrier_parties(&a->start) == 2);
-	a->closed = true;
-	CHECK(shoal_process_spawn(partner, a, NULL, &child) == 0);
-	CHECK(shoal_barrier_wait(&a->start, SHOAL_SEC(5)) >= 0 && !shoal_barrier_broken(&a->start));
-	CHECK(shoal_semaphore_release(&a->permits) == 0);
-	CHECK(shoal_lock_acquire(&a->lock, SHOAL_SEC(5)) == 0);
-	CHECK(shoal_condition_wait_for(&a->changed, &a->lock, is_open, a, SHOAL_SEC(5)) == 0);
-	CHECK(shoal_lock_release(&a->lock) == 0);
-	CHECK(shoal_event_wait(&a->opened, SHOAL_SEC(5)) == 0 && shoal_event_is_set(&a->opened));
-	struct pollfd set = { .fd = shoal_event_fd(&a->opened), .events = POLLIN };
-	CHECK(set.fd >= 0 && poll(&set, 1, 5000) == 1 && shoal_event_clear(&a->opened) == 0);
-	CHECK(shoal_process_join(child, SHOAL_SEC(5)) == 0 && shoal_process_close(child) == 0);
-	CHECK(shoal_semaphore_value(&a->permits) == 0);
-	CHECK(shoal_semaphore_release(&a->permits) == 0);
-	CHECK(shoal_semaphore_release(&a->permits) == -EOVERFLOW);
-	CHECK(shoal_condition_wait(&a->changed, &a->lock, SHOAL_NOWAIT) == -EPERM);
-	CHECK(shoal_barrier_abort(&a->start) == 0 && shoal_barrier_broken(&a->start));
-	CHECK(shoal_barrier_wait(&a->start, SHOAL_SEC(5)) == -EPIPE);
-	CHECK(shoal_barrier_reset(&a->start) == 0 && shoal_barrier_waiting(&a->start) == 0);
+	CHECK(shoal_rwlock_init(&a->rwlock, 0) == 0);
+	CHECK(shoal_rwlock_read(&a->rwlock, SHOAL_NOWAIT) == 0);
+	CHECK(shoal_rwlock_write(&a->rwlock, SHOAL_MS(1)) == -EDEADLK);
+	in_child(reads_too, a);
+	CHECK(shoal_rwlock_release(&a->rwlock) == 0 && shoal_rwlock_release(&a->rwlock) == -EPERM);
+	to_death(die_reading, a);
+	CHECK(shoal_rwlock_write(&a->rwlock, SHOAL_SEC(1)) == 0);
+	CHECK(shoal_rwlock_consistent(&a->rwlock) == -EINVAL);
+	CHECK(shoal_rwlock_release(&a->rwlock) == 0);
+
+	/* Whoever comes next holds it alone, to repair what it guards. */
+	to_death(die_writing, a);
+	CHECK(shoal_rwlock_read(&a->rwlock, SHOAL_SEC(1)) == -EOWNERDEAD);
+	CHECK(shoal_rwlock_consistent(&a->rwlock) == 0 && shoal_rwlock_release(&a->rwlock) == 0);
+	CHECK(shoal_rwlock_read(&a->rwlock, SHOAL_NOWAIT) == 0);
+	CHECK(shoal_rwlock_release(&a->rwlock) == 0);
+	CHECK(shoal_rwlock_init(&a->rwlock, SHOAL_LOCK_AUTOCLEAN) == 0);
+	to_death(die_writing, a);
+	CHECK(shoal_rwlock_write(&a->rwlock, SHOAL_SEC(1)) == 0);
+	CHECK(shoal_rwlock_release(&a->rwlock) == 0);
 }
+
+/* ---- under names ---- */
 
 static void
 named(shoal_arena *arena)
 {
 	shoal_lock *lock, *same;
-	shoal_rwlock *rwlock;
-	shoal_semaphore *semaphore;
-	shoal_condition *condition;
-	shoal_event *event;
+	shoal_rwlock *rwlock, *other;
 	CHECK(shoal_lock_create(arena, "lock", 0, &lock) == 0);
 	CHECK(shoal_lock_open(arena, "lock", SHOAL_NOWAIT, &same) == 0 && same == lock);
+	CHECK(shoal_lock_create(arena, "lock", 0, &same) == -EEXIST);
 	CHECK(shoal_lock_create(arena, "lock", SHOAL_OR_OPEN, &same) == 0 && same == lock);
-	CHECK(shoal_event_open(arena, "lock", SHOAL_NOWAIT, &event) == -EPROTO);
+	CHECK(shoal_rwlock_open(arena, "lock", SHOAL_NOWAIT, &rwlock) == -EPROTO);
 	CHECK(shoal_lock_destroy(arena, lock) == 0);
-	CHECK(shoal_rwlock_create(arena, NULL, 0, &rwlock) == 0);
+	CHECK(shoal_lock_open(arena, "lock", SHOAL_NOWAIT, &same) == -ENOENT);
+	CHECK(shoal_rwlock_create(arena, "rwlock", 0, &rwlock) == 0);
+	CHECK(shoal_rwlock_open(arena, "rwlock", SHOAL_NOWAIT, &other) == 0 && other == rwlock);
 	CHECK(shoal_rwlock_destroy(arena, rwlock) == 0);
-	CHECK(shoal_semaphore_create(arena, NULL, 2, 0, &semaphore) == 0);
-	CHECK(shoal_semaphore_value(semaphore) == 2);
-	CHECK(shoal_semaphore_destroy(arena, semaphore) == 0);
-	CHECK(shoal_condition_create(arena, NULL, &condition) == 0);
-	CHECK(shoal_condition_destroy(arena, condition) == 0);
-	CHECK(shoal_event_create(arena, NULL, &event) == 0);
-	CHECK(shoal_event_destroy(arena, event) == 0);
+	CHECK(shoal_rwlock_open(arena, "rwlock", SHOAL_NOWAIT, &other) == -ENOENT);
 }
 
 void
@@ -149,8 +208,21 @@ locks(shoal_arena *arena)
 {
 	struct account *a = shoal_new(arena, sizeof *a);
 	CHECK(a);
-	locking(a);
-	signals(a);
+	/* Whatever the memory was before. */
+	memset(&a->lock, 0xff, sizeof a->lock);
+	memset(&a->rlock, 0xff, sizeof a->rlock);
+	memset(&a->rwlock, 0xff, sizeof a->rwlock);
+	CHECK(shoal_lock_init(&a->lock) == 0 && shoal_lock_name(&a->lock, "account") == 0);
+	a_death(a);
+	CHECK(deposit(a, 10) == 0 && a->balance == 10 && !shoal_lock_held(&a->lock));
+	a->balance = 0;
+	{
+		SHOAL_HOLD_AS(h, &a->lock, SHOAL_MS(100));
+		CHECK(h.rc == 0 && shoal_lock_acquire(&a->lock, SHOAL_NOWAIT) == -EAGAIN);
+	}
+	together(a);
+	again_and_again(a);
+	readers_and_a_writer(a);
 	named(arena);
 	shoal_free(arena, a);
 }
