@@ -40,6 +40,27 @@ run api_static "outside: every section"
 ! ldd "$stage/api_static" | grep -q libshoal || fail "the static program needs libshoal.so"
 done="C, static"
 
+# What `ninja install` does, with nothing else known than the graph: the same files, where configure was told to
+# put them, and the manual. Its command is run here, since a ninja inside of ninja would write the same log.
+if command -v ninja >/dev/null; then
+	tree=$stage/tree
+	ninja -t commands install | tail -n 1 > "$stage/install"
+	DESTDIR=$tree sh "$stage/install" > "$stage/log" 2>&1 || { cat "$stage/log"; fail "ninja install"; }
+	configured() { sed -n "s/^$1 = //p" build/config.ninja; }
+	libdir=$(configured libdir)
+	diff -r "$stage$prefix/include" "$tree$(configured includedir)" || fail "ninja install has other headers"
+	diff -r -x '*.pc' -x '*.cmake' "$stage$prefix/lib" "$tree$libdir" || fail "ninja install has another library"
+	test "$(PKG_CONFIG_PATH=$tree$libdir/pkgconfig pkg-config --variable=libdir shoal)" = "$libdir" ||
+		fail "what ninja install put there is not found by pkg-config"
+	if command -v scdoc >/dev/null; then
+		for page in docs/man/*.scd; do
+			page=$(basename "$page" .scd)
+			test -s "$tree$(configured prefix)/share/man/man${page##*.}/$page" || fail "ninja install has no $page"
+		done
+	fi
+	done="$done, ninja install"
+fi
+
 # Installed for good, by a user: in the loader's cache, or it is said how a program finds it, and so it does.
 own=$stage/own
 mkdir -p "$stage/bin"
