@@ -1,5 +1,6 @@
 /*
- * shoal for C++17: what a scope opens it closes. The C interface is all there, and get() leads to it.
+ * shoal for C++17: what a scope opens it closes. The C interface is all there, and get() leads to
+ * it.
  *
  *	shoal::arena arena;
  *	shoal::queue<job> jobs(arena);
@@ -12,209 +13,49 @@
  *	jobs.close();
  *	worker.join();
  *
- * RESULTS. What goes wrong is thrown, as shoal::error with the sentence of shoal_error(). What is merely
- * not there in time is false.
+ *	arena                                        owner.hpp
+ *	object, dict, list, lock, rwlock,            what owns an object of an arena; make_ and open_
+ *	semaphore, condition, event                  and the name are functions that give one
+ *	queue, pipe, pipe_end, listener, loan        message.hpp: messages of one type
+ *	held, held_again, reading, writing, permit   below: hold a lock to the end of the scope
+ *	any, process                                 below
+ *	pool, result                                 pool.hpp: tasks that are functions of one argument
  *
- * OWNERS move and are not copied. Their ends are as those of the C calls that they make: an owner of an
- * object destroys it for all processes, but one that was opened, or inherited by a fork, leaves it alone.
- * Processes that a fork made end without unwinding, as C's do.
+ * RESULTS. What goes wrong is thrown, as shoal::error with the sentence of shoal_error(). What is
+ * merely not there in time is false, or an empty std::optional.
+ *
+ * OWNERS move and are not copied. Their ends are as those of the C calls that they make: an owner
+ * of an object destroys it for all processes, but one that was opened, or inherited by a fork,
+ * leaves it alone. Processes that a fork made end without unwinding, as C's do.
+ *
+ * MESSAGES, and what tasks take and give, are copied byte by byte.
  */
 #ifndef SHOAL_SHOAL_HPP
 #define SHOAL_SHOAL_HPP
-#include <shoal/shoal.h>
-#include <cstdlib>
-#include <memory>
-#include <optional>
-#include <stdexcept>
-#include <type_traits>
-#include <unistd.h>
-#include <utility>
+#include <shoal/message.hpp>
+#include <shoal/owner.hpp>
+#include <shoal/pool.hpp>
 
 namespace shoal {
 
-/* A negative code and its sentence. */
-class error : public std::runtime_error {
-public:
-	explicit error(ssize_t code) : error(code, shoal_error()) {}
-	error(ssize_t code, const char *sentence)
-	    : std::runtime_error(sentence), code_(static_cast<int>(code)) {}
-	int code() const noexcept { return code_; }
-
-private:
-	int code_;
-};
-
-/* A result that is no failure. */
-template <class Result>
-Result
-check(Result rc)
-{
-	if (rc < 0)
-		throw error(rc);
-	return rc;
-}
-
-/* Whether it was done: false when there was no time. */
-inline bool
-in_time(ssize_t rc)
-{
-	if (shoal_timed_out(rc))
-		return false;
-	check(rc);
-	return true;
-}
-
-/* ---- arenas ---- */
-
-class arena {
-public:
-	/* A new one: private, or under a name. */
-	explicit arena(const char *name = nullptr, const shoal_arena_options *options = nullptr)
-	{
-		check(shoal_arena_create(name, options, &arena_));
-	}
-	explicit arena(shoal_arena *handle) noexcept : arena_(handle) {}
-	arena(arena &&other) noexcept : arena_(std::exchange(other.arena_, nullptr)) {}
-	arena &operator=(arena other) noexcept
-	{
-		std::swap(arena_, other.arena_);
-		return *this;
-	}
-	~arena() { shoal_arena_close(arena_); }
-
-	static arena attach(const char *name, shoal_time timeout = SHOAL_FOREVER)
-	{
-		shoal_arena *out;
-		check(shoal_arena_attach(name, timeout, &out));
-		return arena(out);
-	}
-	shoal_arena *get() const noexcept { return arena_; }
-
-private:
-	shoal_arena *arena_;
-};
-
-/* ---- objects of an arena ---- */
-
-/*
- * Owns an object: destroys it at the end, in the process that made the owner. For every kind that has
- * a destroy: shoal::object<shoal_dict, shoal_dict_destroy>. The arena must live as long.
- */
-template <class T, int (*destroy)(shoal_arena *, T *)>
-class object {
-public:
-	object(const arena &in, T *made, bool owned = true) noexcept
-	    : arena_(in.get()), object_(made), maker_(owned ? getpid() : 0) {}
-	object(object &&other) noexcept
-	    : arena_(other.arena_), object_(std::exchange(other.object_, nullptr)), maker_(other.maker_) {}
-	object &operator=(object other) noexcept
-	{
-		std::swap(arena_, other.arena_);
-		std::swap(object_, other.object_);
-		std::swap(maker_, other.maker_);
-		return *this;
-	}
-	~object()
-	{
-		if (object_ && maker_ == getpid())
-			destroy(arena_, object_);
-	}
-	T *get() const noexcept { return object_; }
-	shoal_ref ref() const noexcept { return shoal_ref_of(arena_, object_); }
-
-private:
-	shoal_arena *arena_;
-	T *object_;
-	pid_t maker_;
-};
-
-using dict = object<shoal_dict, shoal_dict_destroy>;
-using list = object<shoal_list, shoal_list_destroy>;
-
-inline dict
-make_dict(const arena &in, const char *name = nullptr)
-{
-	shoal_dict *made;
-	check(shoal_dict_create(in.get(), name, nullptr, &made));
-	return dict(in, made);
-}
-
-inline list
-make_list(const arena &in, const char *name = nullptr)
-{
-	shoal_list *made;
-	check(shoal_list_create(in.get(), name, nullptr, &made));
-	return list(in, made);
-}
-
-/* A queue of values of one type, which are copied as they are. */
-template <class T>
-class queue : public object<shoal_queue, shoal_queue_destroy> {
-	static_assert(std::is_trivially_copyable_v<T>, "messages are copied byte by byte");
-
-public:
-	explicit queue(const arena &in, const char *name = nullptr,
-	               const shoal_queue_options *options = nullptr)
-	    : object(in, made(in, name, options)) {}
-
-	static queue open(const arena &in, const char *name, shoal_time timeout = SHOAL_FOREVER)
-	{
-		shoal_queue *out;
-		check(shoal_queue_open(in.get(), name, timeout, &out));
-		return queue(in, out, false);
-	}
-
-	/* False: no room in time. */
-	bool put(const T &value, shoal_time timeout = SHOAL_FOREVER)
-	{
-		return in_time(shoal_queue_put(get(), &value, sizeof value, timeout));
-	}
-	/*
-	 * False: nothing in time, or no more at all; ended() tells which. A message that is shorter than
-	 * a T, which another program put, is taken and thrown as -EPROTO; `out` is good for nothing then.
-	 */
-	bool get(T &out, shoal_time timeout = SHOAL_FOREVER)
-	{
-		ssize_t rc = shoal_queue_get(get(), &out, sizeof out, timeout);
-		ended_ = rc == -EPIPE;
-		if (rc >= 0 && static_cast<std::size_t>(rc) != sizeof out)
-			throw error(-EPROTO, "a message that is shorter than the queue's type");
-		return !ended_ && in_time(rc);
-	}
-	bool ended() const noexcept { return ended_; }
-	void close() noexcept { shoal_queue_close(get()); }
-	std::size_t size() const noexcept { return shoal_queue_size(get()); }
-	int fd() { return check(shoal_queue_fd(get())); }
-	using object::get;
-
-private:
-	queue(const arena &in, shoal_queue *q, bool owned) : object(in, q, owned) {}
-	static shoal_queue *made(const arena &in, const char *name, const shoal_queue_options *options)
-	{
-		shoal_queue *out;
-		check(shoal_queue_create(in.get(), name, options, &out));
-		return out;
-	}
-	bool ended_ = false;
-};
-
 /* ---- locks ---- */
 
-/* Holds a lock to the end of the scope. */
-class held {
+/* Holds a lock, or what is like one, to the end of the scope. */
+template <class Lock, auto acquire, auto give, auto... consistent>
+class holding {
 public:
-	explicit held(shoal_lock &lock, shoal_time timeout = SHOAL_FOREVER)
-	    : lock_(lock), rc_(shoal_lock_acquire(&lock, timeout))
+	explicit holding(Lock &lock, shoal_time timeout = SHOAL_FOREVER)
+	    : lock_(lock), rc_(acquire(&lock, timeout))
 	{
 		if (!shoal_have(rc_) && !shoal_timed_out(rc_))
 			throw error(rc_);
 	}
-	held(const held &) = delete;
-	held &operator=(const held &) = delete;
-	~held()
+	holding(const holding &) = delete;
+	holding &operator=(const holding &) = delete;
+	~holding()
 	{
 		if (shoal_have(rc_))
-			shoal_lock_release(&lock_);
+			give(&lock_);
 	}
 	/* False: not in time. */
 	explicit operator bool() const noexcept { return shoal_have(rc_); }
@@ -222,14 +63,24 @@ public:
 	bool suspect() const noexcept { return rc_ == -EOWNERDEAD; }
 	void repaired()
 	{
-		check(shoal_lock_consistent(&lock_));
+		static_assert(sizeof...(consistent) == 1, "a permit is never suspect");
+		check((consistent(&lock_), ...));
 		rc_ = 0;
 	}
 
 private:
-	shoal_lock &lock_;
+	Lock &lock_;
 	int rc_;
 };
+
+using held = holding<shoal_lock, shoal_lock_acquire, shoal_lock_release, shoal_lock_consistent>;
+using held_again =
+	holding<shoal_rlock, shoal_rlock_acquire, shoal_rlock_release, shoal_rlock_consistent>;
+using reading =
+	holding<shoal_rwlock, shoal_rwlock_read, shoal_rwlock_release, shoal_rwlock_consistent>;
+using writing =
+	holding<shoal_rwlock, shoal_rwlock_write, shoal_rwlock_release, shoal_rwlock_consistent>;
+using permit = holding<shoal_semaphore, shoal_semaphore_acquire, shoal_semaphore_release>;
 
 /* ---- values ---- */
 
@@ -254,7 +105,10 @@ public:
 	const shoal_any *operator->() const noexcept { return &any_; }
 	int64_t integer(int64_t otherwise = 0) const { return shoal_any_int(&any_, otherwise); }
 	double real(double otherwise = 0) const { return shoal_any_double(&any_, otherwise); }
-	const char *string(const char *otherwise = "") const { return shoal_any_string(&any_, otherwise); }
+	const char *string(const char *otherwise = "") const
+	{
+		return shoal_any_string(&any_, otherwise);
+	}
 	bool operator==(const any &other) const { return shoal_any_equal(&any_, &other.any_); }
 
 private:
@@ -264,8 +118,8 @@ private:
 /* ---- processes ---- */
 
 /*
- * A forked process that runs a function, and is joined at the end of the scope. The function's result
- * is the exit status, 0 where it has none; what it throws is printed, and is 1.
+ * A forked process that runs a function, and is joined at the end of the scope. The function's
+ * result is the exit status, 0 where it has none; what it throws is printed, and is 1.
  */
 class process {
 public:

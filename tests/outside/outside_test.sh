@@ -76,7 +76,7 @@ unset PKG_CONFIG_PATH
 env -u LD_LIBRARY_PATH timeout -k 2 30 "$stage/hello" > "$stage/hello.out" || fail "a program with an rpath does not run"
 
 if command -v "$cxx" >/dev/null; then
-	$cxx -std=c++17 $warn -o "$stage/raii" tests/outside/raii.cc $(ours --cflags --libs)
+	$cxx -std=c++17 $warn -o "$stage/raii" tests/outside/*.cc $(ours --cflags --libs) $also
 	run raii "outside: C++"
 	for wrong in 'int *' 'const shoal_list *' 'volatile char *' 'void (*)(int)'; do
 		printf '#include <shoal/any.h>\nusing T = %s; shoal_any f(T p) { return SHOAL_ANY(p); }\n' "$wrong" > "$stage/wrong.cc"

@@ -1,0 +1,194 @@
+/*
+ * Part of shoal/shoal.hpp: errors as exceptions, arenas, and the owners of what lives in them.
+ */
+#ifndef SHOAL_OWNER_HPP
+#define SHOAL_OWNER_HPP
+#include <shoal/shoal.h>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <type_traits>
+#include <unistd.h>
+#include <utility>
+
+namespace shoal {
+
+/* A negative code and its sentence. */
+class error : public std::runtime_error {
+public:
+	explicit error(ssize_t code) : error(code, shoal_error()) {}
+	error(ssize_t code, const char *sentence)
+	    : std::runtime_error(sentence), code_(static_cast<int>(code)) {}
+	int code() const noexcept { return code_; }
+
+private:
+	int code_;
+};
+
+/* A result that is no failure. */
+template <class Result>
+Result
+check(Result rc)
+{
+	if (rc < 0)
+		throw error(rc);
+	return rc;
+}
+
+/* Whether it was done: false when there was no time. */
+inline bool
+in_time(ssize_t rc)
+{
+	if (shoal_timed_out(rc))
+		return false;
+	check(rc);
+	return true;
+}
+
+/* ---- arenas ---- */
+
+class arena {
+public:
+	/* A new one: private, or under a name. */
+	explicit arena(const char *name = nullptr, const shoal_arena_options *options = nullptr)
+	{
+		check(shoal_arena_create(name, options, &arena_));
+	}
+	explicit arena(shoal_arena *handle) noexcept : arena_(handle) {}
+	arena(arena &&other) noexcept : arena_(std::exchange(other.arena_, nullptr)) {}
+	arena &operator=(arena other) noexcept
+	{
+		std::swap(arena_, other.arena_);
+		return *this;
+	}
+	~arena() { shoal_arena_close(arena_); }
+
+	static arena attach(const char *name, shoal_time timeout = SHOAL_FOREVER)
+	{
+		shoal_arena *out;
+		check(shoal_arena_attach(name, timeout, &out));
+		return arena(out);
+	}
+	shoal_arena *get() const noexcept { return arena_; }
+
+private:
+	shoal_arena *arena_;
+};
+
+/* ---- objects of an arena ---- */
+
+/*
+ * Owns an object: destroys it at the end, in the process that made the owner. For every kind that
+ * has a destroy: shoal::object<shoal_dict, shoal_dict_destroy>. The arena must live as long.
+ */
+template <class T, int (*destroy)(shoal_arena *, T *)>
+class object {
+public:
+	using type = T;
+	object(const arena &in, T *made, bool owned = true) noexcept
+	    : arena_(in.get()), object_(made), maker_(owned ? getpid() : 0) {}
+	object(object &&other) noexcept
+	    : arena_(other.arena_), object_(std::exchange(other.object_, nullptr)),
+	      maker_(other.maker_) {}
+	object &operator=(object other) noexcept
+	{
+		std::swap(arena_, other.arena_);
+		std::swap(object_, other.object_);
+		std::swap(maker_, other.maker_);
+		return *this;
+	}
+	~object()
+	{
+		if (object_ && maker_ == getpid())
+			destroy(arena_, object_);
+	}
+	T *get() const noexcept { return object_; }
+	shoal_ref ref() const noexcept { return shoal_ref_of(arena_, object_); }
+
+private:
+	shoal_arena *arena_;
+	T *object_;
+	pid_t maker_;
+};
+
+/* One that exists under the name, waiting for its maker; a new one, which the owner destroys. */
+template <class Object, class Open>
+Object
+open_(Open open, const arena &in, const char *name, shoal_time timeout)
+{
+	typename Object::type *out;
+	check(open(in.get(), name, timeout, &out));
+	return Object(in, out, false);
+}
+template <class Object, class Create, class... Options>
+Object
+make_(Create create, const arena &in, const char *name, Options... options)
+{
+	typename Object::type *out;
+	check(create(in.get(), name, options..., &out));
+	return Object(in, out);
+}
+
+/* shoal::lock, and shoal::open_lock(arena, name, timeout), and so on. */
+#define SHOAL_OWNER_(noun) \
+	using noun = object<shoal_##noun, shoal_##noun##_destroy>; \
+	inline noun open_##noun(const arena &in, const char *name, shoal_time timeout = SHOAL_FOREVER) \
+	{ \
+		return open_<noun>(shoal_##noun##_open, in, name, timeout); \
+	}
+SHOAL_OWNER_(dict)
+SHOAL_OWNER_(list)
+SHOAL_OWNER_(lock)
+SHOAL_OWNER_(rwlock)
+SHOAL_OWNER_(semaphore)
+SHOAL_OWNER_(condition)
+SHOAL_OWNER_(event)
+#undef SHOAL_OWNER_
+
+inline dict
+make_dict(const arena &in, const char *name = nullptr)
+{
+	return make_<dict>(shoal_dict_create, in, name, nullptr);
+}
+
+inline list
+make_list(const arena &in, const char *name = nullptr)
+{
+	return make_<list>(shoal_list_create, in, name, nullptr);
+}
+
+inline lock
+make_lock(const arena &in, const char *name = nullptr, unsigned flags = 0)
+{
+	return make_<lock>(shoal_lock_create, in, name, flags);
+}
+
+inline rwlock
+make_rwlock(const arena &in, const char *name = nullptr, unsigned flags = 0)
+{
+	return make_<rwlock>(shoal_rwlock_create, in, name, flags);
+}
+
+/* `bound` may have SHOAL_SEMAPHORE_OWNED. */
+inline semaphore
+make_semaphore(const arena &in, const char *name, uint32_t value, uint32_t bound = 0)
+{
+	return make_<semaphore>(shoal_semaphore_create, in, name, value, bound);
+}
+
+inline condition
+make_condition(const arena &in, const char *name = nullptr)
+{
+	return make_<condition>(shoal_condition_create, in, name);
+}
+
+inline event
+make_event(const arena &in, const char *name = nullptr)
+{
+	return make_<event>(shoal_event_create, in, name);
+}
+
+} // namespace shoal
+
+#endif
