@@ -382,7 +382,7 @@ alloc_slow(shoal_arena *a, size_t bytes, void **out)
 	int rc = member_here(a, &t, &me);
 	if (unlikely(rc))
 		return rc;
-	/* What it takes from behind the magazines would be linked in there, and named in place of it. */
+	/* What it takes from behind the magazines would be linked in there, and named instead. */
 	if (unlikely(robust_is_changing(t->robust)))
 		return nested();
 	t->busy = 1;

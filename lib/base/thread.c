@@ -59,8 +59,8 @@ fresh(void)
 }
 
 /*
- * Until it is nobody's, what a signal handler calls is refused: nobody would give back what it took.
- * Then a call begins another record, and this one may be another thread's.
+ * Until it is nobody's, what a signal handler calls is refused: nobody would give back what it
+ * took. Then a call begins another record, and this one may be another thread's.
  */
 static void
 thread_end(void *record)

@@ -78,7 +78,7 @@ static void
 at_instructions(int (*run)(void *), void (*look)(void))
 {
 	make();
-	for (at = 0; !w->all; at += 1 + at / 16)
+	for (at = 0; !w->all; at += (1 + at / 16) * HARNESS_SLOW)
 		once(run, look);
 	REQUIRE(at > 10);
 	shoal_arena_close(arena);
@@ -92,7 +92,7 @@ at_the_last_instructions(int (*run)(void *), void (*look)(void))
 	once(run, look);
 	uint32_t all = w->all;
 	REQUIRE(all > 60);
-	for (at = all - 60; at < all; at++)
+	for (at = all - 60; at < all; at += HARNESS_SLOW)
 		once(run, look);
 	shoal_arena_close(arena);
 }
