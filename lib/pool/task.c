@@ -218,14 +218,14 @@ tell(struct self *self, struct slot *s, uint64_t id)
 		futex_wake(&h->bell, FUTEX_ALL);
 }
 
-void
+bool
 task_slot(struct self *self, uint64_t id)
 {
 	struct slot *s = (struct slot *)arena_at(self->arena, self->head->slots) + id_index(id);
 	uint64_t generation = id_generation(id);
 	uint64_t running = slot_word(generation, self->number, SLOT_RUNNING);
 	if (!cas64_acq_rel(&s->state, slot_word(generation, 0, SLOT_QUEUED), running))
-		return;
+		return false;
 	self->slot = s;
 	self->id = id;
 	run_items(self, s);
@@ -236,4 +236,5 @@ task_slot(struct self *self, uint64_t id)
 	task_idle(self);
 	if (mine)
 		tell(self, s, id);
+	return true;
 }

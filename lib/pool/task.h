@@ -74,7 +74,7 @@ task_idle(struct self *self)
 	store_release(&self->seat->at, 0);
 }
 
-/* All items of the slot with this id, if it is still to be had. */
-void task_slot(struct self *self, uint64_t id);
+/* All items of the slot with this id; false: it is not to be had any more. */
+bool task_slot(struct self *self, uint64_t id);
 
 #endif

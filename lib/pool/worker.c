@@ -50,10 +50,8 @@ worker_once(struct self *self, uint32_t *left, shoal_time timeout)
 		return rc < 0 ? (int)rc : -EPROTO;
 	if (message & ID_JOB) {
 		chunk_work(self, message, left);
-	} else {
-		task_slot(self, message);
-		if (left)
-			--*left;
+	} else if (task_slot(self, message) && left) {
+		--*left;
 	}
 	return 0;
 }

@@ -130,6 +130,19 @@ Test(pool_life, workers_leave_after_so_many_tasks)
 	finish(p);
 }
 
+/* What is sent while one leaves is put a second time, in case it took the first message along. */
+Test(pool_life, and_after_no_fewer)
+{
+	shoal_pool_options o = { .workers = 1, .tasks_per_worker = 2 };
+	shoal_pool *p = pool_with(&o);
+	for (int i = 0, pid = 0; i < 40; i++) {
+		int its = value_of(p, own_pid, i);
+		REQUIRE((its == pid) == (i % 2 == 1));
+		pid = its;
+	}
+	finish(p);
+}
+
 Test(pool_life, workers_that_leave_in_a_map_lose_nothing)
 {
 	enum { COUNT = 500 };
