@@ -233,13 +233,29 @@ pipe_deadline(struct pipe_wait *w)
 	return w->deadline;
 }
 
+/*
+ * Asked before a call goes away with nothing: one who comes again and again for a short time, or
+ * for none, must learn it as well.
+ */
+static bool
+is_over(struct pipe_handle *h, struct shoal_thread *t)
+{
+	return pipe_peer_gone(h, t) || object_end_orphan(h->arena, h->object) || destroyed(h);
+}
+
+static int
+timed_out(void)
+{
+	return fail_quiet(-ETIMEDOUT, "the pipe did not become ready in time");
+}
+
 /* A descriptor that said there was something is told that there is nothing. */
 static int
 begin(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w)
 {
 	poller_rearm(&gates_of(h, w)->poll);
 	if (w->timeout <= 0) {
-		if (pipe_peer_gone(h, t) || object_end_orphan(h->arena, h->object) || destroyed(h))
+		if (is_over(h, t))
 			return 0;
 		return fail_quiet(-EAGAIN, "the pipe would have to wait, and the timeout is 0");
 	}
@@ -350,13 +366,13 @@ pipe_wait(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, wo
 			return 0;
 		}
 		if (clock_now() >= w->deadline)
-			return fail_quiet(-ETIMEDOUT, "the pipe did not become ready in time");
+			return is_over(h, t) ? 0 : timed_out();
 		arm(h, t, w);
 		return 0;
 	}
 	int rc = sleep_on(h, t, w, word, seen);
 	if (rc == -ETIMEDOUT)
-		return fail_quiet(rc, "the pipe did not become ready in time");
+		return timed_out();
 	if (rc == -ECANCELED)
 		return fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt");
 	return 0;

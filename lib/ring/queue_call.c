@@ -188,15 +188,16 @@ look_for_owner(struct cursor *c, struct shoal_thread *t)
 
 /*
  * What no gate tells: REDELIVER, a borrower died, or one who gave a message back before it said so;
- * its owner died; and a destroyer died before it said so.
+ * its owner died; and a destroyer died before it said so. Whether there was any of it: asked before
+ * a call goes away with nothing, since one who comes again and again for a short time, or for none,
+ * must learn it as well.
  */
-static void
+static bool
 look_around(struct cursor *c, struct shoal_thread *t)
 {
-	if (c->ring.flags & SHOAL_QUEUE_REDELIVER)
-		(void)member_recover_all(c->arena, t, c->me);
-	(void)look_for_owner(c, t);
-	(void)look_whether_destroyed(c);
+	bool redeliver = c->ring.flags & SHOAL_QUEUE_REDELIVER;
+	return (redeliver && member_recover_all(c->arena, t, c->me)) || look_for_owner(c, t) ||
+	       look_whether_destroyed(c);
 }
 
 static int
@@ -232,8 +233,14 @@ sleep_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, struct slo
 	store_relaxed(&c->me->call.kind, CALL_NONE);
 	s->slept = true;
 	s->armed = false;
-	look_around(c, t);
-	return rc == -ETIMEDOUT && until < s->deadline ? 0 : rc;
+	bool found = look_around(c, t);
+	return rc == -ETIMEDOUT && (found || until < s->deadline) ? 0 : rc;
+}
+
+static int
+timed_out(void)
+{
+	return fail_quiet(-ETIMEDOUT, "the queue did not become ready in time");
 }
 
 static int
@@ -254,12 +261,9 @@ queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 	if (unlikely(slot_owner(word)) && queue_mend(c, t, place, word, s->deadline))
 		return 0;
 	if (!s->deadline) {
-		/* One who only ever polls must get what the dead had borrowed as well. */
-		if ((c->ring.flags & SHOAL_QUEUE_REDELIVER) && member_recover_all(c->arena, t, c->me))
-			return 0;
 		s->place = place;
 		s->word = word;
-		return look_for_owner(c, t) || look_whether_destroyed(c) ? 0 : would_wait(s);
+		return look_around(c, t) ? 0 : would_wait(s);
 	}
 	bool putter = s->gate == &c->ring.queue->put.wait;
 	if (s->spins < SPIN_PAUSES && kernel_cpus_online() == 1)
@@ -273,7 +277,7 @@ queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 		return 0;
 	}
 	if (clock_now() >= s->deadline)
-		return fail_quiet(-ETIMEDOUT, "the queue did not become ready in time");
+		return look_around(c, t) ? 0 : timed_out();
 	if (!s->armed) {
 		/* A death from here on passes a wake that was for this thread on to another one. */
 		robust_pending_set(t, s->gate);
@@ -284,7 +288,7 @@ queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint64_t
 	}
 	int rc = sleep_on(c, t, s, slot, word);
 	if (rc == -ETIMEDOUT)
-		return fail_quiet(rc, "the queue did not become ready in time");
+		return timed_out();
 	if (rc == -ECANCELED) {
 		/* It may have been woken as well: somebody else takes that wake. */
 		gate_open(s->gate);

@@ -123,6 +123,22 @@ Test(pipe_owner, who_gave_an_end_away_does_not_stand_for_who_died_with_it)
 	world_end(w);
 }
 
+/* For less time than a sleep takes, again and again. */
+Test(pipe_owner, who_waits_for_short_times_learns_of_its_death_too)
+{
+	struct world w = world_make(4096, 0);
+	pid_t pid = child(be_there, NULL);
+	REQUIRE_EQ(shoal_pipe_give(w.right, pid), 0);
+	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, 1000), -ETIMEDOUT);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	ssize_t rc = -ETIMEDOUT;
+	for (int64_t until = now_ns() + SHOAL_SEC(1); rc == -ETIMEDOUT && now_ns() < until;)
+		rc = shoal_pipe_recv(w.left, NULL, 0, 1000);
+	REQUIRE_EQ(rc, -EPIPE);
+	world_end(w);
+}
+
 static int
 use_and_stay(void *arg)
 {

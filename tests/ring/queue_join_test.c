@@ -219,6 +219,20 @@ Test(queue_join, what_was_not_reported_comes_again)
 	world_end(w);
 }
 
+/* To one who waits for less time than a sleep takes. */
+Test(queue_join, and_to_one_who_hardly_waits)
+{
+	struct world w = world_make(8, 0, BOTH);
+	struct stage *s = stage_make(w, 1);
+	char got[8];
+	put_text(w.queue, "a");
+	let_die(get_and_die, s);
+	REQUIRE_EQ(shoal_queue_get(w.queue, got, sizeof got, 1000), 2);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	world_end(w);
+}
+
 Test(queue_join, a_batch_that_was_not_reported_comes_again)
 {
 	struct world w = world_make(8, 0, BOTH);
