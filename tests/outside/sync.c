@@ -127,6 +127,8 @@ again_and_again(struct account *a)
 	CHECK(shoal_rlock_release(&a->rlock) == 0 && shoal_rlock_release(&a->rlock) == -EPERM);
 	CHECK(shoal_rlock_acquire(&a->rlock, SHOAL_NOWAIT) == 0);
 	CHECK(shoal_rlock_release(&a->rlock) == 0);
+	shoal_lock_info info;
+	CHECK(shoal_rlock_stat(&a->rlock, &info) == 0 && info.deaths == 1 && info.owner == 0);
 }
 
 /* ---- rwlock ---- */
@@ -174,6 +176,8 @@ readers_and_a_writer(struct account *a)
 	/* Whoever comes next holds it alone, to repair what it guards. */
 	to_death(die_writing, a);
 	CHECK(shoal_rwlock_read(&a->rwlock, SHOAL_SEC(1)) == -EOWNERDEAD);
+	shoal_lock_info info;
+	CHECK(shoal_rwlock_stat(&a->rwlock, &info) == 0 && info.deaths == 1 && info.owner > 0);
 	CHECK(shoal_rwlock_consistent(&a->rwlock) == 0 && shoal_rwlock_release(&a->rwlock) == 0);
 	CHECK(shoal_rwlock_read(&a->rwlock, SHOAL_NOWAIT) == 0);
 	CHECK(shoal_rwlock_release(&a->rwlock) == 0);
