@@ -92,8 +92,8 @@ print_held(const char *part)
 	setenv("STEP_HELD", "print", 1);
 	setenv("STEP_PHASES", "h", 1);
 	setenv("STEP_QUIET", "1", 1);
-	puts("# Who is held up while the victim stands still: case, role, at how many places in the code "
-	     "of how many (instructions that went by of how many): first-last, where.");
+	puts("# Who is held up while the victim stands still: case, role, at how many places in the "
+	     "code of how many (instructions that went by of how many): first-last, where.");
 	puts("# Compiler " __VERSION__ ", -O2, x86-64. Made by shoal-step --held; a change that means "
 	     "to alter it makes it anew.");
 	int failed = 0;
