@@ -136,15 +136,26 @@ fence_acquire(void)
 	atomic_thread_fence(memory_order_acquire);
 }
 
-/* One step of a spin: a hint to the core that nothing is to be done for a moment. */
+/* A hint to the core that nothing is to be done for a moment. */
 static inline void
-cpu_relax(void)
+cpu_pause(void)
 {
 #if defined(__x86_64__)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
 	__asm__ __volatile__("yield");
 #endif
+}
+
+/* How many of these make a step of a spin: base/pause.c. */
+extern word32 cpu_pauses __attribute__((visibility("hidden")));
+
+/* One step of a spin, which takes about as long on each processor. */
+static inline void
+cpu_relax(void)
+{
+	for (uint32_t i = load_relaxed(&cpu_pauses); i; i--)
+		cpu_pause();
 }
 
 /*

@@ -1,6 +1,7 @@
 #include "base/thread.h"
 #include "base/futex.h"
 #include "base/kernel.h"
+#include "base/pause.h"
 #include "base/error.h"
 #include <pthread.h>
 #include <signal.h>
@@ -176,6 +177,7 @@ begin_process(void)
 	thread_wiped = (word64 *)page + LINE / sizeof(word64);
 	store_relaxed(beginning, 1);
 	store_relaxed(thread_epoch, 1);
+	pause_measure();
 	pthread_key_create(&key, thread_end);
 	pthread_atfork(NULL, NULL, after_fork);
 }

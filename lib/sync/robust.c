@@ -3,7 +3,8 @@
 #include "base/kernel.h"
 #include <errno.h>
 
-#define SPIN_MAX 100
+/* Some 5 us, as long as a sleep and its wake take. */
+#define SPIN_MAX 250
 #define SLICE_NS INT64_C(1000000000)
 #define INTERRUPT_NS INT64_C(50000000)
 #define OLD_KERNEL_SLICE_NS INT64_C(5000000)
