@@ -65,7 +65,7 @@ shoal_dict_set_bytes(shoal_dict *d, const void *key, size_t key_bytes, const voi
 {
 	struct dict_call c;
 	struct dict_key k;
-	struct dict_value v = { .bytes = value };
+	struct dict_value v = { .bytes = value ? value : "" };
 	int rc = check_key(key, key_bytes);
 	if (unlikely(rc))
 		return rc;
