@@ -1,6 +1,7 @@
 /* What signal handlers do to an arena, whatever they interrupted. */
 #include "arena/member.h"
 #include "common.h"
+#include "lock_calls.h"
 #include "steps.h"
 #include <pthread.h>
 #include <sched.h>
@@ -125,26 +126,6 @@ must_be_refused_or_done(void)
 }
 
 /* ---- inside a lock's calls, of a thread that has not joined ---- */
-
-static void
-take(void *lock)
-{
-	REQUIRE_EQ(shoal_lock_acquire(lock, SHOAL_SEC(1)), 0);
-}
-
-static void
-give(void *lock)
-{
-	REQUIRE_EQ(shoal_lock_release(lock), 0);
-}
-
-static void
-must_be_marked(shoal_lock *lock)
-{
-	REQUIRE_EQ(shoal_lock_acquire(lock, SHOAL_SEC(1)), -EOWNERDEAD);
-	REQUIRE_EQ(shoal_lock_consistent(lock), 0);
-	give(lock);
-}
 
 static void (*come)(void);
 

@@ -1,6 +1,7 @@
 /* What signal handlers do to the list of what their thread holds, whatever they interrupted. */
 #include "base/thread.h"
 #include "common.h"
+#include "lock_calls.h"
 #include "steps.h"
 #include "sync/bell.h"
 
@@ -51,26 +52,6 @@ at_each_instruction(int (*run)(void *), void (*look)(void))
 		look();
 	}
 	REQUIRE(at > 10);
-}
-
-static void
-take(void *lock)
-{
-	REQUIRE_EQ(shoal_lock_acquire(lock, SHOAL_SEC(1)), 0);
-}
-
-static void
-give(void *lock)
-{
-	REQUIRE_EQ(shoal_lock_release(lock), 0);
-}
-
-static void
-must_be_marked(shoal_lock *lock)
-{
-	REQUIRE_EQ(shoal_lock_acquire(lock, SHOAL_SEC(1)), -EOWNERDEAD);
-	REQUIRE_EQ(shoal_lock_consistent(lock), 0);
-	give(lock);
 }
 
 static int
