@@ -320,7 +320,6 @@ find_ways(struct pipe_handle *h)
 	}
 }
 
-/* The left end is where a block begins, the right one is not. */
 /*
  * `word` is the object's, read before all else of the pipe: while it stays so, it is this pipe. 0
  * where nothing is there any more: then nothing is damaged.
@@ -332,7 +331,10 @@ struct found {
 	uint64_t word;
 };
 
-/* What was read is what is checked: others may write meanwhile. */
+/*
+ * The left end is where a block begins, the right one is not. What was read is what is checked:
+ * others may write meanwhile.
+ */
 static int
 find(const shoal_arena *a, const shoal_pipe_end *end, struct found *f)
 {
