@@ -21,6 +21,33 @@ fail_item(struct shoal_pool *p, struct job *job, uint64_t i, bool valid, const s
 	store_release(&row->text_of, i + 1);
 }
 
+/* The word of a chunk of so many, where the one with that number in it was the last to end. */
+static uint64_t
+after_item(uint64_t i, uint64_t items, unsigned seat)
+{
+	return CHUNK_CODES | (i + 1 < items ? chunk_word(i + 1, 0, 0, CHUNK_FREE)
+	                                    : chunk_word(0, 0, seat, CHUNK_DONE));
+}
+
+/*
+ * It ended badly, and the dead one had said so, its text and all. Of one whose text is lacking
+ * nothing was said: it is as if it had not ended.
+ */
+static bool
+has_failed(struct shoal_pool *p, struct job *job, uint64_t i, unsigned seat)
+{
+	word32 *codes = arena_at(p->arena, job->codes);
+	struct row *rows = arena_at(p->arena, job->rows);
+	uint32_t code = load_relaxed(&codes[i]);
+	uint64_t text_of = load_acquire(&rows[seat].text_of);
+	bool said = code == (uint32_t)CODE_UNBEGUN || (text_of && text_of <= i + 1);
+	if (code && said)
+		store_relaxed(&rows->failed, 1);
+	else
+		store_relaxed(&codes[i], 0);
+	return code && said;
+}
+
 /* The word of its chunk from now on. */
 static uint64_t
 settle_chunk(struct shoal_pool *p, struct job *job, uint64_t c, uint64_t word, struct death *d)
@@ -30,14 +57,15 @@ settle_chunk(struct shoal_pool *p, struct job *job, uint64_t c, uint64_t word, s
 	uint64_t items = job->count - begin < job->chunk ? job->count - begin : job->chunk;
 	if (at <= begin || at > begin + items)
 		return chunk_word(first, chunk_tries(word), 0, CHUNK_FREE) | codes;
-	d->held = true;
 	uint64_t i = at - 1 - begin;
+	if (codes && has_failed(p, job, at - 1, d->seat))
+		return after_item(i, items, d->seat);
+	d->held = true;
 	unsigned tries = i == first ? chunk_tries(word) : 0;
 	if (mourn_try_again(p, d, tries))
 		return chunk_word(i, tries + 1, 0, CHUNK_FREE) | codes;
 	fail_item(p, job, at - 1, codes, d);
-	return CHUNK_CODES | (i + 1 < items ? chunk_word(i + 1, 0, 0, CHUNK_FREE)
-	                                    : chunk_word(0, 0, d->seat, CHUNK_DONE));
+	return after_item(i, items, d->seat);
 }
 
 static void

@@ -2,6 +2,7 @@
 #include "pool/common.h"
 #include "pool/pool.h"
 #include "pool/task.h"
+#include "steps.h"
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -95,6 +96,65 @@ Test(pool_death, retried_tasks_run_again_but_not_for_ever)
 	shoal_result_free(r);
 	finish(p);
 }
+
+#if HAS_STEPS
+
+static void
+end_here(void)
+{
+	raise(SIGKILL);
+}
+
+/* Its worker dies so many instructions after it has failed; it would do well the second time. */
+static int
+fail_at_first(shoal_task *t)
+{
+	int i = *(const int *)t->in;
+	struct sigaction act = { .sa_sigaction = steps_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	if (i != 3 || atomic_fetch_add(&board->runs[i], 1)) {
+		steps.on = false;
+		return shoal_task_reply(t, &i, sizeof i);
+	}
+	REQUIRE_EQ(sigaction(SIGTRAP, &act, NULL), 0);
+	steps.at = (uint32_t)atomic_load(&board->runs[4]);
+	steps.come = end_here;
+	steps.on = true;
+	raise(SIGTRAP);
+	return -EDOM;
+}
+
+/*
+ * Each time either the failure stands, or the item was run again, and then it is well: what is said
+ * of it is of one of the two.
+ */
+Test(pool_death, an_item_that_failed_is_not_also_run_again)
+{
+	enum { ITEMS = 8 };
+	board = shared(sizeof *board);
+	shoal_pool *p = pool_with(&(shoal_pool_options){ .workers = 1, .on_death = SHOAL_RETRY_TASK });
+	shoal_pool_info info;
+	uint32_t deaths = 0, before = 1;
+	for (int at = 0; deaths != before; at += HARNESS_SLOW) {
+		int in[ITEMS] = { 0, 1, 2, 3, 4, 5, 6, 7 }, out[ITEMS] = { 0 }, codes[ITEMS];
+		shoal_map_options m = { .chunk = ITEMS, .codes = codes };
+		atomic_store(&board->runs[3], 0);
+		atomic_store(&board->runs[4], at);
+		ssize_t failed = shoal_pool_map(p, fail_at_first, in, sizeof *in, out, sizeof *out, ITEMS,
+		                                &m);
+		bool well = atomic_load(&board->runs[3]) == 2;
+		REQUIRE_EQ(failed, !well);
+		REQUIRE_EQ(codes[3], well ? 0 : -EDOM);
+		REQUIRE_EQ(out[3], well ? 3 : 0);
+		REQUIRE(out[2] == 2 && out[7] == 7);
+		before = deaths;
+		REQUIRE_EQ(shoal_pool_stat(p, &info), 0);
+		deaths = info.deaths;
+	}
+	REQUIRE(deaths > 20);
+	shoal_pool_destroy(p);
+}
+
+#endif
 
 static int
 answer_at_first(shoal_task *t)
