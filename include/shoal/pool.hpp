@@ -38,8 +38,8 @@ task_(shoal_task *t) noexcept
 		const task_out<run> answer = run(*static_cast<const task_in<run> *>(t->in));
 		return shoal_task_reply(t, &answer, sizeof answer);
 	} catch (const error &e) {
-		shoal_task_fail(t, "%s", e.what());
-		return e.code();
+		const int rc = shoal_task_fail(t, "%s", e.what());
+		return e.code() < 0 ? e.code() : rc;
 	} catch (const std::exception &e) {
 		return shoal_task_fail(t, "%s", e.what());
 	} catch (...) {

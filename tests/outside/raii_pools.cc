@@ -8,6 +8,8 @@ half(int n)
 		throw shoal::error(-ERANGE, "less than nothing");
 	if (n == 13)
 		throw std::runtime_error("no thirteen");
+	if (n == 12)
+		throw shoal::error(5, "no negative code");
 	if (n == 14)
 		throw shoal::error(-ETIMEDOUT, "too late");
 	return n / 2.0;
@@ -33,6 +35,7 @@ tasks()
 	CHECK(pool.apply<half>(5) == 2.5 && pool.apply<weigh>({ 1, 0.5 }).weight == 1);
 	CHECK(thrown([&] { pool.apply<half>(-1); }, "less than nothing") == -ERANGE);
 	CHECK(thrown([&] { pool.apply<half>(13); }, "no thirteen") == -EIO);
+	CHECK(thrown([&] { pool.apply<half>(12); }, "no negative code") == -EIO);
 
 	auto good = pool.submit<half>(7), bad = pool.submit<half>(-7);
 	CHECK(good.answer(SHOAL_SEC(10)) == 3.5 && good.ready() && good.answer() == 3.5);
