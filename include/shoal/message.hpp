@@ -98,7 +98,7 @@ class queue : public object<shoal_queue, shoal_queue_destroy> {
 public:
 	explicit queue(const arena &in, const char *name = nullptr,
 	               const shoal_queue_options *options = nullptr)
-	    : object(shoal::make_<object>(shoal_queue_create, in, name, options)) {}
+	    : object(shoal::make_<object>(shoal_queue_create, is_owned_(options), in, name, options)) {}
 
 	static queue open(const arena &in, const char *name, shoal_time timeout = SHOAL_FOREVER)
 	{
@@ -236,12 +236,12 @@ class pipe {
 public:
 	explicit pipe(const arena &in, const char *name = nullptr,
 	              const shoal_pipe_options *options = nullptr)
-	    : pipe(in, both(in, name, options)) {}
+	    : pipe(in, both(in, name, options), is_owned_(options)) {}
 
 private:
 	struct ends { shoal_pipe_end *left, *right; };
-	pipe(const arena &in, ends e) noexcept
-	    : pipe_(in, e.left), left(e.left, false), right(e.right, false) {}
+	pipe(const arena &in, ends e, bool owned) noexcept
+	    : pipe_(in, e.left, owned), left(e.left, false), right(e.right, false) {}
 	static ends both(const arena &in, const char *name, const shoal_pipe_options *options)
 	{
 		ends out;
@@ -259,7 +259,8 @@ template <class T>
 class listener : public object<shoal_listener, shoal_listener_destroy> {
 public:
 	listener(const arena &in, const char *name, const shoal_pipe_options *options = nullptr)
-	    : object(shoal::make_<object>(shoal_listener_create, in, name, options)) {}
+	    : object(shoal::make_<object>(shoal_listener_create, is_owned_(options), in, name,
+	                                  options)) {}
 	/* Nothing: nobody in time. */
 	std::optional<pipe_end<T>> accept(shoal_time timeout = SHOAL_FOREVER)
 	{

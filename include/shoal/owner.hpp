@@ -112,6 +112,19 @@ private:
 	pid_t maker_;
 };
 
+/* With SHOAL_OR_OPEN there may be several who asked for it: then it is nobody's. */
+inline bool
+is_owned_(unsigned flags)
+{
+	return !(flags & SHOAL_OR_OPEN);
+}
+template <class Options>
+bool
+is_owned_(const Options *options)
+{
+	return !options || is_owned_(options->flags);
+}
+
 /* One that exists under the name, waiting for its maker; a new one, which the owner destroys. */
 template <class Object, class Open>
 Object
@@ -123,11 +136,11 @@ open_(Open open, const arena &in, const char *name, shoal_time timeout)
 }
 template <class Object, class Create, class... Options>
 Object
-make_(Create create, const arena &in, const char *name, Options... options)
+make_(Create create, bool owned, const arena &in, const char *name, Options... options)
 {
 	typename Object::type *out;
 	check(create(in.get(), name, options..., &out));
-	return Object(in, out);
+	return Object(in, out, owned);
 }
 
 /* shoal::lock, and shoal::open_lock(arena, name, timeout), and so on. */
@@ -149,44 +162,44 @@ SHOAL_OWNER_(event)
 inline dict
 make_dict(const arena &in, const char *name = nullptr)
 {
-	return make_<dict>(shoal_dict_create, in, name, nullptr);
+	return make_<dict>(shoal_dict_create, true, in, name, nullptr);
 }
 
 inline list
 make_list(const arena &in, const char *name = nullptr)
 {
-	return make_<list>(shoal_list_create, in, name, nullptr);
+	return make_<list>(shoal_list_create, true, in, name, nullptr);
 }
 
 inline lock
 make_lock(const arena &in, const char *name = nullptr, unsigned flags = 0)
 {
-	return make_<lock>(shoal_lock_create, in, name, flags);
+	return make_<lock>(shoal_lock_create, is_owned_(flags), in, name, flags);
 }
 
 inline rwlock
 make_rwlock(const arena &in, const char *name = nullptr, unsigned flags = 0)
 {
-	return make_<rwlock>(shoal_rwlock_create, in, name, flags);
+	return make_<rwlock>(shoal_rwlock_create, is_owned_(flags), in, name, flags);
 }
 
 /* `bound` may have SHOAL_SEMAPHORE_OWNED. */
 inline semaphore
 make_semaphore(const arena &in, const char *name, uint32_t value, uint32_t bound = 0)
 {
-	return make_<semaphore>(shoal_semaphore_create, in, name, value, bound);
+	return make_<semaphore>(shoal_semaphore_create, true, in, name, value, bound);
 }
 
 inline condition
 make_condition(const arena &in, const char *name = nullptr)
 {
-	return make_<condition>(shoal_condition_create, in, name);
+	return make_<condition>(shoal_condition_create, true, in, name);
 }
 
 inline event
 make_event(const arena &in, const char *name = nullptr)
 {
-	return make_<event>(shoal_event_create, in, name);
+	return make_<event>(shoal_event_create, true, in, name);
 }
 
 } // namespace shoal

@@ -144,6 +144,35 @@ given_ends(const shoal::arena &arena)
 	CHECK(!given.left.recv(n) && given.left.ended());
 }
 
+/* Whoever of several comes first makes it, and none of their ends is its end. */
+static void
+made_or_opened(const shoal::arena &arena)
+{
+	shoal_queue_options options = {};
+	shoal_pipe_options pipe_options = {};
+	options.flags = pipe_options.flags = SHOAL_OR_OPEN;
+	{
+		shoal::queue<int> first(arena, "either", &options);
+		shoal::pipe<int> line(arena, "either_line", &pipe_options);
+		auto lock = shoal::make_lock(arena, "either_lock", SHOAL_OR_OPEN);
+		{
+			shoal::queue<int> second(arena, "either", &options);
+			shoal::pipe<int> same(arena, "either_line", &pipe_options);
+			CHECK(shoal::make_lock(arena, "either_lock", SHOAL_OR_OPEN).get() == lock.get());
+			CHECK(second.put(1) && same.left.get() == line.left.get());
+		}
+		CHECK(first.put(2) && line.left.send(3));
+	}
+	auto left = shoal::queue<int>::open(arena, "either", SHOAL_NOWAIT);
+	CHECK(shoal_queue_size(left.get()) == 2);
+	CHECK(shoal_queue_destroy(arena.get(), left.get()) == 0);
+	shoal_pipe_end *end;
+	CHECK(shoal_pipe_open(arena.get(), "either_line", SHOAL_RIGHT, SHOAL_NOWAIT, &end) == 0);
+	CHECK(shoal_pipe_destroy(arena.get(), end) == 0);
+	auto lock = shoal::open_lock(arena, "either_lock", SHOAL_NOWAIT);
+	CHECK(shoal_lock_destroy(arena.get(), lock.get()) == 0);
+}
+
 static void
 clients(const shoal::arena &arena)
 {
@@ -176,5 +205,6 @@ messages(const shoal::arena &arena)
 	finishing(arena);
 	pipes(arena);
 	given_ends(arena);
+	made_or_opened(arena);
 	clients(arena);
 }
