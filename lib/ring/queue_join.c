@@ -88,18 +88,27 @@ is_destroyed(const struct cursor *c)
 	return object_end_orphan(c->arena, c->ring.object) || !cursor_lives(c);
 }
 
+/* What the dead had taken, and where they left holes, is done. */
+static bool
+all_done_but_by_dead(struct cursor *c, struct shoal_thread *t)
+{
+	if (all_done(c))
+		return true;
+	member_recover_all(c->arena, t, c->me);
+	get_pass_holes(c);
+	return all_done(c);
+}
+
 static int
 join(struct cursor *c, struct shoal_thread *t, shoal_time timeout)
 {
 	shoal_queue *q = c->ring.queue;
-	if (all_done(c))
-		return 0;
-	if (timeout <= 0 && !is_destroyed(c))
-		return fail_quiet(-EAGAIN, "tasks are unfinished, and the timeout is 0");
-	int64_t deadline = clock_deadline(timeout);
+	int64_t deadline = timeout > 0 ? clock_deadline(timeout) : 0;
 	for (;;) {
-		member_recover_all(c->arena, t, c->me);
-		get_pass_holes(c);
+		if (all_done_but_by_dead(c, t))
+			return 0;
+		if (timeout <= 0 && !is_destroyed(c))
+			return fail_quiet(-EAGAIN, "tasks are unfinished, and the timeout is 0");
 		gate_arm(&q->join_gate, !c->fenced);
 		if (all_done(c))
 			return 0;

@@ -112,6 +112,16 @@ Test(queue_join, does_not_wait_for_tasks_of_the_dead)
 	world_end(w);
 }
 
+Test(queue_join, nor_does_a_look)
+{
+	struct world w = world_make(8, 0, JOIN);
+	struct stage *s = stage_make(w, 1);
+	put_text(w.queue, "a");
+	let_die(get_and_die, s);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	world_end(w);
+}
+
 Test(queue_join, counts_what_died_in_a_copy)
 {
 	struct world w = world_make(8, 0, JOIN);
