@@ -470,6 +470,8 @@ struct pipe_wait {
 
 /* When the call's time is up, reckoned when it is first asked for. 0: it does not wait. */
 int64_t pipe_deadline(struct pipe_wait *w);
+/* -ETIMEDOUT. */
+int pipe_timed_out(void);
 /*
  * The word that the event changes is `seen`: waits for it, or for the peer's end. 0: look again.
  * -EAGAIN, -ETIMEDOUT, -ECANCELED.

@@ -535,6 +535,8 @@ send_items(struct pipe_handle *h, struct shoal_thread *t, const char *items, siz
 		bool limited = timeout > 0 && timeout != SHOAL_FOREVER;
 		shoal_time left = limited ? deadline - clock_now() : timeout;
 		int rc = send_slow(h, t, items + n * item_bytes, item_bytes, 0, left);
+		if (rc == -EAGAIN && timeout > 0)
+			rc = pipe_timed_out();
 		/* An interrupt that cut a batch short is for the next wait: this call tells what it did. */
 		if (rc == -ECANCELED && n)
 			store_relaxed(&t->interrupt, 1);

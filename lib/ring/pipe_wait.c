@@ -243,8 +243,8 @@ is_over(struct pipe_handle *h, struct shoal_thread *t)
 	return pipe_peer_gone(h, t) || object_end_orphan(h->arena, h->object) || destroyed(h);
 }
 
-static int
-timed_out(void)
+int
+pipe_timed_out(void)
 {
 	return fail_quiet(-ETIMEDOUT, "the pipe did not become ready in time");
 }
@@ -366,13 +366,13 @@ pipe_wait(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, wo
 			return 0;
 		}
 		if (clock_now() >= w->deadline)
-			return is_over(h, t) ? 0 : timed_out();
+			return is_over(h, t) ? 0 : pipe_timed_out();
 		arm(h, t, w);
 		return 0;
 	}
 	int rc = sleep_on(h, t, w, word, seen);
 	if (rc == -ETIMEDOUT)
-		return timed_out();
+		return pipe_timed_out();
 	if (rc == -ECANCELED)
 		return fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt");
 	return 0;

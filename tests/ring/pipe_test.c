@@ -218,6 +218,19 @@ Test(pipe, batches_go_in_order_and_wrap)
 	world_end(w);
 }
 
+Test(pipe, a_batch_has_no_time_or_too_little)
+{
+	struct world w = world_make(4096, 0);
+	uint64_t items[4] = { 0 };
+	while (shoal_pipe_send_many(w.left, items, 8, 4, 0) > 0)
+		continue;
+	REQUIRE_EQ(shoal_pipe_send_many(w.left, items, 8, 4, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_pipe_send_many(w.left, items, 8, 4, -1), -EAGAIN);
+	REQUIRE_EQ(shoal_pipe_send_many(w.left, items, 8, 4, 1), -ETIMEDOUT);
+	REQUIRE(strstr(shoal_error(), "in time"));
+	world_end(w);
+}
+
 Test(pipe, a_batch_stops_before_another_length)
 {
 	struct world w = world_make(4096, 0);
