@@ -1,5 +1,8 @@
 #include "common.h"
 #include "sync/robust.h"
+#include <shoal/arena.h>
+#include <shoal/data.h>
+#include <shoal/queue.h>
 
 enum { PARTIES = 5 };
 
@@ -342,6 +345,36 @@ Test(barrier, one_that_dies_in_its_action_breaks_it)
 		expect_all(w, pid, 2, -EPIPE);
 		REQUIRE(w->at[0] - at < DEATH_NS && w->at[1] - at < DEATH_NS);
 	}
+}
+
+static shoal_arena *joined, *other;
+static shoal_queue *queue;
+static shoal_dict *dict;
+
+static int
+call_everything(void *unused)
+{
+	void *p;
+	(void)unused;
+	REQUIRE_EQ(shoal_alloc(joined, 200, &p), 0);
+	REQUIRE_EQ(shoal_alloc(joined, 1 << 20, &p), 0);
+	REQUIRE_EQ(shoal_alloc(other, 64, &p), 0);
+	REQUIRE_EQ(shoal_queue_put(queue, "x", 1, 0), 0);
+	REQUIRE_EQ(shoal_dict_set(dict, SHOAL_ANY(1), SHOAL_ANY(2)), 0);
+	return 0;
+}
+
+Test(barrier, an_actions_calls_are_as_any_others)
+{
+	shoal_barrier b;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &joined), 0);
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &other), 0);
+	REQUIRE_EQ(shoal_queue_create(joined, NULL, NULL, &queue), 0);
+	REQUIRE_EQ(shoal_dict_create(joined, NULL, NULL, &dict), 0);
+	REQUIRE_EQ(shoal_barrier_init(&b, 1), 0);
+	REQUIRE_EQ(shoal_barrier_wait_do(&b, call_everything, NULL, 0), 0);
+	shoal_arena_close(other);
+	shoal_arena_close(joined);
 }
 
 /* The last one as be_last leaves it, killed before its wake: the round was complete. */
