@@ -158,9 +158,9 @@ typedef struct {
  */
 SHOAL_CHECK_ int shoal_loan_commit(shoal_loan *, shoal_time timeout);
 /*
- * Done reading what borrow gave, or never mind what reserve gave. An ended loan is left alone. A
- * queue's, in a signal handler inside another call or in another thread, is not ended: `kind`
- * stays, and shoal_error() says why; a pipe's stops the process there.
+ * Done reading what borrow gave, or never mind what reserve gave. An ended loan is left alone. In a
+ * signal handler inside another call, and in another thread, it is not ended: `kind` stays, and
+ * shoal_error() says why.
  */
 void shoal_loan_release(shoal_loan *);
 /* release and task_done in one call; for a message borrowed from a JOINABLE queue. */

@@ -377,14 +377,11 @@ alloc_slow(shoal_arena *a, size_t bytes, void **out)
 	struct shoal_thread *t;
 	struct member *me;
 	*out = NULL;
-	if (unlikely(thread_is_busy()))
+	if (unlikely(thread_is_nested(thread_known())))
 		return nested();
 	int rc = member_here(a, &t, &me);
 	if (unlikely(rc))
 		return rc;
-	/* What it takes from behind the magazines would be linked in there, and named instead. */
-	if (unlikely(robust_is_changing(t->robust)))
-		return nested();
 	t->busy = 1;
 	rc = alloc(a, t, me, bytes, out);
 	t->busy = 0;

@@ -28,7 +28,7 @@ enum member_state { MEMBER_ALIVE, MEMBER_DEAD, MEMBER_GONE };
  * This thread's record, joining if needed. 0, or a failure with its sentence: -EUSERS, -ENOSPC,
  * -EPERM (read-only, foreign PID namespace), -EDEADLK in a signal handler that interrupted this
  * thread's joining or leaving, or a change of its robust list. A call that is refused inside others
- * asks that first (thread_is_busy): it joins nothing then.
+ * asks that first (thread_is_nested): it joins nothing then.
  */
 int member_join(shoal_arena *a, struct shoal_thread *t, struct member **out);
 

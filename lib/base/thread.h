@@ -57,14 +57,6 @@ thread_known(void)
 	return likely(t && load_relaxed(thread_epoch)) ? t : NULL;
 }
 
-/* Inside a call, as a signal handler finds it that interrupted one. */
-static inline bool
-thread_is_busy(void)
-{
-	const struct shoal_thread *t = thread_known();
-	return t && t->busy;
-}
-
 static inline struct shoal_thread *
 thread_self(void)
 {

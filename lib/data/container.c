@@ -99,7 +99,6 @@ stands(const struct container *c)
 static ALWAYS_INLINE bool
 try_enter(const struct known *k, struct shoal_thread *t, struct container *out)
 {
-	t->busy = 1;
 	*out = (struct container){ k->arena, t, k->me, k->object, k->generation };
 	/* Pairs with the destroyer's barrier: it sees this, or `stands` sees what it did. */
 	if (likely(k->me))
@@ -121,12 +120,16 @@ try_enter(const struct known *k, struct shoal_thread *t, struct container *out)
 static __attribute__((noinline)) int
 enter_anew(const void *body, uint32_t kind, struct known *k, struct container *out, bool reads)
 {
+	struct shoal_thread *t = out->thread;
+	t->busy = 1;
 	k->body = NULL;
 	int rc = find(body, kind, reads, k);
-	if (rc)
+	if (rc == 0 && !k->me && !reads)
+		rc = fail(-EPERM, "arena '%s' is attached read-only", k->arena->name);
+	if (rc) {
+		t->busy = 0;
 		return rc;
-	if (!k->me && !reads)
-		return fail(-EPERM, "arena '%s' is attached read-only", k->arena->name);
+	}
 	if (try_enter(k, out->thread, out))
 		return 0;
 	k->body = NULL;
@@ -142,11 +145,14 @@ enter(const void *body, uint32_t kind, struct container *out, bool reads)
 	struct known *k = place_of(body);
 	if (unlikely(!t))
 		return fail(-ENOMEM, "no memory for this thread's record");
-	if (unlikely(t->busy))
+	if (unlikely(thread_is_nested(t)))
 		return fail(-EDEADLK,
 		            "a container was called inside another call of its thread: by a signal "
 		            "handler, or by an order of shoal_list_sort");
 	out->thread = t;
+	/* Before what it knows is read: a signal handler's call may make it another container's. */
+	t->busy = 1;
+	fence_compiler();
 	/* A forked child inherits what its parent's thread knew, but has no seat yet. */
 	bool knows = k->body == body && k->epoch == load_relaxed(thread_epoch) && k->kind == kind &&
 	             k->me == member_seat(k->arena, t) && (k->me || reads);
@@ -217,7 +223,7 @@ options_check(const shoal_container_options *o)
 static int
 maker(shoal_arena *a, struct shoal_thread **t, struct member **me)
 {
-	if (thread_is_busy())
+	if (thread_is_nested(thread_known()))
 		return fail(-EDEADLK, "a container is made or destroyed inside another call of its thread");
 	return member_here(a, t, me);
 }

@@ -29,7 +29,7 @@ crate_take(shoal_arena *a, uint64_t owner, uint64_t bytes, word64 *record, uint6
 {
 	struct shoal_thread *t;
 	struct member *me;
-	if (thread_is_busy())
+	if (thread_is_nested(thread_known()))
 		return fail(-EDEADLK, "a signal handler inside another call uses a pool");
 	int rc = member_here(a, &t, &me);
 	if (rc == -EUSERS)

@@ -509,14 +509,22 @@ get_slow(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
 	return n;
 }
 
+/* Of one that has begun, and done nothing yet. */
+__attribute__((noinline)) static ssize_t
+get_otherwise(struct shoal_thread *t, shoal_queue *q, void *buffer, size_t room, shoal_time timeout)
+{
+	t->busy = 0;
+	return get_slow(q, buffer, room, timeout);
+}
+
 /* What some gets have to do after the place is given back. */
 __attribute__((noinline)) static ssize_t
-finish(struct cursor *c, struct shoal_thread *t, void *old, ssize_t bytes)
+finish(struct cursor *c, struct shoal_thread *t, ssize_t bytes)
 {
 	if ((c->get & (HINT_EVERY - 1)) == 0)
 		tell(c, c->get);
 	wake_putters(c->ring.queue);
-	robust_pending_restore(t, old);
+	robust_pending_restore(t, NULL);
 	queue_leave(t, c);
 	return bytes;
 }
@@ -530,11 +538,11 @@ get_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, struct slo
             size_t room, size_t bytes, shoal_time timeout, bool is_short)
 {
 	uint64_t place = c->get, empty = cursor_word(c, place);
-	queue_enter_at(t, c, place);
-	void *old = robust_pending_set(t, &q->put.wait);
+	queue_enter_at(c, place);
+	robust_pending_set(t, &q->put.wait);
 	if (unlikely(!cursor_lives(c) ||
 	             !cas64_acq_rel(&s->turn, empty | FULL, empty | c->mine | READING))) {
-		robust_pending_restore(t, old);
+		robust_pending_restore(t, NULL);
 		queue_leave(t, c);
 		return get_slow(q, buffer, room, timeout);
 	}
@@ -548,8 +556,8 @@ get_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, struct slo
 	c->get = ++place;
 	fence_compiler();
 	if (unlikely((place & (HINT_EVERY - 1)) == 0 || load_relaxed(&q->put_any)))
-		return finish(c, t, old, (ssize_t)bytes);
-	robust_pending_restore(t, old);
+		return finish(c, t, (ssize_t)bytes);
+	robust_pending_restore(t, NULL);
 	queue_leave(t, c);
 	return (ssize_t)bytes;
 }
@@ -563,7 +571,7 @@ get_longer(struct shoal_thread *t, struct cursor *c, shoal_queue *q, void *buffe
 	size_t bytes = load_relaxed(&s->bytes);
 	if (unlikely(bytes > room || bytes >= c->quick_long || !c->quick_get ||
 	             load_relaxed(&s->flags) != SLOT_INLINE))
-		return get_slow(q, buffer, room, timeout);
+		return get_otherwise(t, q, buffer, room, timeout);
 	return get_quickly(t, c, q, s, buffer, room, bytes, timeout, false);
 }
 
@@ -571,12 +579,12 @@ ssize_t
 shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
-	struct cursor *c = cursor_known(t, q);
-	if (unlikely(!c || t->busy))
+	struct cursor *c = queue_begin(t, q);
+	if (unlikely(!c))
 		return get_slow(q, buffer, buffer_bytes, timeout);
 	struct slot *s = cursor_slot_at(c, c->get);
 	if (unlikely(load_acquire(&s->turn) != (cursor_word(c, c->get) | FULL)))
-		return get_slow(q, buffer, buffer_bytes, timeout);
+		return get_otherwise(t, q, buffer, buffer_bytes, timeout);
 	size_t bytes = load_relaxed(&s->bytes);
 	if (unlikely(bytes > buffer_bytes || bytes >= c->quick_get ||
 	             load_relaxed(&s->flags) != SLOT_INLINE))

@@ -105,12 +105,13 @@ int
 listener_enter(shoal_arena *a, uint32_t object, struct listener_call *c)
 {
 	*c = (struct listener_call){ .arena = a, .object = object };
-	if (thread_is_busy())
+	if (thread_is_nested(thread_known()))
 		return fail(-EDEADLK, "a listener's call in a signal handler inside another call");
 	int rc = member_here(a, &c->thread, &c->me);
 	if (rc)
 		return rc;
 	c->thread->busy = 1;
+	fence_compiler();
 	c->alive = load_acquire(&arena_object(a, object)->word);
 	store_release(&c->me->call.object, object);
 	fence_seq_cst();

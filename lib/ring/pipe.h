@@ -335,15 +335,17 @@ pipe_enter_quick(struct shoal_thread *t, const shoal_pipe_end *end)
 {
 	if (unlikely(!t || !t->pipes || t->busy))
 		return NULL;
-	struct pipe_handle *h = pipe_handle_slot(t, end);
-	if (unlikely(h->end != end || h->epoch != load_relaxed(thread_epoch)))
-		return NULL;
+	/* First: a signal handler's call may make the handle another pipe's. */
 	t->busy = 1;
-	store_relaxed(&h->me->call.object, h->object);
 	fence_compiler();
-	if (likely(load_relaxed(&end->owner) == h->mine))
-		return h;
-	store_relaxed(&h->me->call.object, 0);
+	struct pipe_handle *h = pipe_handle_slot(t, end);
+	if (likely(h->end == end && h->epoch == load_relaxed(thread_epoch))) {
+		store_relaxed(&h->me->call.object, h->object);
+		fence_compiler();
+		if (likely(load_relaxed(&end->owner) == h->mine))
+			return h;
+		store_relaxed(&h->me->call.object, 0);
+	}
 	t->busy = 0;
 	return NULL;
 }
@@ -363,6 +365,8 @@ pipe_me(const struct pipe_handle *h, const struct shoal_thread *t)
 enum pipe_intent { PIPE_LOOK, PIPE_CLAIM };
 int pipe_enter(shoal_pipe_end *end, enum pipe_intent intent, struct shoal_thread **t,
                struct pipe_handle **h);
+/* -EDEADLK: in a signal handler inside another call. */
+int pipe_nested(void);
 
 static inline void
 pipe_leave(struct shoal_thread *t, struct pipe_handle *h)

@@ -460,9 +460,8 @@ enter_claiming(struct pipe_handle *h, struct shoal_thread *t, enum pipe_intent i
 }
 
 static void
-begin(struct shoal_thread *t, struct pipe_handle *h)
+begin(struct pipe_handle *h)
 {
-	t->busy = 1;
 	store_relaxed(&h->me->call.object, h->object);
 	if (h->fenced)
 		fence_seq_cst();
@@ -470,26 +469,36 @@ begin(struct shoal_thread *t, struct pipe_handle *h)
 }
 
 int
+pipe_nested(void)
+{
+	return fail(-EDEADLK, "a pipe call in a signal handler that interrupted another call");
+}
+
+int
 pipe_enter(shoal_pipe_end *end, enum pipe_intent intent, struct shoal_thread **t,
            struct pipe_handle **h)
 {
 	*t = thread_self();
+	if (unlikely(thread_is_nested(*t)))
+		return pipe_nested();
 	if (intent == PIPE_CLAIM && (*h = pipe_enter_quick(*t, end)))
 		return 0;
 	shoal_arena *a = arena_of(end);
 	struct member *me;
 	if (!a)
 		stop("%p is no end of a pipe in a mapped arena", (void *)end);
-	if (thread_is_busy())
-		return fail(-EDEADLK, "a pipe call in a signal handler that interrupted another call");
 	int rc = member_here(a, t, &me);
 	if (rc)
 		return rc;
+	(*t)->busy = 1;
+	fence_compiler();
 	rc = find_handle(*t, a, end, h);
-	if (rc)
+	if (rc) {
+		(*t)->busy = 0;
 		return rc;
+	}
 	(*h)->me = me;
-	begin(*t, *h);
+	begin(*h);
 	rc = lives(*h) ? enter_claiming(*h, *t, intent) : closed_error();
 	if (rc)
 		pipe_leave(*t, *h);

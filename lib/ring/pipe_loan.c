@@ -77,6 +77,18 @@ shoal_pipe_reserve(shoal_pipe_end *end, size_t bytes, shoal_time timeout, shoal_
 }
 
 /* The loan's handle and entry, if it is this thread's. */
+/* Whether the call may be made here, by this thread. */
+static int
+may_end(shoal_arena *a, const shoal_loan *loan, struct shoal_thread **t, struct member **me)
+{
+	if (thread_is_nested(thread_known()))
+		return pipe_nested();
+	int rc = member_here(a, t, me);
+	if (rc == 0 && loan->internal_[LOAN_TAG] != member_tag(a, *me))
+		rc = fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
+	return rc;
+}
+
 static int
 enter_loan(const shoal_loan *loan, struct shoal_thread **t, struct pipe_handle **h,
            struct loan_entry **l)
@@ -85,9 +97,7 @@ enter_loan(const shoal_loan *loan, struct shoal_thread **t, struct pipe_handle *
 	shoal_arena *a = arena_of(end);
 	struct member *me;
 	/* First: to one whose loan it is not, a child of its owner's, the end is another process's. */
-	int rc = a ? member_here(a, t, &me) : 0;
-	if (rc == 0 && a && loan->internal_[LOAN_TAG] != member_tag(a, me))
-		rc = fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
+	int rc = a ? may_end(a, loan, t, &me) : 0;
 	if (rc || (rc = pipe_enter(end, PIPE_CLAIM, t, h)))
 		return rc;
 	me = pipe_me(*h, *t);
@@ -268,10 +278,10 @@ pipe_loan_release(shoal_loan *loan)
 	shoal_arena *a = arena_of(end);
 	struct shoal_thread *t;
 	struct member *me;
-	if (thread_is_busy())
-		stop("shoal_loan_release in a signal handler that interrupted another call");
-	if (!a || member_here(a, &t, &me) || loan->internal_[LOAN_TAG] != member_tag(a, me))
-		stop("shoal_loan_release: the loan belongs to another thread; shoal_loan_adopt moves it");
+	if (!a)
+		stop("shoal_loan_release: the loan is of an arena that is not attached any more");
+	if (may_end(a, loan, &t, &me))
+		return;
 	struct loan_entry *l = loan_entry(loan, me);
 	loan->kind = 0;
 	if (!loan_is_entry(loan, l))
@@ -323,7 +333,7 @@ pipe_loan_adopt(shoal_loan *loan)
 	struct member *me;
 	if (!a)
 		return loan_ended();
-	if (thread_is_busy())
+	if (thread_is_nested(thread_known()))
 		return fail(-EDEADLK, "shoal_loan_adopt in a signal handler inside another call");
 	int rc = member_here(a, &t, &me);
 	if (rc)

@@ -384,6 +384,10 @@ recv_entered(struct pipe_handle *h, void *buffer, size_t room, shoal_time timeou
 {
 	struct shoal_thread *t = thread_here;
 	void *old = t->robust->pending;
+	if (unlikely(old) && robust_is_changing(t->robust)) {
+		pipe_leave(t, h);
+		return pipe_nested();
+	}
 	if (likely(h->rx))
 		robust_pending_set(t, &h->rx->room.wait);
 	ssize_t rc = recv_medium(h, buffer, room);

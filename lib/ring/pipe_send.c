@@ -392,6 +392,10 @@ send_entered(struct shoal_thread *t, struct pipe_handle *h, const void *message,
 {
 	int rc = 0;
 	void *old = t->robust->pending;
+	if (unlikely(old) && robust_is_changing(t->robust)) {
+		pipe_leave(t, h);
+		return pipe_nested();
+	}
 	if (likely(h->tx))
 		robust_pending_set(t, &h->tx->data.wait);
 	if (!send_medium(h, message, bytes))
@@ -413,7 +417,7 @@ send_any(shoal_pipe_end *end, const void *message, size_t bytes, shoal_time time
 static __attribute__((noinline)) int
 leave_waking(struct shoal_thread *t, struct pipe_handle *h)
 {
-	void *old = robust_pending_set(t, &h->tx->data.wait);
+	void *old = robust_name_beside(t->robust, &h->tx->data.wait);
 	way_wake_readers(h->tx);
 	robust_pending_restore(t, old);
 	pipe_leave(t, h);

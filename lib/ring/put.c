@@ -392,14 +392,23 @@ put_slow(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 	return queue_put_marked(q, message, bytes, 0, NULL, timeout);
 }
 
+/* Of one that has begun, and done nothing yet. */
+__attribute__((noinline)) static int
+put_otherwise(struct shoal_thread *t, shoal_queue *q, const void *message, size_t bytes,
+              shoal_time timeout)
+{
+	t->busy = 0;
+	return put_slow(q, message, bytes, timeout);
+}
+
 /* What some puts have to do after the message is there. */
 __attribute__((noinline)) static int
-finish(struct cursor *c, struct shoal_thread *t, void *old)
+finish(struct cursor *c, struct shoal_thread *t)
 {
 	if ((c->put & (HINT_EVERY - 1)) == 0)
 		put_tell(c, c->put);
 	wake_getters(c->ring.queue);
-	robust_pending_restore(t, old);
+	robust_pending_restore(t, NULL);
 	queue_leave(t, c);
 	return 0;
 }
@@ -415,12 +424,12 @@ put_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void
 	uint64_t place = c->put, empty = cursor_word(c, place);
 	struct slot *s = cursor_slot_at(c, place);
 	if (unlikely(load_acquire(&s->turn) != empty))
-		return put_slow(q, message, bytes, timeout);
-	queue_enter_at(t, c, place);
-	void *old = robust_pending_set(t, &q->get.wait);
+		return put_otherwise(t, q, message, bytes, timeout);
+	queue_enter_at(c, place);
+	robust_pending_set(t, &q->get.wait);
 	if (unlikely(!cursor_lives(c) || load_relaxed(&q->closing) ||
 	             !cas64_acq_rel(&s->turn, empty, empty | c->mine | WRITING))) {
-		robust_pending_restore(t, old);
+		robust_pending_restore(t, NULL);
 		queue_leave(t, c);
 		return put_slow(q, message, bytes, timeout);
 	}
@@ -436,8 +445,8 @@ put_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void
 	c->put = ++place;
 	fence_compiler();
 	if (unlikely((place & (HINT_EVERY - 1)) == 0 || load_relaxed(&q->get_any)))
-		return finish(c, t, old);
-	robust_pending_restore(t, old);
+		return finish(c, t);
+	robust_pending_restore(t, NULL);
 	queue_leave(t, c);
 	return 0;
 }
@@ -447,7 +456,7 @@ put_longer(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void 
            size_t bytes, shoal_time timeout)
 {
 	if (unlikely(bytes >= c->quick_long))
-		return put_slow(q, message, bytes, timeout);
+		return put_otherwise(t, q, message, bytes, timeout);
 	return put_quickly(t, c, q, message, bytes, timeout, false);
 }
 
@@ -456,8 +465,8 @@ int
 shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
-	struct cursor *c = cursor_known(t, q);
-	if (unlikely(!c || t->busy))
+	struct cursor *c = queue_begin(t, q);
+	if (unlikely(!c))
 		return put_slow(q, message, bytes, timeout);
 	if (unlikely(bytes >= c->quick_put))
 		return put_longer(t, c, q, message, bytes, timeout);

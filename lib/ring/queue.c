@@ -137,9 +137,13 @@ shoal_queue_destroy(shoal_arena *a, shoal_queue *q)
 
 /* ---- looking ---- */
 
-/* By this thread's cursor, if it has one. *seen: what is known of places that are BACK. */
+/*
+ * By this thread's cursor, if it has one: then `thread` is busy until look_end, so that no signal
+ * handler has it name another queue. *seen: what is known of places that are BACK.
+ */
 struct view {
 	shoal_arena *arena;
+	struct shoal_thread *thread;
 	struct ring ring;
 	uint32_t *seen, nothing;
 };
@@ -147,13 +151,18 @@ struct view {
 static int
 look(const shoal_queue *q, struct view *v)
 {
-	struct cursor *c = cursor_known(thread_here, q);
+	struct shoal_thread *t = thread_here;
+	struct cursor *c = queue_begin(t, q);
 	if (likely(c && cursor_lives(c))) {
 		v->arena = c->arena;
+		v->thread = t;
 		v->ring = c->ring;
 		v->seen = &c->backs_seen;
 		return 0;
 	}
+	if (c)
+		t->busy = 0;
+	v->thread = NULL;
 	v->nothing = 0;
 	v->seen = &v->nothing;
 	v->arena = arena_of(q);
@@ -162,12 +171,23 @@ look(const shoal_queue *q, struct view *v)
 	return fail(-EINVAL, "%p is no queue of a mapped arena", (const void *)q);
 }
 
+static void
+look_end(const struct view *v)
+{
+	fence_compiler();
+	if (v->thread)
+		v->thread->busy = 0;
+}
+
 size_t
 shoal_queue_size(const shoal_queue *q)
 {
 	struct view v;
-	uint64_t taken, put;
-	return look(q, &v) ? 0 : queue_size(v.arena, &v.ring, v.seen, &taken, &put);
+	uint64_t taken, put, size = 0;
+	if (look(q, &v) == 0)
+		size = queue_size(v.arena, &v.ring, v.seen, &taken, &put);
+	look_end(&v);
+	return size;
 }
 
 /* What a dead one was writing is a hole for the get that comes to it. */
@@ -205,20 +225,28 @@ bool
 shoal_queue_empty(const shoal_queue *q)
 {
 	struct view v;
-	return look(q, &v) || nothing_to_get(&v);
+	bool empty = look(q, &v) || nothing_to_get(&v);
+	look_end(&v);
+	return empty;
 }
 
 /* A place that a dead one was reading is free for the put that comes to it, unless it is BACK. */
+static bool
+nowhere_to_put(const struct view *v)
+{
+	uint64_t place = load_relaxed(&v->ring.queue->tail), word;
+	if (walk_put(&v->ring, &place, &word) != WALK_WAIT)
+		return false;
+	return !group_or_slot_empty(queue_settled(v->arena, &v->ring, word));
+}
+
 bool
 shoal_queue_full(const shoal_queue *q)
 {
 	struct view v;
-	if (look(q, &v))
-		return false;
-	uint64_t place = load_relaxed(&q->tail), word;
-	if (walk_put(&v.ring, &place, &word) != WALK_WAIT)
-		return false;
-	return !group_or_slot_empty(queue_settled(v.arena, &v.ring, word));
+	bool full = look(q, &v) == 0 && nowhere_to_put(&v);
+	look_end(&v);
+	return full;
 }
 
 ssize_t

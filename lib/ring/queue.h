@@ -14,6 +14,7 @@
 
 #include "arena/block.h"
 #include "arena/object.h"
+#include "base/error.h"
 #include "ring/mark.h"
 #include "ring/ring.h"
 #include "sync/bell.h"
@@ -293,13 +294,29 @@ enum { CALL_NONE, CALL_PUT, CALL_GET, CALL_PUT_ASLEEP, CALL_GET_ASLEEP, CALL_RET
 int queue_nested(void);
 
 /*
- * The quick way into a call that takes the place. A record names the place before it names the
- * queue; as long as nobody has it, the place says that it is not this thread's.
+ * The quick way into a call, before anything is read that a signal handler's call would change: a
+ * cursor may become another queue's. NULL: the other way; then nothing was done.
+ */
+static ALWAYS_INLINE struct cursor *
+queue_begin(struct shoal_thread *t, const shoal_queue *q)
+{
+	if (unlikely(!t || t->busy || t->robust->pending))
+		return NULL;
+	t->busy = 1;
+	fence_compiler();
+	struct cursor *c = cursor_known(t, q);
+	if (unlikely(!c))
+		t->busy = 0;
+	return c;
+}
+
+/*
+ * Names the place that the call is to take. A record names it before it names the queue; as long as
+ * nobody has it, the place says that it is not this thread's.
  */
 static ALWAYS_INLINE void
-queue_enter_at(struct shoal_thread *t, const struct cursor *c, uint64_t place)
+queue_enter_at(const struct cursor *c, uint64_t place)
 {
-	t->busy = 1;
 	store_relaxed(&c->me->call.pos, place);
 	store_release(&c->me->call.object, c->ring.object);
 	fence_compiler();
@@ -314,9 +331,8 @@ queue_leave(struct shoal_thread *t, struct cursor *c)
 
 /* The record names the queue, and no place: that of an earlier call is a loan by now. */
 static inline void
-queue_name_call(struct shoal_thread *t, const struct cursor *c)
+queue_name_call(const struct cursor *c)
 {
-	t->busy = 1;
 	store_relaxed(&c->me->call.pos, UINT64_MAX);
 	store_release(&c->me->call.object, c->ring.object);
 	/* A destroyer sees that somebody is inside: its barrier orders this store, or this fence. */
@@ -331,13 +347,19 @@ static inline int
 queue_enter(shoal_queue *q, struct shoal_thread **thread, struct cursor **c)
 {
 	struct shoal_thread *t = *thread = thread_self();
+	if (unlikely(!t))
+		return fail(-ENOMEM, "no memory for this thread's record");
 	/* Before the cursor: the one whose place it would take may be the interrupted call's. */
-	if (unlikely(t && t->busy))
+	if (unlikely(thread_is_nested(t)))
 		return queue_nested();
+	t->busy = 1;
+	fence_compiler();
 	int rc = cursor_of(t, q, c);
-	if (unlikely(rc))
+	if (unlikely(rc)) {
+		t->busy = 0;
 		return rc;
-	queue_name_call(t, *c);
+	}
+	queue_name_call(*c);
 	if (likely(cursor_lives(*c)))
 		return 0;
 	queue_leave(t, *c);

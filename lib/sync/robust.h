@@ -95,6 +95,13 @@ robust_name_beside(struct robust_head *h, word32 *word)
 	return unlikely(h->pending) && robust_is_changing(h) ? h->pending : robust_name(h, word);
 }
 
+/* In a signal handler that interrupted a call, or a change of what its thread holds. */
+static inline bool
+thread_is_nested(const struct shoal_thread *t)
+{
+	return t && (t->busy || (unlikely(t->robust->pending) && robust_is_changing(t->robust)));
+}
+
 static inline void *
 robust_pending_set(struct shoal_thread *t, word32 *word)
 {

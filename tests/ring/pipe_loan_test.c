@@ -164,7 +164,10 @@ static void *
 end_it(void *arg)
 {
 	shoal_loan *loan = arg;
+	uint32_t kind = loan->kind;
 	REQUIRE_EQ(shoal_loan_commit(loan, 0), -EPERM);
+	shoal_loan_release(loan);
+	REQUIRE(loan->kind == kind && strstr(shoal_error(), "another thread"));
 	REQUIRE_EQ(shoal_loan_adopt(loan), 0);
 	REQUIRE_EQ(shoal_loan_commit(loan, 0), 0);
 	return NULL;

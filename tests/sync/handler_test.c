@@ -4,6 +4,10 @@
 #include "lock_calls.h"
 #include "steps.h"
 #include "sync/bell.h"
+#include <shoal/arena.h>
+#include <shoal/data.h>
+#include <shoal/pipe.h>
+#include <shoal/queue.h>
 
 #if HAS_STEPS
 
@@ -181,6 +185,7 @@ release_op(void *unused)
 }
 
 static void (*handler_op)(void *);
+static void (*before)(void *); /* what the child does first; or NULL */
 
 /* Where nothing is pending it is as if nothing had been interrupted. */
 static void
@@ -196,6 +201,8 @@ static int
 take_and_die_inside(void *unused)
 {
 	(void)unused;
+	if (before)
+		before(NULL);
 	steps_into(take, &w->lock[1], at, handle_and_die);
 	w->more = w->inside = false;
 	return raise(SIGKILL);
@@ -254,6 +261,103 @@ Test(handler, who_dies_setting_an_event_does_too)
 Test(handler, and_who_dies_releasing_a_semaphore)
 {
 	die_in(release_op);
+}
+
+/* ---- calls on an arena's objects, of a thread that uses them ---- */
+
+static shoal_arena *arena;
+static shoal_queue *queue;
+static shoal_pipe_end *left, *right;
+static shoal_dict *dict;
+
+/* The queue is full, and the pipe is everybody's. */
+static void
+make_objects(void)
+{
+	static const shoal_queue_options few = { .capacity = 8 };
+	static const shoal_pipe_options shared_ends = { .flags = SHOAL_PIPE_SHARED_ENDS };
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &arena), 0);
+	REQUIRE_EQ(shoal_queue_create(arena, NULL, &few, &queue), 0);
+	REQUIRE_EQ(shoal_pipe_create(arena, NULL, &shared_ends, &left, &right), 0);
+	REQUIRE_EQ(shoal_dict_create(arena, NULL, NULL, &dict), 0);
+	while (shoal_queue_put(queue, "x", 1, 0) == 0)
+		continue;
+}
+
+static int rc;
+
+static void
+put_op(void *unused)
+{
+	(void)unused;
+	rc = shoal_queue_put(queue, "x", 1, 0);
+}
+
+static void
+send_op(void *unused)
+{
+	(void)unused;
+	rc = shoal_pipe_send(left, "x", 1, 0);
+}
+
+static void
+set_dict_op(void *unused)
+{
+	(void)unused;
+	rc = shoal_dict_set(dict, SHOAL_ANY(1), SHOAL_ANY(1));
+}
+
+/* A lock whose holder died inside its own call and the handler's is not lost. */
+static void
+die_in_call(void (*op)(void *))
+{
+	make_objects();
+	before = op;
+	die_in(op);
+	op(NULL);
+	REQUIRE(rc == 0 || rc == -EAGAIN);
+	REQUIRE_EQ(shoal_arena_check(arena, stderr), 0);
+	shoal_arena_close(arena);
+}
+
+Test(handler, who_dies_putting_leaves_the_lock_to_the_next)
+{
+	die_in_call(put_op);
+}
+
+Test(handler, who_dies_sending_does_too)
+{
+	die_in_call(send_op);
+}
+
+static uint32_t refused;
+
+static void
+call_all(void)
+{
+	void (*const op[])(void *) = { put_op, send_op, set_dict_op };
+	for (int i = 0; i < 3; i++) {
+		op[i](NULL);
+		REQUIRE(rc == 0 || rc == -EAGAIN || rc == -EDEADLK);
+		refused += rc == -EDEADLK;
+	}
+}
+
+Test(handler, calls_inside_those_of_a_lock_are_refused)
+{
+	make();
+	make_objects();
+	call_all();
+	REQUIRE_EQ(refused, 0);
+	for (at = 0, w->more = true; w->more; at++) {
+		w->more = steps_into(take, &w->lock[0], at, call_all);
+		w->more |= steps_into(give, &w->lock[0], at, call_all);
+	}
+	REQUIRE(refused > 10);
+	uint32_t before_one = refused;
+	call_all();
+	REQUIRE_EQ(refused, before_one);
+	shoal_arena_close(arena);
 }
 
 #endif
