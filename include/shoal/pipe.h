@@ -161,10 +161,10 @@ int     shoal_pipe_give(shoal_pipe_end *, pid_t to);
 
 /*
  * For poll and epoll: readable when recv, or send, would not wait. The library's: never read or
- * close them; anew after fork. Call with SHOAL_NOWAIT until -EAGAIN, which re-arms them. Slices of
- * 5 ms as of a queue's: without io_uring, of room_fd, WITH_OWNER, for the death of the users of a
- * shared end, and once several processes made one. That the other end's owner executed another
- * program they tell only when that ends.
+ * close them; anew after fork. -EMFILE, -ENOMEM, -EPIPE (destroyed), -EUSERS. Call with
+ * SHOAL_NOWAIT until -EAGAIN, which re-arms them. Slices of 5 ms as of a queue's: without io_uring,
+ * of room_fd, WITH_OWNER, for the death of the users of a shared end, and once several processes
+ * made one. That the other end's owner executed another program they tell only when that ends.
  */
 int     shoal_pipe_fd(shoal_pipe_end *);
 int     shoal_pipe_room_fd(shoal_pipe_end *);

@@ -208,10 +208,10 @@ SHOAL_CHECK_ int shoal_queue_join(shoal_queue *, shoal_time timeout);
  * Descriptors for poll and epoll: readable when a get, and a put, would not wait. The library's
  * own: never read or close them. Level-triggered, close-on-exec, may be readable for nothing: call
  * with SHOAL_NOWAIT until -EAGAIN, which re-arms them. Made by each process for itself: ask again
- * after fork. -EMFILE, -ENOMEM. Slices of 5 ms, in a thread of the library's own: where io_uring is
- * not allowed (SHOAL_HAS_URING); of room_fd while there is no room; of fd under REDELIVER and
- * WITH_OWNER, at the end of a closed queue, and once several processes made one of this queue. Else
- * nothing runs while all is idle.
+ * after fork. -EMFILE, -ENOMEM, -EPIPE (destroyed), -EUSERS. Slices of 5 ms, in a thread of the
+ * library's own: where io_uring is not allowed (SHOAL_HAS_URING); of room_fd while there is no
+ * room; of fd under REDELIVER and WITH_OWNER, at the end of a closed queue, and once several
+ * processes made one of this queue. Else nothing runs while all is idle.
  */
 int shoal_queue_fd(shoal_queue *);
 int shoal_queue_room_fd(shoal_queue *);

@@ -10,6 +10,7 @@
 #include "arena/kinds.h"
 #include "arena/object.h"
 #include "arena/slab.h"
+#include "base/error.h"
 #include "sync/stay.h"
 
 /* The object whose body begins there, of a plain kind, or of one with a lock in it; 0: none. */
@@ -77,6 +78,25 @@ object_stay(shoal_arena *a, struct member *me, uint32_t index, uint64_t generati
 		return place;
 	object_unstay(place);
 	return NULL;
+}
+
+int
+object_stay_at(shoal_arena *a, const void *body, uint32_t kind, struct object_seen *seen,
+               word32 **place)
+{
+	struct shoal_thread *t;
+	struct member *me;
+	uint32_t again;
+	int rc = member_here(a, &t, &me);
+	if (rc || (rc = object_find_body(a, body, kind, &seen->index)))
+		return rc;
+	seen->generation = load_acquire(&arena_object(a, seen->index)->word) >> 32;
+	*place = object_stay(a, me, seen->index, seen->generation);
+	if (*place && object_find_body(a, body, kind, &again) == 0 && again == seen->index)
+		return 0;
+	if (*place)
+		object_unstay(*place);
+	return fail(-EPIPE, "what was at %p was destroyed, or this is inside too many calls", body);
 }
 
 static bool

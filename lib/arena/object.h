@@ -114,6 +114,19 @@ bool object_is_orphan(shoal_arena *a, uint32_t index);
  */
 word32 *object_stay(shoal_arena *a, struct member *me, uint32_t index, uint64_t generation);
 
+/* What a name is given by again later. */
+struct object_seen {
+	uint32_t index;
+	uint64_t generation;
+};
+
+/*
+ * The same by where its body begins: 0, and *place. -EPROTO: there is none of that kind. -EPIPE: it
+ * has ended. And why this thread has no record.
+ */
+int object_stay_at(shoal_arena *a, const void *body, uint32_t kind, struct object_seen *seen,
+                   word32 **place);
+
 static inline void
 object_unstay(word32 *place)
 {

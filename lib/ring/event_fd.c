@@ -53,5 +53,12 @@ shoal_event_fd(shoal_event *event)
 	bool named = load_relaxed(&e->named);
 	struct poller_object o = { .arena = a, .gate = &e->gate, .polled = &e->polled,
 		                   .look = named ? is_set_or_gone : is_set, .object = event };
-	return poller_fd(&o);
+	word32 *name = NULL;
+	int rc = named ? object_stay_at(a, event, SHOAL_KIND_EVENT, &o.seen_as, &name) : 0;
+	if (rc)
+		return rc;
+	rc = poller_fd(&o);
+	if (name)
+		object_unstay(name);
+	return rc;
 }

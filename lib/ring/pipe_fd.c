@@ -123,6 +123,20 @@ has_room(const struct poller_object *o, struct poller_peer *unused)
 	return POLLER_UNTOLD;
 }
 
+/* In a call that names the pipe. */
+static int
+fd_inside(shoal_arena *a, struct pipe *p, unsigned side, bool room, struct object_seen seen)
+{
+	unsigned needed = room ? SHOAL_RIGHT : SHOAL_LEFT;
+	if ((p->flags & SHOAL_PIPE_SIMPLEX) && side != needed)
+		return fail(-EPERM, "the left end of a SIMPLEX pipe receives, the right end sends");
+	struct pipe_gates *gates = room ? &p->way[side].room : &p->way[!side].data;
+	struct poller_object o = { .arena = a, .gate = &gates->poll, .dying = { &gates->wait },
+		                   .bell = &p->bell.word, .polled = &p->polled, .seen_as = seen,
+		                   .look = room ? has_room : readable, .object = &p->end[side] };
+	return poller_fd(&o);
+}
+
 static int
 fd_of(shoal_pipe_end *end, bool room)
 {
@@ -130,17 +144,15 @@ fd_of(shoal_pipe_end *end, bool room)
 	if (!a)
 		return fail(-EINVAL, "%p is no end of a pipe in a mapped arena", (void *)end);
 	struct pipe *p;
-	unsigned side, needed = room ? SHOAL_RIGHT : SHOAL_LEFT;
+	struct object_seen seen;
+	unsigned side;
+	word32 *name;
 	int rc = pipe_find(a, end, &p, &side);
-	if (rc)
+	if (rc || (rc = object_stay_at(a, p, SHOAL_KIND_PIPE, &seen, &name)))
 		return rc;
-	if ((p->flags & SHOAL_PIPE_SIMPLEX) && side != needed)
-		return fail(-EPERM, "the left end of a SIMPLEX pipe receives, the right end sends");
-	struct pipe_gates *gates = room ? &p->way[side].room : &p->way[!side].data;
-	struct poller_object o = { .arena = a, .gate = &gates->poll, .dying = { &gates->wait },
-		                   .bell = &p->bell.word, .polled = &p->polled,
-		                   .look = room ? has_room : readable, .object = end };
-	return poller_fd(&o);
+	rc = fd_inside(a, p, side, room, seen);
+	object_unstay(name);
+	return rc;
 }
 
 int

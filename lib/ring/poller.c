@@ -55,6 +55,28 @@ look_at(struct source *s)
 		tell(s);
 }
 
+/* False: it has ended, or there is no record that could name it: then the slices are all. */
+static bool
+arm(const struct poller_object *o)
+{
+	bool barrier = o->arena->flags & ARENA_MEMBARRIER;
+	if (!o->seen_as.index) {
+		gate_arm(o->gate, barrier);
+		return true;
+	}
+	struct shoal_thread lent, *t = thread_or_lent(&lent);
+	struct member *me = t ? member_borrow(o->arena, t) : NULL;
+	if (!me)
+		return false;
+	word32 *name = object_stay(o->arena, me, o->seen_as.index, o->seen_as.generation);
+	if (name) {
+		gate_arm(o->gate, barrier);
+		object_unstay(name);
+	}
+	member_give_back(t, me);
+	return name;
+}
+
 /*
  * The gates of those who wait without a ring: armed before the look, so that what comes after it is
  * told. One that is armed still when a slice has passed is not armed anew: another process may have
@@ -70,17 +92,14 @@ watch_all(struct futex_watch *watch, bool slice_passed, bool *sliced)
 		word32 *gate = s->of.gate;
 		if (s->state != WAITING || !s->helped)
 			continue;
-		/* First: where it was destroyed, the gate may be another one's memory by now. */
-		look_at(s);
-		if (s->state != WAITING)
-			continue;
-		if (s->by_gate && !(slice_passed && load_acquire(gate) == GATE_ARMED))
-			gate_arm(gate, s->of.arena->flags & ARENA_MEMBARRIER);
+		bool armed = slice_passed && load_acquire(gate) == GATE_ARMED;
+		if (s->by_gate && !armed)
+			armed = arm(&s->of);
 		look_at(s);
 		if (s->state != WAITING)
 			continue;
 		*sliced = true;
-		if (s->by_gate && n < WATCH_MAX)
+		if (s->by_gate && armed && n < WATCH_MAX)
 			watch[n++] = (struct futex_watch){ gate, GATE_ARMED };
 	}
 	return n;

@@ -3,8 +3,8 @@
  *
  * Each source has an eventfd, which is readable when the source is ready. What raises it is an
  * io_uring (poller_ring.h), for which nobody runs and nothing looks while all is idle; else one
- * helper thread of the process, made when it is first needed and anew after fork, with no record in
- * any arena and all signals blocked. States of a source:
+ * helper thread of the process, made when it is first needed and anew after fork, with all signals
+ * blocked, which borrows a record while it arms a gate. States of a source:
  *
  *	WAITING    its ring, or the helper, watches it    -> SIGNALLED  by the helper, or by the call
  *	           (or its ring has raised the eventfd)                 itself, when it is ready
@@ -30,7 +30,7 @@
 #ifndef RING_POLLER_H
 #define RING_POLLER_H
 
-#include "arena/arena.h"
+#include "arena/object.h"
 
 enum poller_answer {
 	POLLER_READY,  /* a call on the object would go on without waiting */
@@ -52,6 +52,7 @@ typedef enum poller_answer poller_look_fn(const struct poller_object *, struct p
 
 struct poller_object {
 	shoal_arena *arena;
+	struct object_seen seen_as; /* index 0: memory of the user's, that no object ends with */
 	word32 *gate;     /* of those who poll */
 	word32 *dying[2]; /* what list_op_pending names in calls on the object; NULL: nothing more */
 	word32 *bell;     /* the word of its bell, NULL: it has none */
@@ -61,7 +62,10 @@ struct poller_object {
 	uint32_t *seen; /* the look's own, kept from one to the next; 0 at first */
 };
 
-/* The descriptor for this gate, made if needed. -EMFILE, -ENOMEM, -EAGAIN (no thread). */
+/*
+ * The descriptor for this gate, made if needed. -EMFILE, -ENOMEM, -EAGAIN (no thread). Its caller
+ * names the object.
+ */
 int poller_fd(const struct poller_object *o);
 
 /* The descriptor of this gate, if there is one, is closed. */

@@ -60,14 +60,19 @@ fd_of(shoal_queue *q, struct gates *gates, poller_look_fn *look)
 	shoal_arena *a = arena_of(q);
 	if (!a)
 		return fail(-EINVAL, "%p is no queue of a mapped arena", (void *)q);
-	struct ring ring;
-	int rc = ring_find(a, q, &ring);
-	if (rc)
-		return rc;
 	struct poller_object o = { .arena = a, .gate = &gates->poll, .look = look, .object = q,
 		                   .dying = { &q->get.wait, &q->put.wait },
 		                   .bell = &q->bell.word, .polled = &q->polled };
-	return poller_fd(&o);
+	struct ring ring;
+	word32 *name;
+	int rc = object_stay_at(a, q, SHOAL_KIND_QUEUE, &o.seen_as, &name);
+	if (rc)
+		return rc;
+	rc = ring_find(a, q, &ring);
+	if (rc == 0)
+		rc = poller_fd(&o);
+	object_unstay(name);
+	return rc;
 }
 
 int

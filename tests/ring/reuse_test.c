@@ -6,6 +6,7 @@
 #include "base/kernel.h"
 #include "ring/kinds.h"
 #include "ring/pipe.h"
+#include "ring/poller.h"
 #include "ring/queue.h"
 #include "ruin.h"
 #include <shoal/shoal.h>
@@ -23,6 +24,7 @@ struct kind {
 	void (*destroy)(void *);
 	int (*put)(void *, const char *text);
 	ssize_t (*get)(void *, char *text, size_t room);
+	int (*fd)(void *);
 	const struct kind_ops *ops;
 	bool (*says_that_it_is_over)(const void *);
 };
@@ -75,14 +77,20 @@ get(void *q, char *text, size_t room)
 	return shoal_queue_get(q, text, room, 0);
 }
 
+static int
+queue_fd(void *q)
+{
+	return shoal_queue_fd(q);
+}
+
 static bool
 queue_is_over(const void *q)
 {
 	return load_relaxed(&((const struct shoal_queue *)q)->closing) == QUEUE_DESTROYED;
 }
 
-static const struct kind queues = { make_queue, open_queue, destroy_queue, put, get, &queue_kind,
-	                            queue_is_over };
+static const struct kind queues = { make_queue, open_queue, destroy_queue, put, get, queue_fd,
+	                            &queue_kind, queue_is_over };
 
 /* ---- pipes: from the right to the left end, where the pipe begins ---- */
 
@@ -121,6 +129,12 @@ recv(void *left, char *text, size_t room)
 	return shoal_pipe_recv(left, text, room, 0);
 }
 
+static int
+pipe_fd(void *left)
+{
+	return shoal_pipe_fd(left);
+}
+
 static bool
 pipe_is_over(const void *left)
 {
@@ -128,8 +142,8 @@ pipe_is_over(const void *left)
 	return load_relaxed(&p->end[0].owner) & load_relaxed(&p->end[1].owner) & OWNER_CLOSED;
 }
 
-static const struct kind pipes = { make_pipe, open_pipe, destroy_pipe, send, recv, &pipe_kind,
-	                           pipe_is_over };
+static const struct kind pipes = { make_pipe, open_pipe, destroy_pipe, send, recv, pipe_fd,
+	                           &pipe_kind, pipe_is_over };
 
 /* ---- one stop ---- */
 
@@ -239,6 +253,67 @@ Test(queue_reuse, a_first_put_knows_one_queue, .timeout = 2 * HARNESS_TIMEOUT)
 Test(pipe_reuse, a_first_send_knows_one_pipe, .timeout = 2 * HARNESS_TIMEOUT)
 {
 	reuse_in(&pipes);
+}
+
+/* ---- one who asks for a descriptor ---- */
+
+static void
+fd_op(void *unused)
+{
+	(void)unused;
+	(void)kind->fd(first);
+}
+
+static int
+ask_while_destroyed(void *unused)
+{
+	REQUIRE_EQ(kind->put(other, "other"), 0);
+	REQUIRE(steps_into_call(fd_op, unused, (void (*)(void))poller_fd, let_it_be_destroyed));
+	shoal_arena_close(arena);
+	return 0;
+}
+
+/* Somebody's memory that has a part of it, if that is to be had. */
+static unsigned char *
+take_its_memory(size_t bytes)
+{
+	void *p;
+	for (int i = 0; i < 100 && shoal_alloc(arena, bytes, &p) == 0; i++)
+		if ((uintptr_t)p < (uintptr_t)first + bytes && (uintptr_t)first < (uintptr_t)p + bytes)
+			return p;
+	return NULL;
+}
+
+static void
+nothing_is_written_by_who_asks(const struct kind *of)
+{
+	kind = of;
+	progress = shared(sizeof *progress);
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &arena), 0);
+	other = kind->make(NULL, false);
+	first = kind->make(NULL, false);
+	size_t bytes = block_bytes(arena, arena_offset(arena, first));
+	pid_t pid = child(ask_while_destroyed, NULL);
+	REQUIRE(reaches(1, pid));
+	kind->destroy(first);
+	unsigned char *taken = take_its_memory(bytes);
+	if (taken)
+		memset(taken, 'A', bytes);
+	next_step(2);
+	expect_child(pid, 0, 5000);
+	for (size_t i = 0; taken && i < bytes; i++)
+		REQUIRE_EQ(taken[i], 'A');
+	shoal_arena_close(arena);
+}
+
+Test(queue_reuse, who_asks_for_its_descriptor_writes_to_no_other_memory)
+{
+	nothing_is_written_by_who_asks(&queues);
+}
+
+Test(pipe_reuse, who_asks_for_its_descriptor_writes_to_no_other_memory)
+{
+	nothing_is_written_by_who_asks(&pipes);
 }
 
 /* ---- a destroyer that dies before it says so ---- */
