@@ -42,7 +42,7 @@
 
 /* "\x89\nSHOAL1", little-endian; zero is not valid. */
 #define ARENA_MAGIC UINT64_C(0x314c414f48530a89)
-#define ARENA_VERSION 1u
+#define ARENA_VERSION 2u
 
 #define PAGE_BITS 16
 #define PAGE_BYTES (UINT64_C(1) << PAGE_BITS)
@@ -157,15 +157,25 @@ struct call {
 
 enum { LOANS_MAX = 32, INSIDE_MAX = 4 };
 
-/* state is written last when the entry fills and cleared first when it empties; 0 is unused. */
+/*
+ * A block, or a place of a queue or pipe, lent to the user. state is written last when the entry
+ * fills and cleared first when it empties; 0 is unused. Entries outlive what they are of: another
+ * object may have its index, its memory and a place of the same position by then, so who matches an
+ * entry with an object compares both its index and its generation.
+ */
 struct loan_entry {
 	word64 pos;
 	word64 block; /* offset, or 0: inside the ring */
-	/* JOINABLE: what had been taken and given back before, valid while it is given back */
+	/*
+	 * a queue that is JOINABLE: what had been taken and given back before, valid while it is given
+	 * back; a pipe: where it notes what is lent out in place
+	 */
 	word64 base;
 	word64 order; /* which came first */
 	word32 object;
 	word32 state; /* of the ring floor */
+	word32 generation; /* of the object, as in its word */
+	uint32_t unused;
 };
 
 /* Small classes, then runs of 1, 2, 4, 8 and 16 pages. */

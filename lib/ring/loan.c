@@ -13,10 +13,12 @@ loan_free_entry(struct member *me)
 }
 
 void
-loan_fill(struct loan_entry *l, uint32_t object, uint64_t pos, uint64_t block, uint32_t state)
+loan_fill(struct loan_entry *l, uint32_t object, uint32_t generation, uint64_t pos, uint64_t block,
+          uint32_t state)
 {
 	static __thread uint64_t order;
 	store_relaxed(&l->object, object);
+	store_relaxed(&l->generation, generation);
 	store_relaxed(&l->pos, pos);
 	store_relaxed(&l->block, block);
 	store_relaxed(&l->order, ++order);
@@ -33,6 +35,7 @@ bool
 loan_is_entry(const shoal_loan *loan, const struct loan_entry *l)
 {
 	return load_acquire(&l->state) != LOAN_NONE &&
+	       loan_is_of(l, loan_object(loan), loan_generation(loan)) &&
 	       load_relaxed(&l->pos) == loan->internal_[LOAN_POS] &&
 	       load_relaxed(&l->block) == loan->internal_[LOAN_BLOCK_OFFSET];
 }

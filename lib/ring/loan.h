@@ -34,15 +34,30 @@ enum {
 	LOAN_RECEIVED = 0x200
 };
 
-/* shoal_loan.internal_; ENTRY: its index, and from LOAN_RESERVED_SHIFT on the bytes reserved. */
+/*
+ * shoal_loan.internal_; ENTRY: its index, from LOAN_RESERVED_SHIFT on the bytes reserved, and from
+ * LOAN_OBJECT_SHIFT on the object's index; TAG: whose it is, and the object's generation above.
+ */
 enum { LOAN_RING, LOAN_ENTRY, LOAN_POS, LOAN_TAG, LOAN_BLOCK_OFFSET };
 #define LOAN_RESERVED_SHIFT 8
+#define LOAN_OBJECT_SHIFT 44
+#define LOAN_RESERVED_MAX ((UINT64_C(1) << (LOAN_OBJECT_SHIFT - LOAN_RESERVED_SHIFT)) - 1)
+
+_Static_assert((1 << LOAN_RESERVED_SHIFT) % LOANS_MAX == 0 && MESSAGE_MAX <= LOAN_RESERVED_MAX &&
+               OBJECTS_MAX <= UINT32_C(1) << (64 - LOAN_OBJECT_SHIFT), "ENTRY holds all three");
 
 static inline void
 loan_name_entry(shoal_loan *loan, size_t reserved, const struct loan_entry *l, struct member *of)
 {
-	loan->internal_[LOAN_ENTRY] = (uint64_t)reserved << LOAN_RESERVED_SHIFT |
+	loan->internal_[LOAN_ENTRY] = (uint64_t)load_relaxed(&l->object) << LOAN_OBJECT_SHIFT |
+	                              (uint64_t)reserved << LOAN_RESERVED_SHIFT |
 	                              (uint64_t)(l - of->loans);
+}
+
+static inline void
+loan_name_owner(shoal_loan *loan, const struct loan_entry *l, uint32_t tag)
+{
+	loan->internal_[LOAN_TAG] = (uint64_t)load_relaxed(&l->generation) << 32 | tag;
 }
 
 static inline struct loan_entry *
@@ -54,13 +69,39 @@ loan_entry(const shoal_loan *loan, struct member *of)
 static inline size_t
 loan_reserved(const shoal_loan *loan)
 {
-	return (size_t)(loan->internal_[LOAN_ENTRY] >> LOAN_RESERVED_SHIFT);
+	return (size_t)(loan->internal_[LOAN_ENTRY] >> LOAN_RESERVED_SHIFT & LOAN_RESERVED_MAX);
+}
+
+static inline uint32_t
+loan_tag(const shoal_loan *loan)
+{
+	return (uint32_t)loan->internal_[LOAN_TAG];
+}
+
+static inline uint32_t
+loan_object(const shoal_loan *loan)
+{
+	return (uint32_t)(loan->internal_[LOAN_ENTRY] >> LOAN_OBJECT_SHIFT);
+}
+
+static inline uint32_t
+loan_generation(const shoal_loan *loan)
+{
+	return (uint32_t)(loan->internal_[LOAN_TAG] >> 32);
+}
+
+/* The entry is of this very object, and of none that had its index before. */
+static inline bool
+loan_is_of(const struct loan_entry *l, uint32_t object, uint64_t generation)
+{
+	return load_relaxed(&l->object) == object && load_relaxed(&l->generation) == generation;
 }
 
 /* An unused entry of this member, or NULL: all LOANS_MAX are out. */
 struct loan_entry *loan_free_entry(struct member *me);
 
-void loan_fill(struct loan_entry *l, uint32_t object, uint64_t pos, uint64_t block, uint32_t state);
+void loan_fill(struct loan_entry *l, uint32_t object, uint32_t generation, uint64_t pos,
+               uint64_t block, uint32_t state);
 void loan_clear(struct loan_entry *l);
 /* -EMSGSIZE, -EINVAL. */
 int loan_too_long(const shoal_loan *loan);

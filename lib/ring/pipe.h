@@ -544,8 +544,8 @@ void pipe_end_loan(shoal_arena *a, struct shoal_thread *t, struct member *me,
                    const struct loan_entry *l, uint32_t tag);
 /*
  * States of a loan entry, from LOAN_PIPE of loan.h up. BLOCK: the block is HELD(me). LEFT, RIGHT: a
- * record that the end of that side received is lent out in place; the entry's `block` is its index
- * in `borrowed`, `base` the generation of the pipe's object.
+ * record that the end of that side received is lent out in place; the entry's `base` is its index
+ * in `borrowed`, and it has no block.
  */
 enum { LOAN_PIPE_BLOCK = 16, LOAN_PIPE_LEFT, LOAN_PIPE_RIGHT };
 

@@ -7,9 +7,9 @@
  *
  * Crash points: the entry of the loan is filled before the hand is cleared, and before a record
  * counts as lent; recovery ends what the entry names by one CAS from exactly what it says (block
- * HELD(dead), borrowed position), so ending it twice does nothing. The position is of one pipe: the
- * entry's `base` is the generation of its object, since another pipe may have its index, its
- * memory, and a record lent out at the same position.
+ * HELD(dead), borrowed position), so ending it twice does nothing. The position is of one pipe:
+ * another one may have its index, its memory, and a record lent out at the same position; by the
+ * generation in the entry it is told apart.
  */
 #include "base/error.h"
 #include "base/probe.h"
@@ -22,6 +22,12 @@ too_many(void)
 	return fail(-EBUSY, "this thread has %d loans out already; release some", LOANS_MAX);
 }
 
+static uint32_t
+generation(const struct pipe_handle *h)
+{
+	return (uint32_t)(h->alive >> 32);
+}
+
 static void
 fill_loan(shoal_loan *out, struct pipe_handle *h, struct member *me, const struct loan_entry *l,
           uint32_t way)
@@ -31,7 +37,7 @@ fill_loan(shoal_loan *out, struct pipe_handle *h, struct member *me, const struc
 	out->internal_[LOAN_RING] = (uintptr_t)h->end;
 	loan_name_entry(out, out->bytes, l, me);
 	out->internal_[LOAN_POS] = load_relaxed(&l->pos);
-	out->internal_[LOAN_TAG] = member_tag(h->arena, me);
+	loan_name_owner(out, l, member_tag(h->arena, me));
 	out->internal_[LOAN_BLOCK_OFFSET] = load_relaxed(&l->block);
 }
 
@@ -52,7 +58,7 @@ reserve(struct pipe_handle *h, struct shoal_thread *t, size_t bytes, shoal_loan 
 	int rc = block_take(h->arena, t, me, bytes < LINE ? LINE : bytes, &block);
 	if (rc)
 		return rc;
-	loan_fill(l, h->object, 0, block, LOAN_PIPE_BLOCK);
+	loan_fill(l, h->object, generation(h), 0, block, LOAN_PIPE_BLOCK);
 	hand_clear(&me->hand);
 	*out = (shoal_loan){ .data = arena_at(h->arena, block), .bytes = bytes };
 	fill_loan(out, h, me, l, LOAN_TO_SEND);
@@ -76,7 +82,22 @@ shoal_pipe_reserve(shoal_pipe_end *end, size_t bytes, shoal_time timeout, shoal_
 	return rc;
 }
 
-/* The loan's handle and entry, if it is this thread's. */
+/* Whether the pipe that it is of is there, and has not been destroyed. */
+static bool
+is_there(const shoal_arena *a, uint32_t object, uint32_t its)
+{
+	if (object >= objects_high(a))
+		return false;
+	uint64_t word = load_acquire(&arena_object(a, object)->word);
+	return word >> 32 == its && object_state(word) == OBJECT_READY;
+}
+
+static int
+pipe_destroyed(void)
+{
+	return fail_quiet(-EPIPE, "the pipe that the loan is of was destroyed");
+}
+
 /* Whether the call may be made here, by this thread. */
 static int
 may_end(shoal_arena *a, const shoal_loan *loan, struct shoal_thread **t, struct member **me)
@@ -84,11 +105,12 @@ may_end(shoal_arena *a, const shoal_loan *loan, struct shoal_thread **t, struct 
 	if (thread_is_nested(thread_known()))
 		return pipe_nested();
 	int rc = member_here(a, t, me);
-	if (rc == 0 && loan->internal_[LOAN_TAG] != member_tag(a, *me))
+	if (rc == 0 && loan_tag(loan) != member_tag(a, *me))
 		rc = fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
 	return rc;
 }
 
+/* The loan's handle and entry, if it is this thread's. */
 static int
 enter_loan(const shoal_loan *loan, struct shoal_thread **t, struct pipe_handle **h,
            struct loan_entry **l)
@@ -98,12 +120,17 @@ enter_loan(const shoal_loan *loan, struct shoal_thread **t, struct pipe_handle *
 	struct member *me;
 	/* First: to one whose loan it is not, a child of its owner's, the end is another process's. */
 	int rc = a ? may_end(a, loan, t, &me) : 0;
+	/* Nor does it claim the end of the next pipe at its own one's address. */
+	if (rc == 0 && a && !is_there(a, loan_object(loan), loan_generation(loan)))
+		rc = pipe_destroyed();
 	if (rc || (rc = pipe_enter(end, PIPE_CLAIM, t, h)))
 		return rc;
 	me = pipe_me(*h, *t);
 	*l = loan_entry(loan, me);
 	if (!loan_is_entry(loan, *l))
 		rc = loan_ended();
+	else if (!loan_is_of(*l, (*h)->object, generation(*h)))
+		rc = pipe_destroyed();
 	if (rc)
 		pipe_leave(*t, *h);
 	return rc;
@@ -164,8 +191,9 @@ lend_place(struct pipe_handle *h, const struct pipe_message *m, struct loan_entr
 		return fail(-EBUSY, "%u messages of this end are borrowed already; release some",
 		            BORROWED_MAX);
 	PROBE_PIPE_RECV(h->end, m->pos, m->bytes, 1);
-	store_relaxed(&l->base, load_relaxed(&arena_object(h->arena, h->object)->word) >> 32);
-	loan_fill(l, h->object, m->pos, i, h->side ? LOAN_PIPE_RIGHT : LOAN_PIPE_LEFT);
+	store_relaxed(&l->base, i);
+	loan_fill(l, h->object, generation(h), m->pos, 0,
+	          h->side ? LOAN_PIPE_RIGHT : LOAN_PIPE_LEFT);
 	fence_crash();
 	store_relaxed(&w->borrowing, 1);
 	store_release(&w->borrowed[i], m->pos | 1);
@@ -182,7 +210,7 @@ lend(struct pipe_handle *h, struct member *me, const struct pipe_message *m, str
 	if (rc)
 		return rc;
 	if (m->block) {
-		loan_fill(l, h->object, m->pos, m->block, LOAN_PIPE_BLOCK);
+		loan_fill(l, h->object, generation(h), m->pos, m->block, LOAN_PIPE_BLOCK);
 		hand_clear(&me->hand);
 	}
 	void *data = m->block ? arena_at(h->arena, m->block) : m->data;
@@ -218,7 +246,7 @@ shoal_pipe_borrow(shoal_pipe_end *end, shoal_time timeout, shoal_loan *out)
 static void
 end_place(struct pipe_way *w, const struct loan_entry *l)
 {
-	uint64_t pos = load_relaxed(&l->pos), i = load_relaxed(&l->block);
+	uint64_t pos = load_relaxed(&l->pos), i = load_relaxed(&l->base);
 	if (i < BORROWED_MAX)
 		cas64_seq_cst(&w->borrowed[i], pos | 1, 0);
 	fence_seq_cst();
@@ -226,23 +254,14 @@ end_place(struct pipe_way *w, const struct loan_entry *l)
 		way_wake_writers(w);
 }
 
-/* Whether the pipe that it was borrowed from is there, and has not been destroyed. */
-static bool
-is_there(const shoal_arena *a, const struct loan_entry *l)
-{
-	uint32_t object = load_relaxed(&l->object);
-	if (object >= objects_high(a))
-		return false;
-	uint64_t word = load_acquire(&arena_object(a, object)->word);
-	return word >> 32 == load_relaxed(&l->base) && object_state(word) == OBJECT_READY;
-}
-
 /* Of a pipe that is no more, or was overwritten, there is nothing to give back. */
 static void
 end_place_of(shoal_arena *a, struct shoal_thread *t, const struct loan_entry *l)
 {
 	unsigned from = load_relaxed(&l->state) == LOAN_PIPE_LEFT ? SHOAL_RIGHT : SHOAL_LEFT;
-	struct pipe *p = is_there(a, l) ? object_body_at(a, load_relaxed(&l->object)) : NULL;
+	uint32_t object = load_relaxed(&l->object);
+	bool there = is_there(a, object, load_relaxed(&l->generation));
+	struct pipe *p = there ? object_body_at(a, object) : NULL;
 	if (!p || !pipe_ring_bytes(a, p))
 		return;
 	void *old = robust_pending_set(t, &p->way[from].room.wait);
@@ -262,9 +281,8 @@ pipe_end_loan(shoal_arena *a, struct shoal_thread *t, struct member *me,
 		block_reclaim(a, load_relaxed(&l->block), block_word(BLOCK_HELD, 0, tag));
 		return;
 	}
-	word32 *name = NULL;
-	if (is_there(a, l))
-		name = object_stay(a, me, load_relaxed(&l->object), load_relaxed(&l->base));
+	uint32_t object = load_relaxed(&l->object), its = load_relaxed(&l->generation);
+	word32 *name = is_there(a, object, its) ? object_stay(a, me, object, its) : NULL;
 	end_place_of(a, t, l);
 	if (name)
 		object_unstay(name);
@@ -315,13 +333,13 @@ adopt(shoal_arena *a, struct member *from, uint32_t tag, struct member *me, shoa
 	if (load_relaxed(&from->process) != a->process)
 		return fail(-EPERM, "the loan belongs to another process");
 	store_relaxed(&l->base, load_relaxed(&old->base));
-	loan_fill(l, load_relaxed(&old->object), loan->internal_[LOAN_POS], block, state);
+	loan_fill(l, loan_object(loan), loan_generation(loan), loan->internal_[LOAN_POS], block, state);
 	if (state == LOAN_PIPE_BLOCK)
 		(void)block_change(a, block, block_word(BLOCK_HELD, 0, tag),
 		                   block_word(BLOCK_HELD, 0, member_tag(a, me)));
 	loan_clear(old);
 	loan_name_entry(loan, loan_reserved(loan), l, me);
-	loan->internal_[LOAN_TAG] = member_tag(a, me);
+	loan_name_owner(loan, l, member_tag(a, me));
 	return 0;
 }
 
@@ -338,7 +356,7 @@ pipe_loan_adopt(shoal_loan *loan)
 	int rc = member_here(a, &t, &me);
 	if (rc)
 		return rc;
-	uint32_t tag = (uint32_t)loan->internal_[LOAN_TAG];
+	uint32_t tag = loan_tag(loan);
 	struct member *from = member_of_tag(a, tag);
 	if (from == me && tag == member_tag(a, me))
 		return loan_is_entry(loan, loan_entry(loan, me)) ? 0 : loan_ended();

@@ -9,6 +9,19 @@
 #include "ring/copy.h"
 #include "ring/loan.h"
 
+static uint32_t
+generation(const struct cursor *c)
+{
+	return (uint32_t)(c->alive >> 32);
+}
+
+/* Of another queue that had this one's address, or index, it says nothing of this one. */
+static bool
+is_of_queue(const struct cursor *c, const struct loan_entry *l)
+{
+	return loan_is_of(l, c->ring.object, generation(c));
+}
+
 static void
 leave_waking(struct shoal_thread *t, struct cursor *c, void *pending)
 {
@@ -26,7 +39,7 @@ fill_loan(shoal_loan *out, struct cursor *c, const struct loan_entry *l, uint32_
 	out->internal_[LOAN_RING] = (uintptr_t)c->ring.queue;
 	loan_name_entry(out, out->bytes, l, c->me);
 	out->internal_[LOAN_POS] = load_relaxed(&l->pos);
-	out->internal_[LOAN_TAG] = c->tag;
+	loan_name_owner(out, l, c->tag);
 	out->internal_[LOAN_BLOCK_OFFSET] = load_relaxed(&l->block);
 }
 
@@ -48,7 +61,7 @@ reserve(struct cursor *c, struct shoal_thread *t, size_t bytes, shoal_loan *out)
 	int rc = block_take(c->arena, t, c->me, bytes < LINE ? LINE : bytes, &block);
 	if (rc)
 		return rc;
-	loan_fill(l, c->ring.object, 0, block, LOAN_RESERVED);
+	loan_fill(l, c->ring.object, generation(c), 0, block, LOAN_RESERVED);
 	hand_clear(&c->me->hand);
 	*out = (shoal_loan){ .data = arena_at(c->arena, block), .bytes = bytes };
 	fill_loan(out, c, l, LOAN_TO_SEND);
@@ -72,11 +85,17 @@ shoal_queue_reserve(shoal_queue *q, size_t bytes, shoal_time timeout, shoal_loan
 	return rc;
 }
 
-static bool
-is_entry(const struct cursor *c, const struct loan_entry *l, const shoal_loan *loan)
+/*
+ * 0, where the entry has this very loan of this very queue. A copy of a loan that ended must not
+ * end the next one in its entry, nor one of a queue that was destroyed a loan of the next queue at
+ * its address: -EPIPE.
+ */
+static int
+check_entry(const struct cursor *c, const struct loan_entry *l, const shoal_loan *loan)
 {
-	return loan_is_entry(loan, l) && load_relaxed(&l->state) < LOAN_STATES_OF_PIPE &&
-	       load_relaxed(&l->object) == c->ring.object;
+	if (!loan_is_entry(loan, l) || load_relaxed(&l->state) >= LOAN_STATES_OF_PIPE)
+		return loan_ended();
+	return is_of_queue(c, l) ? 0 : queue_destroyed();
 }
 
 /* The loan's queue, cursor and entry, if it is this thread's. */
@@ -88,15 +107,13 @@ enter_loan(shoal_loan *loan, struct shoal_thread **t, struct cursor **c, struct 
 	if (rc)
 		return rc;
 	*l = loan_entry(loan, (*c)->me);
-	if (loan->internal_[LOAN_TAG] != (*c)->tag) {
+	if (loan_tag(loan) != (*c)->tag)
+		rc = fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
+	else
+		rc = check_entry(*c, *l, loan);
+	if (rc)
 		queue_leave(*t, *c);
-		return fail(-EPERM, "the loan belongs to another thread; shoal_loan_adopt moves it");
-	}
-	/* A copy of a loan that ended must not end the next one in its entry. */
-	if (is_entry(*c, *l, loan))
-		return 0;
-	queue_leave(*t, *c);
-	return loan_ended();
+	return rc;
 }
 
 /*
@@ -155,7 +172,7 @@ queue_loan_commit(shoal_loan *loan, shoal_time timeout)
 static void
 keep_place(struct cursor *c, struct loan_entry *l, const struct taken *m, enum loan_state state)
 {
-	loan_fill(l, c->ring.object, m->place, m->block, state);
+	loan_fill(l, c->ring.object, generation(c), m->place, m->block, state);
 	store_release(&c->me->call.pos, UINT64_MAX);
 	hand_clear(&c->me->hand);
 }
@@ -170,7 +187,7 @@ loan_record(struct cursor *c, struct loan_entry *l, const struct taken *m)
 static void
 detach_block(struct cursor *c, struct loan_entry *l, const struct taken *m)
 {
-	loan_fill(l, c->ring.object, m->place, m->block, LOAN_BLOCK);
+	loan_fill(l, c->ring.object, generation(c), m->place, m->block, LOAN_BLOCK);
 	hand_clear(&c->me->hand);
 	get_release(c, m);
 }
@@ -281,7 +298,7 @@ loan_end_oldest(struct cursor *c)
 	struct loan_entry *oldest = NULL;
 	for (unsigned i = 0; i < LOANS_MAX; i++) {
 		struct loan_entry *l = &c->me->loans[i];
-		if (load_relaxed(&l->state) != LOAN_KEPT || load_relaxed(&l->object) != c->ring.object)
+		if (load_relaxed(&l->state) != LOAN_KEPT || !is_of_queue(c, l))
 			continue;
 		if (!oldest || load_relaxed(&l->order) < load_relaxed(&oldest->order))
 			oldest = l;
@@ -299,8 +316,7 @@ loan_count(const struct cursor *c)
 	uint32_t n = 0;
 	for (unsigned i = 0; i < LOANS_MAX; i++) {
 		const struct loan_entry *l = &c->me->loans[i];
-		n += load_relaxed(&l->state) == LOAN_PLACE &&
-		     load_relaxed(&l->object) == c->ring.object;
+		n += load_relaxed(&l->state) == LOAN_PLACE && is_of_queue(c, l);
 	}
 	return n;
 }
@@ -348,14 +364,17 @@ end_loan(shoal_loan *loan, bool done)
 	return 0;
 }
 
-/* Its queue is destroyed, and its place with that; a block is this thread's yet. */
+/*
+ * Its queue is destroyed, and its place with that, whatever lies there now; a block is this
+ * thread's yet.
+ */
 static void
 drop(shoal_loan *loan)
 {
 	shoal_arena *a = arena_of((void *)(uintptr_t)loan->internal_[LOAN_RING]);
 	struct shoal_thread *t;
 	struct member *me;
-	if (!a || member_here(a, &t, &me) || loan->internal_[LOAN_TAG] != member_tag(a, me))
+	if (!a || member_here(a, &t, &me) || loan_tag(loan) != member_tag(a, me))
 		return;
 	struct loan_entry *l = loan_entry(loan, me);
 	uint64_t block = loan->internal_[LOAN_BLOCK_OFFSET];
@@ -480,13 +499,14 @@ adopt(struct cursor *c, shoal_loan *loan, struct member *from)
 {
 	struct loan_entry *theirs = loan_entry(loan, from);
 	struct loan_entry *mine = loan_free_entry(c->me);
-	uint32_t state = load_acquire(&theirs->state), tag = (uint32_t)loan->internal_[LOAN_TAG];
+	uint32_t state = load_acquire(&theirs->state), tag = loan_tag(loan);
 	uint64_t pos = loan->internal_[LOAN_POS], block = loan->internal_[LOAN_BLOCK_OFFSET];
 	if (!mine)
 		return too_many();
-	if (!is_entry(c, theirs, loan))
-		return fail(-EINVAL, "the loan ended with the thread that had it");
-	loan_fill(mine, c->ring.object, pos, block, state);
+	int rc = check_entry(c, theirs, loan);
+	if (rc)
+		return rc == -EPIPE ? rc : fail(-EINVAL, "the loan ended with the thread that had it");
+	loan_fill(mine, c->ring.object, generation(c), pos, block, state);
 	if (!move(c, tag, pos, block, state)) {
 		loan_clear(mine);
 		return fail(-EINVAL, "the loan ended with the thread that had it");
@@ -506,10 +526,10 @@ queue_loan_adopt(shoal_loan *loan)
 	int rc = queue_enter((shoal_queue *)(uintptr_t)loan->internal_[LOAN_RING], &t, &c);
 	if (rc)
 		return rc;
-	uint32_t tag = (uint32_t)loan->internal_[LOAN_TAG];
+	uint32_t tag = loan_tag(loan);
 	struct member *from = member_of_tag(c->arena, tag);
 	if (from == c->me && tag == c->tag)
-		rc = is_entry(c, loan_entry(loan, from), loan) ? 0 : loan_ended();
+		rc = check_entry(c, loan_entry(loan, from), loan);
 	else if (!from || member_state(c->arena, tag) != MEMBER_ALIVE)
 		rc = fail(-EINVAL, "the loan ended with the thread that had it");
 	else if (load_relaxed(&from->process) != c->arena->process)

@@ -212,6 +212,7 @@ struct settling {
 	struct ring ring;
 	struct member *me;
 	uint32_t mine, dead; /* tags */
+	uint64_t generation; /* of the object */
 };
 
 static bool
@@ -274,6 +275,7 @@ begin(struct settling *g, shoal_arena *a, struct member *me, struct member *dead
 		.me = me,
 		.mine = member_tag(a, me),
 		.dead = member_tag(a, dead),
+		.generation = load_acquire(&arena_object(a, object)->word) >> 32,
 	};
 	return ring_of_object(a, object, &g->ring) == 0;
 }
@@ -288,7 +290,7 @@ settle_releasing(const struct settling *g, const struct member *dead)
 	for (unsigned i = 0; i < LOANS_MAX; i++) {
 		const struct loan_entry *l = &dead->loans[i];
 		if (load_acquire(&l->state) == LOAN_RELEASING &&
-		    load_relaxed(&l->object) == g->ring.object)
+		    loan_is_of(l, g->ring.object, g->generation))
 			settle(g, load_relaxed(&l->pos), load_relaxed(&l->base));
 	}
 }
@@ -350,7 +352,8 @@ recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
 	uint64_t block = load_relaxed(&l->block);
 	uint32_t state = load_relaxed(&l->state);
 	if (state != LOAN_RESERVED && state != LOAN_BLOCK &&
-	    begin(&g, a, me, dead, load_relaxed(&l->object))) {
+	    begin(&g, a, me, dead, load_relaxed(&l->object)) &&
+	    loan_is_of(l, g.ring.object, g.generation)) {
 		if (state != LOAN_RELEASING) {
 			store_relaxed(&l->base, load_relaxed(&queue_row(g.ring.queue, g.dead)->got));
 			store_release(&l->state, LOAN_RELEASING);

@@ -166,7 +166,7 @@ Test(attach, every_header_field_hostile)
 
 static const struct { size_t at; uint32_t value; const char *word; } hostile[] = {
 	{ offsetof(struct arena_header, magic), 0x12345678, "not an arena" },
-	{ offsetof(struct arena_header, version), 2, "version 2" },
+	{ offsetof(struct arena_header, version), ARENA_VERSION + 1, "library knows version" },
 	{ offsetof(struct arena_header, layout), 1, "layout" },
 	{ offsetof(struct arena_header, data_at), 0, "data_at" },
 	{ offsetof(struct arena_header, flags), 8, "flags" },

@@ -1,0 +1,170 @@
+/*
+ * Loans of queues and pipes that were destroyed with the loan out: whatever lies there by then, or
+ * has the index of their object, is not what they are of.
+ */
+#include "deaths.h"
+#include "ring/pipe.h"
+#include "ring/queue.h"
+
+#define BOTH (SHOAL_QUEUE_JOINABLE | SHOAL_QUEUE_REDELIVER)
+#define LONG 5000
+
+/* The next one of this shape at the address of the one that was destroyed, and with its index. */
+static shoal_queue *
+next_there(struct world w, uint32_t capacity, unsigned flags)
+{
+	shoal_queue_options o = { .capacity = capacity, .flags = flags };
+	shoal_queue *q;
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, w.queue), 0);
+	for (int i = 0; i < 100; i++) {
+		REQUIRE_EQ(shoal_queue_create(w.arena, NULL, &o, &q), 0);
+		if (q == w.queue)
+			return q;
+		REQUIRE_EQ(shoal_queue_destroy(w.arena, q), 0);
+	}
+	test_fail(__FILE__, __LINE__, "no other queue came to lie there");
+}
+
+static void
+borrow(shoal_queue *q, const char *text, shoal_loan *loan)
+{
+	put_text(q, text);
+	REQUIRE_EQ(shoal_queue_borrow(q, 0, loan), 0);
+	REQUIRE_STR_EQ(loan->data, text);
+}
+
+/* Of two places the one that is lent out is not the putters'. */
+static void
+expect_lent(shoal_queue *q, const shoal_loan *loan, const char *text)
+{
+	put_text(q, "next");
+	REQUIRE_EQ(shoal_queue_put(q, "x", 2, 0), -EAGAIN);
+	REQUIRE_STR_EQ(loan->data, text);
+	get_text(q, "next");
+}
+
+/* ---- queues ---- */
+
+Test(loan_reuse, one_of_a_destroyed_queue_ends_none_of_the_next)
+{
+	struct world w = world_make(2, 0, 0);
+	shoal_loan old, loan;
+	borrow(w.queue, "one", &old);
+	shoal_queue *q = next_there(w, 2, 0);
+	borrow(q, "two", &loan);
+	REQUIRE_EQ(shoal_loan_adopt(&old), -EPIPE);
+	shoal_loan_release(&old);
+	REQUIRE_EQ(old.kind, 0);
+	expect_lent(q, &loan, "two");
+	shoal_loan_release(&loan);
+	REQUIRE_EQ(loan.kind, 0);
+	world_end(w);
+}
+
+Test(loan_reuse, a_copy_of_an_ended_one_ends_none_of_the_next)
+{
+	struct world w = world_make(2, 0, 0);
+	shoal_loan old, copy, loan;
+	borrow(w.queue, "one", &old);
+	copy = old;
+	shoal_loan_release(&old);
+	shoal_queue *q = next_there(w, 2, 0);
+	borrow(q, "two", &loan);
+	shoal_loan_release(&copy);
+	expect_lent(q, &loan, "two");
+	shoal_loan_release(&loan);
+	world_end(w);
+}
+
+Test(loan_reuse, what_is_to_be_sent_by_one_goes_not_by_the_next)
+{
+	struct world w = world_make(2, 0, 0);
+	shoal_loan loan[2];
+	for (int i = 0; i < 2; i++) {
+		REQUIRE_EQ(shoal_queue_reserve(w.queue, i ? LONG : 8, 0, &loan[i]), 0);
+		memset(loan[i].data, 'x', loan[i].bytes);
+	}
+	shoal_queue *q = next_there(w, 2, 0);
+	for (int i = 0; i < 2; i++) {
+		REQUIRE_EQ(shoal_loan_commit(&loan[i], 0), -EPIPE);
+		shoal_loan_release(&loan[i]);
+		REQUIRE_EQ(loan[i].kind, 0);
+	}
+	REQUIRE(shoal_queue_empty(q));
+	world_end(w);
+}
+
+Test(loan_reuse, one_of_a_destroyed_queue_counts_in_no_other)
+{
+	struct world w = world_make(8, 0, SHOAL_QUEUE_JOINABLE);
+	shoal_loan old;
+	borrow(w.queue, "one", &old);
+	shoal_queue *q = next_there(w, 8, SHOAL_QUEUE_JOINABLE);
+	put_text(q, "two");
+	REQUIRE_EQ(shoal_queue_task_done(q), -EOVERFLOW);
+	REQUIRE_EQ(shoal_queue_join(q, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_loan_finish(&old), -EPIPE);
+	shoal_loan_release(&old);
+	get_text(q, "two");
+	REQUIRE_EQ(shoal_queue_task_done(q), 0);
+	REQUIRE_EQ(shoal_queue_join(q, 0), 0);
+	world_end(w);
+}
+
+Test(loan_reuse, what_a_get_kept_of_a_destroyed_queue_is_no_task_of_another)
+{
+	struct world w = world_make(8, 0, BOTH);
+	put_text(w.queue, "one");
+	get_text(w.queue, "one");
+	shoal_queue *q = next_there(w, 8, BOTH);
+	for (int i = 0; i < 2; i++) {
+		put_text(q, "two");
+		get_text(q, "two");
+	}
+	for (int i = 0; i < 2; i++) {
+		REQUIRE_EQ(shoal_queue_join(q, 0), -EAGAIN);
+		REQUIRE_EQ(shoal_queue_task_done(q), 0);
+	}
+	REQUIRE_EQ(shoal_queue_task_done(q), -EOVERFLOW);
+	REQUIRE_EQ(shoal_queue_join(q, 0), 0);
+	world_end(w);
+}
+
+/* ---- pipes ---- */
+
+static shoal_pipe_end *
+next_pipe_there(shoal_arena *a, shoal_pipe_end *left)
+{
+	shoal_pipe_end *next;
+	REQUIRE_EQ(shoal_pipe_destroy(a, left), 0);
+	for (int i = 0; i < 100; i++) {
+		REQUIRE_EQ(shoal_pipe_create(a, NULL, NULL, &next, NULL), 0);
+		if (next == left)
+			return next + 1;
+		REQUIRE_EQ(shoal_pipe_destroy(a, next), 0);
+	}
+	test_fail(__FILE__, __LINE__, "no other pipe came to lie there");
+}
+
+Test(loan_reuse, what_is_to_be_sent_by_a_pipe_goes_not_by_the_next)
+{
+	shoal_arena *a;
+	shoal_arena_info info;
+	shoal_pipe_info of_pipe;
+	shoal_pipe_end *left, *right;
+	shoal_loan loan;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	REQUIRE_EQ(shoal_pipe_create(a, NULL, NULL, &left, &right), 0);
+	REQUIRE_EQ(shoal_pipe_reserve(right, 8, 0, &loan), 0);
+	REQUIRE(next_pipe_there(a, left) == right);
+	REQUIRE_EQ(shoal_loan_commit(&loan, 0), -EPIPE);
+	REQUIRE_EQ(shoal_pipe_stat(right, &of_pipe), 0);
+	REQUIRE_EQ(of_pipe.sent, 0);
+	REQUIRE_EQ(of_pipe.right_owner, 0);
+	shoal_loan_release(&loan);
+	REQUIRE_EQ(shoal_pipe_destroy(a, left), 0);
+	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
+	REQUIRE_EQ(info.blocks, 0);
+	shoal_arena_close(a);
+}
