@@ -27,7 +27,10 @@ struct kind_ops {
 	/* The dead member was in a call on the object, at call.pos. */
 	void (*recover_call)(shoal_arena *, struct shoal_thread *, struct member *me,
 	                     struct member *dead, uint32_t object);
-	/* A loan of it that has not ended; the entry is cleared by the caller. */
+	/*
+	 * A loan of it that has not ended; the caller gives its block back, if the dead one has it
+	 * still, and clears the entry.
+	 */
 	void (*recover_loan)(shoal_arena *, struct shoal_thread *, struct member *me,
 	                     struct member *dead, struct loan_entry *);
 	/* A block in its hand for HAND_PUT or HAND_GET; the hand is cleared by the caller. */

@@ -26,18 +26,31 @@ resolve_call(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
 	store_release(&dead->call.object, 0);
 }
 
+/*
+ * Of whatever kind its object is by now: what is still HELD by the dead one is nobody's, and its
+ * entry is the last that names it.
+ */
+static void
+resolve_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
+             struct loan_entry *l)
+{
+	uint32_t object = load_relaxed(&l->object);
+	const struct kind_ops *ops = object < objects_high(a) ? kind_of(a, object) : NULL;
+	if (ops && ops->recover_loan)
+		ops->recover_loan(a, t, me, dead, l);
+	uint64_t block = load_relaxed(&l->block);
+	if (block)
+		block_reclaim(a, block, block_word(BLOCK_HELD, 0, member_tag(a, dead)));
+	store_release(&l->state, 0);
+}
+
 static void
 resolve_loans(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
 {
 	for (unsigned i = 0; i < LOANS_MAX; i++) {
 		struct loan_entry *l = &dead->loans[i];
-		if (!load_acquire(&l->state))
-			continue;
-		uint32_t object = load_relaxed(&l->object);
-		const struct kind_ops *ops = object < objects_high(a) ? kind_of(a, object) : NULL;
-		if (ops && ops->recover_loan)
-			ops->recover_loan(a, t, me, dead, l);
-		store_release(&l->state, 0);
+		if (load_acquire(&l->state))
+			resolve_loan(a, t, me, dead, l);
 	}
 }
 

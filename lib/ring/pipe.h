@@ -539,9 +539,9 @@ int recv_refuse_marked(void);
 int pipe_loan_commit(shoal_loan *loan, shoal_time timeout);
 void pipe_loan_release(shoal_loan *loan);
 int pipe_loan_adopt(shoal_loan *loan);
-/* Ends what this, or a dead, member's entry names. The pipe may be gone. */
+/* Ends what this, or a dead, member's entry names in place. The pipe may be gone. */
 void pipe_end_loan(shoal_arena *a, struct shoal_thread *t, struct member *me,
-                   const struct loan_entry *l, uint32_t tag);
+                   const struct loan_entry *l);
 /*
  * States of a loan entry, from LOAN_PIPE of loan.h up. BLOCK: the block is HELD(me). LEFT, RIGHT: a
  * record that the end of that side received is lent out in place; the entry's `base` is its index

@@ -275,12 +275,8 @@ end_place_of(shoal_arena *a, struct shoal_thread *t, const struct loan_entry *l)
  */
 void
 pipe_end_loan(shoal_arena *a, struct shoal_thread *t, struct member *me,
-              const struct loan_entry *l, uint32_t tag)
+              const struct loan_entry *l)
 {
-	if (load_relaxed(&l->state) == LOAN_PIPE_BLOCK) {
-		block_reclaim(a, load_relaxed(&l->block), block_word(BLOCK_HELD, 0, tag));
-		return;
-	}
 	uint32_t object = load_relaxed(&l->object), its = load_relaxed(&l->generation);
 	word32 *name = is_there(a, object, its) ? object_stay(a, me, object, its) : NULL;
 	end_place_of(a, t, l);
@@ -308,7 +304,7 @@ pipe_loan_release(shoal_loan *loan)
 	if (load_relaxed(&l->state) == LOAN_PIPE_BLOCK)
 		(void)block_give(a, me, loan->internal_[LOAN_BLOCK_OFFSET]);
 	else
-		pipe_end_loan(a, t, me, l, member_tag(a, me));
+		pipe_end_loan(a, t, me, l);
 	loan_clear(l);
 	t->busy = 0;
 }

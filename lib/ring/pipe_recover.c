@@ -52,8 +52,11 @@ static void
 recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
              struct loan_entry *l)
 {
-	pipe_end_loan(a, t, me, l, member_tag(a, dead));
-	if (load_relaxed(&l->state) != LOAN_PIPE_BLOCK || load_relaxed(&l->pos))
+	bool is_block = load_relaxed(&l->state) == LOAN_PIPE_BLOCK;
+	(void)dead;
+	if (!is_block)
+		pipe_end_loan(a, t, me, l);
+	if (!is_block || load_relaxed(&l->pos))
 		count_dropped(me);
 }
 

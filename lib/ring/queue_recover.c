@@ -349,27 +349,24 @@ recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
 {
 	struct settling g;
 	(void)t;
-	uint64_t block = load_relaxed(&l->block);
+	uint64_t pos = load_relaxed(&l->pos), block = load_relaxed(&l->block);
 	uint32_t state = load_relaxed(&l->state);
-	if (state != LOAN_RESERVED && state != LOAN_BLOCK &&
-	    begin(&g, a, me, dead, load_relaxed(&l->object)) &&
-	    loan_is_of(l, g.ring.object, g.generation)) {
-		if (state != LOAN_RELEASING) {
-			store_relaxed(&l->base, load_relaxed(&queue_row(g.ring.queue, g.dead)->got));
-			store_release(&l->state, LOAN_RELEASING);
-		}
-		settle(&g, load_relaxed(&l->pos), load_relaxed(&l->base));
-		/* Also when one who recovered it before gave the place BACK and died there. */
-		if (g.ring.flags & SHOAL_QUEUE_REDELIVER) {
-			queue_note_back(g.ring.queue);
-			queue_wake_armed(g.ring.queue);
-		}
-		if (block &&
-		    queue_settle_block(a, &g.ring, load_relaxed(&l->pos), block, g.dead))
-			return;
+	if (state == LOAN_RESERVED || state == LOAN_BLOCK ||
+	    !begin(&g, a, me, dead, load_relaxed(&l->object)) ||
+	    !loan_is_of(l, g.ring.object, g.generation))
+		return;
+	if (state != LOAN_RELEASING) {
+		store_relaxed(&l->base, load_relaxed(&queue_row(g.ring.queue, g.dead)->got));
+		store_release(&l->state, LOAN_RELEASING);
+	}
+	settle(&g, pos, load_relaxed(&l->base));
+	/* Also when one who recovered it before gave the place BACK and died there. */
+	if (g.ring.flags & SHOAL_QUEUE_REDELIVER) {
+		queue_note_back(g.ring.queue);
+		queue_wake_armed(g.ring.queue);
 	}
 	if (block)
-		block_reclaim(a, block, block_word(BLOCK_HELD, 0, member_tag(a, dead)));
+		(void)queue_settle_block(a, &g.ring, pos, block, g.dead);
 }
 
 /* Whether the message of this block is still to be had at its place. */

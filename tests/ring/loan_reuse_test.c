@@ -5,6 +5,7 @@
 #include "deaths.h"
 #include "ring/pipe.h"
 #include "ring/queue.h"
+#include <pthread.h>
 
 #define BOTH (SHOAL_QUEUE_JOINABLE | SHOAL_QUEUE_REDELIVER)
 #define LONG 5000
@@ -167,4 +168,140 @@ Test(loan_reuse, what_is_to_be_sent_by_a_pipe_goes_not_by_the_next)
 	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
 	REQUIRE_EQ(info.blocks, 0);
 	shoal_arena_close(a);
+}
+
+/* ---- blocks of those that had an index which is another kind's by now ---- */
+
+struct held {
+	struct world w;
+	shoal_pipe_end *left;
+	bool of_pipe;
+	volatile int reached, go;
+};
+
+static int
+reserve_and_wait(void *arg)
+{
+	struct held *h = arg;
+	shoal_loan loan;
+	int rc = h->of_pipe ? shoal_pipe_reserve(h->left, 4 << 20, 0, &loan)
+	                    : shoal_queue_reserve(h->w.queue, 4 << 20, 0, &loan);
+	REQUIRE_EQ(rc, 0);
+	h->reached = 1;
+	for (int i = 0; i < 5000 && !h->go; i++)
+		sleep_ms(1);
+	REQUIRE(h->go);
+	return 0;
+}
+
+static void *
+reserve_in_thread(void *arg)
+{
+	(void)reserve_and_wait(arg);
+	return NULL;
+}
+
+static void *
+make(shoal_arena *a, uint32_t kind)
+{
+	shoal_queue *q;
+	shoal_pipe_end *left;
+	void *m;
+	if (kind == SHOAL_KIND_QUEUE) {
+		REQUIRE_EQ(shoal_queue_create(a, NULL, NULL, &q), 0);
+		return q;
+	}
+	if (kind == SHOAL_KIND_PIPE) {
+		REQUIRE_EQ(shoal_pipe_create(a, NULL, NULL, &left, NULL), 0);
+		return left;
+	}
+	REQUIRE_EQ(shoal_memory_create(a, "m", 64, NULL, NULL, &m), 0);
+	return m;
+}
+
+static void
+destroy(shoal_arena *a, uint32_t kind, void *it)
+{
+	int rc = kind == SHOAL_KIND_QUEUE  ? shoal_queue_destroy(a, it)
+	         : kind == SHOAL_KIND_PIPE ? shoal_pipe_destroy(a, it)
+	                                   : shoal_memory_destroy(a, it);
+	REQUIRE_EQ(rc, 0);
+}
+
+static struct held *
+held_make(bool of_pipe)
+{
+	struct held *h = shared(sizeof *h);
+	h->of_pipe = of_pipe;
+	h->w = world_make(4, 0, 0);
+	if (of_pipe) {
+		REQUIRE_EQ(shoal_queue_destroy(h->w.arena, h->w.queue), 0);
+		h->left = make(h->w.arena, SHOAL_KIND_PIPE);
+	}
+	return h;
+}
+
+/* From here on an object of that kind has the index. */
+static void *
+pass_index_on(struct held *h, uint32_t kind)
+{
+	shoal_arena *a = h->w.arena;
+	const struct pipe *p = (const struct pipe *)(const void *)h->left;
+	uint32_t object = h->of_pipe ? p->object : h->w.queue->object;
+	for (int i = 0; i < 5000 && !h->reached; i++)
+		sleep_ms(1);
+	REQUIRE(h->reached);
+	if (h->of_pipe)
+		destroy(a, SHOAL_KIND_PIPE, h->left);
+	else
+		destroy(a, SHOAL_KIND_QUEUE, h->w.queue);
+	void *next = make(a, kind);
+	REQUIRE_EQ(load_relaxed(&arena_object(a, object)->kind), kind);
+	return next;
+}
+
+static void
+expect_given_back(struct held *h, uint32_t kind, void *next)
+{
+	shoal_arena *a = h->w.arena;
+	shoal_arena_info info;
+	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	destroy(a, kind, next);
+	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
+	REQUIRE_EQ(info.blocks, 0);
+	shoal_arena_close(a);
+}
+
+static void
+die_with_anothers_index(bool of_pipe, uint32_t kind)
+{
+	struct held *h = held_make(of_pipe);
+	pid_t pid = child(reserve_and_wait, h);
+	void *next = pass_index_on(h, kind);
+	kill(pid, SIGKILL);
+	expect_killed(pid, SIGKILL, 5000);
+	REQUIRE_EQ(shoal_arena_recover(h->w.arena), 1);
+	expect_given_back(h, kind, next);
+}
+
+Test(loan_reuse, a_dead_threads_block_comes_back_whatever_has_the_index)
+{
+	die_with_anothers_index(false, SHOAL_KIND_MEMORY);
+	die_with_anothers_index(false, SHOAL_KIND_PIPE);
+	die_with_anothers_index(true, SHOAL_KIND_MEMORY);
+	die_with_anothers_index(true, SHOAL_KIND_QUEUE);
+}
+
+Test(loan_reuse, so_does_that_of_a_thread_that_ends)
+{
+	static const uint32_t kinds[] = { SHOAL_KIND_MEMORY, SHOAL_KIND_PIPE };
+	for (int i = 0; i < 2; i++) {
+		struct held *h = held_make(false);
+		pthread_t thread;
+		REQUIRE_EQ(pthread_create(&thread, NULL, reserve_in_thread, h), 0);
+		void *next = pass_index_on(h, kinds[i]);
+		h->go = 1;
+		REQUIRE_EQ(pthread_join(thread, NULL), 0);
+		expect_given_back(h, kinds[i], next);
+	}
 }
