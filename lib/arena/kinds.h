@@ -28,18 +28,18 @@ struct kind_ops {
 	void (*recover_call)(shoal_arena *, struct shoal_thread *, struct member *me,
 	                     struct member *dead, uint32_t object);
 	/*
-	 * A loan of it that has not ended; the caller gives its block back, if the dead one has it
-	 * still, and clears the entry.
+	 * A loan of it that has not ended, while it lives, and is named. The caller gives the block
+	 * back, if the dead one has it still, and clears the entry.
 	 */
 	void (*recover_loan)(shoal_arena *, struct shoal_thread *, struct member *me,
 	                     struct member *dead, struct loan_entry *);
 	/* A block in its hand for HAND_PUT or HAND_GET; the hand is cleared by the caller. */
 	void (*recover_hand)(shoal_arena *, struct member *dead, const struct hand *);
-	/* Each object of the kind, for each dead member. */
+	/* Each object of the kind that lives, for each dead member; named meanwhile. */
 	void (*recover_member)(shoal_arena *, struct member *me, struct member *dead, uint32_t object);
-	/* A process ended or left; objects may have parts that belong to it. */
-	void (*recover_process)(shoal_arena *, struct member *me, uint32_t process,
-	                        uint32_t generation, uint32_t object);
+	/* A process ended or left; objects may have parts that belong to it. Named meanwhile. */
+	void (*recover_process)(shoal_arena *, uint32_t process, uint32_t generation,
+	                        uint32_t object);
 	/*
 	 * The process leaves, in order; UINT32_MAX: whichever have left. Objects that go when nobody
 	 * has them any more go now.

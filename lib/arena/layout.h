@@ -219,7 +219,8 @@ struct member {
 	struct hand page_hand; /* HAND_PAGE, nested in the other */
 	word32 making;         /* the object that it is creating or destroying, by index; 0 none */
 	word32 tag;            /* its own, for itself; others reckon it from the generation */
-	word32 inside[INSIDE_MAX]; /* locks and the like, by index, on which it is in a call; 0 none */
+	/* by index, locks and the like on which it is in a call, or what its recoverer is at; 0 none */
+	word32 inside[INSIDE_MAX];
 	/* arena/pin.h: entries with memory behind them (never falls), used ones, where to look */
 	word32 pins, pins_high, pin_rover;
 	/* data/envelope.h: of the message that it sends, by index; 0 none */

@@ -1,3 +1,16 @@
+/*
+ * What a member that died, or leaves, has left.
+ *
+ * Whatever recovery writes into a queue or pipe, the dead one's record names it: the call that it
+ * was in, until its hands are resolved too; and, for its loans and counts and its process's ends,
+ * `inside`, by one name after the other. They were all cleared before, so there is room. One who
+ * destroys the object sees the name, as that of any member in a call (Y1 of sync/stay.h), and its
+ * memory stays what it is; or the word tells here that it has ended, and it is left alone. But for
+ * blocks: what the dead one HELD is given back whatever became of the object.
+ *
+ * Crash points: a recoverer that dies leaves the name, in a record that still counts; the next one
+ * clears it, and begins anew. One that is stopped holds up the burial of that one object.
+ */
 #include "arena/recover.h"
 #include "arena/block.h"
 #include "arena/kinds.h"
@@ -14,30 +27,39 @@ add(word64 *own_count, uint64_t n)
 	store_relaxed(own_count, load_relaxed(own_count) + n);
 }
 
+/*
+ * The dead one may have named the object too late, while it was being buried, and have died before
+ * it saw that. Of what is whole at this look the name came in time. Those who wait on what is not,
+ * and can be shut, are told by that, and what stands at its places goes with it.
+ */
 static void
 resolve_call(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
 {
 	uint32_t object = load_acquire(&dead->call.object);
 	if (!object || object >= objects_high(a))
 		return;
+	bool whole = object_ready(a, object);
 	const struct kind_ops *ops = kind_of(a, object);
-	if (ops && ops->recover_call)
+	if (ops && ops->recover_call && (whole || !ops->shut))
 		ops->recover_call(a, t, me, dead, object);
-	store_release(&dead->call.object, 0);
 }
 
 /*
- * Of whatever kind its object is by now: what is still HELD by the dead one is nobody's, and its
+ * Whether its object is still there or not: what is still HELD by the dead one is nobody's, and its
  * entry is the last that names it.
  */
 static void
 resolve_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
              struct loan_entry *l)
 {
-	uint32_t object = load_relaxed(&l->object);
-	const struct kind_ops *ops = object < objects_high(a) ? kind_of(a, object) : NULL;
-	if (ops && ops->recover_loan)
-		ops->recover_loan(a, t, me, dead, l);
+	uint32_t object = load_relaxed(&l->object), its = load_relaxed(&l->generation);
+	word32 *name = object < objects_high(a) ? object_stay(a, dead, object, its) : NULL;
+	if (name) {
+		const struct kind_ops *ops = kind_of(a, object);
+		if (ops && ops->recover_loan)
+			ops->recover_loan(a, t, me, dead, l);
+		object_unstay(name);
+	}
 	uint64_t block = load_relaxed(&l->block);
 	if (block)
 		block_reclaim(a, block, block_word(BLOCK_HELD, 0, member_tag(a, dead)));
@@ -80,16 +102,21 @@ resolve_hand(shoal_arena *a, struct member *dead, struct hand *h, uint32_t tag)
 }
 
 static void
-resolve_objects(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
+resolve_objects(shoal_arena *a, struct member *me, struct member *dead)
 {
 	object_recover_making(a, dead);
 	uint32_t high = objects_high(a);
 	for (uint32_t i = 1; i < high; i++) {
-		const struct kind_ops *ops = object_ready(a, i) ? kind_of(a, i) : NULL;
-		if (ops && ops->recover_member)
-			ops->recover_member(a, me, dead, i);
+		uint64_t word = load_acquire(&arena_object(a, i)->word);
+		const struct kind_ops *ops = object_state(word) == OBJECT_READY ? kind_of(a, i) : NULL;
+		bool asked = ops && ops->recover_member;
+		/* Also whether it was of that kind, when it was asked. */
+		word32 *name = asked ? object_stay(a, dead, i, word >> 32) : NULL;
+		if (!name)
+			continue;
+		ops->recover_member(a, me, dead, i);
+		object_unstay(name);
 	}
-	(void)t;
 }
 
 /* All but its magazines: what is buried meanwhile may come to lie in there, when me is dead. */
@@ -103,7 +130,9 @@ resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member
 	resolve_loans(a, t, me, dead);
 	resolve_hand(a, dead, &dead->hand, tag);
 	resolve_hand(a, dead, &dead->page_hand, tag);
-	resolve_objects(a, t, me, dead);
+	store_relaxed(&dead->call.kind, 0);
+	store_release(&dead->call.object, 0);
+	resolve_objects(a, me, dead);
 	pin_drop_all(a, dead);
 	/* What it was sending or had taken is where its queue or pipe says: the sweep looks. */
 	store_release(&dead->posting, 0);
@@ -121,16 +150,21 @@ note_process(shoal_arena *a, const struct member *dead)
 
 /* What belongs to processes: pipe ends, objects WITH_OWNER. */
 static void
-resolve_process(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t process,
-                uint32_t generation)
+resolve_process(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
+                uint32_t process, uint32_t generation)
 {
 	if (process >= a->members_max || !process_gone(a, process, generation))
 		return;
 	uint32_t high = objects_high(a);
 	for (uint32_t i = 1; i < high; i++) {
-		const struct kind_ops *ops = object_ready(a, i) ? kind_of(a, i) : NULL;
-		if (ops && ops->recover_process)
-			ops->recover_process(a, me, process, generation, i);
+		uint64_t word = load_acquire(&arena_object(a, i)->word);
+		const struct kind_ops *ops = object_state(word) == OBJECT_READY ? kind_of(a, i) : NULL;
+		bool asked = ops && ops->recover_process;
+		word32 *name = asked ? object_stay(a, dead, i, word >> 32) : NULL;
+		if (!name)
+			continue;
+		ops->recover_process(a, process, generation, i);
+		object_unstay(name);
 	}
 	object_recover_owned(a, t, me);
 }
@@ -165,7 +199,7 @@ reap(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *d
 	note_process(a, dead);
 	hold_recover(a, t, dead);
 	resolve(a, t, me, dead);
-	resolve_process(a, t, me, process, generation);
+	resolve_process(a, t, me, dead, process, generation);
 	object_note_all(a);
 	object_sweep(a, t, me);
 	block_empty_magazines(a, dead, member_tag(a, dead));

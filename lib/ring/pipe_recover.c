@@ -53,9 +53,8 @@ recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
              struct loan_entry *l)
 {
 	bool is_block = load_relaxed(&l->state) == LOAN_PIPE_BLOCK;
-	(void)dead;
 	if (!is_block)
-		pipe_end_loan(a, t, me, l);
+		pipe_end_loan(a, t, dead, l);
 	if (!is_block || load_relaxed(&l->pos))
 		count_dropped(me);
 }
@@ -178,30 +177,23 @@ collect(shoal_arena *a, struct member *me, uint32_t process, uint32_t generation
 
 /* Of one that was closed as the second end by one who died there, too; or given to one who died. */
 static void
-recover_connection(shoal_arena *a, struct member *me, uint32_t process, uint32_t generation,
-                   uint32_t object)
+recover_connection(shoal_arena *a, struct pipe *p, uint32_t process, uint32_t generation)
 {
-	word32 *place;
-	struct pipe *p = stay(a, me, object, &place);
-	if (!p)
-		return;
 	for (unsigned side = 0; side < 2; side++) {
 		end_of_owner(a, p, side, process, generation);
 		if (load_relaxed(&p->end[side].owner) & OWNER_GIVEN)
 			pipe_end_left(a, p, side);
 	}
 	pipe_end_connection(a, p);
-	object_unstay(place);
 }
 
 static void
-recover_process(shoal_arena *a, struct member *me, uint32_t process, uint32_t generation,
-                uint32_t object)
+recover_process(shoal_arena *a, uint32_t process, uint32_t generation, uint32_t object)
 {
 	uint32_t ring;
 	struct pipe *p = body(a, object, &ring);
 	if (p && p->flags & PIPE_CONNECTION) {
-		recover_connection(a, me, process, generation, object);
+		recover_connection(a, p, process, generation);
 		return;
 	}
 	for (unsigned side = 0; p && side < 2; side++) {

@@ -352,8 +352,7 @@ recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct m
 	uint64_t pos = load_relaxed(&l->pos), block = load_relaxed(&l->block);
 	uint32_t state = load_relaxed(&l->state);
 	if (state == LOAN_RESERVED || state == LOAN_BLOCK ||
-	    !begin(&g, a, me, dead, load_relaxed(&l->object)) ||
-	    !loan_is_of(l, g.ring.object, g.generation))
+	    !begin(&g, a, me, dead, load_relaxed(&l->object)))
 		return;
 	if (state != LOAN_RELEASING) {
 		store_relaxed(&l->base, load_relaxed(&queue_row(g.ring.queue, g.dead)->got));
