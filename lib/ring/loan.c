@@ -3,13 +3,51 @@
 #include "base/error.h"
 #include "ring/pipe.h"
 
-struct loan_entry *
-loan_free_entry(struct member *me)
+static struct loan_entry *
+first_free(struct member *me)
 {
 	for (unsigned i = 0; i < LOANS_MAX; i++)
 		if (load_relaxed(&me->loans[i].state) == LOAN_NONE)
 			return &me->loans[i];
 	return NULL;
+}
+
+/* Its queue was destroyed and buried, as none is on which this thread is in a call. */
+static bool
+is_outlived(const shoal_arena *a, const struct loan_entry *l)
+{
+	uint32_t object = load_relaxed(&l->object);
+	uint64_t word = object < objects_high(a) ? load_acquire(&arena_object(a, object)->word) : 0;
+	return word >> 32 != load_relaxed(&l->generation);
+}
+
+/*
+ * What gets kept of queues that are no more: nobody can report that by task_done, and no user has a
+ * loan of it to release. Crash points: the block is this member's while the entry names it; then it
+ * is free, and the entry says nothing of who has it since.
+ */
+static void
+clear_outlived(shoal_arena *a, struct member *me)
+{
+	uint64_t held = block_word(BLOCK_HELD, 0, member_own_tag(me));
+	for (unsigned i = 0; i < LOANS_MAX; i++) {
+		struct loan_entry *l = &me->loans[i];
+		if (load_relaxed(&l->state) != LOAN_KEPT || !is_outlived(a, l))
+			continue;
+		if (load_relaxed(&l->block))
+			block_reclaim(a, load_relaxed(&l->block), held);
+		loan_clear(l);
+	}
+}
+
+struct loan_entry *
+loan_free_entry(struct member *me)
+{
+	struct loan_entry *l = first_free(me);
+	if (likely(l))
+		return l;
+	clear_outlived(arena_of(me), me);
+	return first_free(me);
 }
 
 void

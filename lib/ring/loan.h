@@ -6,7 +6,8 @@
  * LOAN_STATES_OF_PIPE up):
  *	RESERVED   block HELD(me), to be sent
  *	PLACE      place READING(me); block HELD(me) if there is one
- *	KEPT       as PLACE, by a get on a JOINABLE | REDELIVER queue; task_done ends the oldest
+ *	KEPT       as PLACE, by a get on a JOINABLE | REDELIVER queue; task_done ends the oldest, and
+ *	           with the queue it ends once the entry is needed
  *	RELEASING  as PLACE, being given back: `base` says what had been counted before
  *	BLOCK      block HELD(me); its place went on when it was taken
  */
@@ -97,7 +98,10 @@ loan_is_of(const struct loan_entry *l, uint32_t object, uint64_t generation)
 	return load_relaxed(&l->object) == object && load_relaxed(&l->generation) == generation;
 }
 
-/* An unused entry of this member, or NULL: all LOANS_MAX are out. */
+/*
+ * An unused entry of this member, or NULL: all LOANS_MAX are out. Where there is none, what was
+ * kept of queues that were destroyed is given up.
+ */
 struct loan_entry *loan_free_entry(struct member *me);
 
 void loan_fill(struct loan_entry *l, uint32_t object, uint32_t generation, uint64_t pos,

@@ -131,6 +131,37 @@ Test(loan_reuse, what_a_get_kept_of_a_destroyed_queue_is_no_task_of_another)
 	world_end(w);
 }
 
+/* Inside the place, or in a block, of which nothing is left in the end. */
+Test(loan_reuse, what_gets_kept_of_destroyed_queues_is_in_nobodys_way)
+{
+	static const char text[LONG] = "long";
+	struct world w = world_make(8, 0, 0);
+	shoal_queue_options o = { .capacity = 8, .flags = BOTH };
+	char got[LONG];
+	shoal_queue *q, *kept;
+	shoal_loan loan, out[32];
+	REQUIRE_EQ(shoal_queue_create(w.arena, NULL, &o, &kept), 0);
+	put_text(kept, "kept");
+	get_text(kept, "kept");
+	for (size_t i = 0; i < 100; i++) {
+		size_t bytes = i % 2 ? sizeof text : 5;
+		REQUIRE_EQ(shoal_queue_create(w.arena, NULL, &o, &q), 0);
+		REQUIRE_EQ(shoal_queue_put(q, text, bytes, 0), 0);
+		REQUIRE_EQ(shoal_queue_get(q, got, sizeof got, 0), (ssize_t)bytes);
+		REQUIRE_EQ(shoal_queue_destroy(w.arena, q), 0);
+	}
+	REQUIRE_EQ(shoal_queue_join(kept, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_queue_task_done(kept), 0);
+	REQUIRE_EQ(shoal_queue_join(kept, 0), 0);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, kept), 0);
+	for (int i = 0; i < 32; i++)
+		REQUIRE_EQ(shoal_queue_reserve(w.queue, 8, 0, &out[i]), 0);
+	REQUIRE_EQ(shoal_queue_reserve(w.queue, 8, 0, &loan), -EBUSY);
+	for (int i = 0; i < 32; i++)
+		shoal_loan_release(&out[i]);
+	world_end(w);
+}
+
 /* ---- pipes ---- */
 
 static shoal_pipe_end *
