@@ -229,9 +229,26 @@ is_in_use(shoal_arena *a, uint32_t index)
 	       (ops && ops->kept && object_has_body(a, index) && ops->kept(a, index));
 }
 
+/* Orders the calls that began before against the look whether anybody is inside. */
+static void
+let_barrier_pass(const shoal_arena *a)
+{
+	if (a->flags & ARENA_MEMBARRIER)
+		kernel_barrier();
+}
+
 /*
  * Under the name lock. Its destroyer may have died before it told those who wait, and wrote that it
  * is over where they look who know the memory by its address: once that is free it is to say so.
+ * What ended alone (object_end_alone) has no destroyer at all.
+ *
+ * A barrier lies between what `shut` wrote and the look who is inside. Pairs with pipe_enter_quick,
+ * which stores its name, and then goes by the owner word alone, with a fence for the compiler only:
+ * it may have read the word while that was open, and its name be on its way yet. The look's own
+ * fence orders nobody else's store, and the barrier of the destroyer's recovery
+ * (object_recover_making) came before the word was closed. Behind this one either the name is seen
+ * here, or there that the end is closed. A destroyer that lives let one pass after its own `shut`.
+ *
  * False: it is still to be buried.
  */
 static bool
@@ -242,10 +259,15 @@ bury_if_left(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t
 	if (word != seen)
 		return true;
 	const struct kind_ops *ops = kind_of(a, index);
-	if (ops && ops->shut && object_has_body(a, index) &&
-	    member_state(a, object_tag(word)) != MEMBER_ALIVE)
+	bool left = ops && ops->shut && object_has_body(a, index) &&
+	            member_state(a, object_tag(word)) != MEMBER_ALIVE;
+	if (left)
 		ops->shut(a, index);
-	if (in_use || somebody_inside(a, me, index))
+	if (in_use)
+		return false;
+	if (left)
+		let_barrier_pass(a);
+	if (somebody_inside(a, me, index))
 		return false;
 	bury(a, t, me, index, word);
 	return true;
@@ -402,14 +424,6 @@ shut(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t index, 
 	if (held)
 		bell_give(t, bell);
 	return mine;
-}
-
-/* Orders the calls that began before against the look whether anybody is inside. */
-static void
-let_barrier_pass(const shoal_arena *a)
-{
-	if (a->flags & ARENA_MEMBARRIER)
-		kernel_barrier();
 }
 
 /*

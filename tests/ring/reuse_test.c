@@ -369,6 +369,40 @@ Test(pipe_reuse, what_a_dead_destroyer_left_is_told_and_buried)
 
 /* ---- the barrier, before which nobody may bury ---- */
 
+static void
+recover_op(void *unused)
+{
+	(void)unused;
+	REQUIRE_EQ(shoal_arena_recover(arena), 1);
+}
+
+static uint32_t dying, barriers;
+
+/* One between what is told and the burial, which the steps go on to. */
+static void
+count_barrier(void)
+{
+	enum object_state state = object_state(load_acquire(&arena_object(arena, dying)->word));
+	barriers += state == OBJECT_DYING && kind->says_that_it_is_over(first);
+	steps.on = true;
+}
+
+/* The quick way into a pipe's call asks nothing but what is told there. */
+Test(pipe_reuse, a_barrier_passes_after_what_a_dead_destroyer_left_is_told)
+{
+	kind = &pipes;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &arena), 0);
+	other = kind->make(NULL, false);
+	first = kind->make(NULL, false);
+	dying = ((const struct pipe *)first)->object;
+	expect_killed(child(destroy_and_die, NULL), SIGKILL, 5000);
+	REQUIRE(!kind->says_that_it_is_over(first));
+	(void)steps_into_call(recover_op, NULL, kernel_barrier, count_barrier);
+	REQUIRE(kind->says_that_it_is_over(first));
+	REQUIRE_EQ(barriers, arena->flags & ARENA_MEMBARRIER ? 1 : 0);
+	shoal_arena_close(arena);
+}
+
 /* Records that name what is destroyed, which no other member's look passes by. */
 static uint32_t
 named_by(void)
@@ -416,13 +450,6 @@ Test(queue_reuse, a_destroyer_names_it_until_its_barrier_has_passed)
 		REQUIRE(steps_into_call(destroy_op, NULL, kernel_barrier, look));
 		nobody_is_named_in_the_end();
 	}
-}
-
-static void
-recover_op(void *unused)
-{
-	(void)unused;
-	REQUIRE_EQ(shoal_arena_recover(arena), 1);
 }
 
 static int
