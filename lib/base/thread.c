@@ -112,6 +112,14 @@ end_process(void)
 }
 
 static void
+block_signals(sigset_t *old)
+{
+	sigset_t all;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+}
+
+static void
 clear(struct shoal_thread *parents)
 {
 	parents->tid = (uint32_t)kernel_tid();
@@ -130,20 +138,18 @@ clear(struct shoal_thread *parents)
 
 /*
  * In the child of a fork only the forking thread lives on; the others' records are garbage there.
- * Of threads that come at once one begins the child, and the others wait for it. No signal handler
- * comes in between, which would wait for the very thread that it interrupts.
+ * Of threads that come at once one begins the child, and the others wait for it. Signals are
+ * blocked: a handler would wait for the very thread that it interrupts, and what it joined before
+ * the record is cleared would have no owner.
  */
 static void
 begin_child(struct shoal_thread *parents)
 {
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (cas32_acq_rel(beginning, 0, 1)) {
 		generation++;
 		if (thread_fork_hook)
 			thread_fork_hook(parents);
-		/* Pairs with those who wait, and with thread_begin: what was the parent's is gone. */
+		/* Pairs with those who wait, and with begin_here: what was the parent's is gone. */
 		store_release(thread_epoch, 1);
 	}
 	while (!load_acquire(thread_epoch))
@@ -151,19 +157,48 @@ begin_child(struct shoal_thread *parents)
 	/* A handler that comes as soon as it may finds a record that is this thread's. */
 	if (parents)
 		clear(parents);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* With signals blocked. A handler that came before that may have begun everything. */
+static struct shoal_thread *
+begin_here(void)
+{
+	struct shoal_thread *t = thread_here;
+	/* Pairs with begin_child. */
+	if (!load_acquire(thread_epoch))
+		begin_child(t);
+	else if (t)
+		return t;
+	if (!t)
+		t = fresh();
+	size_t bytes;
+	if (!t || syscall(SYS_get_robust_list, 0, &t->robust, &bytes) || !t->robust) {
+		/* As in the child of a raw clone, which has no list: a later call tries again. */
+		thread_here = NULL;
+		pthread_setspecific(key, NULL);
+		if (t)
+			keep(t);
+		return NULL;
+	}
+	t->tid = (uint32_t)kernel_tid();
+	thread_here = t;
+	pthread_setspecific(key, t);
+	return t;
 }
 
 /* The usual fork comes here; _Fork and raw clone find out at their first call. */
 static void
 after_fork(void)
 {
-	if (load_relaxed(thread_epoch))
-		return;
-	if (thread_here)
-		thread_begin();
-	else
-		begin_child(NULL);
+	sigset_t old;
+	block_signals(&old);
+	if (!load_relaxed(thread_epoch)) {
+		if (thread_here)
+			begin_here();
+		else
+			begin_child(NULL);
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 static void
@@ -182,28 +217,18 @@ begin_process(void)
 	pthread_atfork(NULL, NULL, after_fork);
 }
 
+/*
+ * A handler that came in the middle would begin another record, which nobody leaves then; or wait
+ * for a lock, of malloc or of pthread_once, that its own thread holds.
+ */
 struct shoal_thread *
 thread_begin(void)
 {
+	sigset_t old;
+	block_signals(&old);
 	pthread_once(&once, begin_process);
-	struct shoal_thread *t = thread_here;
-	/* Pairs with begin_child. */
-	if (!load_acquire(thread_epoch))
-		begin_child(t);
-	if (!t)
-		t = fresh();
-	size_t bytes;
-	if (!t || syscall(SYS_get_robust_list, 0, &t->robust, &bytes) || !t->robust) {
-		/* As in the child of a raw clone, which has no list: a later call tries again. */
-		thread_here = NULL;
-		pthread_setspecific(key, NULL);
-		if (t)
-			keep(t);
-		return NULL;
-	}
-	t->tid = (uint32_t)kernel_tid();
-	thread_here = t;
-	pthread_setspecific(key, t);
+	struct shoal_thread *t = begin_here();
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return t;
 }
 

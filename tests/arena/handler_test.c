@@ -8,6 +8,7 @@
 #include <shoal/data.h>
 #include <shoal/pipe.h>
 #include <shoal/sync.h>
+#include <sys/wait.h>
 
 #if HAS_STEPS
 
@@ -16,6 +17,7 @@ struct world {
 	uint32_t all;     /* how many instructions the operation has, where it has not so many */
 	int rc;           /* of what the handler called */
 	uint32_t members; /* before the child died */
+	uint32_t left;    /* the same when the thread has ended */
 };
 
 static struct world *w;
@@ -311,6 +313,105 @@ Test(handler, does_not_join_while_its_thread_joins)
 	come = join_it;
 	at_instructions(join_and_die, look_for_one_record);
 }
+
+/* ---- inside a first call, of a thread or of a forked child ---- */
+
+static void *
+begin_in_steps(void *unused)
+{
+	in_steps(alloc_op, NULL, come);
+	w->members = members();
+	return unused;
+}
+
+/* In a process with two threads, where malloc takes locks. */
+static int
+begin_and_die(void *unused)
+{
+	pthread_t thread;
+	(void)unused;
+	REQUIRE_EQ(pthread_create(&thread, NULL, begin_in_steps, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	w->left = members();
+	return raise(SIGKILL);
+}
+
+static void
+look_for_none_left(void)
+{
+	look_for_one_record();
+	REQUIRE_EQ(w->left, 1);
+}
+
+Test(handler, allocates_while_its_thread_begins)
+{
+	come = alloc_it;
+	at_instructions(begin_and_die, look_for_none_left);
+}
+
+static int
+fork_bare_and_die(void *unused)
+{
+	int status;
+	pid_t pid = _Fork();
+	if (pid == 0) {
+		begin_in_steps(unused);
+		raise(SIGKILL);
+	}
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE(WIFSIGNALED(status));
+	return raise(SIGKILL);
+}
+
+Test(handler, allocates_while_its_process_begins)
+{
+	come = alloc_it;
+	at_instructions(fork_bare_and_die, look_for_one_record);
+}
+
+/* In the child, before what shoal does there. liburcu has blocked signals. */
+static void
+count_from_here(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	steps.done = 0;
+	steps.at = at;
+}
+
+static void
+fork_op(void *pid)
+{
+	*(pid_t *)pid = fork();
+}
+
+static int
+fork_and_die(void *unused)
+{
+	int status;
+	pid_t pid;
+	(void)unused;
+	bool came = steps_into(fork_op, &pid, UINT32_MAX, alloc_it);
+	if (pid == 0) {
+		w->all = came ? 0 : steps.done;
+		alloc_op(NULL);
+		w->members = members();
+		raise(SIGKILL);
+	}
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE(WIFSIGNALED(status));
+	return raise(SIGKILL);
+}
+
+Test(handler, allocates_while_fork_begins_its_process)
+{
+	REQUIRE_EQ(pthread_atfork(NULL, NULL, count_from_here), 0);
+	REQUIRE(!thread_wiped);
+	at_instructions(fork_and_die, look_for_one_record);
+}
+
+/* ---- what is refused ---- */
 
 static struct {
 	shoal_pipe_end *left;

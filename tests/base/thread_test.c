@@ -1,5 +1,6 @@
 #include "base/thread.h"
 #include "harness.h"
+#include "steps.h"
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -242,3 +243,39 @@ Test(thread, an_interrupt_is_taken_once)
 	REQUIRE(thread_interrupted(t));
 	REQUIRE(!thread_interrupted(t));
 }
+
+#if HAS_STEPS
+
+static struct shoal_thread *handlers;
+static bool *is_at_end;
+
+static void
+find_itself(void)
+{
+	handlers = thread_self();
+}
+
+static void
+begin_op(void *unused)
+{
+	(void)unused;
+	REQUIRE(thread_self());
+}
+
+static int
+begin_the_process(void *at)
+{
+	REQUIRE(!thread_wiped);
+	*is_at_end = !steps_into(begin_op, NULL, *(uint32_t *)at, find_itself);
+	REQUIRE(*is_at_end || thread_self() == handlers);
+	return 0;
+}
+
+Test(thread, a_handler_in_a_processs_first_call_has_its_threads_record)
+{
+	is_at_end = shared(sizeof *is_at_end);
+	for (uint32_t at = 0; !*is_at_end; at += (1 + at / 16) * HARNESS_SLOW)
+		expect_child(child(begin_the_process, &at), 0, 5000);
+}
+
+#endif
