@@ -59,9 +59,28 @@ fresh(void)
 	return t;
 }
 
+/* NULL first: a handler that comes meanwhile finds none. */
+static void
+free_table(void **table)
+{
+	void *its = *table;
+	*table = NULL;
+	fence_compiler();
+	free(its);
+}
+
+static void
+free_tables(struct shoal_thread *t)
+{
+	free_table(&t->cursors);
+	free_table(&t->pipes);
+	free_table(&t->watched);
+}
+
 /*
  * Until it is nobody's, what a signal handler calls is refused: nobody would give back what it
- * took. Then a call begins another record, and this one may be another thread's.
+ * took, and what it allocated might wait for malloc's lock, which this thread has inside free. Then
+ * a call begins another record, and this one may be another thread's.
  */
 static void
 thread_end(void *record)
@@ -70,12 +89,9 @@ thread_end(void *record)
 	t->busy = t->passing = 1;
 	if (thread_end_hook)
 		thread_end_hook(t);
+	free_tables(t);
 	thread_here = NULL;
 	fence_compiler();
-	free(t->cursors);
-	free(t->pipes);
-	free(t->watched);
-	t->cursors = t->pipes = t->watched = NULL;
 	t->busy = t->passing = 0;
 	keep(t);
 }
@@ -124,12 +140,7 @@ clear(struct shoal_thread *parents)
 {
 	parents->tid = (uint32_t)kernel_tid();
 	memset(parents->seat, 0, sizeof parents->seat);
-	free(parents->cursors);
-	parents->cursors = NULL;
-	free(parents->pipes);
-	parents->pipes = NULL;
-	free(parents->watched);
-	parents->watched = NULL;
+	free_tables(parents);
 	parents->busy = parents->passing = 0;
 	parents->held = 0;
 	parents->mark = 0;

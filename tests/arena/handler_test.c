@@ -87,17 +87,24 @@ at_instructions(int (*run)(void *), void (*look)(void))
 	shoal_arena_close(arena);
 }
 
+/* Of the last `most` instructions every one of `apart`. */
 static void
-at_the_last_instructions(int (*run)(void *), void (*look)(void))
+at_some_of_the_last(int (*run)(void *), void (*look)(void), uint32_t most, uint32_t apart)
 {
 	make();
 	at = UINT32_MAX;
 	once(run, look);
 	uint32_t all = w->all;
-	REQUIRE(all > 60);
-	for (at = all - 60; at < all; at += HARNESS_SLOW)
+	REQUIRE(all > most);
+	for (at = all - most; at < all; at += apart * HARNESS_SLOW)
 		once(run, look);
 	shoal_arena_close(arena);
+}
+
+static void
+at_the_last_instructions(int (*run)(void *), void (*look)(void))
+{
+	at_some_of_the_last(run, look, 60, 1);
 }
 
 /* To be called in the child. */
@@ -526,6 +533,21 @@ Test(handler, joins_in_no_record_that_ends)
 {
 	come = alloc_it;
 	at_the_last_instructions(end_and_die, must_be_refused_or_done);
+}
+
+/* Tables as uses of queues and pipes leave them, so large that freeing them takes malloc's lock. */
+static int
+free_tables_and_die(void *unused)
+{
+	struct shoal_thread *t = thread_self();
+	REQUIRE(t && (t->cursors = calloc(1, 8192)) && (t->pipes = calloc(1, 8192)));
+	return end_and_die(unused);
+}
+
+Test(handler, allocates_while_its_record_is_freed)
+{
+	come = alloc_it;
+	at_some_of_the_last(free_tables_and_die, must_be_refused_or_done, 900, 9);
 }
 
 #endif
