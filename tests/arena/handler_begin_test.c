@@ -1,0 +1,175 @@
+/* What signal handlers do to an arena inside a first call, and while a thread's record ends. */
+#include "arena/member.h"
+#include "handled.h"
+#include <pthread.h>
+#include <sched.h>
+#include <sys/wait.h>
+
+#if HAS_STEPS
+
+/* ---- inside a first call, of a thread or of a forked child ---- */
+
+static void *
+begin_in_steps(void *unused)
+{
+	in_steps(alloc_op, NULL, come);
+	w->members = members();
+	return unused;
+}
+
+/* In a process with two threads, where malloc takes locks. */
+static int
+begin_and_die(void *unused)
+{
+	pthread_t thread;
+	(void)unused;
+	REQUIRE_EQ(pthread_create(&thread, NULL, begin_in_steps, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	w->left = members();
+	return raise(SIGKILL);
+}
+
+static void
+look_for_none_left(void)
+{
+	look_for_one_record();
+	REQUIRE_EQ(w->left, 1);
+}
+
+Test(handler, allocates_while_its_thread_begins)
+{
+	come = alloc_it;
+	at_instructions(begin_and_die, look_for_none_left);
+}
+
+static int
+fork_bare_and_die(void *unused)
+{
+	int status;
+	pid_t pid = _Fork();
+	if (pid == 0) {
+		begin_in_steps(unused);
+		raise(SIGKILL);
+	}
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE(WIFSIGNALED(status));
+	return raise(SIGKILL);
+}
+
+Test(handler, allocates_while_its_process_begins)
+{
+	come = alloc_it;
+	at_instructions(fork_bare_and_die, look_for_one_record);
+}
+
+/* In the child, before what shoal does there. liburcu has blocked signals. */
+static void
+count_from_here(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	steps.done = 0;
+	steps.at = at;
+}
+
+static void
+fork_op(void *pid)
+{
+	*(pid_t *)pid = fork();
+}
+
+static int
+fork_and_die(void *unused)
+{
+	int status;
+	pid_t pid;
+	(void)unused;
+	bool came = steps_into(fork_op, &pid, UINT32_MAX, alloc_it);
+	if (pid == 0) {
+		w->all = came ? 0 : steps.done;
+		alloc_op(NULL);
+		w->members = members();
+		raise(SIGKILL);
+	}
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	REQUIRE(WIFSIGNALED(status));
+	return raise(SIGKILL);
+}
+
+Test(handler, allocates_while_fork_begins_its_process)
+{
+	REQUIRE_EQ(pthread_atfork(NULL, NULL, count_from_here), 0);
+	REQUIRE(!thread_wiped);
+	at_instructions(fork_and_die, look_for_one_record);
+}
+
+/* ---- while its thread's own record ends ---- */
+
+static word32 turn;
+static struct shoal_thread *its;
+
+static void *
+begin_in_turn(void *unused)
+{
+	while (load_acquire(&turn) != 1)
+		sched_yield();
+	its = thread_self();
+	REQUIRE(its && !member_seat(arena, its));
+	store_release(&turn, 2);
+	pause();
+	return unused;
+}
+
+static void
+let_another_begin(void)
+{
+	store_release(&turn, 1);
+	while (load_acquire(&turn) != 2)
+		sched_yield();
+	REQUIRE(thread_here != its);
+}
+
+/* The other one finds the record that this one leaves. */
+static int
+end_and_die(void *unused)
+{
+	pthread_t thread;
+	(void)unused;
+	REQUIRE_EQ(pthread_create(&thread, NULL, begin_in_turn, NULL), 0);
+	REQUIRE(shoal_thread_self());
+	in_steps(end_op, NULL, come);
+	if (!load_relaxed(&turn))
+		let_another_begin();
+	REQUIRE(!thread_known() || thread_known() != its);
+	return raise(SIGKILL);
+}
+
+Test(handler, does_not_come_into_another_threads_record)
+{
+	come = let_another_begin;
+	at_the_last_instructions(end_and_die, nothing);
+}
+
+Test(handler, joins_in_no_record_that_ends)
+{
+	come = alloc_it;
+	at_the_last_instructions(end_and_die, must_be_refused_or_done);
+}
+
+/* Tables as uses of queues and pipes leave them, so large that freeing them takes malloc's lock. */
+static int
+free_tables_and_die(void *unused)
+{
+	struct shoal_thread *t = thread_self();
+	REQUIRE(t && (t->cursors = calloc(1, 8192)) && (t->pipes = calloc(1, 8192)));
+	return end_and_die(unused);
+}
+
+Test(handler, allocates_while_its_record_is_freed)
+{
+	come = alloc_it;
+	at_some_of_the_last(free_tables_and_die, must_be_refused_or_done, 900, 9);
+}
+
+#endif
