@@ -135,12 +135,16 @@ block_signals(sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, &all, old);
 }
 
+/*
+ * Tables are dropped, not freed: another thread of the parent may have been inside malloc at a
+ * _Fork, and free would wait for ever for one that is not there.
+ */
 static void
 clear(struct shoal_thread *parents)
 {
 	parents->tid = (uint32_t)kernel_tid();
 	memset(parents->seat, 0, sizeof parents->seat);
-	free_tables(parents);
+	parents->cursors = parents->pipes = parents->watched = NULL;
 	parents->busy = parents->passing = 0;
 	parents->held = 0;
 	parents->mark = 0;
@@ -197,14 +201,20 @@ begin_here(void)
 	return t;
 }
 
-/* The usual fork comes here; _Fork and raw clone find out at their first call. */
+/*
+ * The usual fork comes here; _Fork and raw clone find out at their first call. Here malloc may be
+ * used, so the tables are freed, but where a handler forked inside a call that may be at them.
+ */
 static void
 after_fork(void)
 {
 	sigset_t old;
 	block_signals(&old);
+	struct shoal_thread *t = thread_here;
 	if (!load_relaxed(thread_epoch)) {
-		if (thread_here)
+		if (t && !t->busy)
+			free_tables(t);
+		if (t)
 			begin_here();
 		else
 			begin_child(NULL);

@@ -139,6 +139,14 @@ nothing(void)
 }
 
 static inline void
+allocate(void *unused)
+{
+	void *volatile p = malloc(3000);
+	(void)unused;
+	free(p);
+}
+
+static inline void
 alloc_op(void *unused)
 {
 	void *p;

@@ -1,8 +1,10 @@
 /* What signal handlers do to an arena inside a first call, and while a thread's record ends. */
 #include "arena/member.h"
 #include "handled.h"
+#include "lock_calls.h"
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #if HAS_STEPS
@@ -104,6 +106,61 @@ Test(handler, allocates_while_fork_begins_its_process)
 	at_instructions(fork_and_die, look_for_one_record);
 }
 
+/* ---- a child whose parent was inside malloc ---- */
+
+/* As uses of queues and pipes leave them, so large that freeing them takes malloc's lock. */
+static bool
+give_tables(struct shoal_thread *t)
+{
+	return t && (t->cursors = calloc(1, 8192)) && (t->pipes = calloc(1, 8192));
+}
+
+/* Nobody is there to leave malloc. A child that waits for that has all signals blocked. */
+static void
+fork_bare(void)
+{
+	int status = 0;
+	pid_t ended = 0, pid = _Fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		take(&w->lock[0]);
+		give(&w->lock[0]);
+		_exit(shoal_thread_self()->cursors != NULL);
+	}
+	for (int i = 0; i < 2000 && !ended; i++, sleep_ms(1))
+		ended = waitpid(pid, &status, WNOHANG);
+	w->rc = ended == pid ? status : -ETIMEDOUT;
+}
+
+static void *
+fork_in_malloc(void *unused)
+{
+	REQUIRE(give_tables(thread_self()));
+	in_steps(allocate, NULL, fork_bare);
+	raise(SIGKILL);
+	return unused;
+}
+
+static int
+fork_in_malloc_and_die(void *unused)
+{
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, fork_in_malloc, NULL), 0);
+	pthread_join(thread, NULL);
+	return unused != NULL;
+}
+
+static void
+child_must_have_ended(void)
+{
+	REQUIRE_EQ(w->rc, 0);
+}
+
+Test(handler, forks_inside_malloc)
+{
+	at_instructions(fork_in_malloc_and_die, child_must_have_ended);
+}
+
 /* ---- while its thread's own record ends ---- */
 
 static word32 turn;
@@ -157,12 +214,10 @@ Test(handler, joins_in_no_record_that_ends)
 	at_the_last_instructions(end_and_die, must_be_refused_or_done);
 }
 
-/* Tables as uses of queues and pipes leave them, so large that freeing them takes malloc's lock. */
 static int
 free_tables_and_die(void *unused)
 {
-	struct shoal_thread *t = thread_self();
-	REQUIRE(t && (t->cursors = calloc(1, 8192)) && (t->pipes = calloc(1, 8192)));
+	REQUIRE(give_tables(thread_self()));
 	return end_and_die(unused);
 }
 

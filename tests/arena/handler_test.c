@@ -105,14 +105,6 @@ Test(handler, that_allocates_leaves_locks_known)
 
 /* ---- inside malloc, and while its thread joins ---- */
 
-static void
-allocate(void *unused)
-{
-	void *volatile p = malloc(3000);
-	(void)unused;
-	free(p);
-}
-
 /* A thread that shoal does not know, in a process with two, where malloc takes locks. */
 static void *
 free_in_malloc(void *unused)
