@@ -254,7 +254,8 @@ static int
 may_join(shoal_arena *a, const struct shoal_thread *t)
 {
 	if (!t)
-		return fail(-ENOMEM, "no memory for this thread's record, or get_robust_list is refused");
+		return fail(-ENOMEM, "no memory or no pthread key for this thread's record, or "
+		            "get_robust_list is refused");
 	if (t->passing || robust_is_changing(t->robust))
 		return fail(-EDEADLK, "a signal handler's call would make its thread a member of arena "
 		            "'%s', inside a call that it interrupted", a->name);

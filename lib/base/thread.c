@@ -27,7 +27,15 @@ void (*thread_fork_hook)(struct shoal_thread *);
 
 static uint32_t generation;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t key;
+/* The key whose destructor is thread_end, and 1. 0: there is none yet. */
+static word32 key_made;
+
+/* Relaxed: who asks has a record, or asked has_key. */
+static pthread_key_t
+end_key(void)
+{
+	return load_relaxed(&key_made) - 1;
+}
 
 /*
  * Records of ended threads. They are never freed: one who interrupts a thread may still be at its
@@ -113,7 +121,7 @@ thread_leave(void)
 		return;
 	if (thread_exit_hook)
 		thread_exit_hook(thread_here);
-	pthread_setspecific(key, NULL);
+	pthread_setspecific(end_key(), NULL);
 	thread_end(thread_here);
 }
 
@@ -174,6 +182,31 @@ begin_child(struct shoal_thread *parents)
 		clear(parents);
 }
 
+/* Others may have taken all keys, and may give some back. Threads may come at once. */
+static bool
+has_key(void)
+{
+	pthread_key_t mine;
+	if (load_acquire(&key_made))
+		return true;
+	if (pthread_key_create(&mine, thread_end))
+		return false;
+	/* Pairs with the load above: the C library knows the key. */
+	if (!cas32_acq_rel(&key_made, 0, (uint32_t)mine + 1))
+		pthread_key_delete(mine);
+	return true;
+}
+
+/* The kernel and the C library will hear of its thread's end. */
+static bool
+may_begin(struct shoal_thread *t)
+{
+	size_t bytes;
+	if (syscall(SYS_get_robust_list, 0, &t->robust, &bytes) || !t->robust)
+		return false;
+	return has_key() && pthread_setspecific(end_key(), t) == 0;
+}
+
 /* With signals blocked. A handler that came before that may have begun everything. */
 static struct shoal_thread *
 begin_here(void)
@@ -186,19 +219,17 @@ begin_here(void)
 		return t;
 	if (!t)
 		t = fresh();
-	size_t bytes;
-	if (!t || syscall(SYS_get_robust_list, 0, &t->robust, &bytes) || !t->robust) {
-		/* As in the child of a raw clone, which has no list: a later call tries again. */
-		thread_here = NULL;
-		pthread_setspecific(key, NULL);
-		if (t)
-			keep(t);
-		return NULL;
+	if (t && may_begin(t)) {
+		t->tid = (uint32_t)kernel_tid();
+		return thread_here = t;
 	}
-	t->tid = (uint32_t)kernel_tid();
-	thread_here = t;
-	pthread_setspecific(key, t);
-	return t;
+	/* As in the child of a raw clone, which has no robust list: a later call tries again. */
+	if (thread_here)
+		pthread_setspecific(end_key(), NULL);
+	thread_here = NULL;
+	if (t)
+		keep(t);
+	return NULL;
 }
 
 /*
@@ -234,7 +265,6 @@ begin_process(void)
 	store_relaxed(beginning, 1);
 	store_relaxed(thread_epoch, 1);
 	pause_measure();
-	pthread_key_create(&key, thread_end);
 	pthread_atfork(NULL, NULL, after_fork);
 }
 

@@ -46,7 +46,10 @@ extern word64 *thread_wiped __attribute__((visibility("hidden")));
 /* To the next one, which is never 0; but what is 0 stays so. */
 void thread_epoch_next(void);
 
-/* Allocates; NULL when memory is short or the thread's robust list cannot be used. */
+/*
+ * Allocates; NULL when memory is short, no key of the C library is left, or the thread's robust
+ * list cannot be used.
+ */
 struct shoal_thread *thread_begin(void);
 
 /* NULL where there is none yet: for fast ways that make no call. */

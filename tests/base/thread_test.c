@@ -1,9 +1,12 @@
 #include "base/thread.h"
 #include "harness.h"
 #include "steps.h"
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -243,6 +246,90 @@ Test(thread, an_interrupt_is_taken_once)
 	REQUIRE(thread_interrupted(t));
 	REQUIRE(!thread_interrupted(t));
 }
+
+/* ---- where its end would not be told ---- */
+
+static pthread_key_t
+take_keys(int most)
+{
+	pthread_key_t key = 0;
+	while (most-- && pthread_key_create(&key, NULL) == 0)
+		continue;
+	return key;
+}
+
+static int
+begin_without_a_key(void *unused)
+{
+	(void)unused;
+	REQUIRE(!thread_wiped);
+	pthread_key_t last = take_keys(PTHREAD_KEYS_MAX);
+	void *others = pthread_getspecific(0);
+	REQUIRE(!thread_self() && !shoal_thread_self());
+	REQUIRE(pthread_getspecific(0) == others);
+	REQUIRE_EQ(pthread_key_delete(last), 0);
+	REQUIRE(thread_self());
+	return 0;
+}
+
+Test(thread, does_not_begin_without_a_key)
+{
+	expect_child(child(begin_without_a_key, NULL), 0, 5000);
+}
+
+static void *
+take_all_memory(void)
+{
+	void **last = NULL, **next;
+	for (size_t bytes = 1 << 20; bytes >= sizeof *last; bytes /= 2)
+		for (; (next = malloc(bytes)); last = next)
+			*next = last;
+	return last;
+}
+
+static void
+give_back(void **last)
+{
+	for (void **next; last; last = next) {
+		next = *last;
+		free(last);
+	}
+}
+
+/* The C library allocates for keys beyond the first ones; a record is spare. */
+static int
+begin_without_room_at_the_key(void *unused)
+{
+	pthread_t thread;
+	struct rlimit limit;
+	(void)unused;
+	take_keys(40);
+	REQUIRE_EQ(pthread_create(&thread, NULL, look_at_self, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	REQUIRE_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = 4096;
+	REQUIRE_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+	void *memory = take_all_memory();
+	bool has_begun = thread_self();
+	give_back(memory);
+	REQUIRE(!has_begun);
+	REQUIRE(thread_self());
+	return 0;
+}
+
+/* Sanitizers' malloc is another, and ends the process where it has no memory. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
+Test(thread, does_not_begin_without_room_at_the_key, .disabled = SANITIZED)
+{
+	expect_child(child(begin_without_room_at_the_key, NULL), 0, 5000);
+}
+
+/* ---- inside a first call ---- */
 
 #if HAS_STEPS
 
