@@ -41,7 +41,21 @@ end_key(void)
  * Records of ended threads. They are never freed: one who interrupts a thread may still be at its
  * record when the thread has ended by that.
  */
-static word64 spare; /* struct shoal_thread * */
+static word64 spare;  /* struct shoal_thread * */
+static word64 newest; /* the same, of all; the older ones behind it */
+
+static struct shoal_thread *
+make(void)
+{
+	struct shoal_thread *t = calloc(1, sizeof *t);
+	if (!t)
+		return NULL;
+	/* Pairs with clear_parents, in a child: the older ones are behind it. */
+	do
+		t->older = (struct shoal_thread *)(uintptr_t)load_relaxed(&newest);
+	while (!cas64_acq_rel(&newest, (uintptr_t)t->older, (uintptr_t)t));
+	return t;
+}
 
 static void
 keep(struct shoal_thread *t)
@@ -57,7 +71,7 @@ fresh(void)
 {
 	struct shoal_thread *t = (struct shoal_thread *)(uintptr_t)exchange_acq_rel(&spare, 0);
 	if (!t)
-		return calloc(1, sizeof *t);
+		return make();
 	for (struct shoal_thread *more = t->next, *next; more; more = next) {
 		next = more->next;
 		keep(more);
@@ -150,13 +164,29 @@ block_signals(sigset_t *old)
 static void
 clear(struct shoal_thread *parents)
 {
-	parents->tid = (uint32_t)kernel_tid();
+	/* The forking thread is the child's first. */
+	parents->tid = (uint32_t)getpid();
 	memset(parents->seat, 0, sizeof parents->seat);
 	parents->cursors = parents->pipes = parents->watched = NULL;
 	parents->busy = parents->passing = 0;
 	parents->held = 0;
 	parents->mark = 0;
 	store_relaxed(&parents->interrupt, 0);
+}
+
+/* Another thread than the forking one does not know whose record of all is that one's. */
+static void
+clear_parents(struct shoal_thread *parents)
+{
+	if (parents) {
+		clear(parents);
+		return;
+	}
+	if (kernel_tid() == getpid())
+		return;
+	struct shoal_thread *t = (struct shoal_thread *)(uintptr_t)load_acquire(&newest);
+	for (; t; t = t->older)
+		clear(t);
 }
 
 /*
@@ -172,14 +202,12 @@ begin_child(struct shoal_thread *parents)
 		generation++;
 		if (thread_fork_hook)
 			thread_fork_hook(parents);
+		clear_parents(parents);
 		/* Pairs with those who wait, and with begin_here: what was the parent's is gone. */
 		store_release(thread_epoch, 1);
 	}
 	while (!load_acquire(thread_epoch))
 		kernel_yield();
-	/* A handler that comes as soon as it may finds a record that is this thread's. */
-	if (parents)
-		clear(parents);
 }
 
 /* Others may have taken all keys, and may give some back. Threads may come at once. */

@@ -28,6 +28,7 @@ struct shoal_thread {
 	void *pipes;                /* ring/pipe.h */
 	void *watched;              /* sync/watch.h */
 	struct shoal_thread *next;  /* among the spare ones */
+	struct shoal_thread *older; /* among all */
 	/* this thread's record in each mapped arena: arena/member.h */
 	struct member *seat[THREAD_SEATS];
 };

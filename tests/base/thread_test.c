@@ -192,6 +192,33 @@ Test(thread, first_calls_of_several_threads_begin_a_child_once, .disabled = NOT_
 	thread_fork_hook = NULL;
 }
 
+static int
+begin_after_another(void)
+{
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, look_at_self, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	struct shoal_thread *t = thread_self();
+	REQUIRE(t && !t->seat[3] && !t->busy);
+	REQUIRE_EQ(t->tid, syscall(SYS_gettid));
+	return 0;
+}
+
+/* The forking thread's record is still its parent's then, and the epoch begun. */
+Test(thread, of_a_child_that_another_thread_began_begins_anew, .disabled = NOT_SEEN_BY_TSAN)
+{
+	struct shoal_thread *t = thread_self();
+	t->seat[3] = (struct member *)(void *)t;
+	t->busy = 1;
+	pid_t pid = _Fork();
+	if (pid == 0)
+		_exit(begin_after_another());
+	expect_child(pid, 0, 5000);
+	REQUIRE(thread_self() == t && t->seat[3]);
+	t->seat[3] = NULL;
+	t->busy = 0;
+}
+
 static volatile uint32_t seen_tid;
 
 static void
