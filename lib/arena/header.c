@@ -107,6 +107,7 @@ static const uint32_t shape[] = {
 	FIELD(counts, locks_autocleaned), FIELD(counts, dropped), FIELD(counts, redelivered),
 	sizeof(struct member), FIELD(member, life), FIELD(member, generation),
 	FIELD(member, process), FIELD(member, process_generation), FIELD(member, tid),
+	FIELD(member, borrowed),
 	FIELD(member, pins), FIELD(member, pins_high), PINS_FIRST, PINS_MAX,
 	TAG_INDEX_BITS, /* a pin's entry has the rest of a tag */
 	FIELD(member, posting), FIELD(member, opening), FIELD(member, opening_pos),

@@ -210,7 +210,7 @@ struct member {
 	word32 process; /* index of its process record, and that one's generation */
 	word32 process_generation;
 	word32 tid;
-	word32 unused;
+	word32 borrowed; /* by a call of a thread that is no member: member_borrow */
 	struct robust recovering; /* held by the one that recovers this member */
 	char gap_[SPACING - 2 * sizeof(struct robust) - 24];
 	/* lines 3, 4: what the member is doing, written at every call */

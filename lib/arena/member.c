@@ -194,9 +194,10 @@ count_in(shoal_arena *a)
 }
 
 static struct member *
-begin_member(shoal_arena *a, const struct shoal_thread *t, uint32_t index)
+begin_member(shoal_arena *a, const struct shoal_thread *t, uint32_t index, bool borrowed)
 {
 	struct member *m = arena_member(a, index);
+	store_relaxed(&m->borrowed, borrowed);
 	store_relaxed(&m->tid, t->tid);
 	store_relaxed(&m->tag, member_tag(a, m));
 	store_relaxed(&m->process_generation, process_generation(a, a->process));
@@ -216,7 +217,7 @@ take_record(shoal_arena *a, struct shoal_thread *t, struct member **out)
 		fetch_add_relaxed(&arena_seats[a->seat], UINT32_MAX);
 		return rc;
 	}
-	struct member *m = begin_member(a, t, index);
+	struct member *m = begin_member(a, t, index, false);
 	t->seat[a->seat] = *out = m;
 	member_recover_all(a, t, m);
 	return 0;
@@ -320,7 +321,7 @@ member_borrow(shoal_arena *a, struct shoal_thread *t)
 		while (!(index = claim_any(a, t, robust_claim_briefly)) && grow(a) == 0)
 			continue;
 	error_restore(&kept);
-	return index ? begin_member(a, t, index) : NULL;
+	return index ? begin_member(a, t, index, true) : NULL;
 }
 
 void

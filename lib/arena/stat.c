@@ -38,7 +38,7 @@ static void
 count_member(shoal_arena_info *info, const struct member *m)
 {
 	uint32_t life = load_acquire(&m->life.word);
-	if (life && !(life & FUTEX_DIED))
+	if (life && !(life & FUTEX_DIED) && !load_relaxed(&m->borrowed))
 		info->members++;
 	info->deaths += load_relaxed(&m->counts.deaths);
 	info->recoveries += load_relaxed(&m->counts.recoveries);
