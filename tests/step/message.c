@@ -92,7 +92,7 @@ dead_had(const struct step_world *w, uint32_t id)
 static void
 account_known(struct step_world *w, const struct step_expect *e)
 {
-	uint32_t lost = 0, may = e->lost[0] + e->lost[1];
+	uint32_t lost = 0, may = e->lost[0] + e->lost[1] + w->cut;
 	for (uint32_t who = 0; who < STEP_WHOS; who++) {
 		bool dead = (who == STEP_VICTIM || who == STEP_SECOND) && w->killed;
 		for (uint32_t n = 0; n < w->log[who].sent; n++) {

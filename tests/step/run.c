@@ -34,6 +34,7 @@ run_rewind(struct run *r, const struct memory_image *image)
 		r->of->clean(r->w);
 	memory_put(image);
 	r->w->killed = 1;
+	r->w->cut = 0;
 	r->doubtful = false;
 	late_begin();
 }

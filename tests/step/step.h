@@ -84,6 +84,8 @@ struct step_world {
 	volatile uint32_t ready;  /* those that wait to start together */
 	/* the victim was killed, not stopped: it may have lost what it held */
 	volatile uint32_t killed;
+	/* roles that were killed because they hung: each may have had a message in its hands */
+	volatile uint32_t cut;
 	volatile uint32_t held;   /* a role's answer */
 
 	volatile uint32_t failed;

@@ -95,6 +95,7 @@ stop_try(struct run *r, struct place *at, const struct step_role *role, int64_t 
 		r->tally.stops++;
 		late_begin();
 		r->doubtful = !people_try(r->w, STEP_LEFT, role_act, hung_ms);
+		r->w->cut = r->doubtful;
 		held = r->doubtful || r->w->held != 0;
 		bool late = held && !glance && attempt < HELD_TRIES && run_late(r, attempt);
 		judged = stop_over(r, at, &v, attempt) && !late;
