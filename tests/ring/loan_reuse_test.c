@@ -207,7 +207,7 @@ struct held {
 	struct world w;
 	shoal_pipe_end *left;
 	bool of_pipe;
-	volatile int reached, go;
+	word32 reached, go;
 };
 
 static int
@@ -218,10 +218,10 @@ reserve_and_wait(void *arg)
 	int rc = h->of_pipe ? shoal_pipe_reserve(h->left, 4 << 20, 0, &loan)
 	                    : shoal_queue_reserve(h->w.queue, 4 << 20, 0, &loan);
 	REQUIRE_EQ(rc, 0);
-	h->reached = 1;
-	for (int i = 0; i < 5000 && !h->go; i++)
+	store_release(&h->reached, 1);
+	for (int i = 0; i < 5000 && !load_acquire(&h->go); i++)
 		sleep_ms(1);
-	REQUIRE(h->go);
+	REQUIRE(load_acquire(&h->go));
 	return 0;
 }
 
@@ -279,9 +279,9 @@ pass_index_on(struct held *h, uint32_t kind)
 	shoal_arena *a = h->w.arena;
 	const struct pipe *p = (const struct pipe *)(const void *)h->left;
 	uint32_t object = h->of_pipe ? p->object : h->w.queue->object;
-	for (int i = 0; i < 5000 && !h->reached; i++)
+	for (int i = 0; i < 5000 && !load_acquire(&h->reached); i++)
 		sleep_ms(1);
-	REQUIRE(h->reached);
+	REQUIRE(load_acquire(&h->reached));
 	if (h->of_pipe)
 		destroy(a, SHOAL_KIND_PIPE, h->left);
 	else
@@ -331,7 +331,7 @@ Test(loan_reuse, so_does_that_of_a_thread_that_ends)
 		pthread_t thread;
 		REQUIRE_EQ(pthread_create(&thread, NULL, reserve_in_thread, h), 0);
 		void *next = pass_index_on(h, kinds[i]);
-		h->go = 1;
+		store_release(&h->go, 1);
 		REQUIRE_EQ(pthread_join(thread, NULL), 0);
 		expect_given_back(h, kinds[i], next);
 	}
