@@ -101,27 +101,33 @@ resolve_hand(shoal_arena *a, struct member *dead, struct hand *h, uint32_t tag)
 	hand_clear(h);
 }
 
+/* What the dead one has in each object; and its process, pipe ends, unless that is UINT32_MAX. */
 static void
-resolve_objects(shoal_arena *a, struct member *me, struct member *dead)
+resolve_objects(shoal_arena *a, struct member *me, struct member *dead, uint32_t process,
+                uint32_t generation)
 {
-	object_recover_making(a, dead);
+	bool gone = process != UINT32_MAX;
 	uint32_t high = objects_high(a);
 	for (uint32_t i = 1; i < high; i++) {
 		uint64_t word = load_acquire(&arena_object(a, i)->word);
 		const struct kind_ops *ops = object_state(word) == OBJECT_READY ? kind_of(a, i) : NULL;
-		bool asked = ops && ops->recover_member;
+		bool asked = ops && (ops->recover_member || (gone && ops->recover_process));
 		/* Also whether it was of that kind, when it was asked. */
 		word32 *name = asked ? object_stay(a, dead, i, word >> 32) : NULL;
 		if (!name)
 			continue;
-		ops->recover_member(a, me, dead, i);
+		if (ops->recover_member)
+			ops->recover_member(a, me, dead, i);
+		if (gone && ops->recover_process)
+			ops->recover_process(a, process, generation, i);
 		object_unstay(name);
 	}
 }
 
 /* All but its magazines: what is buried meanwhile may come to lie in there, when me is dead. */
 static void
-resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead)
+resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
+        uint32_t process, uint32_t generation)
 {
 	uint32_t tag = member_tag(a, dead);
 	for (unsigned i = 0; i < INSIDE_MAX; i++)
@@ -132,7 +138,8 @@ resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member
 	resolve_hand(a, dead, &dead->page_hand, tag);
 	store_relaxed(&dead->call.kind, 0);
 	store_release(&dead->call.object, 0);
-	resolve_objects(a, me, dead);
+	object_recover_making(a, dead);
+	resolve_objects(a, me, dead, process, generation);
 	pin_drop_all(a, dead);
 	/* What it was sending or had taken is where its queue or pipe says: the sweep looks. */
 	store_release(&dead->posting, 0);
@@ -146,27 +153,6 @@ note_process(shoal_arena *a, const struct member *dead)
 	if (process < a->members_max)
 		store_release(&arena_process(a, process)->died,
 		              load_relaxed(&dead->process_generation));
-}
-
-/* What belongs to processes: pipe ends, objects WITH_OWNER. */
-static void
-resolve_process(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
-                uint32_t process, uint32_t generation)
-{
-	if (process >= a->members_max || !process_gone(a, process, generation))
-		return;
-	uint32_t high = objects_high(a);
-	for (uint32_t i = 1; i < high; i++) {
-		uint64_t word = load_acquire(&arena_object(a, i)->word);
-		const struct kind_ops *ops = object_state(word) == OBJECT_READY ? kind_of(a, i) : NULL;
-		bool asked = ops && ops->recover_process;
-		word32 *name = asked ? object_stay(a, dead, i, word >> 32) : NULL;
-		if (!name)
-			continue;
-		ops->recover_process(a, process, generation, i);
-		object_unstay(name);
-	}
-	object_recover_owned(a, t, me);
 }
 
 static void
@@ -198,8 +184,12 @@ reap(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *d
 	uint32_t generation = load_relaxed(&dead->process_generation);
 	note_process(a, dead);
 	hold_recover(a, t, dead);
-	resolve(a, t, me, dead);
-	resolve_process(a, t, me, dead, process, generation);
+	/* A thread of it that dies after this look is recovered after it, and that one looks again. */
+	if (process >= a->members_max || !process_gone(a, process, generation))
+		process = UINT32_MAX;
+	resolve(a, t, me, dead, process, generation);
+	if (process != UINT32_MAX)
+		object_recover_owned(a, t, me);
 	object_note_all(a);
 	object_sweep(a, t, me);
 	block_empty_magazines(a, dead, member_tag(a, dead));
@@ -265,7 +255,7 @@ recover_self(shoal_arena *a, struct shoal_thread *t, struct member *me)
 	int rc = robust_take(t, &me->recovering, CLOCK_NEVER);
 	if (rc == -EOWNERDEAD)
 		robust_mend(&me->recovering);
-	resolve(a, t, me, me);
+	resolve(a, t, me, me, UINT32_MAX, 0);
 	object_sweep(a, t, me);
 	block_empty_magazines(a, me, member_tag(a, me));
 	member_retire(me);
