@@ -159,17 +159,32 @@ cpu_relax(void)
 }
 
 /*
- * Asks for a line to write to it, before it is needed. On x86-64 the instruction itself, since the
- * builtin gives a prefetch for reading unless the compiler is told of a newer machine; older ones
- * take it for no operation.
+ * Ask for a line before it is needed, to write to it or to read it. By the instruction itself: the
+ * compiler takes its builtin for something without an effect, and drops a function that does
+ * nothing else; and on x86-64 it gives a prefetch for reading in place of the other one, unless it
+ * is told of a newer machine. Older ones take that for no operation.
  */
 static inline void
 prefetch_write(const void *p)
 {
 #if defined(__x86_64__)
 	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)p));
+#elif defined(__aarch64__)
+	__asm__ __volatile__("prfm pstl1keep, %0" : : "Q"(*(const char *)p));
 #else
 	__builtin_prefetch(p, 1, 3);
+#endif
+}
+
+static inline void
+prefetch_read(const void *p)
+{
+#if defined(__x86_64__)
+	__asm__ __volatile__("prefetcht0 %0" : : "m"(*(const char *)p));
+#elif defined(__aarch64__)
+	__asm__ __volatile__("prfm pldl1keep, %0" : : "Q"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 0, 3);
 #endif
 }
 
@@ -185,12 +200,6 @@ evict(const void *p)
 #else
 	(void)p;
 #endif
-}
-
-static inline void
-prefetch_read(const void *p)
-{
-	__builtin_prefetch(p, 0, 3);
 }
 
 #endif
