@@ -48,6 +48,7 @@
 #include "arena/object.h"
 #include "ring/copy.h"
 #include "ring/mark.h"
+#include "ring/pace.h"
 #include "sync/bell.h"
 #include "sync/gate.h"
 #include <shoal/pipe.h>
@@ -214,20 +215,6 @@ stretch_from(uint64_t pos, uint64_t to, uint64_t mask, uint64_t spare)
 	return (struct pipe_stretch){ .end = end, .bytes = end > from ? end - from : 0 };
 }
 
-#define PACE_OWN_ROUNDS 128u
-
-/*
- * Whether the reader puts the lines that it has read out of the caches, and how it finds out: it
- * measures rounds of bytes (pipe_recv.c).
- */
-struct pipe_pace {
-	int64_t began;      /* the round, by the clock */
-	uint64_t from;      /* the round, by position */
-	int64_t own, other; /* the shortest rounds of the way that is kept, and of the one tried */
-	uint32_t rounds;    /* since the other one was tried last */
-	bool evicts;
-};
-
 /*
  * One thread on one end, private to the thread. All that is used of the pipe's own description was
  * checked when it was made. What the fast paths use comes first.
@@ -262,7 +249,7 @@ struct pipe_handle {
 	int64_t peer_seen_ns; /* when the peer's process was last found alive the long way */
 	word64 *user;         /* shared: this process's entry, and what it must say */
 	uint64_t user_word;
-	struct pipe_pace pace;
+	struct pace pace;
 	word64 *posting;      /* where the place of a message under MARK_HOLDS is told */
 	const word64 *life;   /* the object's word, and what that is until the pipe is destroyed */
 	uint64_t alive;

@@ -408,7 +408,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 		.give_after = ring / 8 < GIVE_MOST ? ring / 8 : GIVE_MOST,
 		.last_word = record_word(RECORD_INLINE, 0, 8),
 		.spin = SPIN_FIRST,
-		.pace.rounds = PACE_OWN_ROUNDS - 8, /* the first try comes soon */
+		.pace = pace_of(ring),
 		.nonce = its << 44 & OWNER_NONCE,
 		.life = &arena_object(a, f.object)->word,
 		.alive = f.word,

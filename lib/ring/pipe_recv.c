@@ -58,66 +58,18 @@ keep_distance(struct pipe_handle *h, uint64_t pos)
 }
 
 /*
- * A line that both sides have in their caches is taken from the reader when the writer comes round
- * to it. Where the two share a cache that costs little. Where they do not, it costs more than to
- * fetch the line from memory, and a reader that evicts what it has read spares the writer that.
- * Machines differ, and on a virtual one it may change by the minute, so it is tried, and what
- * counts is the shortest of a few rounds. The first one after each change is between the two ways.
- * Evicting must be faster by an eighth to begin, and not slower to go on.
- */
-#define EVICT_LEAST 512u
-#define ROUND_BYTES (UINT64_C(512) << 10)
-#define TRY_ROUNDS 4u
-
-static void
-note_shortest(int64_t *best, int64_t took)
-{
-	if (!*best || took < *best)
-		*best = took;
-}
-
-static void
-choose(struct pipe_pace *p)
-{
-	bool keep = p->evicts ? p->other < p->own - p->own / 8 : p->other <= p->own;
-	if (!keep)
-		p->evicts = !p->evicts;
-	p->own = p->other = 0;
-	p->rounds = 0;
-}
-
-static __attribute__((noinline)) void
-end_round(struct pipe_handle *h, uint64_t pos)
-{
-	struct pipe_pace *p = &h->pace;
-	int64_t now = clock_now(), took = now - p->began;
-	p->began = now;
-	p->from = pos;
-	p->rounds++;
-	if (p->rounds > 1 && p->rounds <= PACE_OWN_ROUNDS)
-		note_shortest(&p->own, took);
-	else if (p->rounds > PACE_OWN_ROUNDS + 1)
-		note_shortest(&p->other, took);
-	if (p->rounds == PACE_OWN_ROUNDS)
-		p->evicts = !p->evicts;
-	else if (p->rounds == PACE_OWN_ROUNDS + TRY_ROUNDS)
-		choose(p);
-}
-
-/*
  * Between a long message's copy and the moment its place is the writer's; but for the line where
  * the next one begins.
  */
 static inline void
-evict_read(struct pipe_handle *h, uint64_t pos, uint64_t at, uint64_t end)
+recv_behind(struct pipe_handle *h, uint64_t at, uint64_t end)
 {
-	if (end - at < EVICT_LEAST)
+	uint64_t size = end - at;
+	if (size < PACE_LEAST)
 		return;
 	for (at &= ~UINT64_C(LINE - 1); h->pace.evicts && at + LINE <= end; at += LINE)
 		evict(h->rx_ring + at);
-	/* A round is two laps at least: what evicting is good for shows a lap later. */
-	if (unlikely(pos - h->pace.from >= ROUND_BYTES && pos - h->pace.from > 2 * h->mask))
-		end_round(h, pos);
+	pace_passed(&h->pace, size);
 }
 
 /* Where short records are received without a look at anything else. */
@@ -373,7 +325,7 @@ recv_medium(struct pipe_handle *h, void *buffer, size_t room)
 	PROBE_PIPE_RECV(h->end, pos, bytes, 1);
 	keep_distance(h, pos);
 	copy_bytes(buffer, h->rx_ring + start, bytes);
-	evict_read(h, pos, at, end);
+	recv_behind(h, at, end);
 	passed(h, pos - at + end, 1);
 	renew_data(h);
 	return (ssize_t)bytes;
