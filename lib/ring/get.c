@@ -36,6 +36,8 @@ tell(struct cursor *c, uint64_t next)
 {
 	shoal_queue *q = c->ring.queue;
 	store_relaxed(&q->head, next);
+	if (c->ring.stride > 2 * LINE && next + HINT_EVERY > c->tail_seen)
+		c->tail_seen = load_relaxed(&q->tail);
 	/* One who takes what it put itself has nobody to keep away from. */
 	if ((next & q->keep_every) == 0 && c->put < next)
 		queue_keep_distance(q, load_relaxed(&q->tail) - next, next - c->get_since);
@@ -547,10 +549,12 @@ get_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, struct slo
 		return get_slow(q, buffer, room, timeout);
 	}
 	cursor_prefetch(c, place, false);
-	if (is_short)
+	if (is_short) {
 		copy_short(buffer, s->payload, bytes);
-	else
+	} else {
+		cursor_prefetch_read(c, place, bytes);
 		memcpy(buffer, s->payload, bytes);
+	}
 	PROBE_QUEUE_GET(q, c->get, bytes, 1);
 	store_release(&s->turn, slot_word(EMPTY, ring_lap(&c->ring, place) + 1, 0, 0));
 	c->get = ++place;

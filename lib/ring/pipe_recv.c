@@ -58,6 +58,21 @@ keep_distance(struct pipe_handle *h, uint64_t pos)
 }
 
 /*
+ * Asks for the lines of the next record, which is mostly as long as this one, while this one is
+ * copied: but only where the writer is known to have left them, or it would fetch them back.
+ */
+static inline void
+recv_ahead(const struct pipe_handle *h, uint64_t next, uint64_t size)
+{
+	uint64_t there = h->tail_seen - next, most = size < PREFETCH_MOST ? size : PREFETCH_MOST;
+	if (there < most || there > h->mask + 1)
+		return;
+	const char *record = h->rx_ring + (next & h->mask);
+	for (uint64_t i = 0; i < most; i += LINE)
+		prefetch_read(record + i);
+}
+
+/*
  * Between a long message's copy and the moment its place is the writer's; but for the line where
  * the next one begins.
  */
@@ -324,6 +339,7 @@ recv_medium(struct pipe_handle *h, void *buffer, size_t room)
 		return -1;
 	PROBE_PIPE_RECV(h->end, pos, bytes, 1);
 	keep_distance(h, pos);
+	recv_ahead(h, pos - at + end, end - at);
 	copy_bytes(buffer, h->rx_ring + start, bytes);
 	recv_behind(h, at, end);
 	passed(h, pos - at + end, 1);

@@ -99,6 +99,7 @@ struct cursor {
 	uint64_t mine; /* my tag where a slot word has its owner */
 	uint64_t put, get;
 	uint64_t put_since, get_since; /* where it stood when it was full, or empty, last */
+	uint64_t tail_seen; /* of long slots: the putters were here when they were last looked at */
 	shoal_arena *arena;
 	bool fenced; /* no membarrier: publish by seq_cst exchange */
 	word64 *posting; /* where the place of a message under MARK_HOLDS is told */
@@ -134,8 +135,7 @@ cursor_word(const struct cursor *c, uint64_t place)
 
 /*
  * Asks for the lines that this thread writes a little later: the first ones of a place some way
- * ahead where slots are short, where they are long the next place, all of it for a putter. What a
- * getter only reads the machine fetches by itself.
+ * ahead where slots are short, where they are long the next place, all of it for a putter.
  */
 static inline void
 cursor_prefetch_long(const struct cursor *c, uint64_t place, bool put)
@@ -154,6 +154,20 @@ cursor_prefetch(const struct cursor *c, uint64_t place, bool put)
 		prefetch_write(cursor_slot_at(c, place + PREFETCH_PLACES));
 	else
 		cursor_prefetch_long(c, place, put);
+}
+
+/*
+ * Asks for the lines of the next message, which is mostly as long as this one, while this one is
+ * copied: but only where its putter is known to have left them, or it would fetch them back.
+ */
+static inline void
+cursor_prefetch_read(const struct cursor *c, uint64_t place, size_t bytes)
+{
+	if (place + 1 >= c->tail_seen)
+		return;
+	const char *next = (const char *)cursor_slot_at(c, place + 1);
+	for (size_t i = LINE; i < SLOT_HEADER + bytes && i < PREFETCH_LINES_MAX * LINE; i += LINE)
+		prefetch_read(next + i);
 }
 
 /*
