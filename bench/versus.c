@@ -1,12 +1,12 @@
 /*
  * shoal-versus: builds of the library beside each other
  *
- *	usage: shoal-versus [-b BYTES] [-c CAPACITY] [-n ROUNDS] [-w MILLISECONDS] LIBRARY...
+ *	shoal-versus [-p] [-b BYTES] [-c CAPACITY] [-n ROUNDS] [-w MILLISECONDS] LIBRARY...
  *
- * Each libshoal.so gets a queue and two processes, pipe(2) gets two as well, and in each round they
- * run in turn, forwards and backwards, one pair awake at a time. A machine that changes its pace by
- * the second then changes it for all of them, and what a change of the source is worth shows as a
- * ratio within a round: to the first library, and to pipe(2).
+ * Each libshoal.so gets a queue (-p: a pipe) and two processes, pipe(2) gets two as well, and in
+ * each round they run in turn, forwards and backwards, one pair awake at a time. A machine that
+ * changes its pace by the second then changes it for all of them, and what a change of the source
+ * is worth shows as a ratio within a round: to the first library, and to pipe(2).
  */
 #include "audit.h"
 #include "clock.h"
@@ -42,10 +42,14 @@ struct way {
 	bool (*receive)(struct way *, void *message);
 	int pipe[2];
 	shoal_queue *queue;
+	shoal_pipe_end *near, *far;
 	__typeof__(shoal_queue_put) *put;
 	__typeof__(shoal_queue_get) *get;
+	__typeof__(shoal_pipe_send) *pipe_send;
+	__typeof__(shoal_pipe_recv) *pipe_recv;
 };
 
+static bool pipes;
 static size_t bytes = 8;
 static unsigned capacity = 1024, rounds = 100;
 static uint64_t window_ns = 10000000;
@@ -63,15 +67,32 @@ get(struct way *w, void *message)
 }
 
 static bool
+pipe_send(struct way *w, const void *message)
+{
+	return w->pipe_send(w->near, message, bytes, SHOAL_FOREVER) == 0;
+}
+
+static bool
+pipe_recv(struct way *w, void *message)
+{
+	return w->pipe_recv(w->far, message, bytes, SHOAL_FOREVER) == (ssize_t)bytes;
+}
+
+static bool
 write_one(struct way *w, const void *message)
 {
 	return write(w->pipe[1], message, bytes) == (ssize_t)bytes;
 }
 
+/* What is longer than the kernel's pipe comes in parts. */
 static bool
 read_one(struct way *w, void *message)
 {
-	return read(w->pipe[0], message, bytes) == (ssize_t)bytes;
+	ssize_t n = 1;
+
+	for (size_t had = 0; had < bytes && n > 0; had += (size_t)n)
+		n = read(w->pipe[0], (char *)message + had, bytes - had);
+	return n > 0;
 }
 
 static bool
@@ -83,11 +104,45 @@ open_pipe(struct way *w)
 
 /* By name, since several builds of one library are never in one process. */
 static bool
-open_library(struct way *w, const char *file)
+find(void *library, const char *name, void *function)
+{
+	*(void **)function = dlsym(library, name);
+	if (!*(void **)function)
+		fprintf(stderr, "shoal-versus: %s\n", dlerror());
+	return *(void **)function;
+}
+
+static bool
+open_queue(struct way *w, void *library, shoal_arena *arena)
 {
 	shoal_queue_options options = { .capacity = capacity, .slot_bytes = (uint32_t)bytes };
-	__typeof__(shoal_arena_create) *create_arena;
-	__typeof__(shoal_queue_create) *create_queue;
+	__typeof__(shoal_queue_create) *create;
+
+	w->send = put;
+	w->receive = get;
+	return find(library, "shoal_queue_create", &create) &&
+	       find(library, "shoal_queue_put", &w->put) &&
+	       find(library, "shoal_queue_get", &w->get) &&
+	       create(arena, NULL, &options, &w->queue) == 0;
+}
+
+static bool
+open_shoal_pipe(struct way *w, void *library, shoal_arena *arena)
+{
+	__typeof__(shoal_pipe_create) *create;
+
+	w->send = pipe_send;
+	w->receive = pipe_recv;
+	return find(library, "shoal_pipe_create", &create) &&
+	       find(library, "shoal_pipe_send", &w->pipe_send) &&
+	       find(library, "shoal_pipe_recv", &w->pipe_recv) &&
+	       create(arena, NULL, NULL, &w->near, &w->far) == 0;
+}
+
+static bool
+open_library(struct way *w, const char *file)
+{
+	__typeof__(shoal_arena_create) *create;
 	shoal_arena *arena;
 	void *library = dlopen(file, RTLD_NOW);
 
@@ -95,17 +150,10 @@ open_library(struct way *w, const char *file)
 		fprintf(stderr, "shoal-versus: %s\n", dlerror());
 		return false;
 	}
-	*w = (struct way){ .send = put, .receive = get };
-	*(void **)&create_arena = dlsym(library, "shoal_arena_create");
-	*(void **)&create_queue = dlsym(library, "shoal_queue_create");
-	*(void **)&w->put = dlsym(library, "shoal_queue_put");
-	*(void **)&w->get = dlsym(library, "shoal_queue_get");
-	if (!create_arena || !create_queue || !w->put || !w->get) {
-		fprintf(stderr, "shoal-versus: %s is no libshoal.so\n", file);
+	*w = (struct way){ .queue = NULL };
+	if (!find(library, "shoal_arena_create", &create) || create(NULL, NULL, &arena) < 0)
 		return false;
-	}
-	return create_arena(NULL, NULL, &arena) == 0 &&
-	       create_queue(arena, NULL, &options, &w->queue) == 0;
+	return pipes ? open_shoal_pipe(w, library, arena) : open_queue(w, library, arena);
 }
 
 static void
@@ -233,7 +281,7 @@ static bool
 option(int letter, const char *text)
 {
 	unsigned long n;
-	bool good = letter == 'b'   ? number(text, 8, 65536, &n) && n % 8 == 0
+	bool good = letter == 'b'   ? number(text, 8, 1 << 20, &n) && n % 8 == 0
 	            : letter == 'c' ? number(text, 2, 1 << 20, &n)
 	            : letter == 'n' ? number(text, 1, ROUNDS_MAX, &n)
 	            : letter == 'w' ? number(text, 1, 1000, &n)
@@ -260,12 +308,15 @@ main(int argc, char **argv)
 	bool good = true;
 	int letter;
 
-	while ((letter = getopt(argc, argv, "b:c:n:w:")) != -1)
-		good = good && option(letter, optarg);
+	while ((letter = getopt(argc, argv, "pb:c:n:w:")) != -1)
+		if (letter == 'p')
+			pipes = true;
+		else
+			good = good && option(letter, optarg);
 	int libraries = argc - optind, pairs = libraries + 1;
 
 	if (!good || libraries < 1 || pairs > PAIRS_MAX) {
-		fprintf(stderr, "usage: shoal-versus [-b 8-65536 bytes, by 8] [-c 2-1048576 places] "
+		fprintf(stderr, "usage: shoal-versus [-p] [-b 8-1048576 bytes, by 8] [-c 2-1048576 places] "
 		                "[-n 1-%d rounds] [-w 1-1000 ms] LIBRARY... (1 to %d)\n",
 		        ROUNDS_MAX, PAIRS_MAX - 1);
 		return 2;
