@@ -5,8 +5,8 @@
  * window, as the memory of somebody who makes or uses messages is.
  *
  * What a loop does beside the call is part of every subject's time: nothing of pipe(2)'s, half of a
- * ring's. So messages that go one a call have loops of their own, which keep all they use in
- * registers and call nothing but the subject.
+ * ring's. So messages whose bytes are not all made and read have loops of their own, once for one a
+ * call and once for batches, which keep all they use in registers and call nothing but the subject.
  */
 #include "stage.h"
 
@@ -98,21 +98,6 @@ send_touched(struct work *w, void *way, void *buffer, uint64_t stamp)
 	return rc < 0 ? work_failed(w, "commit", rc) : true;
 }
 
-static bool
-send_copied(struct work *w, void *way, char *items, struct audit *a)
-{
-	const struct plan *p = w->plan;
-	size_t batch = p->subject->batch;
-
-	for (size_t i = 0; i < batch; i++) {
-		uint64_t stamp = audit_stamp(w->index, a->count + 1);
-
-		audit_write(items + i * p->bytes, p->bytes, stamp);
-		audit_add(a, stamp);
-	}
-	return send_all(w, way, items, batch);
-}
-
 /*
  * One end mark goes round: the last producer sends it when all the others are done, and each
  * consumer that meets it sends it on. So a consumer that leaves can leave nothing behind. It is a
@@ -146,52 +131,57 @@ work_close(struct work *w, const struct audit *a, uint64_t cpu_began)
 	w->row->cpu_ns = work_cpu_ns(w) - cpu_began;
 }
 
-static bool
-produce_singles(struct work *w, void *way, void *item, struct audit *a)
+static inline __attribute__((always_inline)) bool
+produce_copies(struct work *w, void *way, char *items, size_t batch, struct audit *a)
 {
 	struct stage *stage = w->stage;
 	long (*send)(void *, const void *, size_t, size_t) = w->plan->subject->send;
 	const size_t bytes = w->plan->bytes;
 	const uint64_t sender = audit_stamp(w->index, 0);
 	struct audit sum = *a;
-	long n = 1;
+	bool ok = true;
 
-	while (!atomic_load_explicit(&stage->stop, memory_order_relaxed)) {
-		uint64_t stamp = sender | (sum.count + 1);
+	while (ok && !atomic_load_explicit(&stage->stop, memory_order_relaxed)) {
+		for (size_t i = 0; i < batch; i++) {
+			uint64_t stamp = sender | (sum.count + 1);
 
-		audit_write(item, bytes, stamp);
-		n = send(way, item, bytes, 1);
-		if (n <= 0)
-			break;
-		audit_add(&sum, stamp);
+			audit_write(items + i * bytes, bytes, stamp);
+			audit_add(&sum, stamp);
+		}
+		long n = send(way, items, bytes, batch);
+
+		if (n < (long)batch)
+			ok = n > 0 ? send_all(w, way, items + (size_t)n * bytes, batch - (size_t)n)
+			           : work_failed(w, "send", n);
 	}
 	*a = sum;
-	return n > 0 ? true : work_failed(w, "send", n);
+	return ok;
 }
 
 static bool
-produce_others(struct work *w, void *way, void *buffer, struct audit *a)
+produce_touched(struct work *w, void *way, void *buffer, struct audit *a)
 {
 	struct stage *stage = w->stage;
-	bool touched = w->plan->measure == ONE_WAY_TOUCHED, ok = true;
+	bool ok = true;
 
 	while (ok && !atomic_load_explicit(&stage->stop, memory_order_relaxed)) {
-		if (touched) {
-			uint64_t stamp = audit_stamp(w->index, a->count + 1);
+		uint64_t stamp = audit_stamp(w->index, a->count + 1);
 
-			audit_add(a, stamp);
-			ok = send_touched(w, way, buffer, stamp);
-		} else {
-			ok = send_copied(w, way, buffer, a);
-		}
+		audit_add(a, stamp);
+		ok = send_touched(w, way, buffer, stamp);
 	}
 	return ok;
 }
 
 static bool
-goes_singly(const struct plan *p)
+produce_all(struct work *w, void *way, void *buffer, struct audit *a)
 {
-	return p->measure == ONE_WAY && p->subject->batch == 1;
+	size_t batch = w->plan->subject->batch;
+
+	if (w->plan->measure == ONE_WAY_TOUCHED)
+		return produce_touched(w, way, buffer, a);
+	return batch == 1 ? produce_copies(w, way, buffer, 1, a)
+	                  : produce_copies(w, way, buffer, batch, a);
 }
 
 static bool
@@ -207,8 +197,7 @@ produce(struct work *w)
 	void *buffer = work_buffer(w->plan);
 	uint64_t cpu_began = work_cpu_ns(w);
 	struct audit a = { 0 };
-	bool ok = goes_singly(w->plan) ? produce_singles(w, way, buffer, &a)
-	                               : produce_others(w, way, buffer, &a);
+	bool ok = produce_all(w, way, buffer, &a);
 
 	w->row->messages = a.count;
 	if (ok && atomic_fetch_sub(&w->stage->producers_left, 1) == 1 && !counted(w->plan))
@@ -223,24 +212,27 @@ one_to_one(const struct plan *p)
 	return p->producers == 1 && p->consumers == 1;
 }
 
-/* take looks at one message; false when it is the end mark. */
-static inline bool
-take(const struct work *w, struct audit *a, const void *message, bool touched)
+/* What is known of every message: the stamp is the next one, or the sender's next. */
+static inline void
+take_stamp(struct audit *a, uint64_t stamp, bool alone)
 {
-	size_t bytes = w->plan->bytes;
+	audit_add(a, stamp);
+	if (alone)
+		a->bad += stamp != a->count;
+	else
+		audit_order(a, stamp);
+}
+
+/* False when the message is the end mark. */
+static bool
+take_touched(const struct work *w, struct audit *a, const void *message)
+{
 	uint64_t stamp = audit_read(message);
 
 	if (stamp == AUDIT_END)
 		return false;
-	audit_add(a, stamp);
-	if (one_to_one(w->plan))
-		a->bad += stamp != a->count;
-	else
-		audit_order(a, stamp);
-	if (touched)
-		audit_sum(a, message, bytes, stamp);
-	else
-		audit_whole(a, message, bytes, stamp);
+	take_stamp(a, stamp, one_to_one(w->plan));
+	audit_sum(a, message, w->plan->bytes, stamp);
 	return true;
 }
 
@@ -266,20 +258,16 @@ more_to_come(struct work *w)
 
 /* Each returns 1 to go on, 0 at the end, negative after a failure. */
 static int
-consume_copied(struct work *w, void *way, char *items, struct audit *a, bool touched)
+consume_one(struct work *w, void *way, void *item, struct audit *a)
 {
 	const struct plan *p = w->plan;
-	long n = p->subject->recv(way, items, p->bytes, p->subject->batch);
+	long n = p->subject->recv(way, item, p->bytes, 1);
 
 	if (n == 0 && counted(p))
 		return more_to_come(w);
 	if (n <= 0)
 		return work_failed(w, "receive", n) - 1;
-	for (long i = 0; i < n; i++) {
-		if (!take(w, a, items + (size_t)i * p->bytes, touched))
-			return 0;
-	}
-	return 1;
+	return take_touched(w, a, item);
 }
 
 static int
@@ -291,56 +279,63 @@ consume_lent(struct work *w, void *way, struct audit *a)
 
 	if (!place)
 		return work_failed(w, "borrow", 0) - 1;
-	more = take(w, a, place, true);
+	more = take_touched(w, a, place);
 	s->release(way);
 	return more;
 }
 
-/* 0 at the end, negative after a failure. */
 static int
-consume_singles(struct work *w, void *way, void *item, struct audit *a)
+consume_touched(struct work *w, void *way, void *buffer, struct audit *a)
+{
+	bool lent = w->plan->subject->traits & SUBJECT_LENDS;
+	int more;
+
+	do {
+		more = lent ? consume_lent(w, way, a) : consume_one(w, way, buffer, a);
+		atomic_store_explicit(&w->row->count, a->count, memory_order_relaxed);
+	} while (more > 0);
+	return more;
+}
+
+/* 0 at the end, negative after a failure. */
+static inline __attribute__((always_inline)) int
+consume_copies(struct work *w, void *way, char *items, size_t batch, struct audit *a)
 {
 	long (*recv)(void *, void *, size_t, size_t) = w->plan->subject->recv;
 	const size_t bytes = w->plan->bytes;
 	const bool alone = one_to_one(w->plan);
 	struct row *row = w->row;
 	struct audit sum = *a;
+	bool ended = false;
 	long n;
 
-	while ((n = recv(way, item, bytes, 1)) > 0 || (n == 0 && counted(w->plan) && more_to_come(w))) {
-		uint64_t stamp = audit_read(item);
+	do {
+		n = recv(way, items, bytes, batch);
+		for (long i = 0; i < n && !ended; i++) {
+			const char *item = items + (size_t)i * bytes;
+			uint64_t stamp = audit_read(item);
 
-		if (n == 0)
-			continue;
-		if (stamp == AUDIT_END)
-			break;
-		audit_add(&sum, stamp);
-		if (alone)
-			sum.bad += stamp != sum.count;
-		else
-			audit_order(&sum, stamp);
-		audit_whole(&sum, item, bytes, stamp);
+			ended = stamp == AUDIT_END;
+			if (ended)
+				break;
+			take_stamp(&sum, stamp, alone);
+			audit_whole(&sum, item, bytes, stamp);
+		}
 		atomic_store_explicit(&row->count, sum.count, memory_order_relaxed);
-	}
+	} while (!ended && (n > 0 || (n == 0 && counted(w->plan) && more_to_come(w))));
 	*a = sum;
-	return n > 0 || (n == 0 && counted(w->plan)) ? 0 : work_failed(w, "receive", n) - 1;
+	return ended || (n == 0 && counted(w->plan)) ? 0 : work_failed(w, "receive", n) - 1;
 }
 
 static int
-consume_others(struct work *w, void *way, void *buffer, struct audit *a)
+consume_all(struct work *w, void *way, void *buffer, struct audit *a)
 {
-	bool touched = w->plan->measure == ONE_WAY_TOUCHED;
-	bool lent = touched && (w->plan->subject->traits & SUBJECT_LENDS);
-	int more;
+	size_t batch = w->plan->subject->batch;
 
-	do {
-		if (lent)
-			more = consume_lent(w, way, a);
-		else
-			more = consume_copied(w, way, buffer, a, touched);
-		atomic_store_explicit(&w->row->count, a->count, memory_order_relaxed);
-	} while (more > 0);
-	return more;
+	if (w->plan->measure == ONE_WAY_TOUCHED)
+		return consume_touched(w, way, buffer, a);
+	return batch == 1 ? consume_copies(w, way, buffer, 1, a)
+	                  : consume_copies(w, way, buffer, batch, a);
 }
 
 bool
@@ -350,8 +345,7 @@ consume(struct work *w)
 	void *buffer = work_buffer(w->plan);
 	uint64_t cpu_began = work_cpu_ns(w);
 	struct audit a = { 0 };
-	int more = goes_singly(w->plan) ? consume_singles(w, way, buffer, &a)
-	                                : consume_others(w, way, buffer, &a);
+	int more = consume_all(w, way, buffer, &a);
 
 	if (more == 0 && !counted(w->plan) &&
 	    atomic_fetch_add(&w->stage->consumers_ended, 1) + 1 < w->plan->consumers)
