@@ -22,6 +22,8 @@ enum {
 	WAKES = 200,
 	CALLS = 2000,
 	COPIED = 64 * MEBI,
+	HANDED = 256 * MEBI,
+	SLOTS = 4, /* of a hand-over: one is written, one is read, and neither side waits at once */
 };
 
 #define ASLEEP_NS 60000ull /* so long after it went to wait is the other one asleep */
@@ -33,6 +35,13 @@ struct board {
 	_Alignas(128) _Atomic uint64_t woke_ns;
 };
 
+/* How far both sides of a hand-over are, in messages. */
+struct counts {
+	_Alignas(128) _Atomic uint32_t written;
+	_Alignas(128) _Atomic uint32_t read;
+	_Alignas(4096) char slots[];
+};
+
 static const struct {
 	const char *name, *unit;
 } limits[LIMITS] = {
@@ -41,6 +50,8 @@ static const struct {
 	[FUTEX_HOP] = { "a futex wake, to the sleeper's return", "ns" },
 	[COPY_SMALL] = { "64 KiB copied in and out", "GB/s" },
 	[COPY_LARGE] = { "1 MiB copied in and out", "GB/s" },
+	[HAND_SMALL] = { "64 KiB from one processor to the other", "GB/s" },
+	[HAND_LARGE] = { "1 MiB from one processor to the other", "GB/s" },
 	[MEMBARRIER] = { "membarrier(2), expedited", "ns" },
 	[CLOCK] = { "a look at the clock", "ns" },
 	[SYSCALL] = { "a system call", "ns" },
@@ -58,14 +69,14 @@ limit_unit(enum limit l)
 	return limits[l].unit;
 }
 
-/* False when it took so long that the other process must be gone. */
+/* Until it counts so far. False when it took so long that the other process must be gone. */
 static bool
 wait_for(_Atomic uint32_t *word, uint32_t value)
 {
 	uint64_t deadline = clock_ns() + PATIENCE_NS;
 	unsigned waits = 0;
 
-	for (uint32_t looks = 1; atomic_load_explicit(word, memory_order_acquire) != value; looks++) {
+	for (uint32_t looks = 1; atomic_load_explicit(word, memory_order_acquire) < value; looks++) {
 		spin_a_little(&waits);
 		if (looks % 1024 == 0 && clock_ns() > deadline)
 			return false;
@@ -192,6 +203,60 @@ copy(size_t bytes)
 	return (double)turns * (double)bytes / (double)began;
 }
 
+static void
+hand_over(struct counts *c, size_t bytes, uint32_t turns)
+{
+	char *from = malloc(bytes);
+
+	pin_to(1);
+	if (!from)
+		return;
+	memset(from, 1, bytes);
+	for (uint32_t i = 0; i < turns; i++) {
+		if (i >= SLOTS && !wait_for(&c->read, i - SLOTS + 1))
+			return;
+		memcpy(c->slots + i % SLOTS * bytes, from, bytes);
+		atomic_store_explicit(&c->written, i + 1, memory_order_release);
+	}
+}
+
+/*
+ * What is left of a message when it needs no length, no place in a ring, no sleep, and nobody may
+ * die: the lines' way. A queue or pipe that copies cannot be faster.
+ */
+static double
+handed(size_t bytes)
+{
+	size_t size = sizeof(struct counts) + SLOTS * bytes;
+	struct counts *c = shared_memory(size);
+	uint32_t turns = (uint32_t)(HANDED / bytes);
+	char *to = malloc(bytes);
+	uint64_t began = 0;
+	bool ok = true;
+	pid_t pid;
+
+	if (!c || !to || (pid = fork_bound()) < 0)
+		return 0;
+	if (pid == 0) {
+		hand_over(c, bytes, turns);
+		_exit(0);
+	}
+	for (uint32_t i = 0; i < turns && ok; i++) {
+		if (i == turns / 4)
+			began = clock_ns();
+		ok = wait_for(&c->written, i + 1);
+		memcpy(to, c->slots + i % SLOTS * bytes, bytes);
+		__asm__ volatile("" ::"r"(to) : "memory");
+		atomic_store_explicit(&c->read, i + 1, memory_order_release);
+	}
+	began = clock_ns() - began;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	munmap(c, size);
+	free(to);
+	return ok ? (double)(turns - turns / 4) * (double)bytes / (double)began : 0;
+}
+
 static double
 calls(long number, long first)
 {
@@ -232,6 +297,8 @@ measure_all(double out[LIMITS])
 	out[FUTEX_HOP] = wake();
 	out[COPY_SMALL] = copy(64 * KIBI);
 	out[COPY_LARGE] = copy(MEBI);
+	out[HAND_SMALL] = handed(64 * KIBI);
+	out[HAND_LARGE] = handed(MEBI);
 	out[MEMBARRIER] = membarriers();
 	out[CLOCK] = looks();
 	out[SYSCALL] = calls(SYS_getppid, 0);

@@ -15,6 +15,8 @@ enum limit {
 	FUTEX_HOP, /* ns: from before a wake to after the wait, the sleeper being asleep */
 	COPY_SMALL, /* GB/s: 64 KiB into shared memory and out of it again, by one process */
 	COPY_LARGE, /* GB/s: the same with 1 MiB */
+	HAND_SMALL, /* GB/s: 64 KiB copied in by one process and out by another, turn by turn */
+	HAND_LARGE, /* GB/s: the same with 1 MiB */
 	MEMBARRIER, /* ns: membarrier(2), expedited, of this process */
 	CLOCK, /* ns: a look at the clock */
 	SYSCALL, /* ns: the cheapest system call */

@@ -244,6 +244,8 @@ measure_bars(struct session *s, const struct options *o)
 	measure_all(s, &limits);
 	bars_deaths(&bars);
 	bars_judge(&bars, s);
+	report_limits(&limits, stdout);
+	putchar('\n');
 	met = bars_print(&bars, stdout);
 	rc = write_files(&report, o);
 	return rc ? rc : !met;
