@@ -197,6 +197,9 @@ static struct member *
 begin_member(shoal_arena *a, const struct shoal_thread *t, uint32_t index, bool borrowed)
 {
 	struct member *m = arena_member(a, index);
+	/* A new record's 0 is a process too: one who dies here is of none. */
+	store_relaxed(&m->process, UINT32_MAX);
+	fence_crash();
 	store_relaxed(&m->borrowed, borrowed);
 	store_relaxed(&m->tid, t->tid);
 	store_relaxed(&m->tag, member_tag(a, m));

@@ -146,13 +146,12 @@ resolve(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member
 	store_release(&dead->opening, 0);
 }
 
+/* One who died before it had written which process it is of, in a new record, is of none. */
 static void
-note_process(shoal_arena *a, const struct member *dead)
+note_process(shoal_arena *a, uint32_t process, uint32_t generation)
 {
-	uint32_t process = load_acquire(&dead->process);
-	if (process < a->members_max)
-		store_release(&arena_process(a, process)->died,
-		              load_relaxed(&dead->process_generation));
+	if (process < a->members_max && generation == process_generation(a, process))
+		store_release(&arena_process(a, process)->died, generation);
 }
 
 static void
@@ -182,7 +181,7 @@ reap(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *d
 		return false;
 	uint32_t process = load_acquire(&dead->process);
 	uint32_t generation = load_relaxed(&dead->process_generation);
-	note_process(a, dead);
+	note_process(a, process, generation);
 	hold_recover(a, t, dead);
 	/* A thread of it that dies after this look is recovered after it, and that one looks again. */
 	if (process >= a->members_max || !process_gone(a, process, generation))

@@ -295,6 +295,36 @@ Test(member, one_that_dies_joining_is_of_no_process)
 	sound(a);
 }
 
+/* The same in a record that nobody has had. */
+static int
+die_in_a_new_one(void *arg)
+{
+	struct seen *s = arg;
+	struct member *m = arena_member(s->arena, 2);
+	REQUIRE(robust_claim(thread_self(), &m->life));
+	store_relaxed(&m->process, 0);
+	store_relaxed(&m->process_generation, 0);
+	raise(SIGKILL);
+	return 0;
+}
+
+/* That a member of the first process has died is still known. */
+Test(member, one_that_dies_in_a_new_record_tells_nothing_of_the_first_process)
+{
+	shoal_arena *a = small_arena(4);
+	struct seen *s = shared_seen(a);
+	me_in(a);
+	uint32_t generation = process_generation(a, 0);
+	REQUIRE_EQ(a->process, 0);
+	store_relaxed(&arena_process(a, 0)->died, generation);
+	expect_killed(child(join_and_die, s), SIGKILL, 5000);
+	REQUIRE_EQ(shoal_arena_recover(a), 1);
+	expect_killed(child(die_in_a_new_one, s), SIGKILL, 5000);
+	REQUIRE_EQ(shoal_arena_recover(a), 1);
+	REQUIRE_EQ(load_relaxed(&arena_process(a, 0)->died), generation);
+	sound(a);
+}
+
 static int
 die_recovering(void *arg)
 {
