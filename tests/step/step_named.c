@@ -200,13 +200,22 @@ take_name(struct step_world *w, const char *name, bool may_stand)
 	STEP_REQUIRE(w, rc == 0, "unlink: %d, %s", rc, shoal_error());
 }
 
+/*
+ * What the victim did stands, unless a second one came, who may have made or removed the same name.
+ */
+static bool
+is_as_told(const struct step_world *w)
+{
+	return w->part[STEP_VICTIM].done && !w->part[STEP_SECOND].inside;
+}
+
 static void
 check_create(struct step_world *w)
 {
 	const struct step_part *part = &w->part[STEP_VICTIM];
 	/* Under UNLINK_LAST it ends with the victim. */
 	if (options_of(w) == &shape) {
-		if (part->done && part->result == 0)
+		if (is_as_told(w) && part->result == 0)
 			use_and_leave(w, must_attach(w, new));
 		check_old(w);
 	}
@@ -216,7 +225,7 @@ check_create(struct step_world *w)
 static void
 check_gone(struct step_world *w)
 {
-	take_name(w, old, !w->part[STEP_VICTIM].done);
+	take_name(w, old, !is_as_told(w));
 }
 
 /* Several at once may find an arena dead, and another one's new one in its place. */
