@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "arena/layout.h"
 #include "late.h"
 #include "name.h"
 
@@ -112,14 +113,28 @@ people_init(void)
 	setitimer(ITIMER_REAL, &every, NULL);
 }
 
+/*
+ * Where a member's tag stands in memory, a process with that id would be taken for the one that is
+ * named there (name.c). Worlds have few members.
+ */
+static bool
+reads_like_a_tag(pid_t pid)
+{
+	uint32_t index = tag_index((uint32_t)pid);
+	return index > 0 && index <= 16;
+}
+
 pid_t
 people_fork(void)
 {
-	pid_t driver = getpid();
+	pid_t driver = getpid(), pid;
 	fflush(NULL);
-	pid_t pid = fork();
+	while (reads_like_a_tag(pid = fork()))
+		waitpid(pid, NULL, 0);
 	if (pid != 0)
 		return pid;
+	if (reads_like_a_tag(getpid()))
+		_exit(0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != driver)
 		_exit(99);
