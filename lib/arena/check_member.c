@@ -62,9 +62,10 @@ check_living(struct check *c, uint32_t index, const struct member *m)
 		if (load_relaxed(&m->inside[i]) >= objects_high(c->a))
 			check_wrong(c, "member %u is in a call on object %u: there is none", index,
 			            load_relaxed(&m->inside[i]));
-	if (load_relaxed(&m->process) >= c->a->members_max)
-		check_wrong(c, "member %u is of process record %u, which is none", index,
-		            load_relaxed(&m->process));
+	/* UINT32_MAX: it joins or leaves at this moment, as a helping thread may. */
+	uint32_t process = load_relaxed(&m->process);
+	if (process >= c->a->members_max && process != UINT32_MAX)
+		check_wrong(c, "member %u is of process record %u, which is none", index, process);
 	for (unsigned class = 0; class < CLASSES; class++)
 		check_slots(c, index, m, class);
 }

@@ -325,6 +325,19 @@ Test(member, one_that_dies_in_a_new_record_tells_nothing_of_the_first_process)
 	sound(a);
 }
 
+/* As a record is that a helping thread borrows, at the moment when somebody checks the arena. */
+Test(member, one_that_has_not_said_its_process_yet_is_no_damage)
+{
+	shoal_arena *a = small_arena(4);
+	struct member *m = me_in(a);
+	store_relaxed(&m->process, UINT32_MAX);
+	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	store_relaxed(&m->process, 4);
+	REQUIRE_EQ(shoal_arena_check(a, NULL), 1);
+	store_relaxed(&m->process, a->process);
+	sound(a);
+}
+
 static int
 die_recovering(void *arg)
 {
