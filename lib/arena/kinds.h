@@ -37,7 +37,7 @@ struct kind_ops {
 	void (*recover_hand)(shoal_arena *, struct member *dead, const struct hand *);
 	/* Each object of the kind that lives, for each dead member; named meanwhile. */
 	void (*recover_member)(shoal_arena *, struct member *me, struct member *dead, uint32_t object);
-	/* A process ended or left; objects may have parts that belong to it. Named meanwhile. */
+	/* The same, where its process is gone: parts that belong to that. Named meanwhile. */
 	void (*recover_process)(shoal_arena *, uint32_t process, uint32_t generation,
 	                        uint32_t object);
 	/*

@@ -207,7 +207,8 @@ struct member {
 	/* lines 1, 2: life and death. Watched by those who wait for this member */
 	_Alignas(SPACING) struct robust life;
 	word64 generation;
-	word32 process; /* index of its process record, and that one's generation */
+	/* index of its process record, UINT32_MAX while it joins or leaves; that one's generation */
+	word32 process;
 	word32 process_generation;
 	word32 tid;
 	word32 borrowed; /* by a call of a thread that is no member: member_borrow */
