@@ -38,6 +38,7 @@ void
 pace_end_round(struct pace *p, int64_t now)
 {
 	int64_t took = now - p->began;
+	bool late = pace_is_late(p, now);
 	uint32_t round = p->rounds++;
 	p->began = now;
 	p->bytes = 0;
@@ -48,7 +49,6 @@ pace_end_round(struct pace *p, int64_t now)
 			change(p);
 		return;
 	}
-	bool late = took > 2 * p->own;
 	if (round && !late)
 		note_shortest(&p->other, took);
 	if (late || round == TRY_ROUNDS)

@@ -40,13 +40,13 @@ pace_of(uint64_t lap)
 	return (struct pace){ .round = 2 * lap > PACE_ROUND ? 2 * lap : PACE_ROUND, .wait = PACE_WAIT };
 }
 
-/* By the clock's time. */
+/* Times are the clock's. A round of a try that is late ends there, and the try with it. */
 void pace_end_round(struct pace *, int64_t now);
 
 static inline bool
-pace_is_late(const struct pace *p)
+pace_is_late(const struct pace *p, int64_t now)
 {
-	return p->tries && clock_now() - p->began > 2 * p->own;
+	return p->tries && now - p->began > 2 * p->own;
 }
 
 /* So many bytes were received. */
@@ -54,7 +54,7 @@ static inline void
 pace_passed(struct pace *p, uint64_t bytes)
 {
 	p->bytes += bytes;
-	if (unlikely(p->bytes >= p->round || pace_is_late(p)))
+	if (unlikely(p->bytes >= p->round || (p->tries && pace_is_late(p, clock_now()))))
 		pace_end_round(p, clock_now());
 }
 
