@@ -99,6 +99,21 @@ arena_limit(const shoal_arena *a)
 	return a->pages_max << PAGE_BITS;
 }
 
+/* How many pages have memory behind them; only grows. */
+static inline uint64_t
+arena_pages(const shoal_arena *a)
+{
+	uint64_t high = load_acquire(&a->header->pages_high);
+	return likely(high < a->pages_max) ? high : a->pages_max;
+}
+
+/* The end of that memory. */
+static inline uint64_t
+arena_pages_end(const shoal_arena *a)
+{
+	return a->data_at + (arena_pages(a) << PAGE_BITS);
+}
+
 /* Page 0 begins at data_at. */
 static inline uint64_t
 arena_page_offset(const shoal_arena *a, uint64_t index)

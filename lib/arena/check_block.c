@@ -144,7 +144,7 @@ check_block(void *arg, const struct block_seen *b)
 void
 check_blocks(struct check *c)
 {
-	uint64_t high = walk_pages(c->a);
+	uint64_t high = arena_pages(c->a);
 	uint64_t end = walk_blocks(c->a, check_block, c);
 	if (end != high)
 		check_wrong(c, "page %llu has a length of %u pages, %llu are left to the end",
@@ -158,7 +158,7 @@ check_list(struct check *c, unsigned class)
 {
 	uint32_t link = load_acquire(&c->a->header->slab_head[class]);
 	uint32_t met = 0;
-	while (link && link <= walk_pages(c->a) && met <= c->slab_pages[class]) {
+	while (link && link <= arena_pages(c->a) && met <= c->slab_pages[class]) {
 		const struct page *p = arena_page(c->a, link - 1);
 		uint64_t word = load_acquire(&p->word);
 		if (block_state(word) != BLOCK_SLAB || block_low(word) != class)

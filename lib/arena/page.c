@@ -4,13 +4,6 @@
 
 #define GROW_MAX UINT64_C(64) /* pages: 4 MiB at a time */
 
-static uint64_t
-pages_high(const shoal_arena *a)
-{
-	uint64_t high = load_acquire(&a->header->pages_high);
-	return high < a->pages_max ? high : a->pages_max;
-}
-
 /* An entry inside a run has no length, whatever its word was. */
 static bool
 is_free(const struct page *p)
@@ -189,7 +182,7 @@ find_anywhere(shoal_arena *a, uint64_t high, uint32_t pages, uint64_t *index)
 static int
 find_or_grow(shoal_arena *a, uint32_t pages, uint64_t *index, uint64_t *end)
 {
-	uint64_t high = *end = pages_high(a);
+	uint64_t high = *end = arena_pages(a);
 	if (find_anywhere(a, high, pages, index))
 		return 0;
 	struct error_kept kept;

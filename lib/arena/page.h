@@ -28,6 +28,7 @@
 int page_take(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t pages,
               struct hand *hand, enum hand_kind kind, uint64_t *index);
 
+/* Of an offset below data_at: one beyond all. */
 static inline uint64_t
 page_of(const shoal_arena *a, uint64_t offset)
 {

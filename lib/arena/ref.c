@@ -24,8 +24,8 @@ generation_at(const shoal_arena *a, uint64_t offset)
 static uint64_t
 run_start(const shoal_arena *a, uint64_t offset)
 {
-	uint64_t page = page_of(a, offset), high = load_acquire(&a->header->pages_high);
-	if (page >= high || page >= a->pages_max)
+	uint64_t page = page_of(a, offset);
+	if (page >= arena_pages(a))
 		return offset;
 	if (load_relaxed(&arena_page(a, page)->pages))
 		return offset;

@@ -80,14 +80,6 @@ take_from(shoal_arena *a, struct member *me, unsigned class, uint64_t page, uint
 	return count;
 }
 
-/* The pages that may be looked at. */
-static uint64_t
-pages_high(const shoal_arena *a)
-{
-	uint64_t high = load_acquire(&a->header->pages_high);
-	return high < a->pages_max ? high : a->pages_max;
-}
-
 static bool
 is_slab(const shoal_arena *a, uint64_t page, unsigned class)
 {
@@ -103,7 +95,7 @@ static bool
 take_from_any(shoal_arena *a, struct member *me, unsigned class, bool all)
 {
 	uint32_t want = slots_cap(class) / 2 + 1, count = 0;
-	uint64_t high = pages_high(a);
+	uint64_t high = arena_pages(a);
 	uint64_t steps = 0;
 	uint32_t link = load_acquire(&a->header->slab_head[class]);
 	while (link && link <= high && steps++ < high && is_slab(a, link - 1, class)) {
@@ -197,7 +189,7 @@ slab_note_free(shoal_arena *a, uint64_t offset, unsigned class)
 void
 slab_adopt(shoal_arena *a, const struct member *dead, uint64_t offset)
 {
-	uint64_t page = page_of(a, offset), high = pages_high(a);
+	uint64_t page = page_of(a, offset), high = arena_pages(a);
 	if (offset < a->data_at || page >= high)
 		return;
 	uint64_t word = load_acquire(&arena_page(a, page)->word);
@@ -224,8 +216,8 @@ find_small(const shoal_arena *a, uint64_t offset, struct block_found *out)
 	return out->word;
 }
 
-static unsigned
-class_of_run(uint32_t pages)
+unsigned
+slab_class_of_run(uint64_t pages)
 {
 	for (unsigned i = 0; i < RUN_CLASSES; i++)
 		if (pages == 1u << i)
@@ -238,7 +230,7 @@ block_around(const shoal_arena *a, uint64_t offset, struct block_found *out)
 {
 	uint64_t start = offset & ~(PAGE_BYTES - 1);
 	uint64_t page = page_of(a, offset);
-	if (offset < a->data_at || page >= load_acquire(&a->header->pages_high) || page >= a->pages_max)
+	if (page >= arena_pages(a))
 		return false;
 	uint64_t word = load_acquire(&arena_page(a, page)->word);
 	if (block_state(word) == BLOCK_SLAB) {
@@ -255,7 +247,7 @@ bool
 block_find(const shoal_arena *a, uint64_t offset, struct block_found *out)
 {
 	uint64_t page = page_of(a, offset);
-	if (offset < a->data_at || page >= load_acquire(&a->header->pages_high) || page >= a->pages_max)
+	if (page >= arena_pages(a))
 		return false;
 	struct page *p = arena_page(a, page);
 	uint64_t word = load_acquire(&p->word);
@@ -264,6 +256,6 @@ block_find(const shoal_arena *a, uint64_t offset, struct block_found *out)
 		return find_small(a, offset, out);
 	}
 	uint32_t pages = load_relaxed(&p->pages);
-	*out = (struct block_found){ &p->word, class_of_run(pages), (uint64_t)pages << PAGE_BITS };
+	*out = (struct block_found){ &p->word, slab_class_of_run(pages), (uint64_t)pages << PAGE_BITS };
 	return pages && pages <= a->pages_max - page && offset == arena_page_offset(a, page);
 }

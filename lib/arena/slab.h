@@ -36,6 +36,8 @@ slab_class_regular(size_t bytes)
 
 /* The smallest class for 1 <= bytes <= SLAB_LARGEST. */
 unsigned slab_class_of(size_t bytes);
+/* Of a run of exactly so many; CLASSES: it has none. */
+unsigned slab_class_of_run(uint64_t pages);
 
 static inline word64 *
 slab_words(const shoal_arena *a, uint64_t page)
@@ -92,8 +94,7 @@ static ALWAYS_INLINE word64 *
 slab_find(const shoal_arena *a, uint64_t offset, unsigned *class)
 {
 	uint64_t page = page_of(a, offset);
-	if (unlikely(offset < a->data_at || page >= load_acquire(&a->header->pages_high) ||
-	             page >= a->pages_max))
+	if (unlikely(page >= arena_pages(a)))
 		return NULL;
 	uint64_t word = load_acquire(&arena_page(a, page)->word);
 	*class = (unsigned)block_low(word);

@@ -67,7 +67,7 @@ shoal_arena_stat(const shoal_arena *a, shoal_arena_info *out)
 {
 	memset(out, 0, sizeof *out);
 	out->limit_bytes = arena_limit(a);
-	out->taken_bytes = walk_pages(a) << PAGE_BITS;
+	out->taken_bytes = arena_pages(a) << PAGE_BITS;
 	out->members_max = a->members_max;
 	out->features = features(a);
 	walk_blocks(a, count_block, out);

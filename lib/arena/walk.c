@@ -1,12 +1,5 @@
 #include "arena/walk.h"
 
-uint64_t
-walk_pages(const shoal_arena *a)
-{
-	uint64_t high = load_acquire(&a->header->pages_high);
-	return high < a->pages_max ? high : a->pages_max;
-}
-
 uint32_t
 walk_members(const shoal_arena *a)
 {
@@ -26,19 +19,10 @@ visit_slab(const shoal_arena *a, uint64_t page, unsigned class, walk_visit *visi
 	}
 }
 
-static unsigned
-run_class(uint64_t pages)
-{
-	for (unsigned i = 0; i < RUN_CLASSES; i++)
-		if (pages == 1u << i)
-			return SMALL_CLASSES + i;
-	return CLASSES;
-}
-
 uint64_t
 walk_blocks(const shoal_arena *a, walk_visit *visit, void *arg)
 {
-	uint64_t at = 0, high = walk_pages(a);
+	uint64_t at = 0, high = arena_pages(a);
 	while (at < high) {
 		const struct page *p = arena_page(a, at);
 		uint64_t word = load_acquire(&p->word);
@@ -46,7 +30,7 @@ walk_blocks(const shoal_arena *a, walk_visit *visit, void *arg)
 		if (pages == 0 || pages > high - at)
 			break;
 		uint64_t offset = arena_page_offset(a, at);
-		struct block_seen b = { offset, pages << PAGE_BITS, word, run_class(pages) };
+		struct block_seen b = { offset, pages << PAGE_BITS, word, slab_class_of_run(pages) };
 		bool slab = block_state(word) == BLOCK_SLAB;
 		if (slab)
 			b.class = block_low(word) < SMALL_CLASSES ? (unsigned)block_low(word)

@@ -20,11 +20,8 @@ struct block_seen {
 
 typedef void walk_visit(void *arg, const struct block_seen *block);
 
-/* How many pages were met in good order: less than walk_pages where the entry there is damaged. */
+/* How many pages were met in good order: less than arena_pages where the entry there is damaged. */
 uint64_t walk_blocks(const shoal_arena *a, walk_visit *visit, void *arg);
-
-/* The pages with memory behind them. */
-uint64_t walk_pages(const shoal_arena *a);
 
 /* The member records with memory behind them. */
 uint32_t walk_members(const shoal_arena *a);

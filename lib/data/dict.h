@@ -206,15 +206,6 @@ void dict_leave_changed(struct dict_call *c);
 int dict_key_of(struct dict_call *c, const shoal_any *key, struct dict_key *out);
 void dict_key_of_bytes(struct dict_call *c, const void *key, size_t bytes, struct dict_key *out);
 
-/* The end of the arena's memory, which only grows. */
-static inline uint64_t
-dict_memory_end(const struct dict_call *c)
-{
-	const shoal_arena *a = c->in.arena;
-	uint64_t pages = load_relaxed(&a->header->pages_high);
-	return a->data_at + ((pages < a->pages_max ? pages : a->pages_max) << PAGE_BITS);
-}
-
 static ALWAYS_INLINE bool
 dict_below(const struct dict_call *c, uint64_t end, uint64_t offset, uint64_t bytes)
 {

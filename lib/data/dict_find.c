@@ -14,7 +14,7 @@ dict_damaged(const struct dict_call *c)
 void *
 dict_at_anew(const struct dict_call *c, uint64_t offset, uint64_t bytes)
 {
-	bool is = dict_below(c, dict_memory_end(c), offset, bytes);
+	bool is = dict_below(c, arena_pages_end(c->in.arena), offset, bytes);
 	return is ? arena_at(c->in.arena, offset) : NULL;
 }
 

@@ -25,7 +25,7 @@ static ALWAYS_INLINE bool
 dict_read_look(struct dict_call *c)
 {
 	c->epoch = load_acquire(&c->dict->epoch);
-	c->end = dict_memory_end(c);
+	c->end = arena_pages_end(c->in.arena);
 	/* The epoch first: with an old one, what the new root leads to is never taken for it. */
 	uint64_t root = load_acquire(&c->dict->root);
 	c->table = root % LINE ? NULL : dict_at(c, root, sizeof(struct dict_table));

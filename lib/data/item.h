@@ -48,8 +48,7 @@ void item_forget(struct item_copy *copy);
 static inline uint64_t
 item_room(const shoal_arena *a, uint64_t offset)
 {
-	uint64_t pages = load_relaxed(&a->header->pages_high);
-	uint64_t end = a->data_at + ((pages < a->pages_max ? pages : a->pages_max) << PAGE_BITS);
+	uint64_t end = arena_pages_end(a);
 	return likely(offset >= a->data_at && offset < end) ? end - offset : 0;
 }
 
