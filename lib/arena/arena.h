@@ -31,6 +31,7 @@ struct shoal_arena {
 	uint32_t references; /* attach counts; under the table's lock */
 	uint32_t process;   /* index of this process's record; set anew after fork */
 	uint32_t generation; /* thread_generation() that `process` belongs to */
+	word64 pages_seen;  /* never above arena_pages: what this process has looked up of it */
 	word32 threads_max; /* how many threads of this process may join it; 0: as many as like */
 	bool readonly;
 	bool closing;       /* the last reference is gone, threads still have seats */

@@ -7,16 +7,10 @@
 
 static const uint8_t run_slots[RUN_CLASSES] = { 8, 8, 4, 4, 4 };
 
-static ALWAYS_INLINE uint32_t
-small_slots(unsigned class)
-{
-	return slab_classes[class].bytes <= 1024 ? MAGAZINE_SLOTS : 8;
-}
-
 static uint32_t
 slots(unsigned class)
 {
-	return class < SMALL_CLASSES ? small_slots(class) : run_slots[class - SMALL_CLASSES];
+	return class < SMALL_CLASSES ? slab_classes[class].slots : run_slots[class - SMALL_CLASSES];
 }
 
 /* The class for a length: CLASSES when it needs a run without magazine. *pages: its length. */
@@ -57,17 +51,22 @@ run_word_at(const shoal_arena *a, uint64_t offset, unsigned class)
 	return block_find(a, offset, &b) && b.class == class ? b.word : NULL;
 }
 
+static ALWAYS_INLINE word64 *
+if_own(word64 *word, uint32_t tag)
+{
+	return likely(word && load_relaxed(word) == block_word(BLOCK_MAGAZINE, 0, tag)) ? word : NULL;
+}
+
 /*
  * The word of the block in a slot of my magazine, or NULL where it does not say so: slots and
  * counts stand where others may have written, and the word alone is believed. It may stand anywhere
  * in the arena, but nowhere else. A run's may be another one's as soon as it is read.
  */
-static ALWAYS_INLINE word64 *
+static word64 *
 own_word(const shoal_arena *a, uint32_t tag, uint64_t offset, unsigned class)
 {
-	word64 *word = likely(class < SMALL_CLASSES) ? slab_word_at(a, offset, class)
-	                                             : run_word_at(a, offset, class);
-	return likely(word && load_relaxed(word) == block_word(BLOCK_MAGAZINE, 0, tag)) ? word : NULL;
+	return if_own(class < SMALL_CLASSES ? slab_word_at(a, offset, class)
+	                                    : run_word_at(a, offset, class), tag);
 }
 
 /*
@@ -75,7 +74,8 @@ own_word(const shoal_arena *a, uint32_t tag, uint64_t offset, unsigned class)
  * then it is what the word says, and the hand names it. False: there is no such block.
  */
 static ALWAYS_INLINE bool
-pop(struct shoal_arena *a, struct member *me, unsigned class, struct popped *p)
+pop(struct shoal_arena *a, struct member *me, unsigned class, const struct slab_class *c,
+    struct popped *p)
 {
 	struct magazine *g = p->magazine = &me->magazines[class];
 	p->left = load_relaxed(&g->count) - 1;
@@ -83,10 +83,12 @@ pop(struct shoal_arena *a, struct member *me, unsigned class, struct popped *p)
 		return false;
 	p->tag = member_own_tag(me);
 	p->offset = load_relaxed(&g->slot[p->left]);
-	p->word = own_word(a, p->tag, p->offset, class);
+	if (unlikely(p->offset >= a->bytes))
+		return false;
+	p->word = if_own(slab_word_of(a, p->offset, c), p->tag);
 	if (unlikely(!p->word))
 		return false;
-	hand_fill(&me->hand, HAND_TAKE, 0, 0, p->offset);
+	hand_take(&me->hand, p->offset);
 	return true;
 }
 
@@ -136,7 +138,7 @@ pop_run(shoal_arena *a, struct member *me, unsigned class, uint64_t *offset)
 			store_relaxed(&g->count, count);
 			continue;
 		}
-		hand_fill(&me->hand, HAND_TAKE, 0, 0, *offset);
+		hand_take(&me->hand, *offset);
 		fence_crash();
 		bool mine = cas64_acq_rel(word, block_word(BLOCK_MAGAZINE, 0, tag),
 		                          block_word(BLOCK_HELD, 0, tag));
@@ -181,7 +183,7 @@ block_take(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t byt
 		return rc;
 	if (class >= SMALL_CLASSES)
 		return take_run(a, t, me, class, pages, offset);
-	if (unlikely(!pop(a, me, class, &p)))
+	if (unlikely(!pop(a, me, class, &slab_classes[class], &p)))
 		return damaged(a);
 	popped(&p, BLOCK_HELD);
 	*offset = p.offset;
@@ -312,24 +314,11 @@ block_empty_magazines(shoal_arena *a, struct member *m, uint32_t tag)
 
 /* ---- the public calls ---- */
 
-/* What fits a vector register of either machine. */
-typedef uint64_t vector_16 __attribute__((vector_size(16)));
-
-/* Blocks of up to a line are multiples of 16: a few stores, for most of what is allocated. */
-static inline void *
+/* Who looks at an object, and then whether it is still there, may be reading this. */
+static void *
 zeroed(void *block, size_t bytes)
 {
-	vector_16 *v = block;
-	if (bytes > LINE) {
-		/* Who looks at an object, and then whether it is still there, may be reading this. */
-		racy_clear(block, bytes);
-		return block;
-	}
-	v[0] = (vector_16){ 0 };
-	if (bytes > 16)
-		v[1] = (vector_16){ 0 };
-	if (bytes > 32)
-		v[2] = v[3] = (vector_16){ 0 };
+	racy_clear(block, bytes);
 	return block;
 }
 
@@ -347,7 +336,7 @@ alloc(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes, v
 	if (unlikely(rc))
 		return rc;
 	if (likely(class < SMALL_CLASSES)) {
-		if (unlikely(!pop(a, me, class, &p)))
+		if (unlikely(!pop(a, me, class, &slab_classes[class], &p)))
 			return damaged(a);
 		*out = zeroed(arena_at(a, p.offset), bytes);
 		popped(&p, BLOCK_USER);
@@ -388,24 +377,33 @@ alloc_slow(shoal_arena *a, size_t bytes, void **out)
 	return rc;
 }
 
+/* What fits a vector register of either machine. */
+typedef uint64_t vector_16 __attribute__((vector_size(16)));
+
+/* The classes of what is at most a line: most of what is allocated. */
+static const struct slab_class line_classes[] = { SLAB_CLASS(16), SLAB_CLASS(32), SLAB_CLASS(64) };
+
 /*
- * A block of at most a line from a magazine that has one calls nothing on its way, and so keeps
- * everything in registers. What is not as it should be is found again, and told, on the other way:
- * NULL.
+ * A block of at most a line from a magazine that has one: nothing is called on the way, and the
+ * class is known to the compiler, so all of it stays in registers. What is not as it should be is
+ * found again, and told, on the other way: false.
  */
-static ALWAYS_INLINE void *
-alloc_quickly(shoal_arena *a, struct shoal_thread *t, struct member *me, size_t bytes)
+static ALWAYS_INLINE bool
+alloc_quickly(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigned class, void **out)
 {
+	const struct slab_class *c = &line_classes[class];
 	struct popped p;
-	void *block = NULL;
 	t->busy = 1;
-	if (likely(pop(a, me, slab_class_regular(bytes ? bytes : 1), &p))) {
-		block = zeroed(arena_at(a, p.offset), bytes);
+	bool has = pop(a, me, class, c, &p);
+	if (likely(has)) {
+		vector_16 *v = *out = arena_at(a, p.offset);
+		for (unsigned i = 0; i < c->bytes / sizeof *v; i++)
+			v[i] = (vector_16){ 0 };
 		popped(&p, BLOCK_USER);
 		hand_clear(&me->hand);
 	}
 	t->busy = 0;
-	return block;
+	return has;
 }
 
 int
@@ -413,9 +411,11 @@ shoal_alloc(shoal_arena *a, size_t bytes, void **out)
 {
 	struct shoal_thread *t = thread_known();
 	struct member *me = t ? member_seat(a, t) : NULL;
-	if (unlikely(!me || t->busy || bytes > LINE || !(*out = alloc_quickly(a, t, me, bytes))))
+	if (unlikely(!me || t->busy || bytes > LINE))
 		return alloc_slow(a, bytes, out);
-	return 0;
+	bool done = bytes > 32 ? alloc_quickly(a, t, me, 2, out)
+	          : bytes > 16 ? alloc_quickly(a, t, me, 1, out) : alloc_quickly(a, t, me, 0, out);
+	return likely(done) ? 0 : alloc_slow(a, bytes, out);
 }
 
 void *
@@ -442,6 +442,7 @@ free_slow(shoal_arena *a, void *p)
 		return;
 	struct block_found b;
 	uint64_t offset = arena_offset(a, p), word = 0;
+	store_relaxed(&a->pages_seen, arena_pages(a));
 	if (arena_holds(a, p) && block_find(a, offset, &b))
 		word = load_relaxed(b.word);
 	if (block_state(word) != BLOCK_USER || (!me && !block_reclaim(a, offset, word)))
@@ -464,7 +465,7 @@ free_quickly(shoal_arena *a, struct shoal_thread *t, struct member *me, uint64_t
 		return false;
 	t->busy = 1;
 	uint32_t count = load_relaxed(&me->magazines[class].count);
-	bool has_room = count < small_slots(class);
+	bool has_room = count < slab_classes[class].slots;
 	if (likely(has_room))
 		keep(me, class, offset, word, count);
 	t->busy = 0;
@@ -480,7 +481,6 @@ shoal_free(shoal_arena *a, void *p)
 {
 	struct shoal_thread *t = thread_known();
 	struct member *me = t ? member_seat(a, t) : NULL;
-	if (unlikely(!me || t->busy || !arena_holds(a, p) ||
-	             !free_quickly(a, t, me, arena_offset(a, p))))
+	if (unlikely(!me || t->busy || !free_quickly(a, t, me, arena_offset(a, p))))
 		free_slow(a, p);
 }

@@ -46,6 +46,14 @@ hand_fill(struct hand *h, enum hand_kind kind, uint32_t object, uint64_t pos, ui
 	store_release(&h->block, block);
 }
 
+/* A block alone: what nobody looks at of such a hand stays as it was. */
+static inline void
+hand_take(struct hand *h, uint64_t block)
+{
+	store_relaxed(&h->kind, HAND_TAKE);
+	store_release(&h->block, block);
+}
+
 static inline void
 hand_clear(struct hand *h)
 {

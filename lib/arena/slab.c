@@ -4,22 +4,14 @@
 
 #define HINT_FULL UINT32_MAX
 
-/* n blocks of b bytes with their words, the hint, and the padding before the first block. */
-#define ALIGN(b) ((b) >= SLAB_SPACED ? SPACING : (b) >= LINE ? LINE : 16)
-#define COUNT(b) ((uint32_t)((PAGE_BYTES - 8 - (ALIGN(b) - 8)) / ((b) + 8)))
-#define BLOCKS_AT(b) ((8 + 8 * COUNT(b) + ALIGN(b) - 1) / ALIGN(b) * ALIGN(b))
-#define CLASS(b) \
-	{ \
-		(b), COUNT(b), BLOCKS_AT(b), (uint32_t)((UINT64_C(0x100000000) + (b)-1) / (b)) \
-	}
-
 /* Steps of at most a quarter; the largest fill the page without a rest. */
 const struct slab_class slab_classes[SMALL_CLASSES] = {
-	CLASS(16),   CLASS(32),   CLASS(64),    CLASS(128),   CLASS(192),   CLASS(256),
-	CLASS(320),  CLASS(384),  CLASS(448),   CLASS(512),   CLASS(640),   CLASS(768),
-	CLASS(896),  CLASS(1024), CLASS(1280),  CLASS(1536),  CLASS(1792),  CLASS(2048),
-	CLASS(2560), CLASS(3072), CLASS(3584),  CLASS(4096),  CLASS(5120),  CLASS(6144),
-	CLASS(8192), CLASS(10880), CLASS(13056), CLASS(16256), CLASS(21760), CLASS(32640),
+	SLAB_CLASS(16),   SLAB_CLASS(32),   SLAB_CLASS(64),    SLAB_CLASS(128),   SLAB_CLASS(192),
+	SLAB_CLASS(256),  SLAB_CLASS(320),  SLAB_CLASS(384),   SLAB_CLASS(448),   SLAB_CLASS(512),
+	SLAB_CLASS(640),  SLAB_CLASS(768),  SLAB_CLASS(896),   SLAB_CLASS(1024),  SLAB_CLASS(1280),
+	SLAB_CLASS(1536), SLAB_CLASS(1792), SLAB_CLASS(2048),  SLAB_CLASS(2560),  SLAB_CLASS(3072),
+	SLAB_CLASS(3584), SLAB_CLASS(4096), SLAB_CLASS(5120),  SLAB_CLASS(6144),  SLAB_CLASS(8192),
+	SLAB_CLASS(10880), SLAB_CLASS(13056), SLAB_CLASS(16256), SLAB_CLASS(21760), SLAB_CLASS(32640),
 };
 
 unsigned
@@ -42,12 +34,6 @@ static word32 *
 hint_of(const shoal_arena *a, uint64_t page)
 {
 	return arena_at(a, arena_page_offset(a, page));
-}
-
-static uint32_t
-slots_cap(unsigned class)
-{
-	return slab_classes[class].bytes <= 1024 ? MAGAZINE_SLOTS : 8;
 }
 
 /*
@@ -94,7 +80,7 @@ is_slab(const shoal_arena *a, uint64_t page, unsigned class)
 static bool
 take_from_any(shoal_arena *a, struct member *me, unsigned class, bool all)
 {
-	uint32_t want = slots_cap(class) / 2 + 1, count = 0;
+	uint32_t want = slab_classes[class].slots / 2u + 1, count = 0;
 	uint64_t high = arena_pages(a);
 	uint64_t steps = 0;
 	uint32_t link = load_acquire(&a->header->slab_head[class]);

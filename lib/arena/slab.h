@@ -18,11 +18,24 @@
 
 struct slab_class {
 	uint32_t bytes;     /* of a block */
-	uint32_t count;     /* blocks in a page */
+	uint16_t count;     /* blocks in a page */
+	uint16_t slots;     /* how many of them a magazine keeps */
 	uint32_t blocks_at; /* offset in the page */
 	uint32_t reciprocal; /* ceil(2^32 / bytes): a division by multiplication, exact below 64 KiB */
 };
-extern const struct slab_class slab_classes[SMALL_CLASSES];
+
+/* count blocks of b bytes with their words, the hint, and the padding before the first block. */
+#define SLAB_ALIGN(b) ((b) >= SLAB_SPACED ? SPACING : (b) >= LINE ? LINE : 16)
+#define SLAB_COUNT(b) ((PAGE_BYTES - 8 - (SLAB_ALIGN(b) - 8)) / ((b) + 8))
+#define SLAB_BLOCKS_AT(b) \
+	((8 + 8 * SLAB_COUNT(b) + SLAB_ALIGN(b) - 1) / SLAB_ALIGN(b) * SLAB_ALIGN(b))
+#define SLAB_CLASS(b) \
+	{ \
+		(b), (uint16_t)SLAB_COUNT(b), (b) <= 1024 ? MAGAZINE_SLOTS : 8, \
+			(uint32_t)SLAB_BLOCKS_AT(b), (uint32_t)((UINT64_C(0x100000000) + (b)-1) / (b)) \
+	}
+
+extern const struct slab_class slab_classes[SMALL_CLASSES] __attribute__((visibility("hidden")));
 
 /* Up to here the classes are 16, 32 and the multiples of 64. */
 #define SLAB_REGULAR 512u
@@ -72,35 +85,43 @@ slab_index(const shoal_arena *a, uint64_t offset, unsigned class)
 }
 
 /*
- * The word of a block of this small class that may begin at the offset, or NULL where none can:
- * arithmetic only, so the word alone tells whether one does. Pages begin at multiples of their
- * length, as data_at and the arena's end are. It may stand before data_at, but nowhere outside.
+ * The word of a block of this class that may begin at the offset, which is one of the arena, or
+ * NULL where none can: arithmetic only, so the word alone tells whether one does. Pages begin at
+ * multiples of their length, as data_at and the arena's end are. It may stand before data_at, but
+ * nowhere outside.
  */
-static inline word64 *
-slab_word_at(const shoal_arena *a, uint64_t offset, unsigned class)
+static ALWAYS_INLINE word64 *
+slab_word_of(const shoal_arena *a, uint64_t offset, const struct slab_class *c)
 {
-	const struct slab_class *c = &slab_classes[class];
 	uint32_t rest = (uint32_t)(offset & (PAGE_BYTES - 1)) - c->blocks_at;
 	uint32_t i = (uint32_t)(((uint64_t)rest * c->reciprocal) >> 32);
-	if (unlikely(offset >= a->bytes || i >= c->count || i * c->bytes != rest))
+	if (unlikely(i >= c->count || i * c->bytes != rest))
 		return NULL;
 	return (word64 *)arena_at(a, offset & ~(PAGE_BYTES - 1)) + 1 + i;
 }
 
+/* The same of any offset, by the class's number. */
+static inline word64 *
+slab_word_at(const shoal_arena *a, uint64_t offset, unsigned class)
+{
+	return unlikely(offset >= a->bytes) ? NULL : slab_word_of(a, offset, &slab_classes[class]);
+}
+
 /*
- * Any offset: the word of the small block that begins there, and its class; NULL where none does.
+ * Any offset: the word of the small block that begins there, and its class; NULL where none does,
+ * or where this process has not looked yet how far the pages reach (block_find tells).
  */
 static ALWAYS_INLINE word64 *
 slab_find(const shoal_arena *a, uint64_t offset, unsigned *class)
 {
 	uint64_t page = page_of(a, offset);
-	if (unlikely(page >= arena_pages(a)))
+	if (unlikely(page >= load_relaxed(&a->pages_seen)))
 		return NULL;
 	uint64_t word = load_acquire(&arena_page(a, page)->word);
-	*class = (unsigned)block_low(word);
+	*class = (unsigned)word;
 	if (unlikely(block_state(word) != BLOCK_SLAB || *class >= SMALL_CLASSES))
 		return NULL;
-	return slab_word_at(a, offset, *class);
+	return slab_word_of(a, offset, &slab_classes[*class]);
 }
 
 /*
