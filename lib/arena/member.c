@@ -154,7 +154,7 @@ process_ensure(shoal_arena *a)
 static bool
 process_has_members(const shoal_arena *a)
 {
-	return load_relaxed(thread_epoch) && seats_taken(load_relaxed(&arena_seats[a->seat]));
+	return thread_epoch() && seats_taken(load_relaxed(&arena_seats[a->seat]));
 }
 
 int
@@ -317,7 +317,7 @@ member_borrow(shoal_arena *a, struct shoal_thread *t)
 	struct error_kept kept;
 	uint32_t index = 0;
 	/* In a forked child the process that the arena names is the parent still. */
-	if (!load_relaxed(thread_epoch))
+	if (!thread_epoch())
 		return NULL;
 	error_keep(&kept);
 	if (!robust_is_changing(t->robust) && process_ensure(a) == 0)

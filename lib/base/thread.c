@@ -15,12 +15,8 @@
 #define MADV_WIPEONFORK 18
 #endif
 
-static word32 never_begun;
-/* Beside the epoch: a thread of this process begins it, or has begun it. */
-static word32 *beginning;
 __thread struct shoal_thread *thread_here;
-word32 *thread_epoch = &never_begun;
-word64 *thread_wiped;
+struct thread_page thread_page;
 void (*thread_exit_hook)(struct shoal_thread *);
 void (*thread_end_hook)(struct shoal_thread *);
 void (*thread_fork_hook)(struct shoal_thread *);
@@ -123,15 +119,15 @@ thread_epoch_next(void)
 {
 	uint32_t seen, next;
 	do {
-		seen = load_relaxed(thread_epoch);
+		seen = thread_epoch();
 		next = seen == UINT32_MAX ? 1 : seen + 1;
-	} while (seen && !cas32_acq_rel(thread_epoch, seen, next));
+	} while (seen && !cas32_acq_rel(&thread_page.epoch, seen, next));
 }
 
 void
 thread_leave(void)
 {
-	if (!thread_here || !load_relaxed(thread_epoch))
+	if (!thread_here || !thread_epoch())
 		return;
 	if (thread_exit_hook)
 		thread_exit_hook(thread_here);
@@ -198,15 +194,15 @@ clear_parents(struct shoal_thread *parents)
 static void
 begin_child(struct shoal_thread *parents)
 {
-	if (cas32_acq_rel(beginning, 0, 1)) {
+	if (cas32_acq_rel(&thread_page.beginning, 0, 1)) {
 		generation++;
 		if (thread_fork_hook)
 			thread_fork_hook(parents);
 		clear_parents(parents);
 		/* Pairs with those who wait, and with begin_here: what was the parent's is gone. */
-		store_release(thread_epoch, 1);
+		store_release(&thread_page.epoch, 1);
 	}
-	while (!load_acquire(thread_epoch))
+	while (!load_acquire(&thread_page.epoch))
 		kernel_yield();
 }
 
@@ -241,7 +237,7 @@ begin_here(void)
 {
 	struct shoal_thread *t = thread_here;
 	/* Pairs with begin_child. */
-	if (!load_acquire(thread_epoch))
+	if (!load_acquire(&thread_page.epoch))
 		begin_child(t);
 	else if (t)
 		return t;
@@ -270,7 +266,7 @@ after_fork(void)
 	sigset_t old;
 	block_signals(&old);
 	struct shoal_thread *t = thread_here;
-	if (!load_relaxed(thread_epoch)) {
+	if (!thread_epoch()) {
 		if (t && !t->busy)
 			free_tables(t);
 		if (t)
@@ -284,14 +280,10 @@ after_fork(void)
 static void
 begin_process(void)
 {
-	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED || madvise(page, 4096, MADV_WIPEONFORK))
+	if (madvise(&thread_page, sizeof thread_page, MADV_WIPEONFORK))
 		stop("no page that fork wipes: %s; Linux 4.14 or later is needed", strerror(errno));
-	thread_epoch = page;
-	beginning = thread_epoch + 1;
-	thread_wiped = (word64 *)page + LINE / sizeof(word64);
-	store_relaxed(beginning, 1);
-	store_relaxed(thread_epoch, 1);
+	store_relaxed(&thread_page.beginning, 1);
+	store_relaxed(&thread_page.epoch, 1);
 	pause_measure();
 	pthread_atfork(NULL, NULL, after_fork);
 }
@@ -315,7 +307,7 @@ struct robust_head *
 thread_robust(void)
 {
 	struct shoal_thread *t = thread_here;
-	if (likely(t && load_relaxed(thread_epoch)))
+	if (likely(t && thread_epoch()))
 		return t->robust;
 	struct robust_head *head;
 	size_t bytes;

@@ -3,7 +3,8 @@
  *
  * A forked child must not take its parent's record for its own: a page that the kernel wipes in the
  * child (MADV_WIPEONFORK) holds the epoch, looked at by every call, since _Fork and raw clone skip
- * pthread_atfork handlers. In the child the first call begins a new record.
+ * pthread_atfork handlers. In the child the first call begins a new record. The page is one of the
+ * library's own data, so that a look is one load.
  */
 #ifndef BASE_THREAD_H
 #define BASE_THREAD_H
@@ -34,16 +35,31 @@ struct shoal_thread {
 };
 
 extern __thread struct shoal_thread *thread_here __attribute__((tls_model("initial-exec")));
+
+/* As long as a page of memory may be. */
+#if defined(__x86_64__)
+#define THREAD_PAGE 4096
+#else
+#define THREAD_PAGE 65536
+#endif
+/* What a forked child finds 0, from the first call of the process on; alone on its page. */
+extern struct thread_page {
+	_Alignas(THREAD_PAGE) word32 epoch;
+	word32 beginning; /* a thread of this process begins it, or has begun it */
+	_Alignas(LINE) word64 worker; /* a pool's: pool/task.h */
+} thread_page __attribute__((visibility("hidden")));
+
 /*
- * What a thread keeps about arenas holds while this word stands still: it is 0 in a forked child
- * until its first call, and goes on whenever an arena is unmapped or a thread leaves one.
+ * What a thread keeps about arenas holds while this number stands still: it is 0 before the first
+ * call of a process, and so in a forked child, and goes on whenever an arena is unmapped or a
+ * thread leaves one.
  */
-extern word32 *thread_epoch __attribute__((visibility("hidden")));
-/*
- * Beside it: what is written here a forked child finds 0, also after its first call. The worker's,
- * of a pool. NULL before the first call of the process.
- */
-extern word64 *thread_wiped __attribute__((visibility("hidden")));
+static inline uint32_t
+thread_epoch(void)
+{
+	return load_relaxed(&thread_page.epoch);
+}
+
 /* To the next one, which is never 0; but what is 0 stays so. */
 void thread_epoch_next(void);
 
@@ -58,14 +74,14 @@ static inline struct shoal_thread *
 thread_known(void)
 {
 	struct shoal_thread *t = thread_here;
-	return likely(t && load_relaxed(thread_epoch)) ? t : NULL;
+	return likely(t && thread_epoch()) ? t : NULL;
 }
 
 static inline struct shoal_thread *
 thread_self(void)
 {
 	struct shoal_thread *t = thread_here;
-	if (likely(t && load_relaxed(thread_epoch)))
+	if (likely(t && thread_epoch()))
 		return t;
 	return thread_begin();
 }

@@ -79,7 +79,7 @@ find(const void *body, uint32_t kind, bool reads, struct known *out)
 	out->body = body;
 	out->kind = kind;
 	out->fenced = !(a->flags & ARENA_MEMBARRIER);
-	out->epoch = load_relaxed(thread_epoch);
+	out->epoch = thread_epoch();
 	return 0;
 }
 
@@ -154,7 +154,7 @@ enter(const void *body, uint32_t kind, struct container *out, bool reads)
 	t->busy = 1;
 	fence_compiler();
 	/* A forked child inherits what its parent's thread knew, but has no seat yet. */
-	bool knows = k->body == body && k->epoch == load_relaxed(thread_epoch) && k->kind == kind &&
+	bool knows = k->body == body && k->epoch == thread_epoch() && k->kind == kind &&
 	             k->me == member_seat(k->arena, t) && (k->me || reads);
 	if (likely(knows && try_enter(k, t, out)))
 		return 0;

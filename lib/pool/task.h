@@ -45,7 +45,7 @@ int task_run(struct self *self, const struct item *i, uint64_t at);
  * initializer forked, in whatever way, it is 0, so that the loop need not ask for every item
  * whether it is in one.
  */
-#define task_end (*thread_wiped)
+#define task_end thread_page.worker
 
 /* Once in each worker: from now on its children know. */
 static inline void

@@ -83,7 +83,7 @@ ended(struct shoal_process *p)
 static int
 sleep_on(int fd, int64_t deadline)
 {
-	struct shoal_thread *t = load_relaxed(thread_epoch) ? thread_here : NULL;
+	struct shoal_thread *t = thread_epoch() ? thread_here : NULL;
 	if (t && thread_interrupted(t))
 		return fail_quiet(-ECANCELED, "join was interrupted by shoal_thread_interrupt");
 	int rc = pidfd_sleep(fd, t ? clock_sooner(deadline, INTERRUPT_SLICE_NS) : deadline);

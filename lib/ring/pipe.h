@@ -326,7 +326,7 @@ pipe_enter_quick(struct shoal_thread *t, const shoal_pipe_end *end)
 	t->busy = 1;
 	fence_compiler();
 	struct pipe_handle *h = pipe_handle_slot(t, end);
-	if (likely(h->end == end && h->epoch == load_relaxed(thread_epoch))) {
+	if (likely(h->end == end && h->epoch == thread_epoch())) {
 		store_relaxed(&h->me->call.object, h->object);
 		fence_compiler();
 		if (likely(load_relaxed(&end->owner) == h->mine))

@@ -397,7 +397,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 	*h = (struct pipe_handle){
 		.end = end,
 		.mine = UINT64_MAX,
-		.epoch = load_relaxed(thread_epoch),
+		.epoch = thread_epoch(),
 		.object = f.object,
 		.side = f.side,
 		.seat = a->seat,
@@ -431,7 +431,7 @@ find_handle(struct shoal_thread *t, shoal_arena *a, shoal_pipe_end *end, struct 
 	if (!t->pipes && !(t->pipes = calloc(PIPE_HANDLES, PIPE_HANDLE_BYTES)))
 		return fail(-ENOMEM, "no memory for this thread's handles");
 	struct pipe_handle *h = *out = pipe_handle_slot(t, end);
-	if (h->end == end && h->epoch == load_relaxed(thread_epoch) && h->arena == a && lives(h))
+	if (h->end == end && h->epoch == thread_epoch() && h->arena == a && lives(h))
 		return 0;
 	return fill_handle(h, a, end);
 }

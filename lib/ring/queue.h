@@ -214,7 +214,7 @@ cursor_known(struct shoal_thread *t, const shoal_queue *q)
 	if (unlikely(!t || !t->cursors))
 		return NULL;
 	struct cursor *c = cursor_slot(t, q);
-	return likely(c->ring.queue == q && c->epoch == load_relaxed(thread_epoch)) ? c : NULL;
+	return likely(c->ring.queue == q && c->epoch == thread_epoch()) ? c : NULL;
 }
 
 /*

@@ -102,7 +102,7 @@ fork_and_die(void *unused)
 Test(handler, allocates_while_fork_begins_its_process)
 {
 	REQUIRE_EQ(pthread_atfork(NULL, NULL, count_from_here), 0);
-	REQUIRE(!thread_wiped);
+	REQUIRE(!thread_epoch());
 	at_instructions(fork_and_die, look_for_one_record);
 }
 

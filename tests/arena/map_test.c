@@ -60,10 +60,10 @@ Test(map, a_private_arena_gives_memory_and_ends)
 	for (int i = 0; i < 100; i++)
 		REQUIRE_EQ(p[i], 0);
 	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
-	uint32_t epoch = load_relaxed(thread_epoch);
+	uint32_t epoch = thread_epoch();
 	shoal_arena_close(a);
 	REQUIRE(arena_of(p) == NULL);
-	REQUIRE(load_relaxed(thread_epoch) != epoch);
+	REQUIRE(thread_epoch() != epoch);
 	shoal_arena_close(NULL);
 }
 

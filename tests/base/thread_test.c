@@ -289,7 +289,7 @@ static int
 begin_without_a_key(void *unused)
 {
 	(void)unused;
-	REQUIRE(!thread_wiped);
+	REQUIRE(!thread_epoch());
 	pthread_key_t last = take_keys(PTHREAD_KEYS_MAX);
 	void *others = pthread_getspecific(0);
 	REQUIRE(!thread_self() && !shoal_thread_self());
@@ -379,7 +379,7 @@ begin_op(void *unused)
 static int
 begin_the_process(void *at)
 {
-	REQUIRE(!thread_wiped);
+	REQUIRE(!thread_epoch());
 	*is_at_end = !steps_into(begin_op, NULL, *(uint32_t *)at, find_itself);
 	REQUIRE(*is_at_end || thread_self() == handlers);
 	return 0;

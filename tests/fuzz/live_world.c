@@ -368,7 +368,7 @@ save(void)
 	memcpy(saved.cursors, t->cursors, sizeof saved.cursors);
 	memcpy(saved.pipes, t->pipes, sizeof saved.pipes);
 	saved.seats = load_relaxed(&arena_seats[live.arena->seat]);
-	saved.epoch = load_relaxed(thread_epoch);
+	saved.epoch = thread_epoch();
 }
 
 void
@@ -385,7 +385,7 @@ live_restore(void)
 	memcpy(t->cursors, saved.cursors, sizeof saved.cursors);
 	memcpy(t->pipes, saved.pipes, sizeof saved.pipes);
 	store_relaxed(&arena_seats[live.arena->seat], saved.seats);
-	store_relaxed(thread_epoch, saved.epoch);
+	store_relaxed(&thread_page.epoch, saved.epoch);
 }
 
 static pthread_t interrupter;
