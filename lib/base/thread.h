@@ -35,6 +35,15 @@ struct shoal_thread {
 };
 
 extern __thread struct shoal_thread *thread_here __attribute__((tls_model("initial-exec")));
+/*
+ * Of thread_here, where there is one: what locks need before they can begin, one load nearer. An
+ * atomic instruction waits for what it is given, and what follows waits for it.
+ */
+struct thread_own {
+	struct robust_head *robust;
+	uint32_t tid;
+};
+extern __thread struct thread_own thread_own __attribute__((tls_model("initial-exec")));
 
 /* As long as a page of memory may be. */
 #if defined(__x86_64__)
@@ -42,9 +51,14 @@ extern __thread struct shoal_thread *thread_here __attribute__((tls_model("initi
 #else
 #define THREAD_PAGE 65536
 #endif
-/* What a forked child finds 0, from the first call of the process on; alone on its page. */
+/*
+ * What a forked child finds 0, from the first call of the process on; alone on its page. In the
+ * midst of it, at the end of a line: a load waits for a store just before to any word that has the
+ * same place in its page, and locks are at beginnings.
+ */
 extern struct thread_page {
-	_Alignas(THREAD_PAGE) word32 epoch;
+	_Alignas(THREAD_PAGE) char before[2684];
+	word32 epoch;
 	word32 beginning; /* a thread of this process begins it, or has begun it */
 	_Alignas(LINE) word64 worker; /* a pool's: pool/task.h */
 } thread_page __attribute__((visibility("hidden")));

@@ -87,11 +87,12 @@ lock_take_free(struct shoal_thread *t, struct lock *l)
 {
 	if (unlikely(t->held >= lock_quick_held))
 		return false;
-	struct robust_head *h = t->robust;
+	struct robust_head *h = thread_own.robust;
 	void *old = robust_name(h, &l->node.word);
-	bool mine = cas32_acq_rel(&l->node.word, 0, t->tid);
+	bool mine = cas32_acq_rel(&l->node.word, 0, thread_own.tid);
 	if (likely(mine)) {
-		robust_push(t, &l->node);
+		t->held++;
+		robust_link_in(h, &l->node);
 		lock_count_acquired(l);
 		PROBE_LOCK_ACQUIRE(l);
 	}
@@ -103,17 +104,19 @@ lock_take_free(struct shoal_thread *t, struct lock *l)
 static ALWAYS_INLINE bool
 lock_give_simply(struct shoal_thread *t, struct lock *l)
 {
-	uint32_t tid = t->tid;
+	uint32_t tid = thread_own.tid;
 	if (unlikely(load_relaxed(&l->node.word) != tid || lock_watched))
 		return false;
-	struct robust_head *h = t->robust;
+	struct robust_head *h = thread_own.robust;
 	void *old = robust_name(h, &l->node.word);
-	robust_pop(t, &l->node);
+	robust_link_out(h, &l->node);
 	bool given = cas32_acq_rel(&l->node.word, tid, 0);
-	if (unlikely(!given))
-		robust_push(t, &l->node);
-	else
+	if (unlikely(!given)) {
+		robust_link_in(h, &l->node);
+	} else {
+		t->held--;
 		PROBE_LOCK_RELEASE(l);
+	}
 	robust_name_again(h, old);
 	return given;
 }

@@ -124,29 +124,42 @@ robust_link(void *p)
 	return (void **)((uintptr_t)p & ~(uintptr_t)1);
 }
 
-static inline void
-robust_push(struct shoal_thread *t, struct robust *r)
+static ALWAYS_INLINE void
+robust_link_in(struct robust_head *h, struct robust *r)
 {
-	struct robust_head *h = t->robust;
 	void *first = h->first;
-	t->held++;
 	r->next = first;
 	fence_compiler();
 	r->prev = (void *)&h->first;
 	fence_compiler();
-	robust_link(first)[-1] = &r->next;
+	if (first != (void *)&h->first)
+		robust_link(first)[-1] = &r->next;
 	fence_compiler();
 	h->first = &r->next;
+}
+
+static ALWAYS_INLINE void
+robust_link_out(const struct robust_head *h, const struct robust *r)
+{
+	void *next = r->next, *prev = r->prev;
+	if (next != (const void *)&h->first)
+		robust_link(next)[-1] = prev;
+	fence_compiler();
+	*robust_link(prev) = next;
+}
+
+static inline void
+robust_push(struct shoal_thread *t, struct robust *r)
+{
+	t->held++;
+	robust_link_in(t->robust, r);
 }
 
 static inline void
 robust_pop(struct shoal_thread *t, struct robust *r)
 {
-	void *next = r->next, *prev = r->prev;
 	t->held--;
-	robust_link(next)[-1] = prev;
-	fence_compiler();
-	*robust_link(prev) = next;
+	robust_link_out(t->robust, r);
 }
 
 /*
