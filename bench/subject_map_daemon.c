@@ -270,17 +270,15 @@ redis_get(void *map, uint64_t key, void *value, size_t bytes)
 const struct subject subject_map_redis = {
 	.name = "Redis",
 	.traits = SUBJECT_MAPS,
-#if HAVE_REDIS
-	.about = "Redis on a local socket, one request at a time",
-	.open = redis_open,
+	.about = HAVE_REDIS
+	             ? "Redis on a local socket, one request at a time"
+	             : "left out: configure has not found redis-server (Debian's redis-server)",
+	.open = HAVE_REDIS ? redis_open : NULL,
 	.close = daemon_close,
 	.join = daemon_join,
 	.set = redis_set,
 	.get = redis_get,
 	.fill = redis_fill,
-#else
-	.about = "left out: configure has not found redis-server (Debian's redis-server)",
-#endif
 };
 
 /* ---- memcached: the text protocol ---- */
@@ -337,15 +335,13 @@ memcached_get(void *map, uint64_t key, void *value, size_t bytes)
 const struct subject subject_map_memcached = {
 	.name = "memcached",
 	.traits = SUBJECT_MAPS,
-#if HAVE_MEMCACHED
-	.about = "memcached on a local socket, one thread, one request at a time",
-	.open = memcached_open,
+	.about = HAVE_MEMCACHED
+	             ? "memcached on a local socket, one thread, one request at a time"
+	             : "left out: configure has not found memcached (Debian's memcached)",
+	.open = HAVE_MEMCACHED ? memcached_open : NULL,
 	.close = daemon_close,
 	.join = daemon_join,
 	.set = memcached_set,
 	.get = memcached_get,
 	.fill = memcached_fill,
-#else
-	.about = "left out: configure has not found memcached (Debian's memcached)",
-#endif
 };
