@@ -176,7 +176,7 @@ arena_end_all(void)
 {
 	if (!table_try_lock())
 		return;
-	for (unsigned i = 0; i < THREAD_SEATS; i++) {
+	for (unsigned i = 0; i < table_seats(); i++) {
 		shoal_arena *a = table_seat(i);
 		if (a && !a->readonly && a->generation == thread_generation())
 			end(a);

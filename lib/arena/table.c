@@ -15,6 +15,8 @@ struct table {
 };
 
 static shoal_arena handles[THREAD_SEATS];
+/* Those from here on were never in use: a look would get a forked child a page for each ten. */
+static unsigned handles_used;
 static struct table tables[2];
 /* [T.1] released by change, acquired by arena_of: the ranges it names are whole. */
 static word32 current;
@@ -107,6 +109,12 @@ table_unlock(void)
 	pthread_mutex_unlock(&lock);
 }
 
+unsigned
+table_seats(void)
+{
+	return handles_used;
+}
+
 shoal_arena *
 table_seat(unsigned seat)
 {
@@ -116,7 +124,7 @@ table_seat(unsigned seat)
 shoal_arena *
 table_find(const struct shmfile *file, bool readonly)
 {
-	for (unsigned i = 0; i < THREAD_SEATS; i++) {
+	for (unsigned i = 0; i < handles_used; i++) {
 		shoal_arena *a = &handles[i];
 		bool whole = a->base && (a->references || a->closing);
 		if (whole && a->readonly == readonly && shmfile_same(a->fd, file))
@@ -128,14 +136,16 @@ table_find(const struct shmfile *file, bool readonly)
 shoal_arena *
 table_slot(void)
 {
-	for (unsigned i = 0; i < THREAD_SEATS; i++) {
-		if (handles[i].base)
-			continue;
-		memset(&handles[i], 0, sizeof handles[i]);
-		handles[i].seat = i;
-		return &handles[i];
-	}
-	return NULL;
+	unsigned i = 0;
+	while (i < handles_used && handles[i].base)
+		i++;
+	if (i == THREAD_SEATS)
+		return NULL;
+	if (i == handles_used)
+		handles_used++;
+	memset(&handles[i], 0, sizeof handles[i]);
+	handles[i].seat = i;
+	return &handles[i];
 }
 
 static void

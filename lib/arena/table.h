@@ -19,6 +19,8 @@ void table_lock(void);
 void table_unlock(void);
 /* False: somebody has it, who may be one that does not come back. */
 bool table_try_lock(void);
+/* Seats from here on have had no arena yet. */
+unsigned table_seats(void);
 /* The arena that is mapped with this seat, or NULL. */
 shoal_arena *table_seat(unsigned seat);
 
