@@ -16,7 +16,6 @@
 #endif
 
 __thread struct shoal_thread *thread_here;
-__thread struct thread_own thread_own;
 struct thread_page thread_page;
 void (*thread_exit_hook)(struct shoal_thread *);
 void (*thread_end_hook)(struct shoal_thread *);
@@ -246,8 +245,6 @@ begin_here(void)
 		t = fresh();
 	if (t && may_begin(t)) {
 		t->tid = (uint32_t)kernel_tid();
-		thread_own = (struct thread_own){ t->robust, t->tid };
-		fence_compiler();
 		return thread_here = t;
 	}
 	/* As in the child of a raw clone, which has no robust list: a later call tries again. */

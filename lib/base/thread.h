@@ -35,15 +35,6 @@ struct shoal_thread {
 };
 
 extern __thread struct shoal_thread *thread_here __attribute__((tls_model("initial-exec")));
-/*
- * Of thread_here, where there is one: what locks need before they can begin, one load nearer. An
- * atomic instruction waits for what it is given, and what follows waits for it.
- */
-struct thread_own {
-	struct robust_head *robust;
-	uint32_t tid;
-};
-extern __thread struct thread_own thread_own __attribute__((tls_model("initial-exec")));
 
 /* As long as a page of memory may be. */
 #if defined(__x86_64__)

@@ -87,12 +87,11 @@ lock_take_free(struct shoal_thread *t, struct lock *l)
 {
 	if (unlikely(t->held >= lock_quick_held))
 		return false;
-	struct robust_head *h = thread_own.robust;
+	struct robust_head *h = t->robust;
 	void *old = robust_name(h, &l->node.word);
-	bool mine = cas32_acq_rel(&l->node.word, 0, thread_own.tid);
+	bool mine = cas32_acq_rel(&l->node.word, 0, t->tid);
 	if (likely(mine)) {
-		t->held++;
-		robust_link_in(h, &l->node);
+		robust_push(t, &l->node);
 		lock_count_acquired(l);
 		PROBE_LOCK_ACQUIRE(l);
 	}
@@ -104,19 +103,17 @@ lock_take_free(struct shoal_thread *t, struct lock *l)
 static ALWAYS_INLINE bool
 lock_give_simply(struct shoal_thread *t, struct lock *l)
 {
-	uint32_t tid = thread_own.tid;
+	uint32_t tid = t->tid;
 	if (unlikely(load_relaxed(&l->node.word) != tid || lock_watched))
 		return false;
-	struct robust_head *h = thread_own.robust;
+	struct robust_head *h = t->robust;
 	void *old = robust_name(h, &l->node.word);
-	robust_link_out(h, &l->node);
+	robust_pop(t, &l->node);
 	bool given = cas32_acq_rel(&l->node.word, tid, 0);
-	if (unlikely(!given)) {
-		robust_link_in(h, &l->node);
-	} else {
-		t->held--;
+	if (unlikely(!given))
+		robust_push(t, &l->node);
+	else
 		PROBE_LOCK_RELEASE(l);
-	}
 	robust_name_again(h, old);
 	return given;
 }

@@ -116,7 +116,8 @@ robust_pending_restore(struct shoal_thread *t, void *old)
 
 /*
  * A death between two of these stores leaves a list that the kernel can walk forward; prev is the C
- * library's. The lowest bit of a link marks a priority-inheritance node.
+ * library's: of a node, since its mutexes are taken from the midst of the list by it. The head has
+ * one too, which nobody reads. The lowest bit of a link marks a priority-inheritance node.
  */
 static inline void **
 robust_link(void *p)
@@ -124,10 +125,12 @@ robust_link(void *p)
 	return (void **)((uintptr_t)p & ~(uintptr_t)1);
 }
 
-static ALWAYS_INLINE void
-robust_link_in(struct robust_head *h, struct robust *r)
+static inline void
+robust_push(struct shoal_thread *t, struct robust *r)
 {
+	struct robust_head *h = t->robust;
 	void *first = h->first;
+	t->held++;
 	r->next = first;
 	fence_compiler();
 	r->prev = (void *)&h->first;
@@ -138,28 +141,15 @@ robust_link_in(struct robust_head *h, struct robust *r)
 	h->first = &r->next;
 }
 
-static ALWAYS_INLINE void
-robust_link_out(const struct robust_head *h, const struct robust *r)
-{
-	void *next = r->next, *prev = r->prev;
-	if (next != (const void *)&h->first)
-		robust_link(next)[-1] = prev;
-	fence_compiler();
-	*robust_link(prev) = next;
-}
-
-static inline void
-robust_push(struct shoal_thread *t, struct robust *r)
-{
-	t->held++;
-	robust_link_in(t->robust, r);
-}
-
 static inline void
 robust_pop(struct shoal_thread *t, struct robust *r)
 {
+	void *next = r->next, *prev = r->prev;
 	t->held--;
-	robust_link_out(t->robust, r);
+	if (next != (void *)&t->robust->first)
+		robust_link(next)[-1] = prev;
+	fence_compiler();
+	*robust_link(prev) = next;
 }
 
 /*

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <shoal/sync.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -193,11 +194,16 @@ Test(thread, first_calls_of_several_threads_begin_a_child_once, .disabled = NOT_
 }
 
 static int
-begin_after_another(void)
+begin_after_another(shoal_lock *parents, shoal_lock *free)
 {
 	pthread_t thread;
 	REQUIRE_EQ(pthread_create(&thread, NULL, look_at_self, NULL), 0);
 	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	/* It takes locks as itself, and gives back nothing that its parent holds. */
+	REQUIRE_EQ(shoal_lock_acquire(free, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_lock_release(parents), -EPERM);
+	REQUIRE(shoal_lock_held(free) && !shoal_lock_held(parents));
+	REQUIRE_EQ(shoal_lock_acquire(parents, 0), -EAGAIN);
 	struct shoal_thread *t = thread_self();
 	REQUIRE(t && !t->seat[3] && !t->busy);
 	REQUIRE_EQ(t->tid, syscall(SYS_gettid));
@@ -210,11 +216,18 @@ Test(thread, of_a_child_that_another_thread_began_begins_anew, .disabled = NOT_S
 	struct shoal_thread *t = thread_self();
 	t->seat[3] = (struct member *)(void *)t;
 	t->busy = 1;
+	shoal_lock *locks = shared(2 * sizeof *locks);
+	REQUIRE_EQ(shoal_lock_acquire(&locks[0], SHOAL_FOREVER), 0);
 	pid_t pid = _Fork();
 	if (pid == 0)
-		_exit(begin_after_another());
+		_exit(begin_after_another(&locks[0], &locks[1]));
 	expect_child(pid, 0, 5000);
 	REQUIRE(thread_self() == t && t->seat[3]);
+	REQUIRE(shoal_lock_held(&locks[0]));
+	REQUIRE_EQ(shoal_lock_release(&locks[0]), 0);
+	/* The child died with it. */
+	REQUIRE_EQ(shoal_lock_acquire(&locks[1], SHOAL_SEC(5)), -EOWNERDEAD);
+	REQUIRE_EQ(shoal_lock_release(&locks[1]), 0);
 	t->seat[3] = NULL;
 	t->busy = 0;
 }
