@@ -280,7 +280,10 @@ after_fork(void)
 static void
 begin_process(void)
 {
-	if (madvise(&thread_page, sizeof thread_page, MADV_WIPEONFORK))
+	/* Anew, since it may be a file's, by the linker's script; until now it was 0. */
+	void *page = mmap(&thread_page, sizeof thread_page, PROT_READ | PROT_WRITE,
+	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	if (page == MAP_FAILED || madvise(page, sizeof thread_page, MADV_WIPEONFORK))
 		stop("no page that fork wipes: %s; Linux 4.14 or later is needed", strerror(errno));
 	store_relaxed(&thread_page.beginning, 1);
 	store_relaxed(&thread_page.epoch, 1);
