@@ -18,7 +18,7 @@ wake_putters(shoal_queue *q)
 static int
 believe(const struct cursor *c, size_t needed)
 {
-	if (needed <= load_acquire(&c->arena->header->pages_high) << PAGE_BITS)
+	if (needed <= arena_pages(c->arena) << PAGE_BITS)
 		return 0;
 	return fail(-EPROTO, "a message of %zu bytes by its place: shared memory was overwritten",
 	            needed);
