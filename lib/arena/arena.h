@@ -31,7 +31,11 @@ struct shoal_arena {
 	uint32_t references; /* attach counts; under the table's lock */
 	uint32_t process;   /* index of this process's record; set anew after fork */
 	uint32_t generation; /* thread_generation() that `process` belongs to */
-	word64 pages_seen;  /* never above arena_pages: what this process has looked up of it */
+	/*
+	 * arena_pages when this process last looked: they only grow. Relaxed: a page of which a thread
+	 * has a block has memory behind it, and that is all that is asked of it.
+	 */
+	word64 pages_seen;
 	word32 threads_max; /* how many threads of this process may join it; 0: as many as like */
 	bool readonly;
 	bool closing;       /* the last reference is gone, threads still have seats */
@@ -100,7 +104,10 @@ arena_limit(const shoal_arena *a)
 	return a->pages_max << PAGE_BITS;
 }
 
-/* How many pages have memory behind them; only grows. */
+/*
+ * How many pages have memory behind them; only grows. Pairs with grow, in page.c: their entries and
+ * that memory are there.
+ */
 static inline uint64_t
 arena_pages(const shoal_arena *a)
 {

@@ -394,6 +394,7 @@ alloc_quickly(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigne
 	const struct slab_class *c = &line_classes[class];
 	struct popped p;
 	t->busy = 1;
+	fence_compiler();
 	bool has = pop(a, me, class, c, &p);
 	if (likely(has)) {
 		vector_16 *v = *out = arena_at(a, p.offset);
@@ -402,6 +403,7 @@ alloc_quickly(shoal_arena *a, struct shoal_thread *t, struct member *me, unsigne
 		popped(&p, BLOCK_USER);
 		hand_clear(&me->hand);
 	}
+	fence_compiler();
 	t->busy = 0;
 	return has;
 }
@@ -442,7 +444,10 @@ free_slow(shoal_arena *a, void *p)
 		return;
 	struct block_found b;
 	uint64_t offset = arena_offset(a, p), word = 0;
-	store_relaxed(&a->pages_seen, arena_pages(a));
+	uint64_t pages = arena_pages(a);
+	/* Only where it has changed: each thread's quick way reads that line. */
+	if (load_relaxed(&a->pages_seen) != pages)
+		store_relaxed(&a->pages_seen, pages);
 	if (arena_holds(a, p) && block_find(a, offset, &b))
 		word = load_relaxed(b.word);
 	if (block_state(word) != BLOCK_USER || (!me && !block_reclaim(a, offset, word)))
@@ -464,10 +469,12 @@ free_quickly(shoal_arena *a, struct shoal_thread *t, struct member *me, uint64_t
 	if (unlikely(!word || block_state(load_relaxed(word)) != BLOCK_USER))
 		return false;
 	t->busy = 1;
+	fence_compiler();
 	uint32_t count = load_relaxed(&me->magazines[class].count);
 	bool has_room = count < slab_classes[class].slots;
 	if (likely(has_room))
 		keep(me, class, offset, word, count);
+	fence_compiler();
 	t->busy = 0;
 	return has_room;
 }

@@ -136,7 +136,8 @@ enum hand_kind {
 
 /*
  * block is written last when the hand fills (release) and cleared first when it empties: while it
- * is not 0, the rest is valid. Offsets of blocks are never 0.
+ * is not 0, kind is valid, and of PUT and GET the rest; of TAKE and PAGE the rest is of an older one.
+ * Offsets of blocks are never 0.
  */
 struct hand {
 	word64 block;

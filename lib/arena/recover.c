@@ -83,8 +83,8 @@ resolve_hand(shoal_arena *a, struct member *dead, struct hand *h, uint32_t tag)
 	if (!block)
 		return;
 	uint32_t kind = load_relaxed(&h->kind);
-	uint32_t object = load_relaxed(&h->object);
 	if (kind == HAND_PUT || kind == HAND_GET) {
+		uint32_t object = load_relaxed(&h->object);
 		const struct kind_ops *ops = object < objects_high(a) ? kind_of(a, object) : NULL;
 		if (ops && ops->recover_hand)
 			ops->recover_hand(a, dead, h);
