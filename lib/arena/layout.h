@@ -136,7 +136,7 @@ enum hand_kind {
 
 /*
  * block is written last when the hand fills (release) and cleared first when it empties: while it
- * is not 0, kind is valid, and of PUT and GET the rest; of TAKE and PAGE the rest is of an older one.
+ * is not 0, kind is valid, and of PUT and GET the rest, which is an older one's in TAKE and PAGE.
  * Offsets of blocks are never 0.
  */
 struct hand {

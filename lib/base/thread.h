@@ -65,6 +65,16 @@ thread_epoch(void)
 	return load_relaxed(&thread_page.epoch);
 }
 
+/*
+ * Where a thread looks first for what it keeps of an address, in 1 << bits places. It keeps it
+ * there, its home, or beside that, in home ^ 1: two that are used in turn may well have one home.
+ */
+static ALWAYS_INLINE uint32_t
+thread_home(const void *address, unsigned bits)
+{
+	return (uint32_t)((uintptr_t)address * UINT64_C(0x9e3779b97f4a7c15) >> (64 - bits));
+}
+
 /* To the next one, which is never 0; but what is 0 stays so. */
 void thread_epoch_next(void);
 

@@ -3,7 +3,8 @@
 #include "base/error.h"
 #include "base/kernel.h"
 
-#define KNOWN 8u /* a power of two */
+/* A power of two. A thread that uses more containers in turn looks them up anew. */
+#define KNOWN_BITS 3
 
 /* What a thread knows of a container that it used. */
 struct known {
@@ -17,12 +18,28 @@ struct known {
 	bool fenced;
 };
 
-static __thread struct known known[KNOWN] __attribute__((tls_model("initial-exec")));
+static __thread struct known known[1 << KNOWN_BITS] __attribute__((tls_model("initial-exec")));
 
-static struct known *
+/* Where it is, if it is known: at home or beside it. */
+static ALWAYS_INLINE struct known *
 place_of(const void *body)
 {
-	return &known[(uintptr_t)body / 4096 % KNOWN];
+	uint32_t home = thread_home(body, KNOWN_BITS);
+	return likely(known[home].body == body) ? &known[home] : &known[home ^ 1];
+}
+
+static bool
+is_used(const struct known *k)
+{
+	return k->body && k->epoch == thread_epoch();
+}
+
+/* Where it is, or is to be: beside home while another one is there. */
+static struct known *
+room_of(const void *body)
+{
+	struct known *k = place_of(body), *home = &known[thread_home(body, KNOWN_BITS)];
+	return k->body == body || (is_used(home) && !is_used(k)) ? k : home;
 }
 
 /* One without a record has nothing that would keep the container from going. */
@@ -118,10 +135,12 @@ try_enter(const struct known *k, struct shoal_thread *t, struct container *out)
  * where that one was.
  */
 static __attribute__((noinline)) int
-enter_anew(const void *body, uint32_t kind, struct known *k, struct container *out, bool reads)
+enter_anew(const void *body, uint32_t kind, struct container *out, bool reads)
 {
 	struct shoal_thread *t = out->thread;
 	t->busy = 1;
+	fence_compiler();
+	struct known *k = room_of(body);
 	k->body = NULL;
 	int rc = find(body, kind, reads, k);
 	if (rc == 0 && !k->me && !reads)
@@ -158,7 +177,7 @@ enter(const void *body, uint32_t kind, struct container *out, bool reads)
 	             k->me == member_seat(k->arena, t) && (k->me || reads);
 	if (likely(knows && try_enter(k, t, out)))
 		return 0;
-	return enter_anew(body, kind, k, out, reads);
+	return enter_anew(body, kind, out, reads);
 }
 
 int

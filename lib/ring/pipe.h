@@ -255,7 +255,9 @@ struct pipe_handle {
 	uint64_t alive;
 };
 
-#define PIPE_HANDLES 16u /* a thread that uses more ends in turn looks them up anew */
+/* A power of two. A thread that uses more ends in turn looks them up anew. */
+#define PIPE_HANDLE_BITS 5
+#define PIPE_HANDLES (1u << PIPE_HANDLE_BITS)
 #define PIPE_HANDLE_BYTES 512u
 _Static_assert(sizeof(struct pipe_handle) <= PIPE_HANDLE_BYTES, "a handle is found by a shift");
 
@@ -303,12 +305,19 @@ int pipe_look(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w
 
 /* ---- pipe_handle.c: from an end's address to this thread's handle, and who owns the end ---- */
 
-static inline struct pipe_handle *
+static ALWAYS_INLINE struct pipe_handle *
+pipe_handle_at(struct shoal_thread *t, uint32_t place)
+{
+	return (struct pipe_handle *)(void *)((char *)t->pipes + place * PIPE_HANDLE_BYTES);
+}
+
+/* Where its handle is, if there is one: at home or beside it. */
+static ALWAYS_INLINE struct pipe_handle *
 pipe_handle_slot(struct shoal_thread *t, const shoal_pipe_end *end)
 {
-	uint64_t hash = (uint64_t)(uintptr_t)end * UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t at = hash >> 51 & (PIPE_HANDLES - 1) * PIPE_HANDLE_BYTES;
-	return (struct pipe_handle *)(void *)((char *)t->pipes + at);
+	uint32_t home = thread_home(end, PIPE_HANDLE_BITS);
+	struct pipe_handle *h = pipe_handle_at(t, home);
+	return likely(h->end == end) ? h : pipe_handle_at(t, home ^ 1);
 }
 
 /*

@@ -425,12 +425,27 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 	return 0;
 }
 
+static bool
+is_used(const struct pipe_handle *h)
+{
+	return h->end && h->epoch == thread_epoch();
+}
+
+/* Where it has its handle, or is to have it: beside home while another one is there. */
+static struct pipe_handle *
+handle_room(struct shoal_thread *t, const shoal_pipe_end *end)
+{
+	struct pipe_handle *h = pipe_handle_slot(t, end);
+	struct pipe_handle *home = pipe_handle_at(t, thread_home(end, PIPE_HANDLE_BITS));
+	return h->end == end || (is_used(home) && !is_used(h)) ? h : home;
+}
+
 static int
 find_handle(struct shoal_thread *t, shoal_arena *a, shoal_pipe_end *end, struct pipe_handle **out)
 {
 	if (!t->pipes && !(t->pipes = calloc(PIPE_HANDLES, PIPE_HANDLE_BYTES)))
 		return fail(-ENOMEM, "no memory for this thread's handles");
-	struct pipe_handle *h = *out = pipe_handle_slot(t, end);
+	struct pipe_handle *h = *out = handle_room(t, end);
 	if (h->end == end && h->epoch == thread_epoch() && h->arena == a && lives(h))
 		return 0;
 	return fill_handle(h, a, end);

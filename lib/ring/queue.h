@@ -107,7 +107,9 @@ struct cursor {
 	uint32_t backs_seen;
 };
 
-#define CURSORS 16u /* a thread that uses more queues in turn looks them up anew */
+/* A power of two. A thread that uses more queues in turn looks them up anew. */
+#define CURSOR_BITS 6
+#define CURSORS (1u << CURSOR_BITS)
 
 /* They begin where the queue's head ends, and there is one of each member. */
 static inline struct queue_row *
@@ -197,11 +199,13 @@ int queue_check_handed(const struct ring *r, uint64_t word);
 /* -EPIPE. */
 int queue_destroyed(void);
 
-static inline struct cursor *
+/* Where its cursor is, if there is one: at home or beside it. */
+static ALWAYS_INLINE struct cursor *
 cursor_slot(struct shoal_thread *t, const shoal_queue *q)
 {
-	uint64_t h = (uint64_t)(uintptr_t)q * UINT64_C(0x9e3779b97f4a7c15);
-	return (struct cursor *)t->cursors + (h >> 60);
+	uint32_t home = thread_home(q, CURSOR_BITS);
+	struct cursor *all = t->cursors;
+	return likely(all[home].ring.queue == q) ? &all[home] : &all[home ^ 1];
 }
 
 /*

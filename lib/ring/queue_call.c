@@ -45,6 +45,21 @@ queue_check_handed(const struct ring *r, uint64_t word)
 	return handed_is_anothers(r->queue, its) ? queue_destroyed() : 0;
 }
 
+static bool
+is_used(const struct cursor *c)
+{
+	return c->ring.queue && c->epoch == thread_epoch();
+}
+
+/* Where it has its cursor, or is to have it: beside home while another one is there. */
+static struct cursor *
+cursor_room(struct shoal_thread *t, const shoal_queue *q)
+{
+	struct cursor *c = cursor_slot(t, q);
+	struct cursor *home = (struct cursor *)t->cursors + thread_home(q, CURSOR_BITS);
+	return c->ring.queue == q || (is_used(home) && !is_used(c)) ? c : home;
+}
+
 /*
  * The object's word is read first, and again by cursor_lives before the cursor is used: what was
  * read in between is of the object with that word. The fence keeps the second look behind it.
@@ -73,7 +88,7 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 	fence_acquire();
 	if (!t->cursors && !(t->cursors = calloc(CURSORS, sizeof(struct cursor))))
 		return fail(-ENOMEM, "no memory for this thread's cursors");
-	*out = cursor_slot(t, q);
+	*out = cursor_room(t, q);
 	/* One that must order its stores by fences, or may meet a flag's rules, goes the long way. */
 	bool fenced = !(a->flags & ARENA_MEMBARRIER);
 	uint32_t longest = ring_inside(&ring) < COPY_SHORT ? ring_inside(&ring) : COPY_SHORT;

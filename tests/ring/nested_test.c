@@ -1,6 +1,6 @@
 /*
  * A signal handler's call on another object, wherever it comes in a call: a thread knows a few
- * objects, and what it knows of one is overwritten when it uses another one in the same place.
+ * objects, and what it knows of one is overwritten when it uses two others with the same home.
  */
 #include "harness.h"
 #include "ring/pipe.h"
@@ -15,7 +15,7 @@
 /* Object 0 is the one whose call is interrupted, 1 the handler's. A message is one letter. */
 struct kind {
 	void (*make)(int object);
-	const void *(*place)(int object); /* where the thread keeps what it knows of it */
+	uint32_t (*home)(int object); /* where the thread looks first for what it knows of it */
 	int (*give)(int object, char letter);
 	bool (*take)(int object, char *letter);
 	void (*destroy)(int object);
@@ -34,7 +34,7 @@ one_letter(ssize_t rc)
 
 /* ---- queues ---- */
 
-static shoal_queue *queue[2];
+static shoal_queue *queue[3];
 
 static void
 make_queue(int i)
@@ -43,10 +43,10 @@ make_queue(int i)
 	REQUIRE_EQ(shoal_queue_create(arena, NULL, &o, &queue[i]), 0);
 }
 
-static const void *
-cursor_place(int i)
+static uint32_t
+cursor_home(int i)
 {
-	return cursor_slot(thread_self(), queue[i]);
+	return thread_home(queue[i], CURSOR_BITS);
 }
 
 static int
@@ -69,11 +69,11 @@ destroy_queue(int i)
 	REQUIRE_EQ(shoal_queue_destroy(arena, queue[i]), 0);
 }
 
-static const struct kind queues = { make_queue, cursor_place, put, get, destroy_queue };
+static const struct kind queues = { make_queue, cursor_home, put, get, destroy_queue };
 
 /* ---- pipes ---- */
 
-static shoal_pipe_end *left[2], *right[2];
+static shoal_pipe_end *left[3], *right[3];
 
 static void
 make_pipe(int i)
@@ -82,10 +82,10 @@ make_pipe(int i)
 	REQUIRE_EQ(shoal_pipe_create(arena, NULL, &o, &left[i], &right[i]), 0);
 }
 
-static const void *
-handle_place(int i)
+static uint32_t
+handle_home(int i)
 {
-	return pipe_handle_slot(thread_self(), left[i]);
+	return thread_home(left[i], PIPE_HANDLE_BITS);
 }
 
 static int
@@ -108,11 +108,11 @@ destroy_pipe(int i)
 	REQUIRE_EQ(shoal_pipe_destroy(arena, left[i]), 0);
 }
 
-static const struct kind pipes = { make_pipe, handle_place, send, receive, destroy_pipe };
+static const struct kind pipes = { make_pipe, handle_home, send, receive, destroy_pipe };
 
 /* ---- dicts ---- */
 
-static shoal_dict *dict[2];
+static shoal_dict *dict[3];
 
 static void
 make_dict(int i)
@@ -121,11 +121,10 @@ make_dict(int i)
 }
 
 /* As place_of in data/container.c. */
-static const void *
-container_place(int i)
+static uint32_t
+container_home(int i)
 {
-	static const char place[8];
-	return &place[(uintptr_t)dict[i] / 4096 % 8];
+	return thread_home(dict[i], 3);
 }
 
 static int
@@ -151,7 +150,7 @@ destroy_dict(int i)
 	REQUIRE_EQ(shoal_dict_destroy(arena, dict[i]), 0);
 }
 
-static const struct kind dicts = { make_dict, container_place, set, pop, destroy_dict };
+static const struct kind dicts = { make_dict, container_home, set, pop, destroy_dict };
 
 /* ---- what happens ---- */
 
@@ -202,13 +201,22 @@ once(uint32_t at, bool evict)
 
 /* Those that lie elsewhere stay until the arena ends. */
 static void
+make_in_one_home(int i)
+{
+	do
+		kind->make(i);
+	while (kind->home(i) != kind->home(0));
+	must_hold(i, false, 0);
+}
+
+/* The first one is at home there and the last one beside it, so that the other two take turns. */
+static void
 make_in_one_place(void)
 {
 	kind->make(0);
 	must_hold(0, false, 0);
-	do
-		kind->make(1);
-	while (kind->place(1) != kind->place(0));
+	make_in_one_home(2);
+	make_in_one_home(1);
 }
 
 static void
@@ -222,9 +230,60 @@ at_instructions(const struct kind *k)
 		for (uint32_t at = 0; once(at, way & 2); at += HARNESS_SLOW * (1 + at / 128))
 			continue;
 	}
-	kind->destroy(0);
-	kind->destroy(1);
+	for (int i = 0; i < 3; i++)
+		kind->destroy(i);
 	REQUIRE_EQ(shoal_arena_check(arena, stderr), 0);
+	shoal_arena_close(arena);
+}
+
+static void
+use_two(const struct kind *k)
+{
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &arena), 0);
+	kind = k;
+	kind->make(0);
+	must_hold(0, false, 0);
+	make_in_one_home(2);
+	must_hold(0, false, 0);
+}
+
+/* Used in turn, both stay known: a look-up anew costs several times what a call does. */
+Test(nested, two_queues_of_one_home_are_known)
+{
+	use_two(&queues);
+	struct shoal_thread *t = thread_self();
+	for (int i = 0; i < 3; i += 2)
+		REQUIRE(cursor_slot(t, queue[i])->ring.queue == queue[i]);
+	REQUIRE(cursor_slot(t, queue[0]) != cursor_slot(t, queue[2]));
+	/* What is of an older epoch leaves its place to the next one. */
+	thread_epoch_next();
+	must_hold(2, false, 0);
+	REQUIRE(cursor_slot(t, queue[2])->epoch == thread_epoch());
+	must_hold(0, false, 0);
+	REQUIRE(cursor_slot(t, queue[0])->epoch == thread_epoch());
+	REQUIRE(cursor_slot(t, queue[2])->epoch == thread_epoch());
+	shoal_arena_close(arena);
+}
+
+static bool
+are_near(const shoal_pipe_end *a, const shoal_pipe_end *b)
+{
+	return thread_home(a, PIPE_HANDLE_BITS) / 2 == thread_home(b, PIPE_HANDLE_BITS) / 2;
+}
+
+Test(nested, two_pipes_of_one_home_are_known)
+{
+	/* Without their other ends there, which are used too. */
+	do
+		use_two(&pipes);
+	while (are_near(right[0], left[0]) || are_near(right[2], left[0]));
+	struct shoal_thread *t = thread_self();
+	for (int i = 0; i < 3; i += 2)
+		REQUIRE(pipe_handle_slot(t, right[i])->end == right[i]);
+	REQUIRE(kind->give(0, 'A') == 0 && kind->give(2, 'B') == 0);
+	for (int i = 0; i < 3; i += 2)
+		REQUIRE(pipe_handle_slot(t, left[i])->end == left[i]);
+	REQUIRE(pipe_handle_slot(t, left[0]) != pipe_handle_slot(t, left[2]));
 	shoal_arena_close(arena);
 }
 
