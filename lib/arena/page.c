@@ -124,6 +124,7 @@ grow(shoal_arena *a, uint64_t high, uint32_t pages, uint64_t *end)
 	store_relaxed(&p->word, block_word(BLOCK_FREE, 0, 0));
 	store_relaxed(&p->pages, (uint32_t)more);
 	*end = high + more;
+	/* Pairs with arena_pages: who sees them finds their entry, and memory behind them. */
 	store_release(&a->header->pages_high, *end);
 	return 0;
 }

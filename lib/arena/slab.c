@@ -14,11 +14,14 @@ const struct slab_class slab_classes[SMALL_CLASSES] = {
 	SLAB_CLASS(10880), SLAB_CLASS(13056), SLAB_CLASS(16256), SLAB_CLASS(21760), SLAB_CLASS(32640),
 };
 
+/* Up to here the classes are 16, 32 and the multiples of 64. */
+#define REGULAR 512u
+
 unsigned
 slab_class_of(size_t bytes)
 {
-	if (bytes <= SLAB_REGULAR)
-		return slab_class_regular(bytes);
+	if (bytes <= REGULAR)
+		return bytes <= 32 ? bytes > 16 : (unsigned)(2 + (bytes - 1) / 64);
 	unsigned low = 10, high = SMALL_CLASSES - 1;
 	while (low < high) {
 		unsigned middle = (low + high) / 2;

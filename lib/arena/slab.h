@@ -37,16 +37,6 @@ struct slab_class {
 
 extern const struct slab_class slab_classes[SMALL_CLASSES] __attribute__((visibility("hidden")));
 
-/* Up to here the classes are 16, 32 and the multiples of 64. */
-#define SLAB_REGULAR 512u
-
-/* The smallest class for 1 <= bytes <= SLAB_REGULAR. */
-static inline unsigned
-slab_class_regular(size_t bytes)
-{
-	return bytes <= 32 ? bytes > 16 : (unsigned)(2 + (bytes - 1) / 64);
-}
-
 /* The smallest class for 1 <= bytes <= SLAB_LARGEST. */
 unsigned slab_class_of(size_t bytes);
 /* Of a run of exactly so many; CLASSES: it has none. */

@@ -160,7 +160,7 @@ free_stale(struct ledger_hold *h)
 		uint64_t word = detach(h, block, STALE, &at);
 		if (unlikely(!word))
 			break;
-		hand_fill(&h->me->hand, HAND_TAKE, 0, 0, block);
+		hand_take(&h->me->hand, block);
 		fence_crash();
 		store_release(at, block_word(BLOCK_HELD, 0, member_own_tag(h->me)));
 		fence_crash();

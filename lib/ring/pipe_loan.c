@@ -144,7 +144,7 @@ commit(struct pipe_handle *h, struct shoal_thread *t, struct loan_entry *l, uint
 	struct hand *hand = &pipe_me(h, t)->hand;
 	if (!h->tx)
 		return fail(-EPERM, "the left end of a SIMPLEX pipe only receives");
-	hand_fill(hand, HAND_TAKE, 0, 0, block);
+	hand_take(hand, block);
 	int rc = send_block(h, t, block, bytes, 0, timeout);
 	if (rc == 0)
 		loan_clear(l);
