@@ -184,17 +184,45 @@ now_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* How a file of the kernel's begins; nothing where it cannot be read. */
+static void
+read_start(const char *path, char *text, size_t bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, bytes - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+}
+
+static int64_t
+waited_ns(void)
+{
+	char text[200];
+	read_start("/proc/pressure/cpu", text, sizeof text);
+	/* some avg10=… avg60=… avg300=… total=MICROSECONDS */
+	const char *total = strstr(text, "total=");
+	return total ? strtoll(total + 6, NULL, 10) * 1000 : 0;
+}
+
+static int64_t
+stolen_ns(void)
+{
+	char text[200];
+	read_start("/proc/stat", text, sizeof text);
+	/* cpu user nice system idle iowait irq softirq STEAL …, in ticks, of all CPUs together */
+	char *at = text + strcspn(text, " ");
+	int64_t ticks = 0;
+	for (int i = 0; i < 8; i++)
+		ticks = strtoll(at, &at, 10);
+	return ticks * (1000000000 / sysconf(_SC_CLK_TCK));
+}
+
 int64_t
 fair_ns(void)
 {
-	char text[200] = "";
-	int fd = open("/proc/pressure/cpu", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-	if (fd >= 0)
-		close(fd);
-	/* some avg10=… avg60=… avg300=… total=MICROSECONDS */
-	const char *total = n > 0 ? strstr(text, "total=") : NULL;
-	return now_ns() - (total ? strtoll(total + 6, NULL, 10) * 1000 : 0);
+	int64_t held_back = waited_ns() + stolen_ns();
+	return now_ns() - held_back;
 }
 
 void

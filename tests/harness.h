@@ -62,9 +62,11 @@ void *shared(size_t bytes);
 
 int64_t now_ns(void);
 /*
- * A clock for upper bounds: it stands still while the machine lets somebody wait for a CPU, as the
- * kernel counts it (/proc/pressure/cpu). On a quiet machine, and where nobody counts, it is
- * now_ns(). It is the same in all processes.
+ * A clock for upper bounds: it stands still while the machine lets somebody wait for a CPU, and
+ * while its host takes a CPU away, as the kernel counts them (/proc/pressure/cpu, and what
+ * /proc/stat calls stolen, of all CPUs together). On a quiet machine, and where nobody counts, it
+ * runs as now_ns() does. It is the same in all processes. Only differences mean anything, and they
+ * may be below zero: the time of two CPUs goes off at once, and what is stolen comes in ticks.
  */
 int64_t fair_ns(void);
 void sleep_ms(int ms);
