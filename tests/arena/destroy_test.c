@@ -88,7 +88,7 @@ wait_and_tell(void *arg, int kind)
 	struct scene *s = arg;
 	uint32_t i = fetch_add_seq_cst(&s->reached, 1);
 	s->result[i] = await(s, kind);
-	s->at[i] = now_ns();
+	s->at[i] = fair_ns();
 	s->held[i] = shoal_lock_held(s->lock);
 	if (s->held[i])
 		REQUIRE_EQ(shoal_lock_release(s->lock), 0);
@@ -154,7 +154,7 @@ once_a_lock(void)
 	pid_t pid[WAITERS];
 	REQUIRE_EQ(shoal_lock_acquire(s->lock, 0), 0);
 	all_asleep(s, await_lock, s->lock, pid);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	REQUIRE_EQ(shoal_lock_destroy(s->arena, s->lock), 0);
 	bool at_once = all_are_told(s, pid, at, false);
 	/* The holder's it is still, and then nobody's. */
@@ -181,7 +181,7 @@ once_readers(void)
 	pid_t pid[WAITERS];
 	REQUIRE_EQ(shoal_rwlock_read(s->rwlock, 0), 0);
 	all_asleep(s, await_rwlock, s->rwlock, pid);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	REQUIRE_EQ(shoal_rwlock_destroy(s->arena, s->rwlock), 0);
 	bool at_once = all_are_told(s, pid, at, false);
 	the_memory_is_back(s->arena, blocks);
@@ -203,7 +203,7 @@ once_a_permit(void)
 	size_t blocks = blocks_of(s->arena);
 	pid_t pid[WAITERS];
 	all_asleep(s, await_semaphore, s->semaphore, pid);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	REQUIRE_EQ(shoal_semaphore_destroy(s->arena, s->semaphore), 0);
 	bool at_once = all_are_told(s, pid, at, false);
 	the_memory_is_back(s->arena, blocks - 1);
@@ -223,7 +223,7 @@ once_an_event(void)
 	size_t blocks = blocks_of(s->arena);
 	pid_t pid[WAITERS];
 	all_asleep(s, await_event, s->event, pid);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	REQUIRE_EQ(shoal_event_destroy(s->arena, s->event), 0);
 	bool at_once = all_are_told(s, pid, at, false);
 	the_memory_is_back(s->arena, blocks - 1);
@@ -244,7 +244,7 @@ once_a_notification(void)
 	size_t blocks = blocks_of(s->arena);
 	pid_t pid[WAITERS];
 	all_asleep(s, await_condition, s->condition, pid);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	REQUIRE_EQ(shoal_condition_destroy(s->arena, s->condition), 0);
 	bool at_once = all_are_told(s, pid, at, true);
 	the_memory_is_back(s->arena, blocks - 1);
@@ -272,7 +272,7 @@ Test(destroy, nor_do_they_take_what_was_their_lock, .timeout = 60 * HARNESS_SLOW
 	the_memory_is_back(s->arena, blocks);
 	for (int i = 0; i < WAITERS; i++)
 		kill(pid[i], SIGCONT);
-	all_are_told(s, pid, now_ns(), false);
+	all_are_told(s, pid, fair_ns(), false);
 	the_memory_is_back(s->arena, blocks - 1);
 	shoal_arena_close(s->arena);
 }

@@ -258,7 +258,7 @@ open_or_make(void *arg)
 	m->result = shoal_queue_create(m->arena, "q", &or_open, &q);
 	if (m->result == 0)
 		REQUIRE_EQ(shoal_queue_put(q, "x", 2, 0), 0);
-	m->at = now_ns();
+	m->at = fair_ns();
 	shoal_arena_close(m->arena);
 	return m->result != 0;
 }
@@ -311,7 +311,7 @@ Test(object, a_creator_does_not_wait_for_a_dead_one)
 	pid_t pid = child(open_or_make, second);
 	sleep_ms(60);
 	REQUIRE_EQ(second->at, 0);
-	int64_t killed = now_ns();
+	int64_t killed = fair_ns();
 	kill(maker, SIGKILL);
 	expect_child(pid, 0, 5000);
 	REQUIRE(second->at - killed < SHOAL_SEC(1));
@@ -368,7 +368,7 @@ wait_in_get(void *arg)
 	struct waiting *w = arg;
 	char got[64];
 	w->result = (int)shoal_queue_get(w->queue, got, sizeof got, SHOAL_SEC(10));
-	w->at = now_ns();
+	w->at = fair_ns();
 	shoal_arena_close(w->arena);
 	return 0;
 }
@@ -440,7 +440,7 @@ Test(object, a_dead_destroyer_leaves_nobody_waiting)
 	pid_t pid = child(wait_in_get, w);
 	wait_until_asleep(w);
 	expect_killed(child(die_destroying, w), SIGKILL, 5000);
-	int64_t dead = now_ns();
+	int64_t dead = fair_ns();
 	expect_child(pid, 0, 5000);
 	REQUIRE_EQ(w->result, -EPIPE);
 	REQUIRE(w->at - dead < SHOAL_SEC(1));

@@ -241,7 +241,7 @@ static void *
 kill_later(void *arg)
 {
 	sleep_ms(100);
-	killed_ns = now_ns();
+	killed_ns = fair_ns();
 	kill(*(pid_t *)arg, SIGKILL);
 	return NULL;
 }
@@ -258,7 +258,7 @@ expect_end(bool room)
 	REQUIRE_EQ(pthread_create(&thread, NULL, kill_later, &pid), 0);
 	ssize_t rc = room ? shoal_pipe_send(w.left, "fill", 5, SHOAL_SEC(10))
 	                  : shoal_pipe_recv(w.left, NULL, 0, SHOAL_SEC(10));
-	int64_t ended_ns = now_ns();
+	int64_t ended_ns = fair_ns();
 	pthread_join(thread, NULL);
 	REQUIRE_EQ(rc, -EPIPE);
 	REQUIRE(ended_ns - killed_ns < INT64_C(100000000) * HARNESS_SLOW);

@@ -285,7 +285,7 @@ put_short(void *arg)
 {
 	struct short_put *s = arg;
 	REQUIRE_EQ(shoal_queue_put(s->queue, "c", 2, SHOAL_SEC(10)), 0);
-	s->at = now_ns();
+	s->at = fair_ns();
 	return NULL;
 }
 
@@ -311,7 +311,7 @@ put_beside_the_longest(struct short_put *s)
 	wait_for_sleepers(s->queue, 1);
 	REQUIRE_EQ(pthread_create(&thread[1], NULL, put_short, s), 0);
 	wait_for_sleepers(s->queue, 2);
-	int64_t began = now_ns();
+	int64_t began = fair_ns();
 	get_text(s->queue, "a");
 	REQUIRE_EQ(pthread_join(thread[1], NULL), 0);
 	get_text(s->queue, "b");

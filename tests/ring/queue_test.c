@@ -58,10 +58,10 @@ Test(queue, an_empty_one_times_out_at_its_deadline)
 	int got;
 	REQUIRE_EQ(shoal_queue_get(w.queue, &got, sizeof got, 0), -EAGAIN);
 	REQUIRE_EQ(shoal_queue_get(w.queue, &got, sizeof got, -5), -EAGAIN);
-	int64_t begin = now_ns();
+	int64_t fair = fair_ns(), begin = now_ns();
 	REQUIRE_EQ(shoal_queue_get(w.queue, &got, sizeof got, SHOAL_MS(120)), -ETIMEDOUT);
-	int64_t took = now_ns() - begin;
-	REQUIRE(took >= SHOAL_MS(120) && took < SHOAL_SEC(2));
+	REQUIRE(now_ns() - begin >= SHOAL_MS(120));
+	REQUIRE(fair_ns() - fair < SHOAL_SEC(2));
 	REQUIRE(shoal_timed_out(-ETIMEDOUT) && shoal_timed_out(-EAGAIN));
 	world_end(w);
 }
@@ -408,11 +408,11 @@ Test(queue, a_long_message_waits_for_memory_no_longer_than_its_timeout)
 	struct longest h = longest_make();
 	int64_t best = INT64_MAX;
 	for (int i = 0; i < 3; i++) {
-		int64_t begin = now_ns();
+		int64_t fair = fair_ns(), begin = now_ns();
 		REQUIRE_EQ(shoal_queue_put(h.w.queue, h.message, LONGEST, SHOAL_MS(1)), -ENOMEM);
-		int64_t took = now_ns() - begin;
+		int64_t took = now_ns() - begin, fairly = fair_ns() - fair;
 		REQUIRE(took >= SHOAL_MS(1));
-		best = took < best ? took : best;
+		best = fairly < best ? fairly : best;
 	}
 	REQUIRE(best < SHOAL_MS(100));
 	/* Nor for ever, where nobody copies anything. */

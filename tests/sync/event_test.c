@@ -39,7 +39,7 @@ await(struct world *w, int i)
 {
 	reach(&w->reached);
 	w->result[i] = shoal_event_wait(&w->e, SHOAL_SEC(10));
-	w->at[i] = now_ns();
+	w->at[i] = fair_ns();
 	return w->result[i];
 }
 static int await_0(void *w) { return await(w, 0); }
@@ -59,7 +59,7 @@ Test(event, a_set_that_is_cleared_at_once_lets_all_go_on)
 			pid[i] = child(waits[i], w);
 		for (int i = 0; i < 5; i++)
 			wait_asleep(pid[i]);
-		int64_t start = now_ns();
+		int64_t start = fair_ns();
 		REQUIRE_EQ(shoal_event_set(&w->e), 0);
 		REQUIRE_EQ(shoal_event_clear(&w->e), 0);
 		for (int i = 0; i < 5; i++) {
@@ -73,7 +73,7 @@ Test(event, a_set_that_is_cleared_at_once_lets_all_go_on)
 Test(event, signals_do_not_cut_the_wait_and_an_interrupt_does)
 {
 	struct world *w = shared(sizeof *w);
-	int64_t start = storm_begin();
+	struct moment start = storm_begin();
 	REQUIRE_EQ(shoal_event_wait(&w->e, SHOAL_MS(200)), -ETIMEDOUT);
 	storm_changed_nothing(start);
 	pthread_t p = interrupt_me();
@@ -91,9 +91,9 @@ Test(event, killed_waiters_are_in_nobodys_way)
 		wait_asleep(pid[i] = child(waits[i], w));
 	kill_now(pid[0]);
 	kill_now(pid[1]);
-	int64_t start = now_ns();
+	int64_t start = fair_ns();
 	REQUIRE_EQ(shoal_event_set(&w->e), 0);
-	REQUIRE(now_ns() - start < DEATH_NS);
+	REQUIRE(fair_ns() - start < DEATH_NS);
 	expect_child(pid[2], 0, 2000);
 	REQUIRE(w->at[2] - start < DEATH_NS);
 	REQUIRE_EQ(shoal_event_clear(&w->e), 0);
@@ -120,7 +120,7 @@ Test(event, a_setter_that_dies_before_its_wake_lets_all_go_on)
 		for (int i = 0; i < 5; i++)
 			wait_asleep(pid[i] = child(waits[i], w));
 		expect_killed(child(die_before_the_wake, w), SIGKILL, 2000);
-		int64_t at = now_ns();
+		int64_t at = fair_ns();
 		for (int i = 0; i < 5; i++) {
 			expect_child(pid[i], 0, 2000);
 			REQUIRE(w->at[i] - at < SHOAL_MS(40) * HARNESS_SLOW);
@@ -136,7 +136,7 @@ Test(event, a_second_set_tells_for_one_that_was_stopped)
 	wait_asleep(pid);
 	word32 *turns = (word32 *)(void *)&w->e;
 	store_release(turns, 1);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	REQUIRE_EQ(shoal_event_set(&w->e), 0);
 	expect_child(pid, 0, 2000);
 	REQUIRE(w->at[0] - at < SHOAL_MS(40) * HARNESS_SLOW);
@@ -158,7 +158,7 @@ Test(event, a_handler_may_set_what_it_interrupts)
 	signal(SIGUSR1, set_it);
 	pid_t pid = child(await_0, w);
 	wait_asleep(pid);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	kill(pid, SIGUSR1);
 	expect_child(pid, 0, 2000);
 	REQUIRE(w->at[0] - at < DEATH_NS);

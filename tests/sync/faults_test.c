@@ -47,7 +47,7 @@ kill_one_that_waits(int (*await)(void *), struct world *w)
 static void
 require_soon(void)
 {
-	REQUIRE(now_ns() - fault_at < DEATH_NS);
+	REQUIRE(fair_ns() - fault_at < DEATH_NS);
 }
 
 /* ---- 1: held by a killed process ---- */
@@ -201,7 +201,7 @@ static void
 set_event(int signo)
 {
 	(void)signo;
-	fault_at = now_ns();
+	fault_at = fair_ns();
 	(void)shoal_event_set(&handled->event);
 }
 
@@ -209,7 +209,7 @@ static void
 give_permit(int signo)
 {
 	(void)signo;
-	fault_at = now_ns();
+	fault_at = fair_ns();
 	(void)shoal_semaphore_release(&handled->semaphore);
 }
 

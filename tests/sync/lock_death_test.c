@@ -45,12 +45,12 @@ Test(lock_death, the_next_one_gets_it_at_once)
 	struct world *w = shared(sizeof *w);
 	pid_t pid = holder(w);
 	kill_now(pid);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	REQUIRE_EQ(shoal_lock_acquire(&w->lock[0], SHOAL_FOREVER), -EOWNERDEAD);
 	REQUIRE(shoal_lock_held(&w->lock[0]));
 	REQUIRE(strstr(shoal_error(), "suspect"));
 	REQUIRE_EQ(shoal_lock_acquire(&w->lock[1], SHOAL_NOWAIT), -EOWNERDEAD);
-	REQUIRE(now_ns() - at < DEATH_NS);
+	REQUIRE(fair_ns() - at < DEATH_NS);
 	for (int i = 0; i < 2; i++) {
 		REQUIRE_EQ(shoal_lock_consistent(&w->lock[i]), 0);
 		REQUIRE_EQ(shoal_lock_consistent(&w->lock[i]), -EINVAL);
@@ -68,7 +68,7 @@ wait_for_it(struct world *w, int i)
 {
 	reach(&w->reached);
 	w->result[i] = shoal_lock_acquire(&w->lock[0], SHOAL_SEC(10));
-	w->got_at[i] = now_ns();
+	w->got_at[i] = fair_ns();
 	if (w->result[i] == -EOWNERDEAD)
 		REQUIRE_EQ(shoal_lock_consistent(&w->lock[0]), 0);
 	return shoal_have(w->result[i]) ? shoal_lock_release(&w->lock[0]) : 0;
@@ -109,7 +109,7 @@ Test(lock_death, given_back_suspect_it_is_for_nobody)
 		waiter[i] = child(waits[i], w);
 	for (int i = 0; i < 3; i++)
 		wait_asleep(waiter[i]);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	REQUIRE_EQ(shoal_lock_release(&w->lock[0]), 0);
 	for (int i = 0; i < 3; i++) {
 		expect_child(waiter[i], 0, 5000);
@@ -288,7 +288,7 @@ Test(lock_death, a_wake_is_not_lost_with_the_releaser)
 		wait_for(&w->reached, 1);
 		pid_t waiter = child(wait_0, w);
 		expect_killed(pid, SIGKILL, 5000);
-		int64_t dead = now_ns();
+		int64_t dead = fair_ns();
 		expect_child(waiter, 0, 5000);
 		REQUIRE(w->got_at[0] - dead < DEATH_NS);
 		REQUIRE_EQ(w->result[0], before ? 0 : -EOWNERDEAD);
@@ -329,7 +329,7 @@ Test(lock_death, one_who_dies_giving_it_up_leaves_nobody_asleep)
 		for (int i = 0; i < 3; i++)
 			waiter[i] = child(waits[i], w);
 		expect_killed(pid, SIGKILL, 5000);
-		int64_t dead = now_ns();
+		int64_t dead = fair_ns();
 		for (int i = 0; i < 3; i++) {
 			expect_child(waiter[i], 0, 5000);
 			REQUIRE_EQ(w->result[i], -ENOTRECOVERABLE);

@@ -105,7 +105,7 @@ wait_for_it(void *arg)
 	if (rc)
 		robust_mend(&w->lock[0]);
 	w->count++;
-	w->got_at = now_ns();
+	w->got_at = fair_ns();
 	robust_release(t, &w->lock[0]);
 	return 0;
 }
@@ -119,7 +119,7 @@ Test(robust, those_who_sleep_are_woken_by_a_death)
 		waiter[i] = child(wait_for_it, w);
 	wait_for(&w->reached, 4);
 	sleep_ms(50);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	kill(holder, SIGKILL);
 	for (int i = 0; i < 3; i++)
 		expect_child(waiter[i], 0, 5000);
@@ -152,7 +152,7 @@ Test(robust, a_wake_is_not_lost_with_the_woken, .timeout = 60 * HARNESS_SLOW)
 		robust_release(t, &w->lock[0]);
 		kill(waiter[0], SIGKILL);
 		expect_killed(waiter[0], SIGKILL, 1000);
-		int64_t dead = now_ns();
+		int64_t dead = fair_ns();
 		expect_child(waiter[1], 0, 5000);
 		REQUIRE(w->got_at - dead < SOON);
 	}
@@ -184,7 +184,7 @@ Test(robust, a_wake_is_not_lost_with_the_releaser)
 	wait_for(&w->reached, 1);
 	pid_t waiter = child(wait_for_it, w);
 	expect_killed(holder, SIGKILL, 5000);
-	int64_t dead = now_ns();
+	int64_t dead = fair_ns();
 	expect_child(waiter, 0, 5000);
 	REQUIRE(w->got_at - dead < SOON);
 }
@@ -320,7 +320,7 @@ watch_life(void *arg)
 	reach(&w->reached);
 	while (!((life = load_acquire(&w->lock[0].word)) & FUTEX_DIED) && life)
 		futex_wait(&w->lock[0].word, life, clock_deadline(SHOAL_SEC(10)));
-	w->got_at = now_ns();
+	w->got_at = fair_ns();
 	return life ? 0 : 1;
 }
 
@@ -333,7 +333,7 @@ Test(robust, who_watches_a_life_is_told_of_its_end)
 	pid_t watcher = child(watch_life, w);
 	wait_for(&w->reached, 2);
 	sleep_ms(30);
-	int64_t at = now_ns();
+	int64_t at = fair_ns();
 	kill(lives, SIGKILL);
 	expect_child(watcher, 0, 5000);
 	REQUIRE(w->got_at - at < SOON);

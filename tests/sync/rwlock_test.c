@@ -170,7 +170,7 @@ write_once(void *arg)
 	struct world *w = arg;
 	reach(&w->reached);
 	w->result = shoal_rwlock_write(&w->lock, SHOAL_SEC(10));
-	w->at = now_ns();
+	w->at = fair_ns();
 	if (w->result == -EOWNERDEAD)
 		REQUIRE_EQ(shoal_rwlock_consistent(&w->lock), 0);
 	return give(w);
@@ -344,7 +344,7 @@ read_once(void *arg)
 {
 	struct world *w = arg;
 	w->result = shoal_rwlock_read(&w->lock, SHOAL_SEC(10));
-	w->at = now_ns();
+	w->at = fair_ns();
 	return give(w);
 }
 
