@@ -73,6 +73,18 @@ member_here(shoal_arena *a, struct shoal_thread **thread, struct member **out)
 }
 
 /*
+ * The epoch under which that is kept which was found out by the thread with that record. Where a
+ * handler forked in the midst of it, the child has another record by now, or will have.
+ */
+static inline uint32_t
+member_epoch(const shoal_arena *a, const struct shoal_thread *t, const struct member *me)
+{
+	uint32_t epoch = thread_epoch_kept();
+	fence_compiler();
+	return likely(member_seat(a, t) == me) ? epoch : THREAD_NO_EPOCH;
+}
+
+/*
  * From before it takes a message with references until what they refer to is pinned: they are
  * counted for the message until then.
  */

@@ -120,7 +120,7 @@ thread_epoch_next(void)
 	uint32_t seen, next;
 	do {
 		seen = thread_epoch();
-		next = seen == UINT32_MAX ? 1 : seen + 1;
+		next = seen >= THREAD_NO_EPOCH - 1 ? 1 : seen + 1;
 	} while (seen && !cas32_acq_rel(&thread_page.epoch, seen, next));
 }
 

@@ -66,6 +66,18 @@ thread_epoch(void)
 }
 
 /*
+ * The number that what is found out now is kept under. In a child that a handler begot in the midst
+ * of that it is one that there never is: what was found out is the parent's.
+ */
+#define THREAD_NO_EPOCH UINT32_MAX
+static inline uint32_t
+thread_epoch_kept(void)
+{
+	uint32_t epoch = thread_epoch();
+	return likely(epoch) ? epoch : THREAD_NO_EPOCH;
+}
+
+/*
  * Where a thread looks first for what it keeps of an address, in 1 << bits places. It keeps it
  * there, its home, or beside that, in home ^ 1: two that are used in turn may well have one home.
  */

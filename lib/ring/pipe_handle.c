@@ -397,7 +397,7 @@ fill_handle(struct pipe_handle *h, shoal_arena *a, shoal_pipe_end *end)
 	*h = (struct pipe_handle){
 		.end = end,
 		.mine = UINT64_MAX,
-		.epoch = thread_epoch(),
+		.epoch = THREAD_NO_EPOCH,
 		.object = f.object,
 		.side = f.side,
 		.seat = a->seat,
@@ -513,6 +513,7 @@ pipe_enter(shoal_pipe_end *end, enum pipe_intent intent, struct shoal_thread **t
 		return rc;
 	}
 	(*h)->me = me;
+	(*h)->epoch = member_epoch(a, *t, me);
 	begin(*h);
 	rc = lives(*h) ? enter_claiming(*h, *t, intent) : closed_error();
 	if (rc)

@@ -97,7 +97,7 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 		.ring = ring,
 		.life = &arena_object(a, ring.object)->word,
 		.alive = word,
-		.epoch = thread_epoch(),
+		.epoch = member_epoch(a, t, me),
 		.tag = tag,
 		.quick_put = fenced ? 0 : longest + 1,
 		.quick_get = fenced || ring.flags ? 0 : longest + 1,

@@ -102,7 +102,7 @@ Test(member, any_number_of_threads_may_leave)
 	shoal_arena *a = small_arena(4);
 	struct member *m = me_in(a);
 	uint32_t generation = thread_generation();
-	store_relaxed(&thread_page.epoch, UINT32_MAX);
+	store_relaxed(&thread_page.epoch, THREAD_NO_EPOCH - 1);
 	for (int i = 0; i < 2; i++) {
 		pthread_t thread;
 		REQUIRE_EQ(pthread_create(&thread, NULL, join_only, a), 0);
@@ -110,7 +110,7 @@ Test(member, any_number_of_threads_may_leave)
 		REQUIRE(me_in(a) == m);
 		REQUIRE_EQ(thread_generation(), generation);
 	}
-	store_relaxed(&thread_page.epoch, UINT32_MAX);
+	store_relaxed(&thread_page.epoch, THREAD_NO_EPOCH - 1);
 	shoal_arena_close(create(NULL, &small));
 	REQUIRE(me_in(a) == m);
 	REQUIRE_EQ(thread_generation(), generation);
