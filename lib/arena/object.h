@@ -156,10 +156,11 @@ int object_find_body(const shoal_arena *a, const void *body, uint32_t kind, uint
 /* The same for those who destroy it, or cannot give an error: stops with the sentence. */
 uint32_t object_of_body(const shoal_arena *a, const void *body, uint32_t kind);
 
+#define OBJECT_STATE_BIT 28u /* the state's bits, below those of the generation */
 static inline enum object_state
 object_state(uint64_t word)
 {
-	return (enum object_state)(word >> 28 & 15);
+	return (enum object_state)(word >> OBJECT_STATE_BIT & 15);
 }
 /* As references carry it: never 0, which stands for memory that is no object's. */
 static inline uint64_t
@@ -170,7 +171,7 @@ object_generation(uint64_t word)
 static inline uint64_t
 object_word(uint64_t old, enum object_state state, uint32_t tag)
 {
-	return (old & ~UINT64_C(0xffffffff)) | (uint64_t)state << 28 | tag;
+	return (old & ~UINT64_C(0xffffffff)) | (uint64_t)state << OBJECT_STATE_BIT | tag;
 }
 static inline uint32_t
 object_tag(uint64_t word)

@@ -31,6 +31,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "words 
  * long.
  */
 #define LINE 64
+#define LINE_BITS 6
 #define SPACING 128
 
 #define likely(x) __builtin_expect(!!(x), 1)

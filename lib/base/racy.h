@@ -70,6 +70,34 @@ racy_clear(void *to, size_t n)
 }
 #endif
 
+/* The same, without a call of memcpy where it is a quarter of a line to a whole one. */
+static ALWAYS_INLINE void
+racy_read_short(void *restrict to, const void *restrict from, size_t n)
+{
+	char *t = to;
+	const char *f = from;
+	if (n - 16 > 48) {
+		racy_read(to, from, n);
+		return;
+	}
+	if (n >= 32) {
+		racy_read(t, f, 32);
+		racy_read(t + n - 32, f + n - 32, 32);
+		return;
+	}
+	racy_read(t, f, 16);
+	racy_read(t + n - 16, f + n - 16, 16);
+}
+
+/* A word of eight bytes, at any address. */
+static inline uint64_t
+racy_word(const void *shared)
+{
+	uint64_t word;
+	racy_read(&word, shared, sizeof word);
+	return word;
+}
+
 /* Whether the shared bytes were equal to the private ones, as far as one look tells. */
 static inline bool
 racy_equal(const void *shared, const void *private, size_t n)

@@ -3,43 +3,25 @@
 #include "base/error.h"
 #include "base/kernel.h"
 
-/* A power of two. A thread that uses more containers in turn looks them up anew. */
-#define KNOWN_BITS 3
-
-/* What a thread knows of a container that it used. */
-struct known {
-	const void *body;
-	shoal_arena *arena;
-	struct member *me;
-	uint32_t object;
-	uint32_t generation; /* of the object's entry */
-	uint32_t kind;
-	uint32_t epoch;
-	bool fenced;
-};
-
-static __thread struct known known[1 << KNOWN_BITS] __attribute__((tls_model("initial-exec")));
-
-/* Where it is, if it is known: at home or beside it. */
-static ALWAYS_INLINE struct known *
-place_of(const void *body)
-{
-	uint32_t home = thread_home(body, KNOWN_BITS);
-	return likely(known[home].body == body) ? &known[home] : &known[home ^ 1];
-}
+__thread struct container_known container_known[1 << CONTAINER_KNOWN_BITS]
+	__attribute__((tls_model("initial-exec")));
 
 static bool
-is_used(const struct known *k)
+is_used(const struct container_known *k)
 {
 	return k->body && k->epoch == thread_epoch();
 }
 
 /* Where it is, or is to be: beside home while another one is there. */
-static struct known *
+static struct container_known *
 room_of(const void *body)
 {
-	struct known *k = place_of(body), *home = &known[thread_home(body, KNOWN_BITS)];
-	return k->body == body || (is_used(home) && !is_used(k)) ? k : home;
+	uint32_t at = thread_home(body, CONTAINER_KNOWN_BITS);
+	struct container_known *k = container_find(body), *home = &container_known[at];
+	if (k)
+		return k;
+	k = &container_known[at ^ 1];
+	return is_used(home) && !is_used(k) ? k : home;
 }
 
 /* One without a record has nothing that would keep the container from going. */
@@ -55,7 +37,7 @@ gone(const void *body, const shoal_arena *a)
  * address has another one.
  */
 static int
-find_object(const void *body, uint32_t kind, struct known *out)
+find_object(const void *body, uint32_t kind, struct container_known *out)
 {
 	const shoal_arena *a = out->arena;
 	uint32_t again;
@@ -63,7 +45,8 @@ find_object(const void *body, uint32_t kind, struct known *out)
 		out->object = object_of_body(a, body, kind);
 	else if (object_find_body(a, body, kind, &out->object))
 		return gone(body, a);
-	out->generation = (uint32_t)(load_acquire(&arena_object(a, out->object)->word) >> 32);
+	out->word = &arena_object(a, out->object)->word;
+	out->ready = load_acquire(out->word) >> 32 << 4 | OBJECT_READY;
 	if (object_find_body(a, body, kind, &again) == 0 && again == out->object)
 		return 0;
 	return out->me ? fail(-EPROTO, "%p was destroyed during the call", body) : gone(body, a);
@@ -77,7 +60,7 @@ has_no_room(int rc)
 }
 
 static __attribute__((noinline)) int
-find(const void *body, uint32_t kind, bool reads, struct known *out)
+find(const void *body, uint32_t kind, bool reads, struct container_known *out)
 {
 	struct shoal_thread *t;
 	shoal_arena *a = arena_of(body);
@@ -95,8 +78,8 @@ find(const void *body, uint32_t kind, bool reads, struct known *out)
 		return rc;
 	out->body = body;
 	out->kind = kind;
-	out->fenced = !(a->flags & ARENA_MEMBARRIER);
-	out->epoch = thread_epoch();
+	out->quick = out->me && a->flags & ARENA_MEMBARRIER ? kind : 0;
+	out->epoch = thread_epoch_kept();
 	return 0;
 }
 
@@ -114,13 +97,13 @@ stands(const struct container *c)
  * names nothing.
  */
 static ALWAYS_INLINE bool
-try_enter(const struct known *k, struct shoal_thread *t, struct container *out)
+try_enter(const struct container_known *k, struct shoal_thread *t, struct container *out)
 {
-	*out = (struct container){ k->arena, t, k->me, k->object, k->generation };
+	*out = (struct container){ k->arena, t, k->me, k->object, (uint32_t)(k->ready >> 4) };
 	/* Pairs with the destroyer's barrier: it sees this, or `stands` sees what it did. */
 	if (likely(k->me))
 		store_relaxed(&k->me->call.object, k->object);
-	if (unlikely(k->fenced))
+	if (unlikely(!(k->arena->flags & ARENA_MEMBARRIER)))
 		fence_seq_cst();
 	else
 		fence_compiler();
@@ -140,7 +123,7 @@ enter_anew(const void *body, uint32_t kind, struct container *out, bool reads)
 	struct shoal_thread *t = out->thread;
 	t->busy = 1;
 	fence_compiler();
-	struct known *k = room_of(body);
+	struct container_known *k = room_of(body);
 	k->body = NULL;
 	int rc = find(body, kind, reads, k);
 	if (rc == 0 && !k->me && !reads)
@@ -161,7 +144,6 @@ static ALWAYS_INLINE int
 enter(const void *body, uint32_t kind, struct container *out, bool reads)
 {
 	struct shoal_thread *t = thread_self();
-	struct known *k = place_of(body);
 	if (unlikely(!t))
 		return fail(-ENOMEM, "no memory for this thread's record");
 	if (unlikely(thread_is_nested(t)))
@@ -172,8 +154,9 @@ enter(const void *body, uint32_t kind, struct container *out, bool reads)
 	/* Before what it knows is read: a signal handler's call may make it another container's. */
 	t->busy = 1;
 	fence_compiler();
+	const struct container_known *k = container_find(body);
 	/* A forked child inherits what its parent's thread knew, but has no seat yet. */
-	bool knows = k->body == body && k->epoch == thread_epoch() && k->kind == kind &&
+	bool knows = k && k->epoch == thread_epoch() && k->kind == kind &&
 	             k->me == member_seat(k->arena, t) && (k->me || reads);
 	if (likely(knows && try_enter(k, t, out)))
 		return 0;
@@ -220,7 +203,8 @@ container_cannot_lock(const struct container *c, const char *kind)
 		return fail(-EPERM, "%s %u changes too fast to be read through a read-only handle", kind,
 		            c->object);
 	return fail(-EUSERS, "%s %u changes too fast to be read by a thread that finds no member's "
-	            "record in arena '%s'", kind, c->object, c->arena->name);
+	                     "record in arena '%s'",
+	            kind, c->object, c->arena->name);
 }
 
 /* ---- containers as objects ---- */

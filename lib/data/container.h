@@ -42,6 +42,86 @@ int container_leave_reader(struct container *c, const void *body, int rc);
 int container_cannot_lock(const struct container *c, const char *kind);
 void container_leave(struct container *c);
 
+/* ---- what a thread knows of containers ---- */
+
+/* A power of two. A thread that uses more containers in turn looks them up anew. */
+#define CONTAINER_KNOWN_BITS 3
+
+struct container_known {
+	const void *body;
+	shoal_arena *arena;
+	struct member *me;
+	const word64 *word; /* of the object's entry */
+	uint64_t ready; /* that word from OBJECT_STATE_BIT on, of this generation and ready */
+	uint32_t object;
+	uint32_t kind;
+	uint32_t quick; /* kind; 0: no visits, for want of a record or of membarrier */
+	uint32_t epoch;
+};
+
+extern __thread struct container_known container_known[1 << CONTAINER_KNOWN_BITS]
+	__attribute__((tls_model("initial-exec")));
+
+/* At home or beside it; NULL: it is not known. */
+static ALWAYS_INLINE struct container_known *
+container_find(const void *body)
+{
+	uint32_t home = thread_home(body, CONTAINER_KNOWN_BITS);
+	struct container_known *k = &container_known[home];
+	if (likely(k->body == body))
+		return k;
+	k = &container_known[home ^ 1];
+	return k->body == body ? k : NULL;
+}
+
+/*
+ * Being inside for a thread that knows the container and has a record, without a call and in as few
+ * instructions as can be: they are what keeps a processor from the next call's memory while it
+ * waits for this one's. Where it says no, nothing was done, and container_enter is the way.
+ */
+struct container_visit {
+	struct shoal_thread *thread;
+	struct member *me;
+	const shoal_arena *arena;
+};
+
+static ALWAYS_INLINE void
+container_quit(const struct container_visit *v)
+{
+	/* What was read inside is read before the destroyer goes on: as container_leave. */
+	store_release(&v->me->call.object, 0);
+	v->thread->busy = 0;
+}
+
+static ALWAYS_INLINE bool
+container_visit(const void *body, uint32_t kind, struct container_visit *out)
+{
+	struct shoal_thread *t = thread_here;
+	if (unlikely(!t) || unlikely(t->busy | (uintptr_t)t->robust->pending))
+		return false;
+	/* Before what it knows is read: a signal handler's call may make it another container's. */
+	t->busy = 1;
+	fence_compiler();
+	const struct container_known *k = container_find(body);
+	/*
+	 * A forked child inherits what its parent's thread knew. Before its first call it has the seat
+	 * as well, but no epoch; after it, maybe the same epoch, but a record of its own, or none.
+	 */
+	if (unlikely(!k) || unlikely(k->epoch != thread_epoch()) ||
+	    unlikely(k->quick != kind) || unlikely(k->me != member_seat(k->arena, t))) {
+		t->busy = 0;
+		return false;
+	}
+	*out = (struct container_visit){ t, k->me, k->arena };
+	/* As in try_enter, container.c: pairs with the destroyer's barrier. */
+	store_relaxed(&out->me->call.object, k->object);
+	fence_compiler();
+	if (likely(load_acquire(k->word) >> OBJECT_STATE_BIT == k->ready))
+		return true;
+	container_quit(out);
+	return false;
+}
+
 /* ---- containers as objects ---- */
 
 /*

@@ -80,7 +80,7 @@ shoal_dict_size(const shoal_dict *d)
 		return 0;
 	for (unsigned i = 0; i < SIZE_LOOKS; i++) {
 		count = dict_look(&c) ? dict_count(&c) : 0;
-		if (load_acquire(&c.dict->epoch) == c.epoch)
+		if (load_acquire(&c.dict->epoch) == c.seen.epoch)
 			break;
 	}
 	return dict_leave_reader(&c, 0) ? 0 : count;

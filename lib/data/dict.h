@@ -174,13 +174,23 @@ kind_is_scalar(uint32_t kind)
 
 /* ---- one call ---- */
 
+/*
+ * What a look found, and how far the arena's memory reached then. A quick reader has one of its own
+ * that no other function gets the address of, so that it stays in registers.
+ */
+struct dict_view {
+	const shoal_arena *arena;
+	const struct shoal_dict *dict;
+	uint64_t lines; /* from data_at on: of whole pages, one at least */
+	uint64_t epoch;
+	struct dict_table *table;
+};
+
 struct dict_call {
 	struct container in;
 	struct shoal_dict *dict;
 	struct ledger_hold hold;
-	uint64_t epoch;
-	uint64_t end; /* of the arena's memory, at the last look; 0: before the first */
-	struct dict_table *table;
+	struct dict_view seen;
 };
 
 /* A key as it lies in an entry. */
@@ -190,6 +200,15 @@ struct dict_key {
 	uint64_t scalar;
 	uint64_t hash;
 };
+
+#define DICT_LINES(pages) ((uint64_t)(pages) << (PAGE_BITS - LINE_BITS))
+
+/* Nothing is found yet, but that the dict is on a page. */
+static ALWAYS_INLINE struct dict_view
+dict_view_of(const shoal_arena *a, const struct shoal_dict *d)
+{
+	return (struct dict_view){ .arena = a, .dict = d, .lines = DICT_LINES(1) };
+}
 
 extern const struct ledger_kind dict_ledger;
 
@@ -206,23 +225,47 @@ void dict_leave_changed(struct dict_call *c);
 int dict_key_of(struct dict_call *c, const shoal_any *key, struct dict_key *out);
 void dict_key_of_bytes(struct dict_call *c, const void *key, size_t bytes, struct dict_key *out);
 
-static ALWAYS_INLINE bool
-dict_below(const struct dict_call *c, uint64_t end, uint64_t offset, uint64_t bytes)
+/* The same where the arena may have grown since the look; `align` is a power of two. */
+void *dict_at_anew(const shoal_arena *a, uint64_t offset, uint64_t bytes, uint64_t align);
+
+/*
+ * What lies at the offset, in units of 1 << bits bytes, or NULL where not all of it is within the
+ * arena's memory. Turned by so many bits, what is no multiple of the unit, or is below data_at, is
+ * beyond every end.
+ */
+static ALWAYS_INLINE void *
+dict_seen_units(const struct dict_view *v, uint64_t offset, uint64_t bytes, unsigned bits)
 {
-	return likely(offset >= c->in.arena->data_at) && likely(offset < end) &&
-	       likely(bytes <= end - offset) && likely(offset % 8 == 0);
+	uint64_t units = (bytes + (UINT64_C(1) << bits) - 1) >> bits;
+	uint64_t all = v->lines << (LINE_BITS - bits), at = offset - v->arena->data_at;
+	bool small = __builtin_constant_p(bytes) && bytes <= 1 << PAGE_BITS;
+	at = at >> bits | at << (64 - bits);
+	if (unlikely(at > all - units) || (!small && unlikely(units > all)))
+		return dict_at_anew(v->arena, offset, bytes, UINT64_C(1) << bits);
+	char *there = arena_at(v->arena, offset);
+	if (!there)
+		__builtin_unreachable();
+	return there;
 }
 
-/* As dict_at, where the arena may have grown since the look. */
-void *dict_at_anew(const struct dict_call *c, uint64_t offset, uint64_t bytes);
+/* Words, at a multiple of 8. */
+static ALWAYS_INLINE void *
+dict_seen(const struct dict_view *v, uint64_t offset, uint64_t bytes)
+{
+	return dict_seen_units(v, offset, bytes, 3);
+}
 
-/* What lies at the offset, or NULL where not all of it is within the arena's memory. */
+/* Whole lines. */
+static ALWAYS_INLINE void *
+dict_seen_lines(const struct dict_view *v, uint64_t offset, uint64_t bytes)
+{
+	return dict_seen_units(v, offset, bytes, LINE_BITS);
+}
+
 static ALWAYS_INLINE void *
 dict_at(const struct dict_call *c, uint64_t offset, uint64_t bytes)
 {
-	if (likely(dict_below(c, c->end, offset, bytes)))
-		return arena_at(c->in.arena, offset);
-	return dict_at_anew(c, offset, bytes);
+	return dict_seen(&c->seen, offset, bytes);
 }
 
 /* Reads epoch and root; false where there is no table there. */
@@ -233,7 +276,14 @@ bool dict_look(struct dict_call *c);
 static inline unsigned
 level_of(uint64_t index)
 {
-	return index < FIRST ? 0 : 64 - FIRST_BITS - (unsigned)__builtin_clzll(index);
+	return index < FIRST ? 0 : ((unsigned)__builtin_clzll(index) ^ 63) - (FIRST_BITS - 1);
+}
+
+/* Of a level but the first: its place in that level, and also the one that it is split from. */
+static inline uint64_t
+without_top(uint64_t index)
+{
+	return index ^ UINT64_C(1) << ((unsigned)__builtin_clzll(index) ^ 63);
 }
 
 static inline uint64_t
@@ -260,7 +310,7 @@ struct bucket *dict_bucket(const struct dict_call *c, uint64_t index);
 /* The bucket of a hash, as it was at one moment. False: it changes too often, or is damaged. */
 bool dict_find_bucket(struct dict_call *c, uint64_t hash, struct dict_place *out);
 /* The next line of a bucket, or NULL. */
-struct bucket *dict_more(const struct dict_call *c, const struct bucket *line);
+struct bucket *dict_more(const struct dict_view *v, const struct bucket *line);
 
 /* ---- dict_table.c ---- */
 
@@ -286,18 +336,18 @@ bool dict_owns_bucket(const struct dict_call *c, const struct bucket *b, uint64_
 
 /* Whether what was read since the place was found is of that moment. */
 static inline bool
-dict_still(const struct dict_call *c, const struct dict_place *p)
+dict_still(const struct dict_view *v, const struct dict_place *p)
 {
 	fence_acquire();
 	return load_relaxed(&p->bucket->state) == p->state &&
-	       load_relaxed(&c->dict->epoch) == c->epoch;
+	       load_relaxed(&v->dict->epoch) == v->epoch;
 }
 
 /*
  * What a reader does with the key's entry at the offset, whose head is copied: it may be anything
  * until dict_still has said otherwise. 0 or a failure; -EAGAIN: read again.
  */
-typedef int dict_reader(struct dict_call *c, const struct dict_place *p, uint64_t offset,
+typedef int dict_reader(const struct dict_view *v, const struct dict_place *p, uint64_t offset,
                         const struct dict_entry *head, void *arg);
 /* -ENOENT: there is no such key. */
 int dict_read(struct dict_call *c, const struct dict_key *key, dict_reader *reader, void *arg);

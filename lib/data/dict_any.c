@@ -13,25 +13,28 @@ no_such_key(int rc, bool found)
 /* ---- get ---- */
 
 struct reading {
+	struct dict_call *call;
 	shoal_any *out;
 	bool found;
 };
 
 /* The value is an any before the second look, since what it refers to is pinned by then. */
 static int
-read_value(struct dict_call *c, const struct dict_place *p, uint64_t offset,
+read_value(const struct dict_view *v, const struct dict_place *p, uint64_t offset,
            const struct dict_entry *head, void *arg)
 {
 	struct reading *r = arg;
+	struct dict_call *c = r->call;
 	struct dict_copy copy;
+	c->seen = *v;
 	int rc = dict_copy_entry(c, offset, head, &copy);
-	if (rc || !dict_still(c, p)) {
+	if (rc || !dict_still(v, p)) {
 		dict_copy_clear(&copy);
-		return dict_still(c, p) ? rc : -EAGAIN;
+		return dict_still(v, p) ? rc : -EAGAIN;
 	}
 	rc = dict_copy_value(c, &copy, GONE_FAILS, r->out);
 	dict_copy_clear(&copy);
-	r->found = head->value_refs == 0 || dict_still(c, p);
+	r->found = head->value_refs == 0 || dict_still(v, p);
 	if (r->found)
 		return rc;
 	if (rc == 0)
@@ -44,7 +47,7 @@ dict_get_any(const void *body, uint32_t kind, const shoal_any *key, shoal_any *v
 {
 	struct dict_call c;
 	struct dict_key k;
-	struct reading r = { .out = value };
+	struct reading r = { .call = &c, .out = value };
 	*value = SHOAL_NIL;
 	int rc = dict_enter_reader(body, kind, &c);
 	if (rc)
@@ -65,11 +68,11 @@ shoal_dict_get(shoal_dict *d, shoal_any key, shoal_any *value)
 }
 
 static int
-read_nothing(struct dict_call *c, const struct dict_place *p, uint64_t offset,
+read_nothing(const struct dict_view *v, const struct dict_place *p, uint64_t offset,
              const struct dict_entry *head, void *arg)
 {
 	(void)offset, (void)head, (void)arg;
-	return dict_still(c, p) ? 0 : -EAGAIN;
+	return dict_still(v, p) ? 0 : -EAGAIN;
 }
 
 bool

@@ -1,24 +1,25 @@
 /* Going into a call on a dict, out of it, and to its locks. */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "base/error.h"
-#include "data/dict.h"
+#include "data/dict_read.h"
 
 int
 dict_enter(const void *body, uint32_t kind, struct dict_call *c)
 {
 	c->dict = (struct shoal_dict *)(uintptr_t)body;
-	c->end = 0;
-	return container_enter(body, kind, &c->in);
+	int rc = container_enter(body, kind, &c->in);
+	if (likely(rc == 0))
+		c->seen = dict_view_of(c->in.arena, c->dict);
+	return rc;
 }
 
 int
 dict_enter_reader(const void *body, uint32_t kind, struct dict_call *c)
 {
 	c->dict = (struct shoal_dict *)(uintptr_t)body;
-	c->end = 0;
-	return container_enter_reader(body, kind, &c->in);
+	int rc = container_enter_reader(body, kind, &c->in);
+	if (likely(rc == 0))
+		c->seen = dict_view_of(c->in.arena, c->dict);
+	return rc;
 }
 
 void
@@ -42,14 +43,6 @@ dict_leave_changed(struct dict_call *c)
 
 /* ---- keys ---- */
 
-/* The kind is part of the key: 1, true and "\1\0\0\0\0\0\0\0" are three. */
-static void
-hash_key(const struct dict_call *c, struct dict_key *key)
-{
-	uint64_t seed = c->dict->seed + key->cell.kind * UINT64_C(0x9e3779b97f4a7c15);
-	key->hash = XXH3_64bits_withSeed(key->bytes, key->cell.bytes, seed);
-}
-
 int
 dict_key_of(struct dict_call *c, const shoal_any *key, struct dict_key *out)
 {
@@ -62,16 +55,14 @@ dict_key_of(struct dict_call *c, const shoal_any *key, struct dict_key *out)
 	} else {
 		out->bytes = key->as.bytes;
 	}
-	hash_key(c, out);
+	out->hash = dict_read_hash(c->dict, out);
 	return 0;
 }
 
 void
 dict_key_of_bytes(struct dict_call *c, const void *key, size_t bytes, struct dict_key *out)
 {
-	out->cell = (struct cell){ .kind = SHOAL_ANY_BYTES, .bytes = (uint32_t)bytes };
-	out->bytes = key;
-	hash_key(c, out);
+	dict_read_key(c->dict, key, bytes, out);
 }
 
 /* ---- locks ---- */
@@ -95,8 +86,8 @@ static bool
 look_at_own(struct dict_call *c)
 {
 	return likely(dict_look(c)) &&
-	       (c->table == &c->dict->first ||
-	        dict_owns(c, arena_offset(c->in.arena, c->table), sizeof *c->table));
+	       (c->seen.table == &c->dict->first ||
+	        dict_owns(c, arena_offset(c->in.arena, c->seen.table), sizeof *c->seen.table));
 }
 
 int

@@ -73,7 +73,7 @@ copy_item(struct dict_call *c, const struct dict_place *p, uint64_t offset,
 	shoal_any *item = &(*at)->item[2 * (*at)->count];
 	item[0] = item[1] = SHOAL_NIL;
 	rc = dict_copy_entry(c, offset, head, &copy);
-	if (rc == 0 && !dict_still(c, p))
+	if (rc == 0 && !dict_still(&c->seen, p))
 		rc = -EAGAIN;
 	if (rc == 0)
 		rc = dict_copy_key(c, &copy, &item[0]);
@@ -115,12 +115,12 @@ copy_bucket(struct dict_call *c, uint64_t from, struct batch **at, unsigned *dep
 	if (!dict_look(c) || !dict_find_bucket(c, reversed(from), &p))
 		return -EAGAIN;
 	*depth = state_depth(p.state);
-	for (const struct bucket *line = p.bucket; line; line = dict_more(c, line)) {
+	for (const struct bucket *line = p.bucket; line; line = dict_more(&c->seen, line)) {
 		int rc = lines++ < LINES_MAX ? copy_line(c, &p, line, from, at) : -EAGAIN;
 		if (rc)
-			return dict_still(c, &p) ? rc : -EAGAIN;
+			return dict_still(&c->seen, &p) ? rc : -EAGAIN;
 	}
-	return dict_still(c, &p) ? 0 : -EAGAIN;
+	return dict_still(&c->seen, &p) ? 0 : -EAGAIN;
 }
 
 /* The interval that begins at `from`: its items, and how many bits its hashes have in common. */

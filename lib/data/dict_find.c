@@ -12,41 +12,61 @@ dict_damaged(const struct dict_call *c)
 /* ---- from a hash to its bucket ---- */
 
 void *
-dict_at_anew(const struct dict_call *c, uint64_t offset, uint64_t bytes)
+dict_at_anew(const shoal_arena *a, uint64_t offset, uint64_t bytes, uint64_t align)
 {
-	bool is = dict_below(c, arena_pages_end(c->in.arena), offset, bytes);
-	return is ? arena_at(c->in.arena, offset) : NULL;
+	uint64_t end = arena_pages_end(a);
+	bool is = offset >= a->data_at && offset <= end && bytes <= end - offset;
+	return is && offset % align == 0 ? arena_at(a, offset) : NULL;
 }
 
 bool
 dict_look(struct dict_call *c)
 {
-	return dict_read_look(c);
+	return dict_read_look(&c->seen);
 }
 
 struct bucket *
 dict_bucket(const struct dict_call *c, uint64_t index)
 {
-	return dict_read_bucket(c, index);
+	return level_of(index) <= LEVELS ? dict_read_bucket(&c->seen, index) : NULL;
 }
 
 bool
 dict_find_bucket(struct dict_call *c, uint64_t hash, struct dict_place *out)
 {
-	return dict_read_find(c, hash, out);
+	return dict_read_find(&c->seen, hash, out);
 }
 
 struct bucket *
-dict_more(const struct dict_call *c, const struct bucket *line)
+dict_more(const struct dict_view *v, const struct bucket *line)
 {
-	uint64_t more = load_acquire(&line->more);
-	return more ? dict_at(c, more, LINE) : NULL;
+	return dict_read_more(v, line);
+}
+
+struct dict_found
+dict_read_lines(struct dict_view v, struct bucket *b, const struct dict_key *key)
+{
+	struct dict_found found;
+	struct bucket *line = b;
+	for (unsigned lines = 0; line && lines < LINES_MAX; lines++) {
+		for (unsigned bits = dict_read_tags(line, key->hash); bits; bits &= bits - 1)
+			if (dict_read_slot(&v, dict_read_first(line, bits), key, &found))
+				return found;
+		line = dict_read_more(&v, line);
+	}
+	return (struct dict_found){ 0 };
 }
 
 int
 dict_read(struct dict_call *c, const struct dict_key *key, dict_reader *reader, void *arg)
 {
-	return dict_read_by(c, key, reader, arg);
+	struct dict_view v = dict_view_of(c->in.arena, c->dict);
+	for (unsigned tries = 0; tries < READ_TRIES; tries++) {
+		int rc = dict_read_once(v, key, reader, arg);
+		if (likely(rc != -EAGAIN))
+			return rc;
+	}
+	return dict_read_locked(c, key, reader, arg);
 }
 
 /* Writers are too quick for this one: they wait, then. */
@@ -56,7 +76,7 @@ dict_read_locked(struct dict_call *c, const struct dict_key *key, dict_reader *r
 	int rc = dict_lock(c, key->hash);
 	if (rc)
 		return rc;
-	rc = dict_read_once(c, key, reader, arg);
+	rc = dict_read_once(dict_view_of(c->in.arena, c->dict), key, reader, arg);
 	dict_unlock(c);
 	return rc == -EAGAIN ? dict_damaged(c) : rc;
 }
@@ -66,10 +86,10 @@ dict_read_locked(struct dict_call *c, const struct dict_key *key, dict_reader *r
 const struct bucket *
 dict_fetch_bucket(struct dict_call *c, const struct dict_key *key)
 {
-	uint64_t level = dict_read_look(c) ? load_acquire(&c->table->level) : LEVELS + 1;
+	uint64_t level = dict_read_look(&c->seen) ? load_acquire(&c->seen.table->level) : LEVELS + 1;
 	if (unlikely(level > LEVELS))
 		return NULL;
-	const struct bucket *b = dict_read_bucket(c, key->hash & ((FIRST << level) - 1));
+	const struct bucket *b = dict_read_bucket(&c->seen, key->hash & ((FIRST << level) - 1));
 	prefetch_write(b);
 	return b;
 }
@@ -84,7 +104,7 @@ dict_fetch_entry(const struct dict_call *c, const struct dict_key *key, const st
 	unsigned bits = b ? dict_read_tags(b, key->hash) : 0;
 	if (!bits)
 		return;
-	uint64_t offset = load_acquire(&b->slot[__builtin_ctz(bits)]) & SLOT_OFFSET;
+	uint64_t offset = load_acquire(dict_read_first(b, bits)) & SLOT_OFFSET;
 	const char *e = dict_at(c, offset, sizeof(struct dict_entry));
 	if (unlikely(!e))
 		return;
@@ -123,14 +143,15 @@ dict_locate(struct dict_call *c, const struct dict_key *key, struct dict_place *
 	*out = (struct dict_place){ 0 };
 	if (!dict_find_bucket(c, key->hash, out) || !dict_owns_bucket(c, out->bucket, out->index))
 		return dict_damaged(c);
-	if (dict_read_lines(c, out->bucket, key, &found)) {
+	found = dict_read_lines(c->seen, out->bucket, key);
+	if (found.slot) {
 		out->slot = found.slot;
 		out->offset = found.offset;
 		out->head = found.head;
 		out->entry = dict_at(c, found.offset, sizeof *out->entry);
 		return likely(owns_line(c, out, found.slot)) ? 0 : dict_damaged(c);
 	}
-	for (struct bucket *line = out->bucket; line; line = dict_more(c, line)) {
+	for (struct bucket *line = out->bucket; line; line = dict_more(&c->seen, line)) {
 		if (lines++ == LINES_MAX || !owns_line(c, out, line))
 			return dict_damaged(c);
 		look_at_line(line, out);

@@ -58,7 +58,7 @@ fill_child(struct dict_call *c, struct bucket *parent, struct bucket *child, uns
 	for (unsigned i = 0; i < SLOTS; i++)
 		store_relaxed(&child->slot[i], 0);
 	store_relaxed(&child->more, 0);
-	for (struct bucket *line = parent; line; line = dict_more(c, line)) {
+	for (struct bucket *line = parent; line; line = dict_more(&c->seen, line)) {
 		if (lines++ == LINES_MAX)
 			return dict_damaged(c);
 		for (unsigned i = 0; i < SLOTS; i++) {
@@ -75,7 +75,10 @@ fill_child(struct dict_call *c, struct bucket *parent, struct bucket *child, uns
 void
 dict_finish_split(struct ledger_hold *h)
 {
-	struct dict_call c = { .in = { h->arena, h->thread, h->me, h->object } };
+	struct dict_call c = {
+		.in = { h->arena, h->thread, h->me, h->object },
+		.seen = dict_view_of(h->arena, NULL),
+	};
 	struct bucket *line = (struct bucket *)(void *)h->then[0].at;
 	unsigned depth = state_depth(h->then[0].to);
 	if (!line || arena_offset(h->arena, line) % LINE)
@@ -84,7 +87,7 @@ dict_finish_split(struct ledger_hold *h)
 		for (unsigned i = 0; i < SLOTS; i++)
 			if (goes_over(&c, load_relaxed(&line->slot[i]), depth))
 				store_relaxed(&line->slot[i], 0);
-		line = dict_more(&c, line);
+		line = dict_more(&c.seen, line);
 		if (line && !dict_owns(&c, arena_offset(h->arena, line), LINE))
 			return;
 	}
@@ -133,7 +136,7 @@ is_due(const struct bucket *b, uint64_t level)
 static void
 split_next(struct dict_call *c, uint64_t level)
 {
-	word64 *hint = &c->table->stripe[c->hold.index].split;
+	word64 *hint = &c->seen.table->stripe[c->hold.index].split;
 	uint64_t end = FIRST << level >> 1, at = load_relaxed(hint);
 	uint64_t index = at >> 48 == level ? at & ((UINT64_C(1) << 48) - 1) : c->hold.index;
 	if (level == 0 || index >= end || (index & (STRIPES - 1)) != c->hold.index)
@@ -151,7 +154,7 @@ begin_level(struct dict_call *c, uint64_t level)
 	struct ledger_hold shared = dict_hold(c, SHARED_LEDGER);
 	if (!ledger_try(&shared))
 		return;
-	if (load_relaxed(&c->table->level) == level)
+	if (load_relaxed(&c->seen.table->level) == level)
 		(void)dict_new_level(c, &shared, (unsigned)level + 1);
 	ledger_unlock(&shared);
 }
@@ -159,13 +162,13 @@ begin_level(struct dict_call *c, uint64_t level)
 void
 dict_grow(struct dict_call *c, const struct dict_place *p)
 {
-	uint64_t level = load_acquire(&c->table->level);
-	uint64_t count = load_relaxed(&c->table->stripe[c->hold.index].count);
+	uint64_t level = load_acquire(&c->seen.table->level);
+	uint64_t count = load_relaxed(&c->seen.table->stripe[c->hold.index].count);
 	if (unlikely(level > LEVELS))
 		return;
 	if (level < LEVELS && count * STRIPES * 2 > HALVES * (FIRST << level)) {
 		begin_level(c, level);
-		level = load_acquire(&c->table->level);
+		level = load_acquire(&c->seen.table->level);
 	}
 	if (p->full >= CROWDED && is_due(p->bucket, level))
 		split(c, p->bucket, p->index);
@@ -193,9 +196,9 @@ dict_reserve(struct dict_call *c, uint64_t items)
 		int rc = dict_lock(c, stripe);
 		if (rc)
 			return rc;
-		while ((level = load_acquire(&c->table->level)) < want) {
+		while ((level = load_acquire(&c->seen.table->level)) < want) {
 			begin_level(c, level);
-			if (load_acquire(&c->table->level) == level)
+			if (load_acquire(&c->seen.table->level) == level)
 				break;
 		}
 		for (uint64_t i = 1; i <= want && i <= level; i++)

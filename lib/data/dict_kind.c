@@ -10,6 +10,7 @@ call_of(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t obje
 {
 	*c = (struct dict_call){ .in = { a, t, me, object } };
 	c->dict = object_body_at(a, object);
+	c->seen = dict_view_of(c->in.arena, c->dict);
 	return c->dict && object_body_bytes(a, c->dict) >= sizeof *c->dict;
 }
 
@@ -52,7 +53,7 @@ dict_replace_table(struct dict_call *c, struct ledger_hold *shared, uint64_t tab
 	struct retirement r = { shared };
 	if (!dict_walk(c, retire, &r))
 		return dict_damaged(c);
-	ledger_then(shared, 0, &c->dict->epoch, c->epoch + 1);
+	ledger_then(shared, 0, &c->dict->epoch, c->seen.epoch + 1);
 	ledger_commit(shared, &c->dict->root, table);
 	return 0;
 }
@@ -94,7 +95,7 @@ dict_count(const struct dict_call *c)
 {
 	uint64_t count = 0;
 	for (unsigned i = 0; i < STRIPES; i++)
-		count += load_relaxed(&c->table->stripe[i].count);
+		count += load_relaxed(&c->seen.table->stripe[i].count);
 	return count;
 }
 
@@ -157,7 +158,7 @@ static void
 check_counts(struct dict_check *k)
 {
 	for (unsigned i = 0; i < STRIPES; i++) {
-		uint64_t says = load_relaxed(&k->call->table->stripe[i].count);
+		uint64_t says = load_relaxed(&k->call->seen.table->stripe[i].count);
 		if (says != k->count[i])
 			wrong(k, "stripe %u has %llu entries, its count says %llu", i,
 			      (unsigned long long)k->count[i], (unsigned long long)says);

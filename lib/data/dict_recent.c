@@ -46,7 +46,7 @@ struct recent {
 static word64 *
 word_of(const struct dict_call *c, unsigned stripe)
 {
-	return &c->table->stripe[stripe].recent;
+	return &c->seen.table->stripe[stripe].recent;
 }
 
 /* False: there is none, or it is damaged. */
@@ -115,7 +115,7 @@ static int
 add_bucket(struct all *s, const struct bucket *b)
 {
 	unsigned lines = 0;
-	for (const struct bucket *line = b; line; line = dict_more(s->call, line)) {
+	for (const struct bucket *line = b; line; line = dict_more(&s->call->seen, line)) {
 		if (lines++ == LINES_MAX)
 			return dict_damaged(s->call);
 		for (unsigned i = 0; i < SLOTS; i++) {
@@ -134,7 +134,8 @@ add_bucket(struct all *s, const struct bucket *b)
 static int
 add_stripe(struct all *s, unsigned stripe)
 {
-	uint64_t level = load_relaxed(&s->call->table->level), most = s->call->in.arena->bytes / LINE;
+	uint64_t level = load_relaxed(&s->call->seen.table->level);
+	uint64_t most = s->call->in.arena->bytes / LINE;
 	int rc = level > LEVELS ? dict_damaged(s->call) : 0;
 	for (uint64_t i = stripe; rc == 0 && i < FIRST << level && i < most; i += STRIPES) {
 		const struct bucket *b = dict_bucket(s->call, i);
@@ -215,7 +216,7 @@ static bool
 is_due(const struct dict_call *c, unsigned stripe)
 {
 	struct recent r;
-	return load_relaxed(&c->table->stripe[stripe].count) &&
+	return load_relaxed(&c->seen.table->stripe[stripe].count) &&
 	       !(recent_of(c, stripe, &r) && r.count);
 }
 
@@ -259,7 +260,7 @@ find_named(struct dict_call *c, uint64_t order, uint64_t hash, struct newest *ou
 	unsigned lines = 0;
 	if (!dict_find_bucket(c, hash, &p))
 		return false;
-	for (const struct bucket *line = p.bucket; line; line = dict_more(c, line)) {
+	for (const struct bucket *line = p.bucket; line; line = dict_more(&c->seen, line)) {
 		for (unsigned i = 0; i < SLOTS; i++) {
 			uint64_t slot = load_relaxed(&line->slot[i]), offset = slot & SLOT_OFFSET;
 			const struct dict_entry *e = slot ? dict_at(c, offset, sizeof *e) : NULL;
@@ -306,7 +307,7 @@ newest_of(struct dict_call *c, unsigned stripe, struct newest *out)
 				return 0;
 			set_last(&r, r.next - 1, r.count - 1);
 		}
-		if (!load_relaxed(&c->table->stripe[stripe].count))
+		if (!load_relaxed(&c->seen.table->stripe[stripe].count))
 			return -ENOENT;
 		int rc = tries ? dict_damaged(c) : refill(c, stripe);
 		if (is_full(rc))

@@ -83,8 +83,8 @@ dict_new_level(struct dict_call *c, struct ledger_hold *h, unsigned level)
 		ledger_give_up(h);
 		return rc;
 	}
-	ledger_then(h, 0, &c->table->level, level);
-	ledger_commit(h, &c->table->at[level], block);
+	ledger_then(h, 0, &c->seen.table->level, level);
+	ledger_commit(h, &c->seen.table->at[level], block);
 	return 0;
 }
 
@@ -92,7 +92,7 @@ int
 dict_new_chunk(struct dict_call *c, struct ledger_hold *h, uint64_t index)
 {
 	unsigned level = level_of(index);
-	uint64_t at = load_relaxed(&c->table->at[level]), block;
+	uint64_t at = load_relaxed(&c->seen.table->at[level]), block;
 	word64 *word = dict_at(c, at + ((index - level_first(level)) >> CHUNK_BITS) * 8, 8);
 	if (level <= LEVEL_WHOLE || !at || !word)
 		return -EPROTO;
@@ -139,7 +139,7 @@ walk_bucket(const struct walk *w, const struct bucket *b, uint64_t index)
 	unsigned lines = 0;
 	if (!state)
 		return true;
-	for (const struct bucket *line = b; line; line = dict_more(w->call, line)) {
+	for (const struct bucket *line = b; line; line = dict_more(&w->call->seen, line)) {
 		/* The link is read before the visitor may take the line away. */
 		uint64_t at = arena_offset(w->call->in.arena, line);
 		if (++lines > LINES_MAX || !walk_line(w, line, index, state_depth(state)))
@@ -173,7 +173,7 @@ walk_buckets(const struct walk *w, uint64_t block, uint64_t count, uint64_t firs
 static bool
 walk_level(const struct walk *w, unsigned level)
 {
-	uint64_t at = load_acquire(&w->call->table->at[level]);
+	uint64_t at = load_acquire(&w->call->seen.table->at[level]);
 	uint64_t first = level_first(level), count = level ? first : FIRST;
 	if (level <= LEVEL_WHOLE)
 		return walk_buckets(w, at, count, first);
@@ -192,16 +192,16 @@ bool
 dict_walk(struct dict_call *c, dict_visit *visit, void *arg)
 {
 	struct walk w = { c, visit, arg };
-	uint64_t level = load_acquire(&c->table->level);
+	uint64_t level = load_acquire(&c->seen.table->level);
 	if (level > LEVELS)
 		return false;
 	for (unsigned i = 0; i <= level; i++)
 		if (!walk_level(&w, i))
 			return false;
 	for (unsigned i = 0; i < STRIPES; i++) {
-		uint64_t recent = load_acquire(&c->table->stripe[i].recent);
+		uint64_t recent = load_acquire(&c->seen.table->stripe[i].recent);
 		if (recent && !visit(arg, recent, NULL))
 			return false;
 	}
-	return visit_part(&w, arena_offset(c->in.arena, c->table));
+	return visit_part(&w, arena_offset(c->in.arena, c->seen.table));
 }

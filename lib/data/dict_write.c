@@ -128,7 +128,7 @@ const struct ledger_kind dict_ledger = { .finish = finish, .drop = drop_refs };
 static struct dict_table *
 table_of(const struct dict_call *c)
 {
-	return c->table;
+	return c->seen.table;
 }
 
 static void

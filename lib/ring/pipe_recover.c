@@ -272,7 +272,7 @@ bool
 pipe_has_message(const shoal_arena *a, uint32_t object, uint64_t place, uint64_t last)
 {
 	uint32_t ring;
-	uint64_t pos = place & ~UINT64_C(7), found;
+	uint64_t pos = place & ~UINT64_C(7), found = 0;
 	unsigned side = place & 1;
 	struct pipe *p = body(a, object, &ring);
 	struct pipe_message m;

@@ -1,6 +1,8 @@
 /* One process; several are in dict_share_test.c, those that die in dict_storm_test.c. */
 #include "dict_common.h"
 
+#include "data/dict_read.h"
+
 Test(dict, holds_what_it_was_given)
 {
 	struct dict_world w = dict_world(0);
@@ -72,6 +74,67 @@ Test(dict, keys_are_the_same_where_kind_and_bytes_are)
 	dict_world_end(&w);
 }
 
+/* The copy has the room that it needs, and not a byte less or more of the buffer is touched. */
+static void
+expect_bytes(shoal_dict *d, const char *key, size_t key_bytes, const char *value, size_t bytes)
+{
+	char buffer[256];
+	memset(buffer, '#', sizeof buffer);
+	if (bytes)
+		REQUIRE_EQ(shoal_dict_get_bytes(d, key, key_bytes, buffer, bytes - 1), -EMSGSIZE);
+	REQUIRE_EQ(shoal_dict_get_bytes(d, key, key_bytes, buffer, bytes), bytes);
+	REQUIRE_EQ(memcmp(buffer, value, bytes), 0);
+	for (size_t i = bytes; i < sizeof buffer; i++)
+		REQUIRE_EQ(buffer[i], '#');
+}
+
+Test(dict, bytes_of_all_lengths_come_back)
+{
+	struct dict_world w = dict_world(0);
+	char text[256];
+	for (unsigned i = 0; i < sizeof text; i++)
+		text[i] = (char)(i * 37 + i / 64);
+	for (unsigned n = 0; n < 200; n++)
+		REQUIRE_EQ(shoal_dict_set_bytes(w.dict, text, n, text + n % 50, n), 0);
+	REQUIRE_EQ(shoal_dict_size(w.dict), 200);
+	for (unsigned n = 0; n < 200; n++)
+		expect_bytes(w.dict, text, n, text + n % 50, n);
+	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, text, 200, text, sizeof text), -ENOENT);
+	dict_world_end(&w);
+}
+
+static uint64_t
+hash_of(shoal_dict *d, uint64_t number)
+{
+	struct dict_key k;
+	dict_read_key(d, &number, sizeof number, &k);
+	return k.hash;
+}
+
+/* Of one bucket, also after the next ones are born, and with one tag in its slots. */
+Test(dict, keys_are_told_apart_where_their_tags_are_not)
+{
+	struct dict_world w = dict_world(0);
+	uint64_t alike = UINT64_C(0xffff00000000000f), key[3] = { 1 }, value = 0;
+	uint64_t wanted = hash_of(w.dict, key[0]) & alike;
+	for (int n = 1; n < 3; n++) {
+		key[n] = key[n - 1] + 1;
+		while ((hash_of(w.dict, key[n]) & alike) != wanted)
+			key[n]++;
+	}
+	for (int n = 0; n < 2; n++)
+		REQUIRE_EQ(shoal_dict_set_bytes(w.dict, &key[n], 8, &key[n], 8), 0);
+	for (int out = 0; out < 3; out++) {
+		for (int n = 0; n < 3; n++) {
+			bool is = n < 2 && n >= out;
+			REQUIRE_EQ(shoal_dict_get_bytes(w.dict, &key[n], 8, &value, 8), is ? 8 : -ENOENT);
+			REQUIRE(!is || value == key[n]);
+		}
+		REQUIRE_EQ(shoal_dict_pop_bytes(w.dict, &key[out], 8), out < 2 ? 0 : -ENOENT);
+	}
+	dict_world_end(&w);
+}
+
 Test(dict, bad_input_changes_nothing)
 {
 	struct dict_world w = dict_world(0);
@@ -94,6 +157,8 @@ Test(dict, bad_input_changes_nothing)
 	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "int", 3, buffer, sizeof buffer), -ENOENT);
 	REQUIRE_EQ(shoal_dict_set(w.dict, shoal_any_from_bytes("int", 3), SHOAL_ANY(1)), 0);
 	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "int", 3, buffer, sizeof buffer), -EPROTO);
+	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, NULL, 3, buffer, sizeof buffer), -EINVAL);
+	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "k", UINT32_MAX, buffer, sizeof buffer), -EINVAL);
 	shoal_container_options bad = { .flags = 0x1000 }, worse = { .reserved_ = { 0, 1 } };
 	shoal_dict *d;
 	REQUIRE_EQ(shoal_dict_create(w.arena, "e", &bad, &d), -EINVAL);

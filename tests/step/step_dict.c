@@ -69,6 +69,7 @@ static shoal_any role_key[STRIPES];
 static void
 make(struct step_world *w, const char *name)
 {
+	static const char value[36] = "two vectors and a few bytes more";
 	const struct shape *s = w->of->shape;
 	int rc = shoal_dict_create(w->arena, name, NULL, (shoal_dict **)&w->object[0]);
 	/* What shares a bucket is the same in every run. */
@@ -84,6 +85,8 @@ make(struct step_world *w, const char *name)
 		rc = shoal_dict_set(dict_of(w), key_in(w, 0, 0, i), text_of(i));
 	if (rc == 0)
 		rc = shoal_dict_set(dict_of(w), SHOAL_ANY("count"), SHOAL_ANY(5));
+	if (rc == 0)
+		rc = shoal_dict_set_bytes(dict_of(w), "bytes", 5, value, sizeof value);
 	STEP_REQUIRE(w, rc == 0, "setup: %d, %s", rc, shoal_error());
 }
 
@@ -336,8 +339,23 @@ op_get(struct step_world *w)
 static void
 op_get_bytes(struct step_world *w)
 {
-	char buffer[10];
-	step_mine(w)->result = shoal_dict_get_bytes(dict_of(w), "k", 1, buffer, sizeof buffer);
+	char buffer[40];
+	step_mine(w)->result = shoal_dict_get_bytes(dict_of(w), "bytes", 5, buffer, sizeof buffer);
+}
+
+/* The quick way in is of those who know the dict. */
+static void
+know(struct step_world *w)
+{
+	arena_join(w);
+	op_get_bytes(w);
+	STEP_REQUIRE(w, step_mine(w)->result == 36, "get_bytes: %d", (int)step_mine(w)->result);
+}
+
+static void
+op_get_bytes_known(struct step_world *w)
+{
+	op_get_bytes(w);
 }
 
 static void
@@ -366,8 +384,9 @@ op_print(struct step_world *w)
 		fclose(to);
 }
 
-#define DICT_CASE(name_, shape_, meet_) \
-	STEP_CASE(dict, name_, .shape = &(shape_), .setup = setup, .prepare = arena_join, \
+#define DICT_CASE(name_, shape_, meet_) DICT_CASE_OF(name_, shape_, meet_, arena_join)
+#define DICT_CASE_OF(name_, shape_, meet_, prepare_) \
+	STEP_CASE(dict, name_, .shape = &(shape_), .setup = setup, .prepare = prepare_, \
 	          .op = op_##name_, .check = check, .crowd = crowd, .audit = arena_audit, \
 	          .meet_prepare = arena_join, .meet = { meet_recover, meet_ }, \
 	          .role = { { "others", try_others }, { "reader", try_read }, { "writer", try_write } })
@@ -390,6 +409,7 @@ DICT_CASE(set_bytes, whole, NULL)
 DICT_CASE(pop_bytes, whole, NULL)
 DICT_CASE(get, few, NULL)
 DICT_CASE(get_bytes, few, NULL)
+DICT_CASE_OF(get_bytes_known, few, NULL, know)
 DICT_CASE(has, few, NULL)
 DICT_CASE(size, few, NULL)
 DICT_CASE(version, few, NULL)
