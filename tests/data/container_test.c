@@ -3,6 +3,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "arena/object.h"
+#include "base/thread.h"
 
 /* ---- a wrong kind of pointer ---- */
 
@@ -88,10 +92,10 @@ Test(container, one_that_is_watched_may_be_destroyed)
 
 /* ---- one that another follows while it is read ---- */
 
-static struct {
+static struct succession {
 	char name[40];
 	void *body;
-	volatile int met, succeeded;
+	volatile int met, succeeded, known, followed;
 } *succession;
 
 static void *
@@ -308,4 +312,276 @@ Test(container, one_who_finds_no_record_reads_it)
 	REQUIRE_EQ(pthread_create(&thread, NULL, read_without_a_record, w.dict), 0);
 	REQUIRE_EQ(pthread_join(thread, NULL), 0);
 	dict_world_end(&w);
+}
+
+/* ---- one that the thread knows ---- */
+
+static bool
+has_k(shoal_dict *d)
+{
+	char text[2];
+	return shoal_dict_get_bytes(d, "k", 1, text, sizeof text) == 1 && *text == 'v';
+}
+
+static shoal_dict *
+dict_with_k(shoal_arena *a)
+{
+	shoal_dict *d;
+	REQUIRE_EQ(shoal_dict_create(a, NULL, NULL, &d), 0);
+	REQUIRE_EQ(shoal_dict_set_bytes(d, "k", 1, "v", 1), 0);
+	REQUIRE(has_k(d) && has_k(d));
+	return d;
+}
+
+static int
+gets_what_was_destroyed(void *unused)
+{
+	shoal_arena *a;
+	(void)unused;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	shoal_dict *d = dict_with_k(a);
+	REQUIRE_EQ(shoal_dict_destroy(a, d), 0);
+	return has_k(d);
+}
+
+Test(container, what_was_destroyed_stops_who_knew_it)
+{
+	expect_killed(child(gets_what_was_destroyed, NULL), SIGABRT, 5000);
+}
+
+static int
+gets_from_a_list(void *unused)
+{
+	shoal_arena *a;
+	shoal_list *l;
+	(void)unused;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	REQUIRE_EQ(shoal_list_create(a, NULL, NULL, &l), 0);
+	REQUIRE_EQ(shoal_list_append(l, SHOAL_ANY(1)), 0);
+	return has_k((shoal_dict *)(void *)l);
+}
+
+Test(container, a_list_that_it_knew_is_no_dict)
+{
+	expect_killed(child(gets_from_a_list, NULL), SIGABRT, 5000);
+}
+
+static shoal_dict *other_dict;
+static volatile ssize_t got_inside;
+
+static void
+gets_from_the_other(int signo)
+{
+	char text[2];
+	signal(signo, SIG_DFL);
+	got_inside = shoal_dict_get_bytes(other_dict, "k", 1, text, sizeof text);
+	mprotect(page_of(succession->body), 4096, PROT_READ | PROT_WRITE);
+}
+
+/* Whatever the thread knows: the call inside would end the protection of the one around it. */
+static int
+gets_inside_a_get(void *unused)
+{
+	shoal_arena *a;
+	struct succession s;
+	(void)unused;
+	succession = &s;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	shoal_dict *d = dict_with_k(a);
+	do
+		other_dict = dict_with_k(a);
+	while (page_of(other_dict) == page_of(d));
+	s.body = d;
+	signal(SIGSEGV, gets_from_the_other);
+	REQUIRE(has_k(d) && has_k(other_dict));
+	REQUIRE_EQ(mprotect(page_of(d), 4096, PROT_NONE), 0);
+	REQUIRE(has_k(d));
+	REQUIRE_EQ(got_inside, -EDEADLK);
+	return 0;
+}
+
+Test(container, a_handler_does_not_get_inside_a_get)
+{
+	expect_child(child(gets_inside_a_get, NULL), 0, 5000);
+}
+
+/* The reader has entered, and reads the seed: it waits until the dict was destroyed. */
+static void
+meet_a_member(int signo)
+{
+	signal(signo, SIG_DFL);
+	for (succession->met = 1; !succession->succeeded;)
+		usleep(100);
+	mprotect(page_of(succession->body), 4096, PROT_READ | PROT_WRITE);
+}
+
+static int
+is_inside(void *unused)
+{
+	shoal_arena *a;
+	shoal_dict *d;
+	(void)unused;
+	REQUIRE_EQ(shoal_arena_attach(succession->name, SHOAL_SEC(5), &a), 0);
+	REQUIRE_EQ(shoal_dict_open(a, "c", 0, &d), 0);
+	REQUIRE(has_k(d));
+	for (succession->known = 1; !succession->followed;)
+		usleep(100);
+	succession->body = d;
+	signal(SIGSEGV, meet_a_member);
+	REQUIRE_EQ(mprotect(page_of(d), 4096, PROT_NONE), 0);
+	REQUIRE(has_k(d));
+	REQUIRE(succession->met);
+	shoal_arena_close(a);
+	return 0;
+}
+
+/* Another one lies there, and has another entry in the table. */
+static void
+follow_with_another(shoal_arena *a, shoal_dict *c)
+{
+	uint32_t before, after;
+	shoal_dict *d;
+	shoal_value *v;
+	REQUIRE_EQ(object_find_body(a, c, SHOAL_KIND_DICT, &before), 0);
+	REQUIRE_EQ(shoal_dict_destroy(a, c), 0);
+	REQUIRE_EQ(shoal_value_create(a, NULL, SHOAL_I64, SHOAL_ANY(0), &v), 0);
+	for (int n = 0; (d = container_of_one(a, NULL, true)) != c;)
+		REQUIRE(++n < 1000);
+	REQUIRE_EQ(object_find_body(a, d, SHOAL_KIND_DICT, &after), 0);
+	REQUIRE(before != after);
+}
+
+/*
+ * Its memory stays while a call is inside, and is free after that; also where the thread knew
+ * another one there.
+ */
+Test(container, nothing_lies_there_while_a_member_is_inside)
+{
+	shoal_arena *a;
+	void *other[200];
+	succession = shared(sizeof *succession);
+	snprintf(succession->name, sizeof succession->name, "inside-%d", (int)getpid());
+	REQUIRE_EQ(shoal_arena_create(succession->name, NULL, &a), 0);
+	void *c = container_of_one(a, "c", true);
+	pid_t pid = child(is_inside, NULL);
+	while (!succession->known)
+		usleep(100);
+	follow_with_another(a, c);
+	succession->followed = 1;
+	while (!succession->met)
+		usleep(100);
+	REQUIRE_EQ(shoal_dict_destroy(a, c), 0);
+	for (int i = 0; i < 200; i++) {
+		other[i] = container_of_one(a, NULL, true);
+		REQUIRE(other[i] != c);
+	}
+	succession->succeeded = 1;
+	expect_child(pid, 0, 5000);
+	for (int i = 0; i < 200; i++)
+		REQUIRE_EQ(shoal_dict_destroy(a, other[i]), 0);
+	REQUIRE_EQ(shoal_arena_unlink(succession->name), 0);
+	REQUIRE_EQ(shoal_arena_check(a, stderr), 0);
+	shoal_arena_close(a);
+}
+
+static uint32_t
+members_of(shoal_arena *a)
+{
+	shoal_arena_info info;
+	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
+	return info.members;
+}
+
+/* In its place, and with a dict where that had one. */
+Test(container, a_new_arena_is_not_taken_for_the_one_before)
+{
+	shoal_arena *a;
+	shoal_dict *was = NULL, *d;
+	int again = 0;
+	for (int i = 0; i < 8; i++) {
+		REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+		REQUIRE_EQ(shoal_dict_create(a, NULL, NULL, &d), 0);
+		again += d == was;
+		was = d;
+		REQUIRE(!has_k(d));
+		REQUIRE_EQ(members_of(a), 1);
+		REQUIRE_EQ(shoal_dict_set_bytes(d, "k", 1, "v", 1), 0);
+		REQUIRE(has_k(d));
+		shoal_arena_close(a);
+	}
+	REQUIRE(again);
+}
+
+struct two_arenas {
+	shoal_arena *arena[2];
+	shoal_dict *dict[2];
+};
+
+/* In a child of _Fork, with which the harness has nothing to do: whether it has joined by a get. */
+static void
+join_by_a_get(shoal_arena *a, shoal_dict *d)
+{
+	if (members_of(a) != 1 || !has_k(d) || members_of(a) != 2)
+		_exit(1);
+}
+
+/* It knows what its parent's thread knew, but has no record yet, and must not use its parent's. */
+Test(container, a_forked_child_joins_by_itself)
+{
+	struct two_arenas two;
+	for (int i = 0; i < 2; i++) {
+		REQUIRE_EQ(shoal_arena_create(NULL, NULL, &two.arena[i]), 0);
+		two.dict[i] = dict_with_k(two.arena[i]);
+	}
+	pid_t pid = _Fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int i = 0; i < 2; i++)
+			join_by_a_get(two.arena[i], two.dict[i]);
+		_exit(0);
+	}
+	expect_child(pid, 0, 5000);
+	for (int i = 0; i < 2; i++)
+		shoal_arena_close(two.arena[i]);
+}
+
+static pid_t begotten = -1;
+
+static void
+beget(int signo)
+{
+	signal(signo, SIG_DFL);
+	begotten = _Fork();
+	mprotect(page_of(succession->body), 4096, PROT_READ | PROT_WRITE);
+}
+
+/*
+ * The thread finds out what the container is, by its entry in the table, when a handler forks: what
+ * it keeps in the child is the parent's.
+ */
+Test(container, what_was_found_out_in_the_midst_of_a_fork_is_the_parents)
+{
+	shoal_arena *a;
+	struct succession s;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	shoal_dict *d = NULL;
+	uint32_t index;
+	REQUIRE_EQ(shoal_dict_create(a, NULL, NULL, &d), 0);
+	REQUIRE_EQ(shoal_dict_set_bytes(d, "k", 1, "v", 1), 0);
+	REQUIRE_EQ(object_find_body(a, d, SHOAL_KIND_DICT, &index), 0);
+	thread_epoch_next(); /* it knows nothing any more */
+	succession = &s;
+	s.body = arena_object(a, index);
+	signal(SIGSEGV, beget);
+	REQUIRE_EQ(mprotect(page_of(s.body), 4096, PROT_NONE), 0);
+	bool has = has_k(d);
+	if (begotten == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (has)
+			join_by_a_get(a, d);
+		_exit(!has);
+	}
+	expect_child(begotten, 0, 5000);
+	REQUIRE(has);
+	shoal_arena_close(a);
 }
