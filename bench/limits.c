@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 enum {
+	ADDITIONS = 8000000,
 	HOPS = 20000,
 	WAKES = 200,
 	CALLS = 2000,
@@ -45,6 +46,8 @@ struct counts {
 static const struct {
 	const char *name, *unit;
 } limits[LIMITS] = {
+	[WORK_ALONE] = { "additions, one processor at work", "/ns" },
+	[WORK_BOTH] = { "additions, each of two at work", "/ns" },
 	[LINE_HOP] = { "a line's way to the other processor", "ns" },
 	[TWO_LINE_TRIP] = { "a round trip on two lines", "ns" },
 	[FUTEX_HOP] = { "a futex wake, to the sleeper's return", "ns" },
@@ -82,6 +85,56 @@ wait_for(_Atomic uint32_t *word, uint32_t value)
 			return false;
 	}
 	return true;
+}
+
+/* Sixteen a turn, in four chains: four at once at most. */
+static void
+add(uint64_t additions)
+{
+	uint64_t chain[4] = { 0 };
+
+	for (uint64_t i = 0; i < additions; i += 16) {
+#pragma GCC unroll 16
+		for (int j = 0; j < 16; j++) {
+			chain[j % 4]++;
+			__asm__ volatile("" : "+r"(chain[j % 4]));
+		}
+	}
+}
+
+static double
+additions(void)
+{
+	uint64_t began;
+
+	add(ADDITIONS);
+	began = clock_ns();
+	add(ADDITIONS);
+	return (double)ADDITIONS / (double)(clock_ns() - began);
+}
+
+static double
+additions_beside(void)
+{
+	struct board *b = shared_memory(sizeof *b);
+	double rate = 0;
+	pid_t pid;
+
+	if (!b || (pid = fork_bound()) < 0)
+		return 0;
+	if (pid == 0) {
+		pin_to(1);
+		for (;;) {
+			add(ADDITIONS);
+			atomic_store(&b->there, 1);
+		}
+	}
+	if (wait_for(&b->there, 1))
+		rate = additions();
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	munmap(b, sizeof *b);
+	return rate;
 }
 
 /* The other side of the hops: answers on the same line (0), or on one of its own. */
@@ -292,6 +345,8 @@ static void
 measure_all(double out[LIMITS])
 {
 	pin_to(0);
+	out[WORK_ALONE] = additions();
+	out[WORK_BOTH] = additions_beside();
 	out[LINE_HOP] = hops(false) / 2;
 	out[TWO_LINE_TRIP] = hops(true);
 	out[FUTEX_HOP] = wake();

@@ -10,6 +10,8 @@
 #include "stats.h"
 
 enum limit {
+	WORK_ALONE, /* additions a ns, each independent of three others, by one processor */
+	WORK_BOTH, /* the same, while the other processor does as much */
 	LINE_HOP, /* ns: a line written by one process and seen by the other, and back, halved */
 	TWO_LINE_TRIP, /* ns: there and back, on a line for each way: the floor of a round trip */
 	FUTEX_HOP, /* ns: from before a wake to after the wait, the sleeper being asleep */
