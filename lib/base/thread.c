@@ -22,6 +22,12 @@ void (*thread_end_hook)(struct shoal_thread *);
 void (*thread_fork_hook)(struct shoal_thread *);
 
 static uint32_t generation;
+/*
+ * The number that the epoch has come to, or is about to, in this process or in those that it was
+ * forked from. A fork does not wipe it, and a child's numbers begin behind it: what its parent found
+ * out is kept under none of them.
+ */
+static word32 epoch_reached;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* The key whose destructor is thread_end, and 1. 0: there is none yet. */
 static word32 key_made;
@@ -114,14 +120,31 @@ thread_end(void *record)
 	keep(t);
 }
 
+static uint32_t
+epoch_after(uint32_t epoch)
+{
+	return epoch >= THREAD_NO_EPOCH - 1 ? 1 : epoch + 1;
+}
+
+static void
+epoch_reach(uint32_t epoch)
+{
+	uint32_t seen;
+	do
+		seen = load_relaxed(&epoch_reached);
+	while ((int32_t)(epoch - seen) > 0 && !cas32_acq_rel(&epoch_reached, seen, epoch));
+}
+
+/* Reached before anybody keeps anything under it. */
 void
 thread_epoch_next(void)
 {
-	uint32_t seen, next;
-	do {
-		seen = thread_epoch();
-		next = seen >= THREAD_NO_EPOCH - 1 ? 1 : seen + 1;
-	} while (seen && !cas32_acq_rel(&thread_page.epoch, seen, next));
+	for (uint32_t seen; (seen = thread_epoch()) != 0;) {
+		uint32_t next = epoch_after(seen);
+		epoch_reach(next);
+		if (cas32_acq_rel(&thread_page.epoch, seen, next))
+			return;
+	}
 }
 
 void
@@ -200,7 +223,9 @@ begin_child(struct shoal_thread *parents)
 			thread_fork_hook(parents);
 		clear_parents(parents);
 		/* Pairs with those who wait, and with begin_here: what was the parent's is gone. */
-		store_release(&thread_page.epoch, 1);
+		uint32_t first = epoch_after(load_relaxed(&epoch_reached));
+		epoch_reach(first);
+		store_release(&thread_page.epoch, first);
 	}
 	while (!load_acquire(&thread_page.epoch))
 		kernel_yield();
@@ -286,6 +311,7 @@ begin_process(void)
 	if (page == MAP_FAILED || madvise(page, sizeof thread_page, MADV_WIPEONFORK))
 		stop("no page that fork wipes: %s; Linux 4.14 or later is needed", strerror(errno));
 	store_relaxed(&thread_page.beginning, 1);
+	epoch_reach(1);
 	store_relaxed(&thread_page.epoch, 1);
 	pause_measure();
 	pthread_atfork(NULL, NULL, after_fork);

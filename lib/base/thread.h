@@ -56,8 +56,8 @@ extern struct thread_page {
 
 /*
  * What a thread keeps about arenas holds while this number stands still: it is 0 before the first
- * call of a process, and so in a forked child, and goes on whenever an arena is unmapped or a
- * thread leaves one.
+ * call of a process, and so in a forked child, where it then goes on behind all that its parent
+ * had; and it goes on whenever an arena is unmapped or a thread leaves one.
  */
 static inline uint32_t
 thread_epoch(void)

@@ -105,7 +105,7 @@ container_visit(const void *body, uint32_t kind, struct container_visit *out)
 	const struct container_known *k = container_find(body);
 	/*
 	 * A forked child inherits what its parent's thread knew. Before its first call it has the seat
-	 * as well, but no epoch; after it, maybe the same epoch, but a record of its own, or none.
+	 * as well, but no epoch; after it, an epoch of its own, and a record of its own, or none.
 	 */
 	if (unlikely(!k) || unlikely(k->epoch != thread_epoch()) ||
 	    unlikely(k->quick != kind) || unlikely(k->me != member_seat(k->arena, t))) {

@@ -194,6 +194,35 @@ Test(thread, first_calls_of_several_threads_begin_a_child_once, .disabled = NOT_
 }
 
 static int
+begin_behind(uint32_t parents)
+{
+	REQUIRE(thread_self());
+	REQUIRE(thread_epoch() > parents && thread_epoch() < parents + 10);
+	pid_t pid = _Fork();
+	if (pid == 0) {
+		thread_self();
+		_exit(thread_epoch() <= parents + 1);
+	}
+	expect_child(pid, 0, 5000);
+	return 0;
+}
+
+/* So that nothing that its parent kept under a number is taken for the child's. */
+Test(thread, a_childs_epochs_are_none_of_its_parents, .disabled = NOT_SEEN_BY_TSAN)
+{
+	REQUIRE(thread_self());
+	for (int i = 0; i < 3; i++) {
+		uint32_t before = thread_epoch();
+		pid_t pid = _Fork();
+		if (pid == 0)
+			_exit(begin_behind(before));
+		expect_child(pid, 0, 5000);
+		thread_epoch_next();
+		REQUIRE_EQ(thread_epoch(), before + 1);
+	}
+}
+
+static int
 begin_after_another(shoal_lock *parents, shoal_lock *free)
 {
 	pthread_t thread;
