@@ -94,8 +94,16 @@ free_table(void **table)
 }
 
 static void
+forget_last(struct shoal_thread *t)
+{
+	memset(t->cursor_last, 0, sizeof t->cursor_last);
+	memset(t->pipe_last, 0, sizeof t->pipe_last);
+}
+
+static void
 free_tables(struct shoal_thread *t)
 {
+	forget_last(t);
 	free_table(&t->cursors);
 	free_table(&t->pipes);
 	free_table(&t->watched);
@@ -186,6 +194,7 @@ clear(struct shoal_thread *parents)
 	/* The forking thread is the child's first. */
 	parents->tid = (uint32_t)getpid();
 	memset(parents->seat, 0, sizeof parents->seat);
+	forget_last(parents);
 	parents->cursors = parents->pipes = parents->watched = NULL;
 	parents->busy = parents->passing = 0;
 	parents->held = 0;

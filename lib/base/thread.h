@@ -14,6 +14,9 @@
 
 #define THREAD_SEATS 256 /* mapped arenas of a process */
 
+/* What a thread sends on, and what it receives from, is mostly what it did last. */
+enum thread_last { LAST_SENT, LAST_RECEIVED, LAST_OTHER, LASTS };
+
 struct shoal_thread {
 	word32 interrupt; /* 1: the present or next wait ends with -ECANCELED; taken by the waiter */
 	uint32_t tid;
@@ -27,6 +30,7 @@ struct shoal_thread {
 	uint32_t held;              /* nodes that this thread has on its robust list */
 	void *cursors;              /* ring/cursor.h */
 	void *pipes;                /* ring/pipe.h */
+	void *cursor_last[LASTS], *pipe_last[LASTS]; /* of them, those used last, or NULL */
 	void *watched;              /* sync/watch.h */
 	struct shoal_thread *next;  /* among the spare ones */
 	struct shoal_thread *older; /* among all */

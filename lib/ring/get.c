@@ -583,7 +583,7 @@ ssize_t
 shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
-	struct cursor *c = queue_begin(t, q);
+	struct cursor *c = queue_begin(t, q, LAST_RECEIVED);
 	if (unlikely(!c))
 		return get_slow(q, buffer, buffer_bytes, timeout);
 	struct slot *s = cursor_slot_at(c, c->get);

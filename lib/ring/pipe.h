@@ -226,9 +226,9 @@ struct pipe_handle {
 	uint32_t epoch;      /* arena_epoch() at which it was made */
 	uint32_t object;
 	uint64_t quick_mask; /* mask, for a position that others may have overwritten: in whole words */
-	struct pipe_way *quick_tx, *quick_rx; /* NULL where the fast path may not be taken */
+	struct pipe_way *to, *from; /* tx and rx, but never NULL */
 	char *tx_ring, *rx_ring;
-	struct pipe_stretch room, data;
+	struct pipe_stretch room, data; /* empty where the fast path may not be taken */
 	uint64_t mask;
 	uint64_t last_word;  /* of the last short record received: the next one is mostly as long */
 	uint64_t tail_seen;  /* the writer was beyond this when it was last looked at */
@@ -238,6 +238,7 @@ struct pipe_handle {
 	unsigned seat;
 	bool fenced;         /* no membarrier: publish by seq_cst exchange */
 	bool shared;
+	bool quick_tx, quick_rx; /* the fast path may be taken */
 	bool data_armed, room_armed; /* this thread armed the gate and nobody else does */
 	uint32_t spin;       /* pauses that the next wait spends before it sleeps */
 	uint64_t long_limit; /* messages from this on go in a block */
@@ -320,22 +321,35 @@ pipe_handle_slot(struct shoal_thread *t, const shoal_pipe_end *end)
 	return likely(h->end == end) ? h : pipe_handle_at(t, home ^ 1);
 }
 
+/* The handle that this thread has for the end, or NULL. */
+static ALWAYS_INLINE struct pipe_handle *
+pipe_handle_known(struct shoal_thread *t, const shoal_pipe_end *end, enum thread_last which)
+{
+	struct pipe_handle *h = t->pipe_last[which];
+	if (likely(h && h->end == end && h->epoch == thread_epoch()))
+		return h;
+	h = t->pipes ? pipe_handle_slot(t, end) : NULL;
+	if (!h || h->end != end || h->epoch != thread_epoch())
+		return NULL;
+	return t->pipe_last[which] = h;
+}
+
 /*
  * The everyday way into a call: NULL when this thread did not use the end before, when something
  * changed, or when another call is interrupted; then nothing was done. The record of the call comes
  * before the look at the owner word: one who destroys the pipe changes the word, lets a barrier
  * pass, and looks for calls inside.
  */
-static inline struct pipe_handle *
-pipe_enter_quick(struct shoal_thread *t, const shoal_pipe_end *end)
+static ALWAYS_INLINE struct pipe_handle *
+pipe_enter_quick(struct shoal_thread *t, const shoal_pipe_end *end, enum thread_last which)
 {
-	if (unlikely(!t || !t->pipes || t->busy))
+	if (unlikely(!t || t->busy))
 		return NULL;
 	/* First: a signal handler's call may make the handle another pipe's. */
 	t->busy = 1;
 	fence_compiler();
-	struct pipe_handle *h = pipe_handle_slot(t, end);
-	if (likely(h->end == end && h->epoch == thread_epoch())) {
+	struct pipe_handle *h = pipe_handle_known(t, end, which);
+	if (likely(h)) {
 		store_relaxed(&h->me->call.object, h->object);
 		fence_compiler();
 		if (likely(load_relaxed(&end->owner) == h->mine))

@@ -310,12 +310,14 @@ find_ways(struct pipe_handle *h)
 	unsigned side = h->side;
 	uint32_t ring = (uint32_t)h->mask + 1;
 	bool simplex = p->flags & SHOAL_PIPE_SIMPLEX;
+	h->to = &p->way[side];
+	h->from = &p->way[!side];
 	if (!simplex || side == SHOAL_RIGHT) {
-		h->tx = &p->way[side];
+		h->tx = h->to;
 		h->tx_ring = pipe_ring(p, ring, side);
 	}
 	if (!simplex || side == SHOAL_LEFT) {
-		h->rx = &p->way[!side];
+		h->rx = h->from;
 		h->rx_ring = pipe_ring(p, ring, !side);
 	}
 }
@@ -459,8 +461,10 @@ settle(struct pipe_handle *h, struct member *me, uint64_t word)
 	if (h->mine != word)
 		h->data_armed = h->room_armed = false;
 	h->mine = word;
-	h->quick_rx = quick ? h->rx : NULL;
-	h->quick_tx = quick && !(word & OWNER_PEER_CLOSED) ? h->tx : NULL;
+	h->quick_rx = quick && h->rx;
+	h->quick_tx = quick && h->tx && !(word & OWNER_PEER_CLOSED);
+	if (!h->quick_tx)
+		h->room = (struct pipe_stretch){ 0 };
 	store_relaxed(&h->end->tag, member_tag(h->arena, me));
 }
 
@@ -496,7 +500,7 @@ pipe_enter(shoal_pipe_end *end, enum pipe_intent intent, struct shoal_thread **t
 	*t = thread_self();
 	if (unlikely(thread_is_nested(*t)))
 		return pipe_nested();
-	if (intent == PIPE_CLAIM && (*h = pipe_enter_quick(*t, end)))
+	if (intent == PIPE_CLAIM && (*h = pipe_enter_quick(*t, end, LAST_OTHER)))
 		return 0;
 	shoal_arena *a = arena_of(end);
 	struct member *me;

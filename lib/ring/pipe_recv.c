@@ -328,8 +328,8 @@ pipe_recv_marked(shoal_pipe_end *end, struct marked *m, shoal_time timeout)
 static ssize_t
 recv_medium(struct pipe_handle *h, void *buffer, size_t room)
 {
-	struct pipe_way *w = h->quick_rx;
-	if (!w)
+	struct pipe_way *w = h->from;
+	if (!h->quick_rx)
 		return -1;
 	uint64_t pos = load_relaxed(&w->done) & ~UINT64_C(7), at = pos & h->mask;
 	uint64_t word = load_acquire((word64 *)(void *)(h->rx_ring + at));
@@ -388,7 +388,9 @@ is_short(uint64_t word)
 static __attribute__((noinline)) ssize_t
 recv_short(struct pipe_handle *h, void *buffer, size_t room, shoal_time timeout)
 {
-	struct pipe_way *w = h->rx;
+	struct pipe_way *w = h->from;
+	if (unlikely(!h->quick_rx))
+		return recv_entered(h, buffer, room, timeout);
 	uint64_t pos = load_relaxed(&w->done);
 	const char *record = h->rx_ring + (pos & h->quick_mask);
 	uint64_t word = load_acquire((word64 *)(void *)(uintptr_t)record);
@@ -410,16 +412,15 @@ ssize_t
 shoal_pipe_recv(shoal_pipe_end *end, void *buffer, size_t buffer_bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
-	struct pipe_handle *h = pipe_enter_quick(t, end);
+	struct pipe_handle *h = pipe_enter_quick(t, end, LAST_RECEIVED);
 	if (unlikely(!h))
 		return recv_any(end, buffer, buffer_bytes, timeout);
-	struct pipe_way *w = h->quick_rx;
-	if (unlikely(!w))
-		return recv_entered(h, buffer, buffer_bytes, timeout);
+	struct pipe_way *w = h->from;
 	uint64_t pos = load_relaxed(&w->done);
+	if (unlikely(buffer_bytes < 8 || !stretch_holds(&h->data, pos, 16)))
+		return recv_short(h, buffer, buffer_bytes, timeout);
 	const char *record = h->rx_ring + (pos & h->quick_mask);
-	if (unlikely(buffer_bytes < 8 || !stretch_holds(&h->data, pos, 16)) ||
-	    load_acquire((word64 *)(void *)(uintptr_t)record) != record_word(RECORD_INLINE, 0, 8))
+	if (load_acquire((word64 *)(void *)(uintptr_t)record) != record_word(RECORD_INLINE, 0, 8))
 		return recv_short(h, buffer, buffer_bytes, timeout);
 	PROBE_PIPE_RECV(h->end, pos, 8, 1);
 	memcpy(buffer, record + 8, 8);

@@ -53,6 +53,8 @@ wake(struct pipe_way *w)
 static void
 renew_room(struct pipe_handle *h)
 {
+	if (!h->quick_tx)
+		return;
 	const struct pipe_way *w = h->tx;
 	uint64_t pos = load_relaxed(&w->tail), room = load_relaxed(&w->head_seen) + h->mask + 1;
 	h->room = stretch_from(pos, room - 8, h->mask, 8);
@@ -366,8 +368,8 @@ pipe_send_marked(shoal_pipe_end *end, const void *message, size_t bytes, uint32_
 static bool
 send_medium(struct pipe_handle *h, const void *message, size_t bytes)
 {
-	struct pipe_way *w = h->quick_tx;
-	if (!w || bytes >= h->long_limit)
+	struct pipe_way *w = h->to;
+	if (bytes >= h->long_limit)
 		return false;
 	uint64_t pos = load_relaxed(&w->tail), at = pos & h->mask & ~UINT64_C(7);
 	uint64_t gap = gap_for(at, bytes), size = record_size(gap, bytes);
@@ -429,7 +431,7 @@ static ALWAYS_INLINE int
 send_record(struct shoal_thread *t, struct pipe_handle *h, uint64_t pos, const void *message,
             size_t bytes)
 {
-	struct pipe_way *w = h->quick_tx;
+	struct pipe_way *w = h->to;
 	uint64_t size = 8 + round_up_8(bytes);
 	char *record = h->tx_ring + (pos & h->quick_mask);
 	PROBE_PIPE_SEND(h->end, pos, bytes, 1);
@@ -447,9 +449,12 @@ send_record(struct shoal_thread *t, struct pipe_handle *h, uint64_t pos, const v
 }
 
 static __attribute__((noinline)) int
-send_short(struct shoal_thread *t, struct pipe_handle *h, uint64_t pos, const void *message,
-           size_t bytes)
+send_short(struct shoal_thread *t, struct pipe_handle *h, const void *message, size_t bytes,
+           shoal_time timeout)
 {
+	uint64_t pos = load_relaxed(&h->to->tail);
+	if (unlikely(bytes > COPY_SHORT || !stretch_holds(&h->room, pos, 8 + round_up_8(bytes))))
+		return send_entered(t, h, message, bytes, timeout);
 	return send_record(t, h, pos, message, bytes);
 }
 
@@ -463,18 +468,13 @@ int
 shoal_pipe_send(shoal_pipe_end *end, const void *message, size_t bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
-	struct pipe_handle *h = pipe_enter_quick(t, end);
+	struct pipe_handle *h = pipe_enter_quick(t, end, LAST_SENT);
 	if (unlikely(!h))
 		return send_any(end, message, bytes, timeout);
-	struct pipe_way *w = h->quick_tx;
-	uint64_t pos;
-	if (unlikely(!w || bytes > COPY_SHORT ||
-	             (pos = load_relaxed(&w->tail),
-	              !stretch_holds(&h->room, pos, 8 + round_up_8(bytes)))))
-		return send_entered(t, h, message, bytes, timeout);
-	if (bytes == 8)
-		return send_record(t, h, pos, message, 8);
-	return send_short(t, h, pos, message, bytes);
+	uint64_t pos = load_relaxed(&h->to->tail);
+	if (bytes != 8 || unlikely(!stretch_holds(&h->room, pos, 16)))
+		return send_short(t, h, message, bytes, timeout);
+	return send_record(t, h, pos, message, 8);
 }
 
 /* ---- batches ---- */

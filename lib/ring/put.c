@@ -465,7 +465,7 @@ int
 shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
-	struct cursor *c = queue_begin(t, q);
+	struct cursor *c = queue_begin(t, q, LAST_SENT);
 	if (unlikely(!c))
 		return put_slow(q, message, bytes, timeout);
 	if (unlikely(bytes >= c->quick_put))

@@ -152,7 +152,7 @@ static int
 look(const shoal_queue *q, struct view *v)
 {
 	struct shoal_thread *t = thread_here;
-	struct cursor *c = queue_begin(t, q);
+	struct cursor *c = queue_begin(t, q, LAST_OTHER);
 	if (likely(c && cursor_lives(c))) {
 		v->arena = c->arena;
 		v->thread = t;

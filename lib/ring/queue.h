@@ -209,16 +209,19 @@ cursor_slot(struct shoal_thread *t, const shoal_queue *q)
 }
 
 /*
- * The cursor that this thread has for the address. Whether the queue is still there, cursor_lives
- * tells.
+ * The cursor that this thread has for the address, or NULL. Whether the queue is still there,
+ * cursor_lives tells.
  */
 static ALWAYS_INLINE struct cursor *
-cursor_known(struct shoal_thread *t, const shoal_queue *q)
+cursor_known(struct shoal_thread *t, const shoal_queue *q, enum thread_last which)
 {
-	if (unlikely(!t || !t->cursors))
+	struct cursor *c = t->cursor_last[which];
+	if (likely(c && c->ring.queue == q && c->epoch == thread_epoch()))
+		return c;
+	c = t->cursors ? cursor_slot(t, q) : NULL;
+	if (!c || c->ring.queue != q || c->epoch != thread_epoch())
 		return NULL;
-	struct cursor *c = cursor_slot(t, q);
-	return likely(c->ring.queue == q && c->epoch == thread_epoch()) ? c : NULL;
+	return t->cursor_last[which] = c;
 }
 
 /*
@@ -241,7 +244,7 @@ cursor_lives(const struct cursor *c)
 static inline int
 cursor_of(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 {
-	*out = cursor_known(t, q);
+	*out = cursor_known(t, q, LAST_OTHER);
 	return likely(*out && cursor_lives(*out)) ? 0 : cursor_make(t, q, out);
 }
 
@@ -316,13 +319,13 @@ int queue_nested(void);
  * cursor may become another queue's. NULL: the other way; then nothing was done.
  */
 static ALWAYS_INLINE struct cursor *
-queue_begin(struct shoal_thread *t, const shoal_queue *q)
+queue_begin(struct shoal_thread *t, const shoal_queue *q, enum thread_last which)
 {
 	if (unlikely(!t || t->busy || t->robust->pending))
 		return NULL;
 	t->busy = 1;
 	fence_compiler();
-	struct cursor *c = cursor_known(t, q);
+	struct cursor *c = cursor_known(t, q, which);
 	if (unlikely(!c))
 		t->busy = 0;
 	return c;

@@ -323,6 +323,35 @@ Test(pipe_share, long_messages_to_a_dead_owner_are_given_back)
 	world_end(w);
 }
 
+static int
+use_the_parents_ends(struct world w)
+{
+	char message[100] = "";
+	for (int i = 0; i < 4; i++) {
+		REQUIRE_EQ(shoal_pipe_send(w.right, message, 8, 0), -EBUSY);
+		REQUIRE_EQ(shoal_pipe_recv(w.left, message, 100, 0), -EBUSY);
+		REQUIRE_EQ(shoal_pipe_send_many(w.right, message, 8, 2, 0), -EBUSY);
+	}
+	return 0;
+}
+
+/* Nothing but its first call tells it of the fork; what its parent used last is not its own. */
+Test(pipe_share, a_child_does_not_take_itself_for_its_parent)
+{
+	struct world w = world_make(0, 0);
+	char message[100] = "";
+	for (int i = 0; i < 20; i++) {
+		REQUIRE_EQ(shoal_pipe_send_many(w.right, message, 8, 2, 0), 2);
+		REQUIRE_EQ(shoal_pipe_send(w.right, message, 8, 0), 0);
+		REQUIRE_EQ(shoal_pipe_recv(w.left, message, 100, 0), 8);
+	}
+	pid_t pid = _Fork();
+	if (pid == 0)
+		_exit(use_the_parents_ends(w));
+	expect_child(pid, 0, 5000);
+	world_end(w);
+}
+
 /* ---- SHARED_ENDS ---- */
 
 static int
