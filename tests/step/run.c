@@ -141,22 +141,31 @@ run_takes(const struct run *r, const struct trace *t, size_t n)
 	return last || p->write || p->asleep;
 }
 
+static bool
+is_worth_more(const struct run *r, unsigned attempt)
+{
+	return attempt < ATTEMPTS_LATE && r->tally.violations < REPORTED;
+}
+
 bool
 run_late(const struct run *r, unsigned attempt)
 {
-	return late_ns() > MACHINE_NS && attempt < ATTEMPTS_LATE && r->tally.violations < REPORTED;
+	return late_ns() > MACHINE_NS && is_worth_more(r, attempt);
 }
 
 /*
- * A failure within less than the shortest time-out does not rest on time. What is not judged is
- * told, lest something that goes wrong once be lost.
+ * A failure within less than the shortest time-out does not rest on time. But one that was killed
+ * for being late may have left what it was making, however late the machine was: it is tried again,
+ * and judged if that goes on. What is not judged is told, lest something that goes wrong once be
+ * lost.
  */
 static bool
 failure_verdict(struct run *r, const struct place *at, unsigned attempt)
 {
 	char text[STEP_TEXT + 100];
 	snprintf(text, sizeof text, "%s", r->w->text);
-	if ((late_wall_ns() > TIMED_NS || r->doubtful) && run_late(r, attempt)) {
+	bool timed = late_wall_ns() > TIMED_NS && run_late(r, attempt);
+	if (timed || (r->doubtful && is_worth_more(r, attempt))) {
 		r->tally.unjudged++;
 		report_unjudged(&r->tally, at, text, late_ns());
 		return false;
