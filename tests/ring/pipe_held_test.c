@@ -100,6 +100,29 @@ let_go(struct stage *s, pid_t pid)
 	world_end(s->w);
 }
 
+/* There is room, and there are messages, as this process has seen; another one has the lock. */
+Test(pipe_held, short_messages_wait_for_it_too)
+{
+	static const size_t lengths[] = { 8, 16, 64, 3 };
+	char message[PAGE] = "";
+	for (size_t i = 0; i < 8; i++) {
+		struct stage *s = shared(sizeof *s);
+		bool reads = i % 2;
+		s->bytes = lengths[i / 2];
+		s->w = world_make(0, SHOAL_PIPE_SHARED_ENDS);
+		for (int k = 0; k < 40; k++)
+			REQUIRE_EQ(shoal_pipe_send(s->w.right, message, s->bytes, 0), 0);
+		for (int k = 0; k < 20; k++)
+			REQUIRE_EQ(shoal_pipe_recv(s->w.left, message, PAGE, 0), (ssize_t)s->bytes);
+		pid_t pid = hold(reads ? hold_recv : hold_send, s);
+		if (reads)
+			REQUIRE_EQ(shoal_pipe_recv(s->w.left, message, PAGE, 0), -EAGAIN);
+		else
+			REQUIRE_EQ(shoal_pipe_send(s->w.right, message, s->bytes, 0), -EAGAIN);
+		let_go(s, pid);
+	}
+}
+
 /* ---- the time that the lock takes ---- */
 
 static int

@@ -301,6 +301,22 @@ Test(pipe, what_was_sent_is_received_after_close)
 	world_end(w);
 }
 
+/* Also by one that had room enough, and was refused once. */
+Test(pipe, each_send_to_a_closed_end_is_refused)
+{
+	static const size_t lengths[] = { 8, 16, 64, 100, 1 };
+	char message[100] = "";
+	for (size_t i = 0; i < 5; i++) {
+		struct world w = world_make(0, 0);
+		for (int k = 0; k < 20; k++)
+			REQUIRE_EQ(shoal_pipe_send(w.right, message, lengths[i], 0), 0);
+		shoal_pipe_close(w.left);
+		for (int k = 0; k < 5; k++)
+			REQUIRE_EQ(shoal_pipe_send(w.right, message, lengths[i], 0), -EPIPE);
+		world_end(w);
+	}
+}
+
 /* The blocks of messages that nobody can receive any more come back at the close. */
 Test(pipe, a_closed_end_keeps_no_blocks)
 {
