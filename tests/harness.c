@@ -90,17 +90,29 @@ run_child(pid_t parent, int (*run)(void *), void *arg)
 	_exit(code);
 }
 
-pid_t
-child(int (*run)(void *), void *arg)
+static pid_t
+make_child(pid_t (*make)(void), int (*run)(void *), void *arg)
 {
 	pid_t parent = getpid();
 	REQUIRE(child_count < CHILDREN_MAX);
-	pid_t pid = fork();
+	pid_t pid = make();
 	if (pid == 0)
 		run_child(parent, run, arg);
 	REQUIRE(pid > 0);
 	children[child_count++] = pid;
 	return pid;
+}
+
+pid_t
+child(int (*run)(void *), void *arg)
+{
+	return make_child(fork, run, arg);
+}
+
+pid_t
+untold_child(int (*run)(void *), void *arg)
+{
+	return make_child(_Fork, run, arg);
 }
 
 static void

@@ -47,6 +47,14 @@ enum { CHILD_FAILED = 101 };
  * once. A child that still lives when its test ends fails the test and is killed.
  */
 pid_t child(int (*run)(void *), void *arg);
+/* The same by _Fork: no library is told. Of a process with one thread: malloc may be locked else. */
+pid_t untold_child(int (*run)(void *), void *arg);
+/* ThreadSanitizer is not told either, and takes the child's steps for the parent's. */
+#if defined(__SANITIZE_THREAD__)
+#define NOT_SEEN_BY_TSAN true
+#else
+#define NOT_SEEN_BY_TSAN false
+#endif
 
 /*
  * Waits until the child has ended, with this exit status or by this signal; kills it when the time

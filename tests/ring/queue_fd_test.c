@@ -416,13 +416,6 @@ eventfd_id(int fd)
 	return id;
 }
 
-/* ThreadSanitizer is not told either, and takes the child's steps for the parent's. */
-#if defined(__SANITIZE_THREAD__)
-#define NOT_SEEN_BY_TSAN true
-#else
-#define NOT_SEEN_BY_TSAN false
-#endif
-
 Test(queue_fd, is_made_anew_after_a_fork_that_tells_nobody, .disabled = NOT_SEEN_BY_TSAN)
 {
 	struct world w = world_make(4, 0, 0);
