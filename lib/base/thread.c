@@ -113,11 +113,18 @@ free_tables(struct shoal_thread *t)
  * Until it is nobody's, what a signal handler calls is refused: nobody would give back what it
  * took, and what it allocated might wait for malloc's lock, which this thread has inside free. Then
  * a call begins another record, and this one may be another thread's.
+ *
+ * In a child that nobody has told of its fork yet it is the parent's record, and all that it names
+ * is the parent's.
  */
 static void
 thread_end(void *record)
 {
 	struct shoal_thread *t = record;
+	if (!thread_epoch()) {
+		thread_here = NULL;
+		return;
+	}
 	t->busy = t->passing = 1;
 	if (thread_end_hook)
 		thread_end_hook(t);

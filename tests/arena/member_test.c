@@ -483,3 +483,36 @@ Test(member, one_who_dies_with_it_is_recovered)
 	REQUIRE_EQ(members(a), 1);
 	sound(a);
 }
+
+static pthread_key_t last_key;
+
+/* A second time: all others' keys had their turn. */
+static void
+end_here(void *rounds)
+{
+	if (rounds == &last_key)
+		_exit(0);
+	pthread_setspecific(last_key, &last_key);
+}
+
+static int
+end_the_thread(void *arg)
+{
+	REQUIRE_EQ(pthread_key_create(&last_key, end_here), 0);
+	REQUIRE_EQ(pthread_setspecific(last_key, arg), 0);
+	pthread_exit(NULL);
+}
+
+/* Its record is the parent's: what that names is not given back. */
+Test(member, the_end_of_a_thread_in_an_untold_child_leaves_its_parents_membership,
+     .disabled = NOT_SEEN_BY_TSAN)
+{
+	shoal_arena *a = small_arena(4);
+	struct member *m = me_in(a);
+	uint32_t tag = member_tag(a, m);
+	expect_child(untold_child(end_the_thread, a), 0, 5000);
+	REQUIRE_EQ(members(a), 1);
+	REQUIRE_EQ(member_state(a, tag), MEMBER_ALIVE);
+	REQUIRE(me_in(a) == m && member_tag(a, m) == tag);
+	sound(a);
+}
