@@ -100,19 +100,26 @@ void thread_epoch_next(void);
  */
 struct shoal_thread *thread_begin(void);
 
+/* Pairs with begin_child, maybe another thread's: what was the parent's in the record is gone. */
+static inline bool
+thread_is_begun(void)
+{
+	return load_acquire(&thread_page.epoch) != 0;
+}
+
 /* NULL where there is none yet: for fast ways that make no call. */
 static inline struct shoal_thread *
 thread_known(void)
 {
 	struct shoal_thread *t = thread_here;
-	return likely(t && thread_epoch()) ? t : NULL;
+	return likely(t && thread_is_begun()) ? t : NULL;
 }
 
 static inline struct shoal_thread *
 thread_self(void)
 {
 	struct shoal_thread *t = thread_here;
-	if (likely(t && thread_epoch()))
+	if (likely(t && thread_is_begun()))
 		return t;
 	return thread_begin();
 }
