@@ -47,7 +47,7 @@ enum { CHILD_FAILED = 101 };
  * once. A child that still lives when its test ends fails the test and is killed.
  */
 pid_t child(int (*run)(void *), void *arg);
-/* The same by _Fork: no library is told. Of a process with one thread: malloc may be locked else. */
+/* The same by _Fork: no library is told. For processes with one thread: malloc may be locked. */
 pid_t untold_child(int (*run)(void *), void *arg);
 /* ThreadSanitizer is not told either, and takes the child's steps for the parent's. */
 #if defined(__SANITIZE_THREAD__)

@@ -24,8 +24,8 @@ void (*thread_fork_hook)(struct shoal_thread *);
 static uint32_t generation;
 /*
  * The number that the epoch has come to, or is about to, in this process or in those that it was
- * forked from. A fork does not wipe it, and a child's numbers begin behind it: what its parent found
- * out is kept under none of them.
+ * forked from. A fork does not wipe it, and a child's numbers begin behind it: what its parent
+ * found out is kept under none of them.
  */
 static word32 epoch_reached;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
