@@ -121,7 +121,7 @@ static void
 thread_end(void *record)
 {
 	struct shoal_thread *t = record;
-	if (!thread_epoch()) {
+	if (!thread_is_begun()) {
 		thread_here = NULL;
 		return;
 	}
@@ -141,6 +141,10 @@ epoch_after(uint32_t epoch)
 	return epoch >= THREAD_NO_EPOCH - 1 ? 1 : epoch + 1;
 }
 
+/*
+ * Who keeps something under a number has read it from the page, behind the CAS or store there that
+ * follows this; a fork after that copies what is stored here too.
+ */
 static void
 epoch_reach(uint32_t epoch)
 {
@@ -150,7 +154,6 @@ epoch_reach(uint32_t epoch)
 	while ((int32_t)(epoch - seen) > 0 && !cas32_acq_rel(&epoch_reached, seen, epoch));
 }
 
-/* Reached before anybody keeps anything under it. */
 void
 thread_epoch_next(void)
 {

@@ -223,7 +223,7 @@ struct pipe_handle {
 	shoal_pipe_end *end;
 	uint64_t mine;       /* the owner word while the fast path is allowed */
 	struct member *me;
-	uint32_t epoch;      /* arena_epoch() at which it was made */
+	uint32_t epoch;      /* thread_epoch at which it was made */
 	uint32_t object;
 	uint64_t quick_mask; /* mask, for a position that others may have overwritten: in whole words */
 	struct pipe_way *to, *from; /* tx and rx, but never NULL */

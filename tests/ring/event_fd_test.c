@@ -12,7 +12,7 @@ struct meeting {
 	shoal_arena *arena;
 	shoal_event *event;
 	word32 *ready;
-	word64 *told_ns; /* when the last one was told */
+	word64 *told_ns; /* now_ns when the last one was told */
 };
 
 static struct meeting
@@ -109,7 +109,7 @@ poll_it(void *arg)
 	int fd = descriptor(m);
 	fetch_add_seq_cst(m->ready, 1);
 	REQUIRE(is_readable(fd, 5000));
-	uint64_t now = (uint64_t)fair_ns(), last;
+	uint64_t now = (uint64_t)now_ns(), last;
 	while ((last = load_relaxed(m->told_ns)) < now && !cas64_seq_cst(m->told_ns, last, now))
 		continue;
 	return 0;
@@ -175,10 +175,15 @@ Test(event_fd, a_setter_that_dies_before_its_wake_tells_every_process)
 		int64_t at = fair_ns();
 		REQUIRE(is_readable(fd, 5000));
 		REQUIRE(fair_ns() - at < SHOAL_MS(100) * HARNESS_SLOW);
-		/* Not when they have ended: ThreadSanitizer keeps one that had threads for a second. */
+		/*
+		 * Not when they have ended: ThreadSanitizer keeps one that had threads for a second. What
+		 * the host took from one before it was told is counted at the next tick, so it is asked
+		 * for here.
+		 */
 		for (int i = 0; i < 4; i++)
 			expect_child(pid[i], 0, 2000);
-		REQUIRE((int64_t)load_relaxed(m.told_ns) - at < SHOAL_MS(100) * HARNESS_SLOW);
+		int64_t told = (int64_t)load_relaxed(m.told_ns) + fair_ns() - now_ns();
+		REQUIRE(told - at < SHOAL_MS(100) * HARNESS_SLOW);
 		shoal_arena_close(m.arena);
 	}
 }
