@@ -111,7 +111,7 @@ static bool
 in_window(const struct shoal_results *it)
 {
 	size_t out = it->begun - load_relaxed(&it->taken);
-	return it->lifted || out == 0 || out + next_batch(it) <= it->window;
+	return load_relaxed(&it->lifted) || out == 0 || out + next_batch(it) <= it->window;
 }
 
 /* The pool has ended: what was not sent never will be, and fails as what was pending did. */
@@ -125,12 +125,14 @@ give_up_rest(struct shoal_results *it, int rc)
 	return 0;
 }
 
-/* Waits for a place only when nothing is in work: else what comes back makes room. */
-int
-results_feed(struct shoal_results *it, int64_t deadline)
+/*
+ * With `feeding`, which it gives back. Waits for a place only when nothing is in work: else what
+ * comes back makes room.
+ */
+static int
+feed(struct shoal_results *it, int64_t deadline)
 {
 	int rc = 0;
-	pthread_mutex_lock(&it->feeding);
 	bool any = it->begun < it->count;
 	while (!rc && it->begun < it->count && in_window(it)) {
 		bool idle = it->begun == load_relaxed(&it->taken);
@@ -144,6 +146,13 @@ results_feed(struct shoal_results *it, int64_t deadline)
 	if (last)
 		pool_uncount(it->pool, 1);
 	return rc == -EAGAIN && !idle ? 0 : rc;
+}
+
+int
+results_feed(struct shoal_results *it, int64_t deadline)
+{
+	pthread_mutex_lock(&it->feeding);
+	return feed(it, deadline);
 }
 
 static struct shoal_results *
@@ -164,10 +173,9 @@ results_feed_all(struct shoal_pool *p)
 {
 	struct shoal_results *it;
 	for (unsigned i = 0; (it = hold_nth(p, i)); i++) {
-		pthread_mutex_lock(&it->feeding);
-		it->lifted = true;
-		pthread_mutex_unlock(&it->feeding);
-		results_feed(it, 0);
+		store_relaxed(&it->lifted, 1);
+		if (pthread_mutex_trylock(&it->feeding) == 0)
+			feed(it, 0);
 		results_drop(it);
 	}
 }
@@ -234,6 +242,10 @@ delist(struct shoal_results *it)
 	pthread_mutex_unlock(&it->pool->lock);
 }
 
+/*
+ * Counted under the lock, as result_count: a pool that is closed next has its workers stay for it,
+ * and who joins sends for it what is counted.
+ */
 static int
 begin(struct shoal_pool *p, struct shoal_results *it)
 {
@@ -242,12 +254,12 @@ begin(struct shoal_pool *p, struct shoal_results *it)
 	if (!rc) {
 		it->pool = pool_hold(p);
 		enlist(it);
+		if (it->count)
+			pool_count(p, 1);
 	}
 	pthread_mutex_unlock(&p->lock);
 	if (rc)
 		return rc;
-	if (it->count)
-		pool_count(p, 1);
 	rc = results_feed(it, 0);
 	return rc == -EAGAIN ? 0 : rc;
 }
@@ -313,6 +325,16 @@ shoal_pool_imap_unordered(shoal_pool *p, shoal_task_fn *fn, const void *in, size
 	return rc < 0 ? rc : make(p, &like, o, out);
 }
 
+/* Nothing is noted any more: what is discarded goes into the grave by the same link. */
+static void
+forget_ready(struct shoal_results *it)
+{
+	pthread_mutex_lock(&it->lock);
+	it->ordered = true;
+	it->ready = it->ready_last = NULL;
+	pthread_mutex_unlock(&it->lock);
+}
+
 void
 shoal_results_free(shoal_results *it)
 {
@@ -328,6 +350,7 @@ shoal_results_free(shoal_results *it)
 	delist(it);
 	if (open)
 		pool_uncount(it->pool, 1);
+	forget_ready(it);
 	for (struct shoal_result *r; (r = it->first);) {
 		results_take_out(it, r);
 		result_discard(r);

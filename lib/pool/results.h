@@ -13,7 +13,7 @@ struct shoal_results {
 	struct shoal_pool *pool; /* held */
 	uint32_t generation;
 	word32 references; /* the handle's, and one for each batch that is not READY */
-	bool ordered;
+	bool ordered; /* nothing comes into `ready` */
 	shoal_task_fn *fn;
 	const char *in;
 	size_t in_bytes, out_bytes, count, chunk, window;
@@ -25,7 +25,7 @@ struct shoal_results {
 	pthread_mutex_t feeding;
 	/* Items sent, or given up; those that are not begun count as one of the pool's unsettled. */
 	size_t begun;
-	bool lifted;     /* somebody joins the pool: the window is no limit */
+	word32 lifted;   /* 1: somebody joins the pool: the window is no limit */
 	word64 taken;    /* items given out */
 	word64 unsent;   /* the pool ended before it was sent the items from here on; else beyond all */
 
@@ -48,7 +48,10 @@ void results_note(struct shoal_results *it, struct shoal_result *r);
 /* It is. */
 void results_drop(struct shoal_results *it);
 
-/* Who joins the pool has all that its iterators have not begun sent, as far as there are places. */
+/*
+ * Who joins the pool has all that its iterators have not begun sent, as far as there are places.
+ * Who is sending already goes on with it, and is not waited for.
+ */
 void results_feed_all(struct shoal_pool *p);
 
 #endif

@@ -34,7 +34,11 @@ take_in(struct shoal_pool *p, struct shoal_result *r)
 	return ready(r);
 }
 
-/* The word that a worker changes at the end, told that somebody sleeps. */
+/*
+ * The word that a worker changes at the end, told that somebody sleeps. Who waited for what was
+ * here before comes late and takes the place of one who waits for what is here now, whom the worker
+ * would not find: that one announces itself anew.
+ */
 static struct futex_watch
 announce(struct shoal_pool *p, struct shoal_result *r)
 {
@@ -42,8 +46,8 @@ announce(struct shoal_pool *p, struct shoal_result *r)
 		return (struct futex_watch){ map_complete(r->map), 0 };
 	struct slot *s = &p->slots[id_index(r->id)];
 	uint32_t tag = id_tag(r->id), seen = load_seq_cst(&s->wait);
-	if (seen != tag)
-		cas32_seq_cst(&s->wait, seen, tag);
+	if (seen != tag && cas32_seq_cst(&s->wait, seen, tag) && seen)
+		futex_wake(&s->wait, FUTEX_ALL);
 	return (struct futex_watch){ &s->wait, tag };
 }
 
