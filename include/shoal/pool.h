@@ -70,7 +70,9 @@
  * with -ECHILD and the last one's reason. A death is noticed by the kernel's own word, in about 0.2
  * ms, never because time has passed. A worker that is STOPPED keeps its task until it goes on, or
  * is overdue, or the pool is terminated; of the others it holds up nobody, except whoever needs
- * exactly what it was stopped in (shoal/queue.h, shoal/arena.h): then new tasks wait.
+ * exactly what it was stopped in (shoal/queue.h, shoal/arena.h): then new tasks wait. Under
+ * FORKSERVER and SPAWN one that is stopped before its initializer, as a fork server that is, holds
+ * up whoever starts workers: deaths and times are looked at when it goes on.
  *
  * CALLBACKS (shoal_done_fn) run in this process on the pool's own thread, one at a time, each
  * exactly once, before the result reads as ready. `out` and `error` are valid during the call. One

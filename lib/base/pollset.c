@@ -28,7 +28,7 @@ static int
 look_and_sleep(struct pollfd *list, size_t count, int64_t left)
 {
 	int told = look(list, count);
-	if (told || left <= 0)
+	if (told > 0 || left <= 0)
 		return told;
 	struct timespec slice = clock_timespec(left < SLICE_NS ? left : SLICE_NS);
 	ppoll(NULL, 0, &slice, NULL);

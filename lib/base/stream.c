@@ -29,6 +29,14 @@ stream_flush(bool all)
 	fflush(stderr);
 }
 
+/* The C library's fork has freed their locks, whoever held them in the parent. */
+void
+stream_drop(void)
+{
+	__fpurge(stdout);
+	__fpurge(stderr);
+}
+
 bool
 stream_input_used(void)
 {

@@ -19,6 +19,12 @@ bool stream_alone(void);
  */
 void stream_flush(bool all);
 
+/*
+ * In a child whose parent wrote nothing out: what is buffered of stdout and stderr is the parent's,
+ * which has it still.
+ */
+void stream_drop(void);
+
 /* In the parent: whether stdin was used, so that a child has to empty its buffer. */
 bool stream_input_used(void);
 

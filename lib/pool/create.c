@@ -227,7 +227,7 @@ begin(struct shoal_pool *p)
 {
 	int rc = 0;
 	for (uint32_t i = 1; !rc && i <= p->head->workers; i++)
-		rc = crew_start(p, i);
+		rc = crew_start(p, i, false);
 	if (rc)
 		return rc;
 	rc = callback_start(p);

@@ -29,7 +29,7 @@ prepare(struct seat *s)
 
 /* A task may ignore the SIGTERM that daemons get when their parent has ended. */
 static int
-begin(struct worker_order *order, const shoal_process_options *o, shoal_process **out)
+begin(struct worker_order *order, const shoal_process_options *o, bool quiet, shoal_process **out)
 {
 	shoal_process *process;
 	int rc = shoal_process_create(worker_run, order, o, &process);
@@ -37,6 +37,7 @@ begin(struct worker_order *order, const shoal_process_options *o, shoal_process 
 	if (rc < 0)
 		return rc;
 	process->last_signal = SIGKILL;
+	process->quiet = quiet;
 	rc = shoal_process_start(process);
 	if (rc < 0)
 		process_free(process);
@@ -46,7 +47,7 @@ begin(struct worker_order *order, const shoal_process_options *o, shoal_process 
 }
 
 int
-crew_start(struct shoal_pool *p, uint32_t seat)
+crew_start(struct shoal_pool *p, uint32_t seat, bool quiet)
 {
 	char name[40];
 	shoal_arena *arenas[2] = { p->arena, p->options.arena };
@@ -60,8 +61,8 @@ crew_start(struct shoal_pool *p, uint32_t seat)
 	};
 	struct worker *w = &p->workers[seat];
 	prepare(&p->seats[seat]);
-	w->killed = w->let_in = false;
-	int rc = begin(&order, &o, &w->process);
+	w->killed = w->untold = w->let_in = false;
+	int rc = begin(&order, &o, quiet, &w->process);
 	if (rc < 0) {
 		store_relaxed(&p->seats[seat].phase, SEAT_EMPTY);
 		return rc;

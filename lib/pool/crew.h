@@ -4,8 +4,8 @@
 
 #include "pool/pool.h"
 
-/* A process for this seat: 0, or why not. */
-int crew_start(struct shoal_pool *p, uint32_t seat);
+/* A process for this seat: 0, or why not. Quiet: no stream of this process is written out. */
+int crew_start(struct shoal_pool *p, uint32_t seat, bool quiet);
 
 /* Its process has ended: how, in words and as exit code (minus the signal). It is forgotten. */
 int crew_bury(struct shoal_pool *p, uint32_t seat, char *how, size_t how_bytes);

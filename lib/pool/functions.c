@@ -1,5 +1,6 @@
 #include "pool/functions.h"
 #include "base/error.h"
+#include <dlfcn.h>
 
 static uint32_t
 place(uint64_t pointer)
@@ -34,6 +35,14 @@ function_number(struct pool_head *head, any_function *fn, uint32_t *number)
 	return fail(-ENOMEM, "a pool knows up to %u different functions", POOL_FUNCTIONS);
 }
 
+/* A worker that was forked before the module was loaded does not have it. */
+static any_function *
+by_address(uint64_t pointer)
+{
+	Dl_info where;
+	return dladdr((void *)(uintptr_t)pointer, &where) ? (any_function *)(uintptr_t)pointer : NULL;
+}
+
 any_function *
 function_find(const struct pool_head *head, uint32_t number)
 {
@@ -46,7 +55,7 @@ function_find(const struct pool_head *head, uint32_t number)
 		return fn;
 	uint64_t pointer = load_acquire(&f->pointer);
 	if (!f->referred)
-		fn = head->method == SHOAL_FORK ? (any_function *)(uintptr_t)pointer : NULL;
+		fn = head->method == SHOAL_FORK ? by_address(pointer) : NULL;
 	else if (code_find(&f->ref, &fn) < 0)
 		fn = NULL;
 	return known[number] = fn;

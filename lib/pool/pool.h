@@ -35,6 +35,7 @@ struct worker {
 	int64_t again;          /* not before: after a start that failed */
 	int fd;
 	bool killed;            /* by the supervisor: it was overdue */
+	bool untold;            /* it has ended; how is not known yet */
 	bool let_in;            /* seen past its initializer, which ended a row of refusals */
 };
 

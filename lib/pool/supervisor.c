@@ -1,6 +1,8 @@
 /*
  * It sleeps until a worker ends, somebody kicks it, or an item's time is up; and it waits for
- * nothing else: neither for a worker, nor for a lock that a worker may hold.
+ * nothing else: neither for a worker that runs, nor for a lock that a worker may hold, nor for one
+ * of the program's streams. A start waits for what fork does, and under the other methods for the
+ * fork server and the new process.
  *
  * How a pool ends: closed and nothing unsettled, it closes the work queue, so workers leave by
  * themselves, at the latest when the time of their items is up; ENDING, it sends SIGTERM, and GRACE
@@ -11,13 +13,13 @@
 #include "base/error.h"
 #include "base/futex.h"
 #include "base/notice.h"
+#include "base/pollset.h"
 #include "pool/callback.h"
 #include "pool/collector.h"
 #include "pool/crew.h"
 #include "pool/map.h"
 #include "pool/mourn.h"
 #include "pool/slot.h"
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +28,7 @@
 #define START_AGAIN_NS INT64_C(20000000)
 #define STARTS_MAX 250 /* as shoal/pool.h has it */
 #define PUT_AGAIN_NS INT64_C(2000000)
+#define UNTOLD_NS INT64_C(1000000)
 #define LOOK_NS INT64_C(1000000) /* however short the times of items are */
 
 struct watch {
@@ -46,8 +49,8 @@ phase(const struct watch *w)
 static void
 breaks(struct shoal_pool *p, int code, const char *why)
 {
-	log_line(LOG_WARNING, "a pool breaks: %s", why);
 	pool_end(p, code, true, why);
+	log_line(LOG_WARNING, "a pool breaks: %s", why);
 }
 
 /* An initializer that has returned 0 since the last look ends the row. */
@@ -200,7 +203,7 @@ fill_seats(struct watch *w)
 		struct worker *worker = &p->workers[i];
 		if (worker->process)
 			continue;
-		if (worker->again <= clock_now() && crew_start(p, i) == 0) {
+		if (worker->again <= clock_now() && crew_start(p, i, true) == 0) {
 			w->failures = 0;
 			store_seq_cst(&p->put_again, 1);
 			continue;
@@ -243,30 +246,52 @@ end_workers(struct watch *w)
 
 /* ---- the round ---- */
 
-static void
-sleep_until(struct watch *w, int64_t deadline)
-{
-	struct shoal_pool *p = w->pool;
-	nfds_t count = p->head->workers + 1;
-	w->fds[0] = (struct pollfd){ .fd = p->kick, .events = POLLIN };
-	for (nfds_t i = 1; i < count; i++)
-		w->fds[i] = (struct pollfd){ .fd = p->workers[i].process ? p->workers[i].fd : -1,
-			                     .events = POLLIN };
-	int64_t now = deadline == CLOCK_NEVER ? 0 : clock_now();
-	struct timespec left = clock_timespec(deadline > now ? deadline - now : 0);
-	if (ppoll(w->fds, count, deadline == CLOCK_NEVER ? NULL : &left, NULL) <= 0)
-		return;
-	if (w->fds[0].revents)
-		notice_clear(p->kick);
-	for (nfds_t i = 1; i < count; i++)
-		if (w->fds[i].revents && shoal_process_join(p->workers[i].process, 0) == 0)
-			bury(w, (uint32_t)i);
-}
-
 static int64_t
 sooner(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
+}
+
+/* Until when to sleep: one whose end is known, but not how, is asked for again. */
+static int64_t
+list_watched(struct watch *w, int64_t deadline)
+{
+	struct shoal_pool *p = w->pool;
+	w->fds[0] = (struct pollfd){ .fd = p->kick, .events = POLLIN };
+	for (uint32_t i = 1; i <= p->head->workers; i++) {
+		const struct worker *one = &p->workers[i];
+		bool asked = one->process && !one->untold;
+		w->fds[i] = (struct pollfd){ .fd = asked ? one->fd : -1, .events = POLLIN };
+		if (one->untold)
+			deadline = sooner(deadline, clock_deadline(UNTOLD_NS));
+	}
+	return deadline;
+}
+
+/* Blind: where the limit of open files is 0 by now, no descriptor is looked at. */
+static void
+look_at_worker(struct watch *w, uint32_t i, bool blind)
+{
+	struct worker *one = &w->pool->workers[i];
+	bool told = w->fds[i].revents || one->untold;
+	if (!one->process || !(told || blind))
+		return;
+	int rc = shoal_process_join(one->process, 0);
+	one->untold = rc < 0 && told;
+	if (rc == 0)
+		bury(w, i);
+}
+
+static void
+sleep_until(struct watch *w, int64_t deadline)
+{
+	struct shoal_pool *p = w->pool;
+	uint32_t workers = p->head->workers;
+	int told = pollset_wait(w->fds, workers + 1, list_watched(w, deadline));
+	if (told < 0 || w->fds[0].revents)
+		notice_clear(p->kick);
+	for (uint32_t i = 1; i <= workers; i++)
+		look_at_worker(w, i, told < 0);
 }
 
 /* What is to be done now; when to look again. */

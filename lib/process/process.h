@@ -32,6 +32,7 @@ struct shoal_process {
 	shoal_start_method method;
 	bool daemon;
 	int last_signal; /* what a daemon gets when its parent has ended; may change before the start */
+	bool quiet; /* its start touches no stream, for a caller that waits for nobody */
 	bool kept; /* nobody was given the handle: the library frees it */
 	size_t arena_count;
 	shoal_arena **arenas;
@@ -45,6 +46,7 @@ struct shoal_process {
 	struct bundle *bundle; /* in which the cradle is; NULL: forked, with one of the family's */
 	unsigned server;       /* the fork server whose child it is; 0: it is this process's own */
 	bool shown; /* kept, but shoal_process_children gave it out: freed by close alone */
+	int64_t untold_from;   /* when it was found ended and its server had not told how; 0: never */
 	bool code_known;
 	int code;
 

@@ -25,9 +25,9 @@ static struct {
 
 /*
  * A terminal's interrupt is for the program, which may go on; an ignored SIGCHLD would hide how
- * children end. They get both back.
+ * children end. They get both back. 0, or why no end would be noticed.
  */
-static void
+static int
 set_signals(void)
 {
 	struct sigaction act = { .sa_handler = SIG_IGN };
@@ -39,6 +39,7 @@ set_signals(void)
 	sigaction(SIGCHLD, &act, &server.on_child);
 	pthread_sigmask(SIG_BLOCK, &child, NULL);
 	server.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	return server.signals < 0 ? -errno : 0;
 }
 
 /* Streams that are closed here would have their numbers taken by what arrives. */
@@ -180,10 +181,10 @@ collect(void)
 }
 
 static void
-introduce(void)
+introduce(int rc)
 {
-	struct serve_answer a = { .rc = 1 };
-	if (handover_send(server.socket, &a, sizeof a, NULL, 0))
+	struct serve_answer a = { .rc = rc ? rc : 1 };
+	if (handover_send(server.socket, &a, sizeof a, NULL, 0) || rc)
 		_exit(EXIT_FAILURE);
 }
 
@@ -196,9 +197,9 @@ serve(struct bundle *p)
 	fcntl(server.parent, F_SETFD, FD_CLOEXEC);
 	bundle_drop(p);
 	hold_streams();
-	set_signals();
+	int rc = set_signals();
 	stream_flush(true);
-	introduce();
+	introduce(rc);
 	struct pollfd on[] = { { .fd = server.signals, .events = POLLIN },
 		                   { .fd = server.parent, .events = POLLIN },
 		                   { .fd = server.socket, .events = POLLIN } };

@@ -177,10 +177,17 @@ server_lives(unsigned number)
 	return number == server.number && !gone();
 }
 
-/* All children have ended, so it has nothing that would be lost. */
+/*
+ * All children have ended, so it has nothing that would be lost. Before its turn to talk: who talks
+ * may be waiting for one that is stopped.
+ */
 void
 server_end(void)
 {
+	family_lock();
+	if (server.pidfd >= 0)
+		pidfd_signal(server.pidfd, SIGKILL);
+	family_unlock();
 	pthread_mutex_lock(&talk);
 	if (!gone()) {
 		pidfd_signal(server.pidfd, SIGKILL);

@@ -63,13 +63,15 @@ settle(struct shoal_process *p, pid_t pid, int fd)
 /* What a child has to know of its parent as it was. */
 struct legacy {
 	const char *name;
-	bool streams_clean, input_used;
+	bool quiet, streams_clean, input_used;
 };
 
 __attribute__((noreturn)) static void
 live(const struct shoal_process *p, void *arg, const struct legacy *l)
 {
 	family_adopt(p, l->name, l->streams_clean);
+	if (l->quiet)
+		stream_drop();
 	stream_empty_input(l->input_used);
 	if (!cradle_wait(p->cradle, p->maker, -1))
 		_exit(EXIT_FAILURE);
@@ -107,8 +109,9 @@ welcome(struct shoal_process *p, pid_t pid)
 static int
 start_with(struct shoal_process *p, void *arg)
 {
-	struct legacy l = { family.self.name, stream_alone(), stream_input_used() };
-	stream_flush(l.streams_clean);
+	struct legacy l = { family.self.name, p->quiet, stream_alone(), stream_input_used() };
+	if (!p->quiet)
+		stream_flush(l.streams_clean);
 	pid_t pid = fork();
 	if (!pid)
 		live(p, arg, &l);
@@ -139,7 +142,8 @@ start(struct shoal_process *p, shoal_start_method method)
 {
 	if (method == SHOAL_FORK)
 		return start_by_fork(p);
-	stream_flush(stream_alone());
+	if (!p->quiet)
+		stream_flush(stream_alone());
 	return apart_start(p, method);
 }
 

@@ -11,6 +11,16 @@
 
 #define TRACER_SLICE_NS INT64_C(1000000)
 #define INTERRUPT_SLICE_NS INT64_C(10000000)
+#define SERVER_TELLS_NS INT64_C(1000000000) /* as shoal/process.h has it */
+
+/* Its server is about to tell how it ended. One that is stopped is not waited for. */
+static bool
+may_be_told(struct shoal_process *p)
+{
+	if (!p->untold_from)
+		p->untold_from = clock_now();
+	return clock_now() - p->untold_from < SERVER_TELLS_NS;
+}
 
 bool
 process_reap(struct shoal_process *p)
@@ -21,8 +31,8 @@ process_reap(struct shoal_process *p)
 	if (rc == -EAGAIN || (rc < 0 && pidfd_sleep(p->fd, 0) != 1))
 		return false;
 	p->code_known = !rc || cradle_code(p->cradle, &p->code);
-	if (!p->code_known && p->server && server_lives(p->server))
-		return false; /* the server is about to tell */
+	if (!p->code_known && p->server && server_lives(p->server) && may_be_told(p))
+		return false;
 	p->code_known = p->code_known || pidfd_recall(p->fd, &p->code);
 	p->state = PROCESS_ENDED;
 	lifeline_drop(&p->lifeline);
@@ -152,7 +162,8 @@ lack_of_code(const struct shoal_process *p)
 	if (p->kind == PROCESS_PARENT)
 		return "a parent's is not known to its child";
 	if (p->state == PROCESS_ENDED)
-		return "SIGCHLD is ignored, or another wait of this process took it";
+		return p->server ? "its fork server did not tell"
+		                 : "SIGCHLD is ignored, or another wait of this process took it";
 	return "the process was not started";
 }
 

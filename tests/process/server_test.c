@@ -1,5 +1,6 @@
 /* The fork server: what becomes of it, and of its children, when somebody is killed. */
 #include "process/methods.h"
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -303,6 +304,36 @@ EACH_METHOD(an_old_token_means_nothing)
 	REQUIRE_EQ(code_sent(return_it, 5), 5);
 	REQUIRE_EQ(code_sent(run_a_program, 0), order.method == SHOAL_FORK);
 	unsetenv("SHOAL_CHILD");
+}
+
+static void *
+start_in_vain(void *unused)
+{
+	order.number = 0;
+	shoal_process *p;
+	shoal_process_options o = { .method = SHOAL_FORKSERVER,
+		                    .arg_bytes = sizeof order,
+		                    .arenas = &arena,
+		                    .arena_count = 1 };
+	(void)shoal_process_spawn(return_it, &order, &o, &p);
+	return unused;
+}
+
+static int
+leave_while_one_starts(void *unused)
+{
+	pthread_t thread;
+	(void)unused;
+	pid_t server = find_server();
+	REQUIRE_EQ(kill(server, SIGSTOP), 0);
+	REQUIRE_EQ(pthread_create(&thread, NULL, start_in_vain, NULL), 0);
+	sleep_ms(50);
+	shoal_process_exit(0);
+}
+
+Test(process_server, a_stopped_one_does_not_hold_up_the_end_of_its_process, .init = make_server_board)
+{
+	expect_child(child(leave_while_one_starts, NULL), 0, 5000 * HARNESS_SLOW);
 }
 
 static pid_t
