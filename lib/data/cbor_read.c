@@ -450,16 +450,21 @@ unpin(struct reader *r)
 		reference_unpin(&r->root);
 }
 
-/* The block becomes the value's, or goes where the value needs none. */
+/*
+ * The block becomes the value's, or goes where the value needs none. It may have room for more
+ * items than there are: where a text is all, it comes to lie where items would.
+ */
 static void
 own(struct reader *r, shoal_any *out)
 {
 	struct any_block *b = r->block;
 	*out = r->root;
-	if (any_is_text(out) && b->nodes)
+	if (any_is_text(out)) {
 		out->as.string = memmove(b + 1, out->as.string, out->count + 1);
-	if (b && r->stack < r->final)
+		b->nodes = 0;
+	} else if (b && r->stack < r->final) {
 		memset(&any_nodes(b)[r->stack], 0, (r->final - r->stack) * sizeof(shoal_any));
+	}
 	bool owns = any_needs_block(out);
 	if (b)
 		b->objects = owns ? r->counts.refs : 0;

@@ -186,6 +186,7 @@ take_bytes(struct reception *r, shoal_any *out)
 {
 	char *text = memmove(r->block + 1, r->marked.buffer, r->marked.bytes);
 	text[r->marked.bytes] = 0;
+	r->block->nodes = 0;
 	*out = (shoal_any){ .kind = SHOAL_ANY_BYTES, .internal_ = ANY_OWNED, .count = r->marked.bytes };
 	out->as.bytes = text;
 }

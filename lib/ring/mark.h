@@ -19,7 +19,10 @@
 #define MARK_BITS (MARK_MAX | MARK_HOLDS)
 
 struct marked {
-	/* Room for messages of so many bytes and of marks up to this; for those without one too. */
+	/*
+	 * Room for messages of so many bytes and of marks up to this, with MARK_HOLDS and without it;
+	 * for those without one too. 0: for none with a mark.
+	 */
 	void *buffer;
 	size_t room;
 	uint32_t most;
@@ -39,7 +42,8 @@ marked_fits(struct marked *m, size_t bytes, uint32_t mark)
 {
 	m->bytes = bytes;
 	m->mark = mark;
-	return bytes <= m->room && mark <= m->most && (mark || m->plain);
+	return bytes <= m->room && (mark & MARK_MAX) <= (m->most & MARK_MAX) &&
+	       (mark ? m->most != 0 : m->plain);
 }
 
 /*

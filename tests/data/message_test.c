@@ -1,5 +1,8 @@
+#include "data/any.h"
 #include "harness.h"
+#include "steps.h"
 #include <malloc.h>
+#include <pthread.h>
 #include <shoal/shoal.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -461,3 +464,68 @@ Test(message, where_none_comes_there_is_nil)
 	receive_nothing();
 	tear_down();
 }
+
+/* ---- another one takes what room is made for ---- */
+
+#if HAS_STEPS
+
+static shoal_any stolen;
+
+static void *
+steal(void *arg)
+{
+	REQUIRE_EQ(shoal_queue_get_any(queue, &stolen, 0), 0);
+	return arg;
+}
+
+static void
+let_it_be_stolen(void)
+{
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, steal, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void
+get_op(void *out)
+{
+	REQUIRE_EQ(shoal_queue_get_any(queue, out, 0), 0);
+}
+
+/* The room that was made for the first is the second's, if that fits. */
+static void
+require_second(shoal_any first, shoal_any second)
+{
+	shoal_any got;
+	stolen = SHOAL_NIL;
+	REQUIRE_EQ(shoal_queue_put_any(queue, first, 0), 0);
+	REQUIRE_EQ(shoal_queue_put_any(queue, second, 0), 0);
+	if (!steps_into_call(get_op, &got, (void (*)(void))any_block_make, let_it_be_stolen)) {
+		stolen = got;
+		REQUIRE_EQ(shoal_queue_get_any(queue, &got, 0), 0);
+	}
+	REQUIRE(shoal_any_equal(&stolen, &first));
+	REQUIRE(shoal_any_equal(&got, &second));
+	shoal_any_clear(&stolen);
+	shoal_any_clear(&got);
+	REQUIRE_EQ(shoal_queue_size(queue), 0);
+}
+
+Test(message, room_for_one_is_good_for_the_next)
+{
+	set_up(4, 0, 0);
+	shoal_any seven = SHOAL_LIST(1, 2, 3, 4, 5, 6, 7);
+	shoal_any values[] = {
+		SHOAL_ANY(3), SHOAL_ANY(""), SHOAL_ANY("text"), shoal_any_from_bytes("0123456789", 10),
+		SHOAL_ANY("a text that is longer than any of the lists"), seven,
+		SHOAL_LIST(1, 2, 3), SHOAL_LIST("one", SHOAL_LIST("two", 3)), SHOAL_MAP("key", "value"),
+		SHOAL_ANY(left), SHOAL_LIST(left), SHOAL_LIST(1, 2, 3, 4, 5, left, "six"),
+	};
+	enum { COUNT = sizeof values / sizeof *values };
+	for (int i = 0; i < COUNT; i++)
+		for (int k = 0; k < COUNT; k++)
+			require_second(values[i], values[k]);
+	tear_down();
+}
+
+#endif
