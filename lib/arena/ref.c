@@ -20,32 +20,15 @@ generation_at(const shoal_arena *a, uint64_t offset)
 	return object_generation(load_acquire(&arena_object(a, index)->word));
 }
 
-/* In a run the entries behind the first have no length. */
-static uint64_t
-run_start(const shoal_arena *a, uint64_t offset)
-{
-	uint64_t page = page_of(a, offset);
-	if (page >= arena_pages(a))
-		return offset;
-	if (load_relaxed(&arena_page(a, page)->pages))
-		return offset;
-	while (page > 0 && !load_relaxed(&arena_page(a, page)->pages))
-		page--;
-	return arena_page_offset(a, page);
-}
-
 /* Whether the offset lies in a block that is somebody's. */
 static bool
 is_in_use(const shoal_arena *a, uint64_t offset)
 {
 	struct block_found b;
-	uint64_t start = run_start(a, offset);
-	if (!block_around(a, start, &b))
+	if (!block_around(a, offset, &b))
 		return false;
 	enum block_state state = block_state(load_acquire(b.word));
-	if (state == BLOCK_FREE || state == BLOCK_MAGAZINE || state == BLOCK_SLAB)
-		return false;
-	return start == offset || offset - start < b.bytes;
+	return state != BLOCK_FREE && state != BLOCK_MAGAZINE && state != BLOCK_SLAB;
 }
 
 shoal_ref

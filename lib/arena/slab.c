@@ -214,13 +214,16 @@ slab_class_of_run(uint64_t pages)
 	return CLASSES;
 }
 
+/* In a run the entries behind the first have no length. */
 bool
 block_around(const shoal_arena *a, uint64_t offset, struct block_found *out)
 {
-	uint64_t start = offset & ~(PAGE_BYTES - 1);
 	uint64_t page = page_of(a, offset);
 	if (page >= arena_pages(a))
 		return false;
+	while (page > 0 && !load_relaxed(&arena_page(a, page)->pages))
+		page--;
+	uint64_t start = arena_page_offset(a, page);
 	uint64_t word = load_acquire(&arena_page(a, page)->word);
 	if (block_state(word) == BLOCK_SLAB) {
 		const struct slab_class *c = &slab_classes[block_low(word) % SMALL_CLASSES];
@@ -229,7 +232,7 @@ block_around(const shoal_arena *a, uint64_t offset, struct block_found *out)
 			return false;
 		start += c->blocks_at + rest / c->bytes * c->bytes;
 	}
-	return block_find(a, start, out);
+	return block_find(a, start, out) && offset - start < out->bytes;
 }
 
 bool

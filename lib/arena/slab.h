@@ -124,7 +124,7 @@ struct block_found {
 	uint64_t bytes; /* all of them lie in the arena */
 };
 bool block_find(const shoal_arena *a, uint64_t offset, struct block_found *out);
-/* The block that the offset lies in; of a run of several pages, where it is in the first one. */
+/* The block that the offset lies in, anywhere in it. */
 bool block_around(const shoal_arena *a, uint64_t offset, struct block_found *out);
 
 /* Its word alone, or NULL. */

@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { THEN_OF_OTHERS, COUNT_OF_OTHERS, COMMIT_OF_OTHERS, UNALIGNED, NO_STATE, MADE_UP };
+enum { THEN_OF_OTHERS, COUNT_OF_OTHERS, COMMIT_OF_OTHERS, UNALIGNED, NO_STATE, MADE_UP, WHOLE };
 
 struct world {
 	shoal_arena *arena;
@@ -16,6 +16,7 @@ struct world {
 	shoal_list *list;
 	word64 *others;
 	int how;
+	shoal_any key;
 };
 
 static struct world
@@ -55,7 +56,7 @@ make_up(const struct world *w, struct ledger_hold *h, word64 *own)
 		store_relaxed(&l->commit.at, arena_offset(w->arena, w->others));
 	else if (w->how == UNALIGNED)
 		store_relaxed(&l->then[0].at, arena_offset(w->arena, own) + 4);
-	else
+	else if (w->how != WHOLE)
 		store_relaxed(ledger_op(l), 77);
 	raise(SIGKILL);
 }
@@ -154,4 +155,43 @@ Test(ledger, what_is_in_the_hand_stays_there)
 	shoal_free(w.arena, w.others);
 	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
 	shoal_arena_close(w.arena);
+}
+
+/*
+ * The word that a change commits may lie anywhere in a block of several pages, as that of an int
+ * behind a long key does.
+ */
+static int
+dies_behind_a_long_key(void *arg)
+{
+	const struct world *w = arg;
+	struct dict_call c;
+	struct dict_key key;
+	struct dict_place p;
+	REQUIRE_EQ(dict_enter(w->dict, SHOAL_KIND_DICT, &c), 0);
+	REQUIRE_EQ(dict_key_of(&c, &w->key, &key), 0);
+	REQUIRE_EQ(dict_lock(&c, key.hash), 0);
+	REQUIRE_EQ(dict_locate(&c, &key, &p), 0);
+	word64 *value = (word64 *)(void *)((char *)p.entry + entry_value_at(p.head.key_bytes));
+	make_up(w, &c.hold, value);
+	return 0;
+}
+
+Test(ledger, a_word_anywhere_in_a_long_block)
+{
+	static char bytes[300000];
+	for (size_t n = sizeof bytes; n > 60000; n -= 40000) {
+		shoal_any all;
+		struct world w = world_make(WHOLE);
+		w.key = shoal_any_from_bytes(bytes, n);
+		REQUIRE_EQ(shoal_dict_set(w.dict, w.key, SHOAL_ANY(1)), 0);
+		expect_killed(child(dies_behind_a_long_key, &w), SIGKILL, 5000);
+		REQUIRE_EQ(shoal_arena_recover(w.arena), 1);
+		REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+		REQUIRE_EQ(shoal_dict_add_int(w.dict, w.key, 2, NULL), 0);
+		REQUIRE_EQ(shoal_dict_snapshot(w.dict, &all), 0);
+		shoal_any_clear(&all);
+		REQUIRE_EQ(shoal_dict_clear(w.dict), 0);
+		shoal_arena_close(w.arena);
+	}
 }
