@@ -277,8 +277,8 @@ enum object_state { OBJECT_NONE, OBJECT_MAKING, OBJECT_READY, OBJECT_DYING, OBJE
  *	      again: who read them between two looks at the same word read them of this object.
  *	      READY with an owner that is gone: an orphan, which whoever opens it, creates something
  *	      of its name, or is about to sleep on it destroys (object_end_orphan)
- *	holds  under the hold lock; `referred` is set before they are first raised, and stays for the
- *	      entry's generation: while it is 0, nobody can have a pin
+ *	holds  under the hold lock; `referred` is set before they are first raised, and before the
+ *	      first pin, and stays until it is let go: while it is 0, nobody can have a pin
  */
 struct object {
 	word64 word;

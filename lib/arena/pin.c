@@ -90,6 +90,17 @@ find_free(shoal_arena *a, struct member *me, const word32 *pins, uint32_t *at)
 }
 
 /*
+ * One that no block ever referred to, and whose end would look for no pin. The fence is before the
+ * look that finds it alive: whoever destroys it behind that look, looks at this word behind that.
+ */
+static __attribute__((noinline)) void
+note_referred(struct object *o)
+{
+	store_relaxed(&o->referred, 1);
+	fence_seq_cst();
+}
+
+/*
  * Crash points: pins_high rises over the entry before it is filled, so whoever looks up to there
  * meets it.
  */
@@ -97,7 +108,10 @@ int
 pin_take(shoal_arena *a, struct member *me, uint32_t object, struct pin *out)
 {
 	word32 *pins = arena_pins(a, member_index(a, me));
+	struct object *o = arena_object(a, object);
 	uint32_t at;
+	if (unlikely(!load_relaxed(&o->referred)))
+		note_referred(o);
 	int rc = find_free(a, me, pins, &at);
 	if (rc)
 		return rc;
