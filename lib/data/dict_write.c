@@ -1,10 +1,8 @@
 /* One key's entry put in, put in the place of another, or taken out: under the stripe's lock. */
-#include "arena/hold.h"
 #include "base/error.h"
+#include "data/counted.h"
 #include "data/dict.h"
 #include "data/reference.h"
-
-#define REFS_AT_ONCE 64u
 
 static int
 write_cell(const struct dict_value *v, void *to)
@@ -68,50 +66,24 @@ value_of_entry(const struct ledger_hold *h, uint64_t entry, struct cell *cell, c
 static int
 count_refs(struct dict_call *c, uint64_t entry)
 {
-	struct ledger_hold *h = &c->hold;
-	struct dict_entry *e = arena_at(h->arena, entry);
+	struct dict_entry *e = arena_at(c->hold.arena, entry);
 	struct cell cell;
 	const char *value;
-	shoal_ref ref[REFS_AT_ONCE];
-	if (!value_of_entry(h, entry, &cell, &value))
+	if (!value_of_entry(&c->hold, entry, &cell, &value))
 		return dict_damaged(c);
-	int rc = ledger_bears(h, entry);
-	for (uint32_t i = 0; rc == 0 && i < cell.refs; i++) {
-		uint32_t object;
-		if (i % REFS_AT_ONCE == 0 &&
-		    cell_refs(&cell, value, ref, REFS_AT_ONCE, i) == 0)
-			return dict_damaged(c);
-		rc = hold_object(h->arena, ref[i % REFS_AT_ONCE], &object);
-		if (rc == 0)
-			rc = hold_change(h->arena, h->thread, h->me, object, 1, &e->counted, i + 1);
-	}
-	return reference_counted(rc);
+	int rc = ledger_bears(&c->hold, entry);
+	return rc ? rc : counted_raise(&c->hold, &cell, value, &e->counted);
 }
 
-/*
- * From the last to the first that was counted. One that is gone, or counts that contradict each
- * other, end it: the block is freed in any case.
- */
+/* The block is freed in any case. */
 static void
 drop_refs(struct ledger_hold *h, uint64_t entry)
 {
 	struct dict_entry *e = arena_at(h->arena, entry);
 	struct cell cell;
 	const char *value;
-	uint32_t counted;
-	if (!value_of_entry(h, entry, &cell, &value))
-		return;
-	hold_settle(h->arena, h->thread);
-	while ((counted = load_relaxed(&e->counted))) {
-		shoal_ref ref;
-		uint32_t object;
-		if (cell_refs(&cell, value, &ref, 1, counted - 1) != 1 ||
-		    hold_object(h->arena, ref, &object))
-			return;
-		int rc = hold_change(h->arena, h->thread, h->me, object, -1, &e->counted, counted - 1);
-		if (rc && rc != -EAGAIN)
-			return;
-	}
+	if (value_of_entry(h, entry, &cell, &value))
+		counted_drop(h, &cell, value, &e->counted);
 }
 
 static void

@@ -1,29 +1,9 @@
 #include "data/item.h"
-#include "arena/hold.h"
 #include "base/error.h"
 #include "base/racy.h"
-#include "data/reference.h"
+#include "data/counted.h"
 #include <stdlib.h>
 #include <string.h>
-
-#define AT_ONCE 32u /* references that are looked up by one walk over the value */
-
-/* Those from the i-th on, up to AT_ONCE of them. */
-static int
-count_some(struct ledger_hold *h, struct item *it, const struct cell *cell, uint32_t i)
-{
-	shoal_ref ref[AT_ONCE];
-	uint32_t object, want = cell->refs - i < AT_ONCE ? cell->refs - i : AT_ONCE;
-	if (cell_refs(cell, it->bytes, ref, want, i) != want)
-		return fail(-EPROTO, "a value in arena '%s' was overwritten", h->arena->name);
-	int rc = 0;
-	for (uint32_t n = 0; n < want && rc == 0; n++) {
-		rc = hold_object(h->arena, ref[n], &object);
-		if (rc == 0)
-			rc = hold_change(h->arena, h->thread, h->me, object, 1, &it->counted, i + n + 1);
-	}
-	return reference_counted(rc);
-}
 
 /*
  * Readers of the block's last owner may be copying it still, in vain. So what is not text already
@@ -62,28 +42,7 @@ item_make(struct ledger_hold *h, const shoal_any *v, const struct cell *cell, ui
 	if (likely(rc || !cell->refs))
 		return rc;
 	rc = ledger_bears(h, *block);
-	for (uint32_t i = 0; i < cell->refs && rc == 0; i += AT_ONCE)
-		rc = count_some(h, it, cell, i);
-	return rc;
-}
-
-/*
- * The n-th first, then those before it, as far as one walk found them. How many are left: as many
- * as there were where something is no reference any more.
- */
-static uint32_t
-drop_some(struct ledger_hold *h, struct item *it, const struct cell *cell, uint32_t n)
-{
-	shoal_ref ref[AT_ONCE];
-	uint32_t object, want = n < AT_ONCE ? n : AT_ONCE;
-	uint32_t found = (uint32_t)cell_refs(cell, it->bytes, ref, want, n - want);
-	if (found != want)
-		return n;
-	for (uint32_t i = want; i > 0; i--, n--)
-		if (hold_object(h->arena, ref[i - 1], &object) ||
-		    hold_change(h->arena, h->thread, h->me, object, -1, &it->counted, n - 1))
-			break;
-	return n;
+	return rc ? rc : counted_raise(h, cell, it->bytes, &it->counted);
 }
 
 /* What was overwritten keeps its references: nothing says whose they are. */
@@ -93,18 +52,11 @@ item_drop(struct ledger_hold *h, uint64_t block)
 	struct item *it = arena_at(h->arena, block);
 	struct cell cell;
 	uint64_t room = block_bytes(h->arena, block);
-	hold_settle(h->arena, h->thread);
 	if (room < sizeof *it)
 		return;
 	racy_read(&cell, &it->cell, sizeof cell);
-	if (cell.bytes > room - sizeof *it)
-		return;
-	uint32_t n = load_acquire(&it->counted), left = n;
-	for (; n; n = left) {
-		left = drop_some(h, it, &cell, n);
-		if (left == n)
-			return;
-	}
+	if (cell.bytes <= room - sizeof *it)
+		counted_drop(h, &cell, it->bytes, &it->counted);
 }
 
 bool

@@ -409,3 +409,59 @@ Test(reference, damaged_ones_leave_no_pin)
 	REQUIRE(!is_pinned(index_of(queue, SHOAL_KIND_QUEUE)));
 	tear_down();
 }
+
+/* One that no container ever had. */
+static void
+outlives_its_maker(void *body, uint32_t kind, shoal_any v)
+{
+	shoal_any kept;
+	shoal_arena_info info;
+	uint32_t index = index_of(body, kind);
+	REQUIRE_EQ(shoal_any_copy(&v, &kept), 0);
+	REQUIRE_EQ(kind == SHOAL_KIND_LIST ? shoal_list_destroy(arena, body)
+	                                   : shoal_dict_destroy(arena, body), 0);
+	REQUIRE_EQ(index_of(body, kind), index);
+	if (kind == SHOAL_KIND_LIST)
+		REQUIRE_EQ(shoal_list_append(shoal_any_to_list(&kept), SHOAL_ANY(1)), 0);
+	else
+		REQUIRE_EQ(shoal_dict_set(shoal_any_to_dict(&kept), SHOAL_ANY(1), SHOAL_ANY(1)), 0);
+	REQUIRE_EQ(shoal_arena_check(arena, stderr), 0);
+	shoal_any_clear(&kept);
+	REQUIRE_EQ(shoal_arena_stat(arena, &info), 0);
+	REQUIRE_EQ(info.blocks, 0);
+}
+
+Test(reference, a_copy_keeps_what_its_maker_destroys)
+{
+	shoal_list *l;
+	shoal_dict *d;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &arena), 0);
+	REQUIRE_EQ(shoal_list_create(arena, NULL, NULL, &l), 0);
+	outlives_its_maker(l, SHOAL_KIND_LIST, SHOAL_ANY(l));
+	REQUIRE_EQ(shoal_dict_create(arena, NULL, NULL, &d), 0);
+	outlives_its_maker(d, SHOAL_KIND_DICT, SHOAL_ANY(d));
+	tear_down();
+}
+
+/* Counted and dropped by a walk or two over the value, not by one for each. */
+Test(reference, a_value_of_many_references_goes_as_it_came)
+{
+	enum { MANY = 20000 };
+	shoal_list *l;
+	shoal_dict *d;
+	shoal_any *items = malloc(MANY * sizeof *items);
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &arena), 0);
+	REQUIRE_EQ(shoal_list_create(arena, NULL, NULL, &l), 0);
+	REQUIRE_EQ(shoal_dict_create(arena, NULL, NULL, &d), 0);
+	REQUIRE_EQ(shoal_queue_create(arena, NULL, NULL, &queue), 0);
+	for (int i = 0; i < MANY; i++)
+		items[i] = SHOAL_ANY(queue);
+	int64_t began = fair_ns();
+	REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY("all"), shoal_any_from_items(items, MANY)), 0);
+	REQUIRE_EQ(shoal_list_append(l, shoal_any_from_items(items, MANY)), 0);
+	REQUIRE_EQ(shoal_dict_pop(d, SHOAL_ANY("all"), NULL), 0);
+	REQUIRE_EQ(shoal_list_remove_at(l, 0), 0);
+	REQUIRE(fair_ns() - began < SHOAL_SEC(2) * HARNESS_SLOW);
+	free(items);
+	tear_down();
+}
