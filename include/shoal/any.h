@@ -23,7 +23,8 @@
  * be UTF-8; nobody but the printing checks it.
  *
  * MAPS have keys that are int, bool, string or bytes, as a dict's are. They keep their order; of
- * two equal keys the last one counts: copies, encodings and what is printed have it alone.
+ * two equal keys the last one counts: copies, encodings and what is printed have it alone, while
+ * containers and messages carry both as they were given them.
  *
  * OBJECTS of an arena (a queue, a list, ...) go where the others go: into containers and messages
  * of the same arena. One that a call returned is pinned in this thread's record: it stays until

@@ -32,10 +32,12 @@ shoal_any_encode(const shoal_any *v, void *buffer, size_t bytes)
 	return rc;
 }
 
-/* Every map of the block, and the value itself. */
+/* Every map of the block, and the value itself. The input may have changed since it was counted. */
 static int
 check_keys(const shoal_any *v)
 {
+	if (v->kind != SHOAL_ANY_LIST && v->kind != SHOAL_ANY_MAP)
+		return 0;
 	const struct any_block *b = (const struct any_block *)(const void *)v->as.items - 1;
 	int rc = v->kind == SHOAL_ANY_MAP ? any_keys_differ(v) : 0;
 	for (uint64_t i = 0; rc == 0 && i < b->nodes; i++)

@@ -24,6 +24,12 @@ room_of(const void *body)
 	return is_used(home) && !is_used(k) ? k : home;
 }
 
+enum way {
+	WRITES,
+	READS, /* without a record, if need be */
+	FOUND, /* writes; it may be gone */
+};
+
 /* One without a record has nothing that would keep the container from going. */
 static int
 gone(const void *body, const shoal_arena *a)
@@ -37,11 +43,12 @@ gone(const void *body, const shoal_arena *a)
  * address has another one.
  */
 static int
-find_object(const void *body, uint32_t kind, struct container_known *out)
+find_object(const void *body, uint32_t kind, enum way way, struct container_known *out)
 {
 	const shoal_arena *a = out->arena;
 	uint32_t again;
-	if (out->me)
+	bool stays = out->me && way != FOUND;
+	if (stays)
 		out->object = object_of_body(a, body, kind);
 	else if (object_find_body(a, body, kind, &out->object))
 		return gone(body, a);
@@ -49,7 +56,7 @@ find_object(const void *body, uint32_t kind, struct container_known *out)
 	out->ready = load_acquire(out->word) >> 32 << 4 | OBJECT_READY;
 	if (object_find_body(a, body, kind, &again) == 0 && again == out->object)
 		return 0;
-	return out->me ? fail(-EPROTO, "%p was destroyed during the call", body) : gone(body, a);
+	return stays ? fail(-EPROTO, "%p was destroyed during the call", body) : gone(body, a);
 }
 
 /* For want of a record: none is to be had, or no memory for it. */
@@ -60,7 +67,7 @@ has_no_room(int rc)
 }
 
 static __attribute__((noinline)) int
-find(const void *body, uint32_t kind, bool reads, struct container_known *out)
+find(const void *body, uint32_t kind, enum way way, struct container_known *out)
 {
 	struct shoal_thread *t;
 	shoal_arena *a = arena_of(body);
@@ -68,12 +75,12 @@ find(const void *body, uint32_t kind, bool reads, struct container_known *out)
 		stop("%p is in no mapped arena, or was destroyed", body);
 	/* A reader needs none. */
 	int rc = a->readonly ? 0 : member_here(a, &t, &out->me);
-	if (rc && !(reads && has_no_room(rc)))
+	if (rc && !(way == READS && has_no_room(rc)))
 		return rc;
 	if (rc || a->readonly)
 		out->me = NULL;
 	out->arena = a;
-	rc = find_object(body, kind, out);
+	rc = find_object(body, kind, way, out);
 	if (rc)
 		return rc;
 	out->body = body;
@@ -118,15 +125,15 @@ try_enter(const struct container_known *k, struct shoal_thread *t, struct contai
  * where that one was.
  */
 static __attribute__((noinline)) int
-enter_anew(const void *body, uint32_t kind, struct container *out, bool reads)
+enter_anew(const void *body, uint32_t kind, struct container *out, enum way way)
 {
 	struct shoal_thread *t = out->thread;
 	t->busy = 1;
 	fence_compiler();
 	struct container_known *k = room_of(body);
 	k->body = NULL;
-	int rc = find(body, kind, reads, k);
-	if (rc == 0 && !k->me && !reads)
+	int rc = find(body, kind, way, k);
+	if (rc == 0 && !k->me && way != READS)
 		rc = fail(-EPERM, "arena '%s' is attached read-only", k->arena->name);
 	if (rc) {
 		t->busy = 0;
@@ -135,13 +142,13 @@ enter_anew(const void *body, uint32_t kind, struct container *out, bool reads)
 	if (try_enter(k, out->thread, out))
 		return 0;
 	k->body = NULL;
-	if (!k->me)
+	if (!k->me || way == FOUND)
 		return gone(body, out->arena);
 	stop("%p is no container of arena '%s' any more: it was destroyed", body, out->arena->name);
 }
 
 static ALWAYS_INLINE int
-enter(const void *body, uint32_t kind, struct container *out, bool reads)
+enter(const void *body, uint32_t kind, struct container *out, enum way way)
 {
 	struct shoal_thread *t = thread_self();
 	if (unlikely(!t))
@@ -157,22 +164,28 @@ enter(const void *body, uint32_t kind, struct container *out, bool reads)
 	const struct container_known *k = container_find(body);
 	/* A forked child inherits what its parent's thread knew, but has no seat yet. */
 	bool knows = k && k->epoch == thread_epoch() && k->kind == kind &&
-	             k->me == member_seat(k->arena, t) && (k->me || reads);
+	             k->me == member_seat(k->arena, t) && (k->me || way == READS);
 	if (likely(knows && try_enter(k, t, out)))
 		return 0;
-	return enter_anew(body, kind, out, reads);
+	return enter_anew(body, kind, out, way);
 }
 
 int
 container_enter(const void *body, uint32_t kind, struct container *out)
 {
-	return enter(body, kind, out, false);
+	return enter(body, kind, out, WRITES);
+}
+
+int
+container_enter_found(const void *body, uint32_t kind, struct container *out)
+{
+	return enter(body, kind, out, FOUND);
 }
 
 int
 container_enter_reader(const void *body, uint32_t kind, struct container *out)
 {
-	return enter(body, kind, out, true);
+	return enter(body, kind, out, READS);
 }
 
 void

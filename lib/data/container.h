@@ -29,6 +29,8 @@ struct container {
  * member_join. Stops with a sentence where `body` is no container of that kind, or was destroyed.
  */
 int container_enter(const void *body, uint32_t kind, struct container *out);
+/* The same where it may be gone, which gives -ENOENT: another one's, which was found by name. */
+int container_enter_found(const void *body, uint32_t kind, struct container *out);
 /*
  * The same for one who only reads: through a read-only handle, and where no record is to be had,
  * without one (me is NULL), so that nothing keeps the container from being destroyed meanwhile.

@@ -21,7 +21,10 @@ fill(shoal_arena *a, uint32_t index, void *body, const void *unused)
 	return 0;
 }
 
-/* Room is made once the dict is there: where there is not enough memory, it has less. */
+/*
+ * Room is made once the dict is there: where there is not enough memory, it has less. One that was
+ * there already may be gone by now.
+ */
 int
 dict_create(shoal_arena *a, const char *name, uint32_t kind, const shoal_container_options *options,
             void **out)
@@ -30,7 +33,7 @@ dict_create(shoal_arena *a, const char *name, uint32_t kind, const shoal_contain
 	int rc = container_create(a, name, kind, sizeof(struct shoal_dict), options, fill, out);
 	if (rc || !options || !options->reserve)
 		return rc;
-	if (dict_enter(*out, kind, &c) == 0) {
+	if (dict_enter_found(*out, kind, &c) == 0) {
 		(void)dict_reserve(&c, options->reserve);
 		dict_leave(&c);
 	}

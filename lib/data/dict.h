@@ -166,6 +166,12 @@ entry_value_at(uint32_t key_bytes)
 	return sizeof(struct dict_entry) + (((size_t)key_bytes + 7) & ~(size_t)7);
 }
 
+static inline size_t
+entry_bytes(const struct dict_entry *head)
+{
+	return entry_value_at(head->key_bytes) + head->value_bytes;
+}
+
 static inline bool
 kind_is_scalar(uint32_t kind)
 {
@@ -214,6 +220,8 @@ extern const struct ledger_kind dict_ledger;
 
 /* kind: of the object, a dict or a namespace. As container_enter. */
 int dict_enter(const void *body, uint32_t kind, struct dict_call *c);
+/* As container_enter_found. */
+int dict_enter_found(const void *body, uint32_t kind, struct dict_call *c);
 /* For one who only reads: also where the arena is attached read-only. */
 int dict_enter_reader(const void *body, uint32_t kind, struct dict_call *c);
 void dict_leave(struct dict_call *c);

@@ -2,24 +2,31 @@
 #include "base/error.h"
 #include "data/dict_read.h"
 
-int
-dict_enter(const void *body, uint32_t kind, struct dict_call *c)
+static ALWAYS_INLINE int
+entered(const void *body, struct dict_call *c, int rc)
 {
 	c->dict = (struct shoal_dict *)(uintptr_t)body;
-	int rc = container_enter(body, kind, &c->in);
 	if (likely(rc == 0))
 		c->seen = dict_view_of(c->in.arena, c->dict);
 	return rc;
 }
 
 int
+dict_enter(const void *body, uint32_t kind, struct dict_call *c)
+{
+	return entered(body, c, container_enter(body, kind, &c->in));
+}
+
+int
+dict_enter_found(const void *body, uint32_t kind, struct dict_call *c)
+{
+	return entered(body, c, container_enter_found(body, kind, &c->in));
+}
+
+int
 dict_enter_reader(const void *body, uint32_t kind, struct dict_call *c)
 {
-	c->dict = (struct shoal_dict *)(uintptr_t)body;
-	int rc = container_enter_reader(body, kind, &c->in);
-	if (likely(rc == 0))
-		c->seen = dict_view_of(c->in.arena, c->dict);
-	return rc;
+	return entered(body, c, container_enter_reader(body, kind, &c->in));
 }
 
 void

@@ -10,12 +10,14 @@
  */
 #include "base/error.h"
 #include "data/dict.h"
+#include "data/item.h"
 #include <stdlib.h>
 
 #define BATCH_TRIES 100u
 
 struct batch {
 	size_t count, next, room;
+	uint64_t bytes; /* of its entries, which lie side by side in the arena */
 	shoal_any item[]; /* key and value in turn */
 };
 
@@ -34,7 +36,7 @@ empty_batch(struct batch *b)
 	for (size_t i = 0; b && i < 2 * b->count; i++)
 		shoal_any_clear(&b->item[i]);
 	if (b)
-		b->count = b->next = 0;
+		b->count = b->next = b->bytes = 0;
 }
 
 void
@@ -56,7 +58,7 @@ room_for_one(struct batch **at)
 	if (!b)
 		return fail(-ENOMEM, "no memory for %zu items of a cursor", room);
 	if (!*at)
-		b->count = b->next = 0;
+		b->count = b->next = b->bytes = 0;
 	b->room = room;
 	*at = b;
 	return 0;
@@ -70,6 +72,9 @@ copy_item(struct dict_call *c, const struct dict_place *p, uint64_t offset,
 	int rc = room_for_one(at);
 	if (rc)
 		return rc;
+	(*at)->bytes += entry_bytes(head);
+	if ((*at)->bytes > item_room(c->in.arena, c->in.arena->data_at))
+		return -EAGAIN;
 	shoal_any *item = &(*at)->item[2 * (*at)->count];
 	item[0] = item[1] = SHOAL_NIL;
 	rc = dict_copy_entry(c, offset, head, &copy);

@@ -1,6 +1,7 @@
 /* Where a dict's buckets lie, and which is a hash's. */
 #include "base/error.h"
 #include "data/dict.h"
+#include "data/item.h"
 
 /* ---- before writing ---- */
 
@@ -114,10 +115,20 @@ struct walk {
 	struct dict_call *call;
 	dict_visit *visit;
 	void *arg;
+	uint64_t left; /* bytes: what it leads to lies side by side, so together in the arena */
 };
 
 static bool
-walk_line(const struct walk *w, const struct bucket *line, uint64_t index, unsigned depth)
+spend(struct walk *w, uint64_t bytes)
+{
+	if (bytes > w->left)
+		return false;
+	w->left -= bytes;
+	return true;
+}
+
+static bool
+walk_line(struct walk *w, const struct bucket *line, uint64_t index, unsigned depth)
 {
 	for (unsigned i = 0; i < SLOTS; i++) {
 		uint64_t slot = load_acquire(&line->slot[i]);
@@ -126,14 +137,14 @@ walk_line(const struct walk *w, const struct bucket *line, uint64_t index, unsig
 		if (slot && (!e || !bucket_fits(index, depth, e->hash) ||
 		             slot_make(e->hash, offset) != slot))
 			return false;
-		if (e && !w->visit(w->arg, offset, e))
+		if (e && (!spend(w, entry_bytes(e)) || !w->visit(w->arg, offset, e)))
 			return false;
 	}
-	return true;
+	return spend(w, LINE);
 }
 
 static bool
-walk_bucket(const struct walk *w, const struct bucket *b, uint64_t index)
+walk_bucket(struct walk *w, const struct bucket *b, uint64_t index)
 {
 	uint64_t state = load_acquire(&b->state);
 	unsigned lines = 0;
@@ -152,14 +163,14 @@ walk_bucket(const struct walk *w, const struct bucket *b, uint64_t index)
 
 /* The first table is no block of its own. */
 static bool
-visit_part(const struct walk *w, uint64_t block)
+visit_part(struct walk *w, uint64_t block)
 {
 	uint64_t body = arena_offset(w->call->in.arena, w->call->dict);
 	return block - body < sizeof *w->call->dict || w->visit(w->arg, block, NULL);
 }
 
 static bool
-walk_buckets(const struct walk *w, uint64_t block, uint64_t count, uint64_t first)
+walk_buckets(struct walk *w, uint64_t block, uint64_t count, uint64_t first)
 {
 	const struct bucket *b = dict_at(w->call, block, count * LINE);
 	if (!b)
@@ -171,7 +182,7 @@ walk_buckets(const struct walk *w, uint64_t block, uint64_t count, uint64_t firs
 }
 
 static bool
-walk_level(const struct walk *w, unsigned level)
+walk_level(struct walk *w, unsigned level)
 {
 	uint64_t at = load_acquire(&w->call->seen.table->at[level]);
 	uint64_t first = level_first(level), count = level ? first : FIRST;
@@ -191,7 +202,7 @@ walk_level(const struct walk *w, unsigned level)
 bool
 dict_walk(struct dict_call *c, dict_visit *visit, void *arg)
 {
-	struct walk w = { c, visit, arg };
+	struct walk w = { c, visit, arg, item_room(c->in.arena, c->in.arena->data_at) };
 	uint64_t level = load_acquire(&c->seen.table->level);
 	if (level > LEVELS)
 		return false;

@@ -80,7 +80,7 @@ int64_t
 shoal_value_get_int(const shoal_value *v)
 {
 	want_int(v);
-	return (int64_t)load_acquire(&v->cell);
+	return (int64_t)load_seq_cst(&v->cell);
 }
 
 void
@@ -132,7 +132,7 @@ shoal_value_compare_exchange_int(shoal_value *v, int64_t *expected, int64_t desi
 double
 shoal_value_get_double(const shoal_value *v)
 {
-	union typed u = { .bits = load_acquire(&v->cell) };
+	union typed u = { .bits = load_seq_cst(&v->cell) };
 	return typed_is_real(type_of(v)) ? u.real : (double)u.integer;
 }
 

@@ -1,5 +1,6 @@
 #include "data/any.h"
 #include "harness.h"
+#include "steps.h"
 #include <math.h>
 #include <shoal/shoal.h>
 #include <stdlib.h>
@@ -440,3 +441,41 @@ Test(cbor, whatever_is_written_is_read)
 	free(bytes);
 	free(again);
 }
+
+#if HAS_STEPS
+
+static struct {
+	unsigned char text[2000];
+	size_t bytes;
+	shoal_any out;
+	int rc;
+} input;
+
+/* A tagged integer of the same length, where a list was counted. */
+static void
+change_input(void)
+{
+	memset(input.text, 0xc1, input.bytes - 9);
+	input.text[input.bytes - 9] = 0x1b;
+	memset(input.text + input.bytes - 8, 0x11, 8);
+}
+
+static void
+decode_op(void *unused)
+{
+	(void)unused;
+	input.rc = shoal_any_decode(input.text, input.bytes, &input.out);
+}
+
+Test(cbor, input_that_changes_is_some_value_or_none)
+{
+	input.bytes = 1003;
+	memset(input.text, 0xf6, sizeof input.text);
+	memcpy(input.text, (unsigned char[]){ 0x99, 1000 >> 8, 1000 & 0xff }, 3);
+	REQUIRE(steps_into_call(decode_op, NULL, (void (*)(void))any_block_make, change_input));
+	REQUIRE_EQ(input.rc, 0);
+	REQUIRE_EQ(shoal_any_int(&input.out, 0), 0x1111111111111111);
+	shoal_any_clear(&input.out);
+}
+
+#endif

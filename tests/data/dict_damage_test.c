@@ -2,6 +2,7 @@
 #include "dict_common.h"
 
 #include "data/dict_read.h"
+#include <sys/resource.h>
 
 static bool
 lies_within(const shoal_arena *a, uint64_t offset, uint64_t bytes, uint64_t align)
@@ -66,4 +67,37 @@ Test(dict_damage, what_leads_to_no_line_is_not_followed)
 	for (unsigned i = 0; i < FIRST; i++)
 		store_relaxed(more[i], 0);
 	dict_world_end(&w);
+}
+
+/* Each slot has the same large entry, and each line leads to itself. */
+Test(dict_damage, what_comes_again_is_not_gathered_for_ever)
+{
+	enum { LARGE = 1 << 20 };
+	shoal_arena *a;
+	shoal_dict *d;
+	shoal_any out;
+	const shoal_any *key, *value;
+	shoal_cursor cursor = { 0 };
+	char *text = calloc(1, LARGE);
+	shoal_arena_options small = { .limit_bytes = 16 << 20 };
+	REQUIRE_EQ(shoal_arena_create(NULL, &small, &a), 0);
+	REQUIRE_EQ(shoal_dict_create(a, NULL, NULL, &d), 0);
+	REQUIRE_EQ(shoal_dict_set(d, SHOAL_ANY("k"), shoal_any_from_bytes(text, LARGE)), 0);
+	free(text);
+	struct bucket *b = d->buckets;
+	while (!load_relaxed(&b->slot[0]))
+		b++;
+	for (unsigned i = 1; i < SLOTS; i++)
+		store_relaxed(&b->slot[i], load_relaxed(&b->slot[0]));
+	store_relaxed(&b->more, arena_offset(a, b));
+	struct rusage before, after;
+	getrusage(RUSAGE_SELF, &before);
+	REQUIRE_EQ(shoal_dict_snapshot(d, &out), -EPROTO);
+	while (shoal_dict_next(d, &cursor, &key, &value) == 1)
+		continue;
+	getrusage(RUSAGE_SELF, &after);
+	/* In KiB; quarantined memory of AddressSanitizer apart. */
+	REQUIRE(after.ru_maxrss - before.ru_maxrss < (64 << 10) * HARNESS_SLOW * HARNESS_SLOW);
+	shoal_cursor_clear(&cursor);
+	shoal_arena_close(a);
 }

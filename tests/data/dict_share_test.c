@@ -1,5 +1,7 @@
 /* Processes and threads that use one dict at once. */
+#include "data/dict.h"
 #include "dict_common.h"
+#include "steps.h"
 #include <pthread.h>
 
 enum {
@@ -158,3 +160,50 @@ Test(dict, a_snapshot_is_of_one_moment)
 	expect_child(pid, 0, 5000);
 	dict_world_end(&c->w);
 }
+
+/* ---- one that another one destroys ---- */
+
+#if HAS_STEPS
+
+static shoal_arena *arena;
+static int made;
+
+static void *
+destroy(void *unused)
+{
+	shoal_dict *d;
+	REQUIRE_EQ(shoal_dict_open(arena, "shared", 0, &d), 0);
+	REQUIRE_EQ(shoal_dict_destroy(arena, d), 0);
+	return unused;
+}
+
+static void
+let_it_be_destroyed(void)
+{
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, destroy, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void
+create_op(void *dict)
+{
+	shoal_container_options o = { .flags = SHOAL_OR_OPEN, .reserve = 1000 };
+	made = shoal_dict_create(arena, "shared", &o, dict);
+}
+
+/* As an open would: the handle is of one that is gone by now. */
+Test(dict, one_that_was_found_may_be_gone_before_it_has_room)
+{
+	shoal_dict *first, *d = NULL;
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &arena), 0);
+	REQUIRE_EQ(shoal_dict_create(arena, "shared", NULL, &first), 0);
+	REQUIRE(steps_into_call(create_op, &d, (void (*)(void))dict_enter_found,
+	                        let_it_be_destroyed));
+	REQUIRE_EQ(made, 0);
+	REQUIRE(d == first);
+	REQUIRE_EQ(shoal_dict_open(arena, "shared", 0, &d), -ENOENT);
+	shoal_arena_close(arena);
+}
+
+#endif
