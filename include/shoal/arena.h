@@ -89,7 +89,8 @@ int shoal_arena_create(const char *name, const shoal_arena_options *options, sho
  * The arena of that name, waiting for it up to `timeout` (it is looked for again every 8 ms at the
  * latest).
  *   -ENOENT   there is none in time; also one that its last user is just removing
- *   -EPROTO   not an arena, truncated, damaged, or made by another version: nothing of it is used
+ *   -EPROTO   not an arena, truncated, damaged, a copy with holes, or made by another version:
+ *             nothing of it is used
  *   -EPERM    a symbolic link; a file whose owner or mode forbids it; in this user's own directory
  *             also another user's file, or a mode wider than it was made with (elsewhere that is
  *             its owner's affair); another PID namespace; or its waits use membarrier, which this

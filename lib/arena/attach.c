@@ -31,6 +31,24 @@ read_header(int fd, const struct shmfile *f, const char *what, struct arena_head
 	return header_validate(h, f->bytes, what);
 }
 
+/*
+ * A copy may have holes where there were zeros: touched while the file system is full, they are a
+ * SIGBUS. Asked behind the header, since memory comes before the header says so.
+ */
+static int
+check_memory(int fd, const struct arena_header *h, const char *what)
+{
+	uint64_t is = shmfile_backed(fd), least = h->members_at +
+		load_relaxed(&h->members_high) * MEMBER_STRIDE +
+		load_relaxed(&h->objects_high) * sizeof(struct object) +
+		(load_relaxed(&h->pages_high) << PAGE_BITS);
+	if (is >= least)
+		return 0;
+	return fail(-EPROTO,
+	            "%s is a copy of an arena with holes: %llu bytes of memory for %llu at the least",
+	            what, (unsigned long long)is, (unsigned long long)least);
+}
+
 /* A private arena that anybody could make shorter would be a SIGBUS to its other users. */
 static int
 check_file(const struct arena_header *h, const struct shmfile *f, bool own, const char *what)
@@ -150,6 +168,8 @@ attach_source(struct source *from, shoal_arena **out)
 		rc = read_header(from->fd, &from->file, from->what, &h);
 	if (rc == 0 && !found)
 		rc = check_file(&h, &from->file, from->own, from->what);
+	if (rc == 0 && !found)
+		rc = check_memory(from->fd, &h, from->what);
 	if (rc == 0 && !found) {
 		if (h.flags & ARENA_NAMED)
 			shmfile_path(from->fd, path, sizeof path);

@@ -3,12 +3,14 @@
 #include "base/error.h"
 #include "base/kernel.h"
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -219,6 +221,16 @@ shmfile_read(int fd, void *out, size_t bytes)
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+uint64_t
+shmfile_backed(int fd)
+{
+	struct stat s;
+	struct statfs system;
+	if (fstatfs(fd, &system) || system.f_type != TMPFS_MAGIC || fstat(fd, &s))
+		return UINT64_MAX;
+	return (uint64_t)s.st_blocks * 512;
 }
 
 int

@@ -55,6 +55,12 @@ bool shmfile_same(int fd, const struct shmfile *f);
 /* Up to `bytes` from the start: how many there are. */
 ssize_t shmfile_read(int fd, void *out, size_t bytes);
 
+/*
+ * How much memory is behind it, wherever in it; UINT64_MAX where its file system has another way of
+ * counting than tmpfs has.
+ */
+uint64_t shmfile_backed(int fd);
+
 /* 0, or -ENOSPC, … without a sentence. Idempotent; goes on after signals. */
 int shmfile_back(int fd, uint64_t from, uint64_t bytes);
 

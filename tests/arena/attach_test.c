@@ -119,6 +119,37 @@ Test(attach, an_unsealed_copy_is_refused)
 
 /* ---- hostile headers ---- */
 
+/* As copiers make them that leave out zeros. */
+static void
+copy_with_holes(int from, int to, off_t bytes)
+{
+	static const char zeros[4096];
+	char page[sizeof zeros];
+	REQUIRE_EQ(ftruncate(to, bytes), 0);
+	for (off_t at = 0; at < bytes; at += (off_t)sizeof page) {
+		REQUIRE_EQ(pread(from, page, sizeof page, at), sizeof page);
+		if (memcmp(page, zeros, sizeof page))
+			REQUIRE_EQ(pwrite(to, page, sizeof page, at), sizeof page);
+	}
+}
+
+/* What lies in a hole needs memory at the first touch, when there may be none. */
+Test(attach, a_copy_with_holes_is_refused)
+{
+	struct stat s;
+	const char *name = test_name();
+	int whole = make_file(name);
+	REQUIRE_EQ(attach_any(name), 0);
+	REQUIRE_EQ(fstat(whole, &s), 0);
+	REQUIRE_EQ(unlink(path_of(name)), 0);
+	int fd = open(path_of(name), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	REQUIRE(fd >= 0);
+	copy_with_holes(whole, fd, s.st_size);
+	REQUIRE_FAILS(attach_any(name), -EPROTO, "holes");
+	close(whole);
+	drop_file(name, fd);
+}
+
 Test(attach, a_truncated_file)
 {
 	const char *name = test_name();

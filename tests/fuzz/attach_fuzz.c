@@ -85,6 +85,7 @@ put(int fd, const void *p, size_t bytes, uint64_t at)
 static void
 put_sound(int fd)
 {
+	must(fallocate(fd, 0, 0, (off_t)sound_bytes) == 0, "memory for the holes");
 	for (uint64_t at = 0; at < sound_bytes; at += PIECE)
 		if (!is_zero(sound + at))
 			put(fd, sound + at, PIECE, at);
