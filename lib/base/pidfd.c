@@ -12,6 +12,7 @@
 
 #define WAIT_BY_PIDFD 3 /* P_PIDFD, an enumerator or absent, by the age of the headers */
 #define RELEASE_NS INT64_C(10000000)
+#define NAP_NS INT64_C(5000000)
 
 /* The kernel's struct pidfd_info as of 6.15, and its call, which older headers lack. */
 struct kernel_info {
@@ -53,10 +54,22 @@ look(int fd, short events, int64_t deadline)
 	return n < 0 ? -errno : n;
 }
 
+/* For one that poll takes no descriptor from, since it may have none open. */
+static int
+nap(int fd, int64_t deadline)
+{
+	int64_t left = deadline == CLOCK_NEVER ? NAP_NS : deadline - clock_now();
+	struct timespec slice = clock_timespec(left < 0 ? 0 : left < NAP_NS ? left : NAP_NS);
+	if (deadline)
+		ppoll(NULL, 0, &slice, NULL);
+	return pidfd_signal(fd, 0) == -ESRCH;
+}
+
 int
 pidfd_sleep(int fd, int64_t deadline)
 {
-	return look(fd, POLLIN, deadline);
+	int n = look(fd, POLLIN, deadline);
+	return n == -EINVAL ? nap(fd, deadline) : n;
 }
 
 int

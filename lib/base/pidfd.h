@@ -18,7 +18,10 @@ int pidfd_open_ended(void);
 /* -ESRCH when the process has ended and been waited for; a zombie takes any signal. */
 int pidfd_signal(int fd, int signo);
 
-/* 1: the process has ended. 0: the deadline passed. -EINTR: a signal handler ran. */
+/*
+ * 1: the process has ended. 0: the deadline passed, or it is time to look again. -EINTR: a signal
+ * handler ran.
+ */
 int pidfd_sleep(int fd, int64_t deadline);
 
 /* 0: the other descriptor can be read. -ECONNRESET: it cannot, and the process has ended. */

@@ -35,9 +35,10 @@ hand_over(struct delivery *d, shoal_start_method method)
 static void
 discard(struct delivery *d)
 {
-	int code;
-	while (pidfd_sleep(d->pidfd, CLOCK_NEVER) == -EINTR)
-		continue;
+	int code, rc;
+	do
+		rc = pidfd_sleep(d->pidfd, CLOCK_NEVER);
+	while (rc == 0 || rc == -EINTR);
 	pidfd_reap(d->pidfd, &code);
 	close(d->pidfd);
 }

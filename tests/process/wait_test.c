@@ -4,9 +4,17 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static int
+end_soon(void *arg)
+{
+	sleep_ms(200);
+	return arg ? 7 : 0;
+}
 
 static int
 exit_by_libc(void *arg)
@@ -236,4 +244,25 @@ Test(process_wait, threads_may_join_the_same_one)
 		REQUIRE_EQ((intptr_t)got, -SIGKILL);
 	}
 	REQUIRE_EQ(shoal_process_close(p), 0);
+}
+
+/* As a program does that will open nothing any more: then poll takes no descriptor. */
+static int
+join_with_no_descriptors(void *arg)
+{
+	shoal_process_options o = { .method = *(shoal_start_method *)arg, .arg_bytes = 1 };
+	shoal_process *p = spawned(end_soon, "", &o), *q = spawned(end_soon, "", &o);
+	REQUIRE_EQ(shoal_process_kill(q), 0);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 0, 0 }), 0);
+	REQUIRE_EQ(shoal_process_join(p, 0), -EAGAIN);
+	REQUIRE_EQ(ended_code(p), 7);
+	REQUIRE_EQ(shoal_process_join(q, SHOAL_SEC(5)), 0);
+	return 0;
+}
+
+Test(process_wait, one_is_joined_with_no_descriptor_to_spare)
+{
+	shoal_start_method methods[] = { SHOAL_FORK, SHOAL_FORKSERVER, SHOAL_SPAWN };
+	for (int i = 0; i < 3; i++)
+		expect_child(child(join_with_no_descriptors, &methods[i]), 0, 5000 * HARNESS_SLOW);
 }
