@@ -291,14 +291,19 @@ take_back(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact,
 	return -EAGAIN;
 }
 
-/* A place that another one reads may still come back: then the end is not the end yet. */
+/*
+ * A message that another one reads may still come back, or has: then the end is not the end yet. It
+ * never leaves its place, so one look at each place is enough, and it has to be one: between two
+ * looks, for the one and for the other, it might go from either to the other.
+ */
 static bool
-find_reader(const struct cursor *c, uint64_t *place, uint64_t *word)
+find_left(const struct cursor *c, uint64_t *place, uint64_t *word)
 {
 	for (uint64_t i = 0; i <= c->ring.mask; i++) {
 		*word = load_acquire(&cursor_slot_at(c, i)->turn);
 		*place = i;
-		if (slot_state(*word) == READING && slot_owner(*word) != c->tag && !slot_is_hole(*word))
+		bool read = slot_state(*word) == READING && slot_owner(*word) != c->tag;
+		if (slot_state(*word) == BACK || (read && !slot_is_hole(*word)))
 			return true;
 	}
 	return false;
@@ -306,26 +311,19 @@ find_reader(const struct cursor *c, uint64_t *place, uint64_t *word)
 
 /* ---- the slow way ---- */
 
-/*
- * Readers are looked for first: one that gives back after that is seen by the look for what is
- * BACK.
- */
 static int
 at_end(struct cursor *c, struct shoal_thread *t, struct sleeper *s)
 {
 	shoal_queue *q = c->ring.queue;
 	uint64_t place, word;
-	uint32_t seen;
 	if (!(c->ring.flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->closing) == QUEUE_DESTROYED)
 		return fail_quiet(-EPIPE, "the queue is closed and nothing is left in it");
-	bool reader = find_reader(c, &place, &word);
-	if (queue_has_back(&c->ring, &seen)) {
-		c->backs_seen = seen - 1;
-		return 0;
-	}
-	if (reader)
+	if (!find_left(c, &place, &word))
+		return fail_quiet(-EPIPE, "the queue is closed and nothing is left in it");
+	if (slot_state(word) == READING)
 		return queue_wait(c, t, s, place, word);
-	return fail_quiet(-EPIPE, "the queue is closed and nothing is left in it");
+	c->backs_seen = load_relaxed(&q->backs) - 1;
+	return 0;
 }
 
 /*

@@ -8,8 +8,9 @@
 #include "ring/group.h"
 
 /*
- * A message in a block changes hands: PLACE(q,p) -> HELD(me). After BACK it may still bear the name
- * of the dead taker.
+ * A message in a block changes hands: PLACE(q,p) -> HELD(me). After BACK it may still bear a name:
+ * of a dead taker; of one who adopted it just when its place came back, and who finds that next; or
+ * whatever a recoverer made of these (queue_settle_block). The place is mine, and so it is.
  */
 static bool
 take_block(struct cursor *c, const struct taken *m, uint64_t block)
@@ -22,10 +23,16 @@ take_block(struct cursor *c, const struct taken *m, uint64_t block)
 	fence_crash();
 	if (cas64_acq_rel(word, block_word(BLOCK_PLACE, c->ring.object, m->place), mine))
 		return true;
-	uint64_t seen = load_acquire(word);
-	return block_state(seen) == BLOCK_HELD &&
-	       member_state(c->arena, (uint32_t)block_low(seen)) != MEMBER_ALIVE &&
-	       cas64_acq_rel(word, seen, mine);
+	for (;;) {
+		uint64_t seen = load_acquire(word);
+		if (seen == mine)
+			return true;
+		if (seen != block_word(BLOCK_PLACE, c->ring.object, m->place) &&
+		    block_state(seen) != BLOCK_HELD)
+			return false;
+		if (cas64_acq_rel(word, seen, mine))
+			return true;
+	}
 }
 
 int

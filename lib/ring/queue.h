@@ -279,8 +279,6 @@ void queue_wake_all(shoal_queue *q);
 void queue_note_back(shoal_queue *q);
 bool queue_settle_block(shoal_arena *a, const struct ring *r, uint64_t place, uint64_t block,
                         uint32_t tag);
-/* Whether a place is BACK now; *seen is what `backs` was before the look. */
-bool queue_has_back(const struct ring *r, uint32_t *seen);
 /*
  * For those who only look. How many messages are BACK, or will be once their dead takers are
  * recovered, as a get does that finds nothing else; with `worn` also those that it only drops.

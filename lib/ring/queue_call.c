@@ -236,11 +236,12 @@ sleep_on(struct cursor *c, struct shoal_thread *t, struct sleeper *s, struct slo
 	/*
 	 * A borrower that dies gives its message back without a word that this one watches, and an
 	 * owner that dies tells nobody. Beside descriptors the kernel's wake for a dead one may go
-	 * there.
+	 * there. What was closed while it was full ends where a place that is given back was, which
+	 * is told to putters.
 	 */
 	int64_t until = s->deadline;
 	if ((c->ring.flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->polled) ||
-	    object_has_owner(c->arena, c->ring.object))
+	    load_relaxed(&q->closing) || object_has_owner(c->arena, c->ring.object))
 		until = clock_sooner(until, FUTEX_SLICE_NS);
 	bool putter = s->gate == &q->put.wait;
 	store_relaxed(&c->me->call.kind, putter ? CALL_PUT_ASLEEP : CALL_GET_ASLEEP);

@@ -518,6 +518,16 @@ adopt(struct cursor *c, shoal_loan *loan, struct member *from)
 	return 0;
 }
 
+/* Once more whether it lives: else the process that was read is the next one's. */
+static int
+is_another_ones(const struct cursor *c, uint32_t tag)
+{
+	fence_acquire();
+	return member_state(c->arena, tag) == MEMBER_ALIVE
+	           ? fail(-EPERM, "the loan belongs to another process")
+	           : fail(-EINVAL, "the loan ended with the thread that had it");
+}
+
 int
 queue_loan_adopt(shoal_loan *loan)
 {
@@ -533,7 +543,7 @@ queue_loan_adopt(shoal_loan *loan)
 	else if (!from || member_state(c->arena, tag) != MEMBER_ALIVE)
 		rc = fail(-EINVAL, "the loan ended with the thread that had it");
 	else if (load_relaxed(&from->process) != c->arena->process)
-		rc = fail(-EPERM, "the loan belongs to another process");
+		rc = is_another_ones(c, tag);
 	else
 		rc = adopt(c, loan, from);
 	queue_leave(t, c);

@@ -87,7 +87,7 @@ look_in(struct cursor *c, struct shoal_thread *t, struct ready_words *w)
 	add(w, &q->get.wait, wait);
 	add_owner(c, s.word, w);
 	w->sliced = (c->ring.flags & SHOAL_QUEUE_REDELIVER) || load_relaxed(&q->polled) ||
-	            object_has_owner(c->arena, c->ring.object);
+	            load_relaxed(&q->closing) || object_has_owner(c->arena, c->ring.object);
 	return false;
 }
 

@@ -27,16 +27,6 @@ queue_note_back(shoal_queue *q)
 	fetch_add_seq_cst(&q->backs, 1);
 }
 
-bool
-queue_has_back(const struct ring *r, uint32_t *seen)
-{
-	*seen = load_seq_cst(&r->queue->backs);
-	for (uint64_t i = 0; *seen && i <= r->mask; i++)
-		if (slot_state(load_acquire(&ring_slot(r, i)->turn)) == BACK)
-			return true;
-	return false;
-}
-
 /*
  * The mark is read after the word, acquiring: one that was cleared since `backs` was counted again
  * shows the count, one that is not set yet comes before the first one.
