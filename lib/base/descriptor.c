@@ -1,6 +1,5 @@
 #include "base/descriptor.h"
-#include <fcntl.h>
-#include <unistd.h>
+#include "base/direct.h"
 
 int
 descriptor_above(int fd)
@@ -10,6 +9,6 @@ descriptor_above(int fd)
 	int above = fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTOR_FIRST);
 	if (above < 0)
 		return fd;
-	close(fd);
+	direct_close(fd);
 	return above;
 }

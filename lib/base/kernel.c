@@ -1,16 +1,13 @@
 #include "base/kernel.h"
+#include "base/direct.h"
 #include "base/futex.h"
 #include "base/uring.h"
-#include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -68,7 +65,7 @@ opened(long fd)
 {
 	if (fd < 0)
 		return is_scarce(errno) ? -errno : 0;
-	close((int)fd);
+	direct_close((int)fd);
 	return 1;
 }
 
@@ -165,11 +162,11 @@ read_stat(pid_t pid, char *state)
 {
 	char path[40], text[1024];
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = direct_open(path);
 	if (fd < 0)
 		return 0;
-	ssize_t n = read(fd, text, sizeof text - 1);
-	close(fd);
+	ssize_t n = direct_read(fd, text, sizeof text - 1);
+	direct_close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	/* The name, field 2, may hold anything: count from its last parenthesis. */
 	char *at = strrchr(text, ')');
@@ -219,10 +216,10 @@ kernel_process_ended(pid_t pid, uint64_t start_time)
 	if (fd < 0)
 		return errno == ESRCH || errno == EINVAL || errno == ENOENT;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	bool ended = poll(&p, 1, 0) == 1;
+	bool ended = direct_poll(&p, 1, &(struct timespec){ 0 }) == 1;
 	/* The pidfd keeps the pid from being used again, so the start time read now is its own. */
 	uint64_t started = ended ? 0 : kernel_start_time(pid);
-	close(fd);
+	direct_close(fd);
 	return ended || (start_time && started && started != start_time);
 }
 

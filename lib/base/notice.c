@@ -1,11 +1,11 @@
 #include "base/notice.h"
 #include "base/descriptor.h"
+#include "base/direct.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #define STACK_BYTES (64 * 1024)
 
@@ -19,20 +19,20 @@ notice_open(void)
 void
 notice_raise(int fd)
 {
-	eventfd_write(fd, 1);
+	direct_write(fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 }
 
 bool
 notice_clear(int fd)
 {
-	eventfd_t value;
-	return eventfd_read(fd, &value) == 0;
+	uint64_t value;
+	return direct_read(fd, &value, sizeof value) == sizeof value;
 }
 
 void
 notice_close(int fd)
 {
-	close(fd);
+	direct_close(fd);
 }
 
 int

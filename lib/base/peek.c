@@ -1,5 +1,6 @@
 #include "base/peek.h"
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,8 +38,8 @@ one_object(const struct region *a, const struct region *b)
 	return a->inode == b->inode && a->major == b->major && a->minor == b->minor;
 }
 
-bool
-peek_distance(const void *from, const void *to, int64_t *bytes)
+static bool
+distance(const void *from, const void *to, int64_t *bytes)
 {
 	uint64_t first = (uintptr_t)from, second = (uintptr_t)to;
 	struct region r, of_first = { 0 }, of_second = { 0 };
@@ -59,8 +60,19 @@ peek_distance(const void *from, const void *to, int64_t *bytes)
 	return true;
 }
 
-pid_t
-peek_process(pid_t thread)
+/* Streams are full of cancellation points, and who waits for a lock comes here. */
+bool
+peek_distance(const void *from, const void *to, int64_t *bytes)
+{
+	int state;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	bool known = distance(from, to, bytes);
+	pthread_setcancelstate(state, NULL);
+	return known;
+}
+
+static pid_t
+process_of(pid_t thread)
 {
 	char path[40], line[128];
 	int pid = 0;
@@ -71,5 +83,15 @@ peek_process(pid_t thread)
 	while (!pid && fgets(line, sizeof line, status))
 		sscanf(line, "Tgid: %d", &pid);
 	fclose(status);
+	return pid;
+}
+
+pid_t
+peek_process(pid_t thread)
+{
+	int state;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pid_t pid = process_of(thread);
+	pthread_setcancelstate(state, NULL);
 	return pid;
 }

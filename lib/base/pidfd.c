@@ -1,16 +1,14 @@
 #include "base/pidfd.h"
 #include "base/clock.h"
 #include "base/descriptor.h"
+#include "base/direct.h"
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#define WAIT_BY_PIDFD 3 /* P_PIDFD, an enumerator or absent, by the age of the headers */
+#define WAIT_BY_PIDFD 3L /* P_PIDFD, an enumerator or absent, by the age of the headers */
 #define RELEASE_NS INT64_C(10000000)
 #define NAP_NS INT64_C(5000000)
 
@@ -50,7 +48,7 @@ look(int fd, short events, int64_t deadline)
 	struct pollfd p = { .fd = fd, .events = events };
 	int64_t now = deadline == CLOCK_NEVER ? 0 : clock_now();
 	struct timespec left = clock_timespec(deadline > now ? deadline - now : 0);
-	int n = ppoll(&p, 1, deadline == CLOCK_NEVER ? NULL : &left, NULL);
+	int n = direct_poll(&p, 1, deadline == CLOCK_NEVER ? NULL : &left);
 	return n < 0 ? -errno : n;
 }
 
@@ -76,7 +74,7 @@ int
 pidfd_sleep_beside(int fd, int other)
 {
 	struct pollfd on[] = { { .fd = fd, .events = POLLIN }, { .fd = other, .events = POLLIN } };
-	while (poll(on, 2, -1) < 0)
+	while (direct_poll(on, 2, NULL) < 0)
 		if (errno != EINTR && errno != EAGAIN)
 			return -errno;
 	return on[1].revents & POLLIN ? 0 : -ECONNRESET;
@@ -86,7 +84,7 @@ int
 pidfd_reap(int fd, int *code)
 {
 	siginfo_t info = { .si_pid = 0 };
-	if (waitid((idtype_t)WAIT_BY_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0)
+	if (syscall(SYS_waitid, WAIT_BY_PIDFD, fd, &info, WEXITED | WNOHANG, NULL) < 0)
 		return -errno;
 	if (!info.si_pid)
 		return -EAGAIN;

@@ -1,5 +1,6 @@
 #include "base/pollset.h"
 #include "base/clock.h"
+#include "base/direct.h"
 #include <errno.h>
 #include <sys/resource.h>
 
@@ -16,7 +17,8 @@ look(struct pollfd *list, size_t count)
 	if (getrlimit(RLIMIT_NOFILE, &open) || !open.rlim_cur)
 		return -EINVAL;
 	for (size_t at = 0; at < count; at += open.rlim_cur) {
-		int n = poll(list + at, count - at < open.rlim_cur ? count - at : open.rlim_cur, 0);
+		size_t piece = count - at < open.rlim_cur ? count - at : open.rlim_cur;
+		int n = direct_poll(list + at, piece, &(struct timespec){ 0 });
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		told += n > 0 ? n : 0;
@@ -31,7 +33,7 @@ look_and_sleep(struct pollfd *list, size_t count, int64_t left)
 	if (told > 0 || left <= 0)
 		return told;
 	struct timespec slice = clock_timespec(left < SLICE_NS ? left : SLICE_NS);
-	ppoll(NULL, 0, &slice, NULL);
+	direct_poll(NULL, 0, &slice);
 	return look(list, count);
 }
 
@@ -42,7 +44,7 @@ pollset_wait(struct pollfd *list, size_t count, int64_t deadline)
 	if (deadline != CLOCK_NEVER)
 		left = deadline ? deadline - clock_now() : 0;
 	struct timespec time = clock_timespec(left > 0 ? left : 0);
-	int n = ppoll(list, count, left == INT64_MAX ? NULL : &time, NULL);
+	int n = direct_poll(list, count, left == INT64_MAX ? NULL : &time);
 	if (n < 0 && errno == EINVAL)
 		return look_and_sleep(list, count, left);
 	if (n < 0 && errno == EINTR)

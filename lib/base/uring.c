@@ -1,11 +1,10 @@
 #include "base/uring.h"
+#include "base/direct.h"
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 /* The same numbers on all machines; older headers lack them, as they do the structs below. */
 #define SYSCALL_SETUP 425
@@ -139,7 +138,7 @@ uring_close(struct uring *r)
 void
 uring_forget(struct uring *r)
 {
-	close(r->fd);
+	direct_close(r->fd);
 	*r = (struct uring){ .fd = -1 };
 }
 
@@ -239,7 +238,7 @@ uring_probe(void)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid_t pid = clone(try_one, stack + STACK_BYTES, PROBE_FLAGS, result);
 	if (pid > 0)
-		waitpid(pid, NULL, __WALL);
+		syscall(SYS_wait4, pid, NULL, __WALL, NULL);
 	int rc = pid < 0 ? -errno : *result;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	munmap(stack, STACK_BYTES);

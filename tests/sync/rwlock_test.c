@@ -495,6 +495,31 @@ Test(rwlock, deaths_at_random_stop_nobody, .timeout = 60 * HARNESS_SLOW)
 		kill_now(pid[i]);
 }
 
+static void *
+write_in_vain(void *arg)
+{
+	struct world *w = arg;
+	reach(&w->reached);
+	int rc = shoal_rwlock_write(&w->lock, SHOAL_MS(100));
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	return (void *)(intptr_t)rc;
+}
+
+Test(rwlock, no_wait_for_readers_is_a_cancellation_point)
+{
+	struct world *w = shared(sizeof *w);
+	pthread_t p;
+	void *result;
+	pid_t reader = started(w, read_and_stay);
+	REQUIRE_EQ(pthread_create(&p, NULL, write_in_vain, w), 0);
+	wait_for(&w->reached, 2);
+	REQUIRE_EQ(pthread_cancel(p), 0);
+	REQUIRE_EQ(pthread_join(p, &result), 0);
+	REQUIRE_EQ((intptr_t)result, -ETIMEDOUT);
+	kill_now(reader);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(5)), 0);
+}
+
 Test(rwlock, tells_threads_from_later_ones_of_the_same_id)
 {
 	uint32_t mark = kernel_thread_mark(getpid());
