@@ -183,12 +183,17 @@ kernel_start_time(pid_t pid)
 	return read_stat(pid, &state);
 }
 
-/* 22 bits are the kernel's own limit of ids. */
+/*
+ * 22 bits are the kernel's own limit of ids. Of a start that is known no comparison finds its bits
+ * 0, which say that it is not.
+ */
 static uint32_t
 mark_of(pid_t tid, uint64_t started)
 {
-	uint32_t mixed = (uint32_t)((started * UINT64_C(0x9e3779b97f4a7c15)) >> 54);
-	return (uint32_t)tid | mixed << 22;
+	uint32_t mixed = (uint32_t)((started * UINT64_C(0x9e3779b97f4a7c15)) >> 54) << 22;
+	if (started && !(mixed & KERNEL_MARK_LOW))
+		mixed |= KERNEL_MARK_TID + 1;
+	return (uint32_t)tid | mixed;
 }
 
 uint32_t
@@ -205,7 +210,9 @@ kernel_thread_ended(uint32_t mark, uint32_t known)
 	uint64_t started = read_stat(tid, &state);
 	if (!started)
 		return kill(tid, 0) < 0 && errno == ESRCH;
-	return state == 'Z' || state == 'X' || ((mark_of(tid, started) ^ mark) & known);
+	bool has_start = mark & known & ~KERNEL_MARK_TID;
+	bool another = has_start && ((mark_of(tid, started) ^ mark) & known);
+	return state == 'Z' || state == 'X' || another;
 }
 
 bool

@@ -58,13 +58,16 @@ bool kernel_process_ended(pid_t pid, uint64_t start_time);
 
 /*
  * A thread as 32 bits: its id, and 10 bits of when it started, so that a later thread of that id is
- * hardly ever taken for it. Without /proc the id alone.
+ * hardly ever taken for it. The id alone, and 0 for when, where this process cannot read that: it
+ * has no descriptor to spare, or no /proc; another one may be able to.
  */
 uint32_t kernel_thread_mark(pid_t tid);
 #define KERNEL_MARK_TID 0x3fffffu
+#define KERNEL_MARK_LOW 0x1fc00000u /* of when, what a mark of 29 bits keeps; never 0 if known */
 /*
  * Whether that thread has ended: false also where /proc does not tell. Only the bits in `known`,
- * the id among them, are compared. Two system calls and more.
+ * the id among them and of the others all of KERNEL_MARK_LOW or none, are compared; where a mark
+ * has none of when, the id alone. Two system calls and more.
  */
 bool kernel_thread_ended(uint32_t mark, uint32_t known);
 

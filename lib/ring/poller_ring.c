@@ -1,4 +1,5 @@
 #include "ring/poller_ring.h"
+#include "base/direct.h"
 #include "base/kernel.h"
 #include "base/notice.h"
 #include "base/pidfd.h"
@@ -17,7 +18,7 @@ static void
 close_peer(struct poller_ring *r)
 {
 	if (r->peer_fd >= 0)
-		close(r->peer_fd);
+		direct_close(r->peer_fd);
 	r->peer_fd = -1;
 	r->peer = (struct poller_peer){ 0 };
 }
@@ -123,9 +124,10 @@ follow_peer(struct poller_ring *r, const struct poller_peer *peer)
 	r->peer_fd = pidfd_open_pid(peer->pid);
 	if (r->peer_fd < 0)
 		return r->peer_fd == -ESRCH ? POLLER_READY : POLLER_UNTOLD;
-	if (kernel_start_time(peer->pid) != peer->started) {
+	uint64_t started = kernel_start_time(peer->pid);
+	if (started != peer->started) {
 		close_peer(r);
-		return POLLER_READY;
+		return started ? POLLER_READY : POLLER_UNTOLD;
 	}
 	r->peer = *peer;
 	return POLLER_TOLD;

@@ -1,6 +1,8 @@
 #include "common.h"
 #include "base/kernel.h"
 #include "base/thread.h"
+#include "sync/plain.h"
+#include <sys/resource.h>
 
 enum { MOST = SHOAL_READERS_MAX };
 
@@ -495,6 +497,25 @@ Test(rwlock, deaths_at_random_stop_nobody, .timeout = 60 * HARNESS_SLOW)
 		kill_now(pid[i]);
 }
 
+static int
+read_without_descriptors(void *arg)
+{
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 0, 0 });
+	return read_and_stay(arg);
+}
+
+Test(rwlock, a_reader_that_cannot_read_when_it_began_reads_all_the_same)
+{
+	struct world *w = shared(sizeof *w);
+	pid_t reader = started(w, read_without_descriptors);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_MS(50)), -ETIMEDOUT);
+	REQUIRE(rwlock_in_use(&w->lock));
+	kill_now(reader);
+	REQUIRE_EQ(shoal_rwlock_write(&w->lock, SHOAL_SEC(5)), 0);
+	REQUIRE_EQ(give(w), 0);
+}
+
 static void *
 write_in_vain(void *arg)
 {
@@ -527,6 +548,9 @@ Test(rwlock, tells_threads_from_later_ones_of_the_same_id)
 	REQUIRE(!kernel_thread_ended(mark, UINT32_MAX));
 	REQUIRE(kernel_thread_ended(mark ^ 1u << 30, UINT32_MAX));
 	REQUIRE(!kernel_thread_ended(mark ^ 1u << 30, KERNEL_MARK_TID));
+	/* When it began may not have been known. */
+	REQUIRE(mark & KERNEL_MARK_LOW);
+	REQUIRE(!kernel_thread_ended((uint32_t)getpid(), UINT32_MAX));
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(0);
