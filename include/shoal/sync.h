@@ -324,11 +324,13 @@ int shoal_barrier_init(shoal_barrier *barrier, uint32_t parties);
  * from 0 on, in the order in which they came. What each wrote before is seen by all.
  *   -EPIPE       the barrier is broken, or was while this one waited: by a death, a deadline, an
  *                interrupt, abort, reset, or an action
- *   -ETIMEDOUT, -ECANCELED   this one broke it, for all
+ *   -ETIMEDOUT, -ECANCELED   this one broke it, for all; or nothing has changed: it had not come
+ *                yet, since the round before was complete and not over (see shoal_barrier_broken)
  *   -EAGAIN      timeout 0, and this would not be the last to come: nothing has changed
  * A party that dies in the call breaks the round at once; where it died just when the round became
  * complete, the next one. So does one that has waited here before and dies, or ends, outside of the
- * call: noticed within 10 ms (5 ms of a slice) by those who wait. One that never came is not known.
+ * call: noticed within 10 ms (5 ms of a slice; 50 ms where one of those who wait is STOPPED) by
+ * those who wait. One that never came is not known.
  * An orderly end counts too, unlike in Python, where the others would wait for ever: threads that
  * take the places of others that have ended need a shoal_barrier_reset first.
  * One STOPPED holds up the others as one that does not come does; one STOPPED when it was the last
@@ -343,7 +345,10 @@ int shoal_barrier_wait(shoal_barrier *barrier, shoal_time timeout);
 int shoal_barrier_wait_do(shoal_barrier *barrier, int (*action)(void *), void *arg,
                           shoal_time timeout);
 
-/* As new, without its dead; those who wait get -EPIPE. 0. */
+/*
+ * As new, without its dead; those who wait get -EPIPE. Nobody is known until it waits again. One
+ * that dies in it may leave the barrier broken. 0.
+ */
 int shoal_barrier_reset(shoal_barrier *barrier);
 /* Broken until reset; those who wait get -EPIPE. 0. */
 int shoal_barrier_abort(shoal_barrier *barrier);

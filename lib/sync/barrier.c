@@ -8,7 +8,8 @@
  *	            48     BROKEN: until a reset; set together with a new turn
  *	            63..49 how the last 15 turns ended, the latest in bit 49: 1 broken or reset
  *	 8 parties
- *	12 20 bytes unused
+ *	12 well     of the turns that are out of the history, those from this one on ended well
+ *	16 16 bytes unused
  *	32 place    24 words, a thread each, from its first round on:
  *	            0                      free
  *	            SLEEPERS | tid         in a call: named by its list_op_pending, so that the kernel
@@ -18,7 +19,9 @@
  *
  * Each change of the state is one CAS. A round is complete when the last to come, after its action,
  * makes the turn one more and the count 0. Whoever finds a dead party, or runs out of time, breaks
- * the round in the same way, from exactly the state seen.
+ * the round in the same way, from exactly the state seen. Before the bit of a bad end leaves the
+ * history, `well` names the turn after it: so it only ever tells of ends that there were. It only
+ * goes forward, and is right for a state that is the same before and after it was read.
  *
  *	party                                             last
  *	  pending = place; place: 0 or its own AWAY         the same, count + 1: as many as the parties
@@ -26,13 +29,18 @@
  *	  count + 1                     (acq_rel, B1)       action
  *	  sleep while turn is the same,                     turn + 1, count 0      (acq_rel, B1)
  *	    watching the places too                         wake all on turn
- *	  turn is another              (acquire, B1)        place = AWAY; pending restored
- *	  place = AWAY; pending restored
+ *	  turn is another              (acquire, B1)        place = AWAY      (seq_cst, B2)
+ *	  place = AWAY                 (seq_cst, B2)        a bad end since? place = 0
+ *	  a bad end since? place = 0   (seq_cst, B2)        pending restored
+ *	  pending restored
  *
- * A reset takes the places of the dead and of those who are away. One that never came to a round
- * leaves its place free.
+ * A reset breaks the barrier, takes the places of the dead and of those who are away (B2), and
+ * clears BROKEN, in a turn of its own: what was seen before ends no round after it. If it dies
+ * before that the barrier stays broken. One that never came to a round leaves its place free.
  *
  * B1: the last sees what each party wrote before it came, and each party what all of them wrote.
+ * B2: either the reset sees who is away, or that one the end of its turn; else it would be known,
+ * though it has not come since.
  *
  * Crash points. In a call, wherever: the place is marked, one who watches it wakes and breaks the
  * round, or, where the turn is another one by then, wakes the others in the dead one's stead.
@@ -49,16 +57,18 @@
 
 #define PLACES SHOAL_PARTIES_KNOWN_MAX
 #define AWAY 0x20000000u
-#define MARK_BITS 0x1fffffffu
+#define MARK_BITS (KERNEL_MARK_TID | KERNEL_MARK_LOW)
 #define BROKEN (UINT64_C(1) << 48)
 #define HISTORY_AT 49
 #define HISTORY_TURNS 15
+#define SHARE_NS (8 * FUTEX_SLICE_NS)
 #define SPIN_MAX 300
 
 struct barrier {
 	word64 state;
 	word32 parties;
-	word32 unused[5];
+	word32 well;
+	word32 unused[4];
 	word32 place[PLACES];
 };
 
@@ -73,7 +83,7 @@ struct party {
 	bool came;
 	void *pending;
 	uint32_t number; /* in its round */
-	uint32_t next;   /* the place that it asks about next */
+	uint32_t turn;   /* the round that it came to; before that, the one when the call began */
 };
 
 static struct barrier *
@@ -108,25 +118,81 @@ ended(uint64_t state, bool well, uint64_t broken)
 	return (uint64_t)(uint32_t)(state + 1) | broken | history << HISTORY_AT;
 }
 
-/* How the turn ended that a party of it slept through; one of long ago as broken. */
-static bool
-ended_well(uint64_t now, uint32_t turn)
+/*
+ * The bit of the oldest end is about to leave the history. Crash points: what is kept is true
+ * already. Where the CAS fails another one has kept the same, or the state is another one.
+ */
+static void
+keep_bad(struct barrier *b, uint64_t state)
 {
-	uint32_t since = turn_of(now) - turn - 1;
-	return since < HISTORY_TURNS && !(now >> (HISTORY_AT + since) & 1);
+	uint32_t turn = turn_of(state), seen = load_acquire(&b->well);
+	bool present = turn_of(load_acquire(&b->state)) == turn;
+	if (present && turn - seen >= HISTORY_TURNS)
+		(void)cas32_acq_rel(&b->well, seen, turn - HISTORY_TURNS + 1);
 }
 
-/* Of that turn, unless it is another one by now: ends it for all. */
-static void
-end_turn(struct barrier *b, uint32_t turn, uint64_t broken)
+/* From exactly that state. */
+static bool
+end_from(struct barrier *b, uint64_t state, bool well, uint64_t broken)
 {
-	uint64_t state;
-	do {
+	if (unlikely(state >> (HISTORY_AT + HISTORY_TURNS - 1)))
+		keep_bad(b, state);
+	return cas64_acq_rel(&b->state, state, ended(state, well, broken));
+}
+
+/* The state, and how many turns before its own `well` is. */
+static uint64_t
+look_back(struct barrier *b, uint32_t *well)
+{
+	uint64_t state = load_seq_cst(&b->state);
+	for (;;) {
+		uint64_t seen = state;
+		*well = turn_of(seen) - load_acquire(&b->well);
 		state = load_acquire(&b->state);
+		if (turn_of(state) == turn_of(seen))
+			return state;
+	}
+}
+
+/* Of a turn that is over. One before a bad end, and out of the history, may have been broken. */
+static bool
+ended_well(struct barrier *b, uint32_t turn)
+{
+	uint32_t well;
+	uint64_t state = look_back(b, &well);
+	uint32_t since = turn_of(state) - turn - 1;
+	if (since < HISTORY_TURNS)
+		return !(state >> (HISTORY_AT + since) & 1);
+	return since < well;
+}
+
+/* Whether it is broken, or a turn from that one on was broken or reset. */
+static bool
+is_undone(struct barrier *b, uint32_t turn)
+{
+	uint32_t well;
+	uint64_t state = look_back(b, &well), history = state >> HISTORY_AT;
+	uint32_t since = turn_of(state) - turn;
+	if (state & BROKEN)
+		return true;
+	if (since <= HISTORY_TURNS)
+		return history & ((1u << since) - 1);
+	return history || since > well;
+}
+
+/* Of that turn, unless it is another one by now: breaks it for all. True: this call did. */
+static bool
+break_turn(struct barrier *b, uint32_t turn)
+{
+	bool done = false;
+	while (!done) {
+		uint64_t state = load_acquire(&b->state);
 		if (turn_of(state) != turn || (state & BROKEN))
 			break;
-	} while (!cas64_acq_rel(&b->state, state, ended(state, false, broken)));
+		done = end_from(b, state, false, BROKEN);
+	}
 	futex_wake(turn_word(b), FUTEX_ALL);
+	return done;
 }
 
 int
@@ -166,6 +232,7 @@ enter(struct party *p)
 {
 	uint32_t mine = away(p->t), word;
 	void *old = p->t->robust->pending;
+	p->turn = turn_of(load_acquire(&p->b->state));
 	do {
 		p->place = place_with(p->b, mine);
 		p->known = p->place;
@@ -175,19 +242,23 @@ enter(struct party *p)
 		robust_pending_set(p->t, p->place);
 	} while (!cas32_acq_rel(p->place, word, FUTEX_SLEEPERS | p->t->tid));
 	p->pending = old;
-	if (p->place)
-		p->next = (uint32_t)(p->place - p->b->place) + 1;
-	else
+	if (!p->place)
 		robust_pending_restore(p->t, old);
 }
 
-/* One that never came to a round is no party, and its death will harm nobody. */
+/*
+ * One that never came to a round is no party, and its death will harm nobody. Nor is one that has
+ * not come since a reset. Where the place is another one's by then a reset has taken it.
+ */
 static void
 leave(struct party *p)
 {
 	if (!p->place)
 		return;
-	store_release(p->place, p->known || p->came ? away(p->t) : 0);
+	uint32_t word = p->known || p->came ? away(p->t) : 0;
+	store_seq_cst(p->place, word); /* B2 */
+	if (word && is_undone(p->b, p->turn))
+		(void)cas32_acq_rel(p->place, word, 0);
 	robust_pending_restore(p->t, p->pending);
 }
 
@@ -217,18 +288,29 @@ any_marked(struct barrier *b)
 	return false;
 }
 
-/* Its share of the places, so that all who sleep ask about each place once in a slice. */
-static bool
-any_ended(struct party *p, uint64_t state)
+/* Those who came, but for one at its action. */
+static uint32_t
+asleep(const struct barrier *b, uint64_t state)
 {
-	uint32_t sleepers = came(state) ? came(state) : 1;
-	uint32_t share = (PLACES + sleepers - 1) / sleepers;
+	uint32_t others = load_relaxed(&b->parties) - 1;
+	uint32_t sleepers = came(state) < others ? came(state) : others;
+	return sleepers ? sleepers : 1;
+}
+
+/*
+ * Its share of the places, by its number, so that all who sleep ask about each place once in a
+ * slice. By the clock that all have the shares go round: one who is STOPPED hides nobody for long.
+ */
+static bool
+any_ended(const struct party *p, uint64_t state)
+{
+	uint32_t share = (PLACES - 1) / asleep(p->b, state) + 1;
+	uint32_t first = (p->number + (uint32_t)(clock_now() / SHARE_NS % PLACES)) * share;
 	for (uint32_t i = 0; i < share; i++) {
-		word32 *place = &p->b->place[(p->next + i) % PLACES];
+		word32 *place = &p->b->place[(first + i) % PLACES];
 		if (place != p->place && has_ended(load_acquire(place)))
 			return true;
 	}
-	p->next += share;
 	return false;
 }
 
@@ -309,16 +391,14 @@ static int
 wait_for_others(struct party *p, uint32_t turn, int64_t deadline)
 {
 	int rc = wait_turn(p, turn, deadline);
-	if (rc)
-		end_turn(p->b, turn, BROKEN);
-	else if (any_marked(p->b))
-		futex_wake(turn_word(p->b), FUTEX_ALL); /* the dead one may have been about to */
-	if (!ended_well(load_acquire(&p->b->state), turn))
+	if (rc && break_turn(p->b, turn))
 		return why(rc);
-	/* Complete after all, between the last look and its end: the interrupt is for the next wait. */
+	if (!rc && any_marked(p->b))
+		futex_wake(turn_word(p->b), FUTEX_ALL); /* the dead one may have been about to */
+	/* Over after all, between the last look and its end: the interrupt is for the next wait. */
 	if (rc == -ECANCELED)
 		store_relaxed(&p->t->interrupt, 1);
-	return (int)p->number;
+	return ended_well(p->b, turn) ? (int)p->number : broken();
 }
 
 /* What the action calls is called as outside of the barrier: its place is not named meanwhile. */
@@ -337,25 +417,28 @@ be_last(struct party *p, uint64_t state, int (*action)(void *), void *arg)
 {
 	int rc = action ? act(p, action, arg) : 0;
 	if (rc) {
-		end_turn(p->b, turn_of(state), BROKEN);
+		break_turn(p->b, turn_of(state));
 		return fail(rc < 0 ? rc : -EPIPE, "the barrier's action returned %d; it is broken", rc);
 	}
-	bool well = cas64_acq_rel(&p->b->state, state, ended(state, true, 0));
+	bool well = end_from(p->b, state, true, 0);
 	futex_wake(turn_word(p->b), FUTEX_ALL);
 	return well ? (int)p->number : broken();
 }
 
-/* Comes to the present round. -EAGAIN: it is complete, and not over yet. */
+/*
+ * Comes to the present round, and gives the state with it. -EAGAIN: it is complete, and not over
+ * in the state given.
+ */
 static int
 come(struct party *p, shoal_time timeout, uint64_t *state)
 {
 	uint32_t parties = load_relaxed(&p->b->parties);
 	for (;;) {
-		uint64_t seen = load_acquire(&p->b->state);
+		uint64_t seen = *state = load_acquire(&p->b->state);
 		if (seen & BROKEN)
 			return -EPIPE;
 		if (any_marked(p->b)) {
-			end_turn(p->b, turn_of(seen), BROKEN);
+			break_turn(p->b, turn_of(seen));
 			return -EPIPE;
 		}
 		if (came(seen) >= parties)
@@ -363,11 +446,43 @@ come(struct party *p, shoal_time timeout, uint64_t *state)
 		if (timeout <= 0 && came(seen) + 1 < parties)
 			return -ETIMEDOUT;
 		*state = seen + (UINT64_C(1) << 32);
-		p->number = came(seen);
 		p->came = cas64_acq_rel(&p->b->state, seen, *state);
-		if (p->came)
-			return 0;
+		if (!p->came)
+			continue;
+		p->number = came(seen);
+		p->turn = turn_of(seen);
+		return 0;
 	}
+}
+
+/* Waits behind complete rounds until it has come to one. */
+static int
+come_in_time(struct party *p, shoal_time timeout, int64_t deadline, uint64_t *state)
+{
+	int rc;
+	while ((rc = come(p, timeout, state)) == -EAGAIN) {
+		rc = timeout <= 0 ? -ETIMEDOUT : wait_turn(p, turn_of(*state), deadline);
+		if (rc == -EPIPE)
+			break_turn(p->b, turn_of(*state));
+		else if (rc)
+			break;
+	}
+	return rc;
+}
+
+/* Nothing has changed, but where it found the barrier broken. */
+static int
+why_not_come(int rc, shoal_time timeout)
+{
+	if (rc == -EPIPE)
+		return broken();
+	if (timeout <= 0)
+		return fail_quiet(-EAGAIN, "other parties have not come, and the timeout is 0");
+	if (rc == -ECANCELED)
+		return fail_quiet(rc, "interrupted by shoal_thread_interrupt while the round before was "
+		                  "not over");
+	return fail_quiet(rc, "the round before was not over in time: its last party is at its "
+	                  "action, or stopped");
 }
 
 static int
@@ -375,19 +490,9 @@ wait_at(struct party *p, int (*action)(void *), void *arg, shoal_time timeout)
 {
 	uint64_t state;
 	int64_t deadline = timeout > 0 ? clock_deadline(timeout) : 0;
-	int rc;
-	while ((rc = come(p, timeout, &state)) == -EAGAIN) {
-		uint32_t turn = turn_of(load_acquire(&p->b->state));
-		rc = timeout <= 0 ? -ETIMEDOUT : wait_turn(p, turn, deadline);
-		if (rc == -EPIPE)
-			end_turn(p->b, turn, BROKEN);
-		if (rc)
-			break;
-	}
-	if (rc == -ETIMEDOUT && timeout <= 0)
-		return fail_quiet(-EAGAIN, "other parties have not come, and the timeout is 0");
+	int rc = come_in_time(p, timeout, deadline, &state);
 	if (rc)
-		return why(rc);
+		return why_not_come(rc, timeout);
 	if (p->number + 1 == load_relaxed(&p->b->parties))
 		return be_last(p, state, action, arg);
 	return wait_for_others(p, turn_of(state), deadline);
@@ -413,35 +518,48 @@ shoal_barrier_wait(shoal_barrier *barrier, shoal_time timeout)
 
 /* ---- by anybody ---- */
 
+/* The broken state. */
+static uint64_t
+break_it(struct barrier *b)
+{
+	uint64_t state;
+	while (!((state = load_acquire(&b->state)) & BROKEN))
+		break_turn(b, turn_of(state));
+	return state;
+}
+
 int
 shoal_barrier_abort(shoal_barrier *barrier)
 {
-	struct barrier *b = barrier_of(barrier);
-	uint64_t state;
-	while (!((state = load_acquire(&b->state)) & BROKEN))
-		end_turn(b, turn_of(state), BROKEN);
+	break_it(barrier_of(barrier));
 	return 0;
 }
 
-/*
- * The dead go first: who comes to the new round must not find them. So do those who are in no call:
- * they are known again when they come.
- */
-int
-shoal_barrier_reset(shoal_barrier *barrier)
+/* Those who are in no call are known again when they come. */
+static void
+forget_all(struct barrier *b)
 {
-	struct barrier *b = barrier_of(barrier);
 	for (int i = 0; i < PLACES; i++) {
 		uint32_t word = load_acquire(&b->place[i]);
 		if (is_away(word) || has_ended(word))
 			(void)cas32_acq_rel(&b->place[i], word, 0);
 	}
+}
+
+/*
+ * Nobody comes while the places are taken. Another reset that ends meanwhile lets parties in, which
+ * this one may have forgotten: once more then.
+ */
+int
+shoal_barrier_reset(shoal_barrier *barrier)
+{
+	struct barrier *b = barrier_of(barrier);
 	uint64_t state;
 	do {
-		state = load_acquire(&b->state);
-		if (!(state & BROKEN) && !came(state))
-			return 0;
-	} while (!cas64_acq_rel(&b->state, state, ended(state, false, 0)));
+		state = break_it(b);
+		fence_seq_cst(); /* B2 */
+		forget_all(b);
+	} while (!end_from(b, state, false, 0));
 	futex_wake(turn_word(b), FUTEX_ALL);
 	return 0;
 }
