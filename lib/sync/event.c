@@ -3,13 +3,18 @@
  *
  *	sleeper                                        setter
  *	  pending = gate                                 pending = gate
- *	  turns? even                                    turns + 1                       (seq_cst, E1)
+ *	  turns? even                                    turns + 1, odd: + 0             (seq_cst, E1)
  *	  gate = ARMED; fence                (E2)        gate armed?  -> gate_open_all   (seq_cst, E1)
  *	  turns? the same                                pending restored
  *	  sleep while gate == ARMED and turns the same
  *	  told, and the gate is armed: gate_open_all
  *
  * E1 with E2: either the sleeper's second look sees the turn, or the setter sees the gate.
+ *
+ * E1 with E3, the clear of an odd one (acquire): a set of what is set already writes what it saw,
+ * so the clear either comes after it, and whoever clears sees what was written before the set, or
+ * comes before it, and the set sees the even number. Were it a load, the caller's own stores might
+ * still be on their way when it reads the old number: the event clear, and nothing to be seen yet.
  *
  * Crash points: for a setter that dies before its wake the kernel wakes one sleeper, who wakes all
  * others; should it die too, pending names the gate for it as well. One that is about to sleep just
@@ -65,7 +70,7 @@ shoal_event_set(shoal_event *event)
 	uint32_t seen;
 	do
 		seen = load_relaxed(&e->turns);
-	while (!(seen & 1) && !cas32_seq_cst(&e->turns, seen, seen + 1));
+	while (!cas32_seq_cst(&e->turns, seen, seen | 1)); /* E1 */
 	if (load_seq_cst(&e->gate))
 		wake(e, named);
 	if (head)
@@ -80,7 +85,7 @@ shoal_event_clear(shoal_event *event)
 	uint32_t seen;
 	do
 		seen = load_relaxed(&e->turns);
-	while ((seen & 1) && !cas32_acq_rel(&e->turns, seen, seen + 1));
+	while ((seen & 1) && !cas32_acq_rel(&e->turns, seen, seen + 1)); /* E3 */
 	return 0;
 }
 

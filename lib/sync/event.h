@@ -2,8 +2,8 @@
  * Events: a count of turns, and a gate for those who wait for the next one.
  *
  *	 0 turns  odd: set; even: clear. Set makes an even one odd, clear an odd one even, each by one
- *	          CAS: a wait that began at an even number has been told when it is another one now,
- *	          though it be even again.
+ *	          CAS; over an odd one set writes the same (event.c, E1). A wait that began at an even
+ *	          number has been told when it is another one now, though it be even again.
  *	 4 gate   0, or GATE_ARMED: there may be sleepers, or a descriptor that waits (gate.h)
  *	 8 polled  not 0: descriptors may watch the gate as well (ring/poller.h). The kernel's wake
  *	           for a dead setter may go to one of them, so sleepers look every 5 ms

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -183,6 +184,43 @@ crowd_is_kept_apart(const struct crowd *c)
 	for (int i = 1; i < c->processes; i++)
 		expect_child(pid[i], 0, 30000);
 	REQUIRE_EQ(*c->count, (uint64_t)c->processes * (uint64_t)c->threads * (uint64_t)c->rounds);
+}
+
+/* ---- what writes, be it what is there ---- */
+
+enum { FAULTED = 77 };
+
+static inline void
+exit_faulted(int signo)
+{
+	(void)signo;
+	_exit(FAULTED);
+}
+
+struct written {
+	void *object; /* at the beginning of a page */
+	int (*call)(void *object);
+};
+
+static inline int
+call_where_nothing_is_written(void *arg)
+{
+	const struct written *w = arg;
+	REQUIRE(signal(SIGSEGV, exit_faulted) != SIG_ERR);
+	REQUIRE_EQ(mprotect(w->object, (size_t)sysconf(_SC_PAGESIZE), PROT_READ), 0);
+	return w->call(w->object);
+}
+
+/*
+ * A load can be done before the caller's own stores are seen by others, on x86 too; what reads and
+ * writes in one step comes after them. Where nothing may be written it is a fault, whatever it
+ * would write.
+ */
+static inline void
+is_written_by(void *object, int (*call)(void *object))
+{
+	expect_child(child(call_where_nothing_is_written, &(struct written){ object, call }), FAULTED,
+	             2000);
 }
 
 /* ---- there and back ---- */

@@ -184,3 +184,25 @@ Test(event, misses_no_turn, .timeout = 60 * HARNESS_SLOW)
 	shoal_event *both = shared(2 * sizeof *both);
 	rally_loses_nothing(&(struct rally){ both, set_side, await_side, 3000 });
 }
+
+/* ---- clear, look, wait ---- */
+
+static int
+set_event(void *e)
+{
+	return shoal_event_set(e);
+}
+
+/* Else who clears just then might see neither the set nor what was written before it. */
+Test(event, a_set_of_what_is_set_is_in_order_with_a_clear)
+{
+	struct world *w = shared(sizeof *w);
+	REQUIRE_EQ(shoal_event_set(&w->e), 0);
+	is_written_by(&w->e, set_event);
+	for (int i = 0; i < 3; i++) {
+		REQUIRE_EQ(shoal_event_set(&w->e), 0);
+		REQUIRE(shoal_event_is_set(&w->e));
+	}
+	REQUIRE_EQ(shoal_event_clear(&w->e), 0);
+	REQUIRE_EQ(shoal_event_wait(&w->e, 0), -EAGAIN);
+}
