@@ -4,7 +4,7 @@
  *
  *	sleeper                                        releaser
  *	  pending = gate                                 pending = gate
- *	  value? none                                    value + 1                   (seq_cst, S1)
+ *	  value? none                                    value + 1, full: + 0        (seq_cst, S1)
  *	  gate = ARMED; fence                (S2)        gate armed?  -> gate_open   (seq_cst, S1)
  *	  value? none                                    pending restored
  *	  sleep while gate == ARMED and value == 0
@@ -12,6 +12,11 @@
  *
  * S1 with S2: either the sleeper's second look sees the permit, or the releaser sees the gate.
  * Without either of them, both may miss the other: a permit, and somebody asleep.
+ *
+ * S1 with S3, the taking of a permit (acquire): a release that its bound refuses writes what it
+ * saw, so who takes a permit later sees what was written before that release too. Were it a load,
+ * the permit might be taken, and the caller's own stores not be seen yet: a doorbell with a bound
+ * of 1 would be quiet, and somebody asleep beside the work.
  *
  * Crash points: one that dies between its CAS and its wake, or woken and before its own CAS, has
  * pending name the gate: the kernel wakes one sleeper. One that is about to sleep just then sees
@@ -62,7 +67,7 @@ take_number(struct semaphore *s)
 {
 	uint32_t v = load_relaxed(&s->value);
 	while (v) {
-		/* Acquires what the releaser of this permit, and of those before it, had written. */
+		/* S3: acquires what the releaser of this permit, and of those before it, had written. */
 		if (cas32_acq_rel(&s->value, v, v - 1))
 			return true;
 		v = load_relaxed(&s->value);
@@ -222,7 +227,7 @@ shoal_semaphore_release(shoal_semaphore *semaphore)
 	uint32_t v, bound = bound_of(s);
 	do
 		v = load_relaxed(&s->value);
-	while (v < bound && !cas32_seq_cst(&s->value, v, v + 1));
+	while (!cas32_seq_cst(&s->value, v, v < bound ? v + 1 : v)); /* S1 */
 	if (v < bound && load_seq_cst(&s->gate))
 		wake(s, named);
 	if (head)

@@ -253,3 +253,22 @@ Test(semaphore, hands_over_without_a_slice, .timeout = 60 * HARNESS_SLOW)
 	shoal_semaphore *both = shared(2 * sizeof *both);
 	rally_loses_nothing(&(struct rally){ both, give_permit, take_permit, 2000 });
 }
+
+/* ---- take, look, take ---- */
+
+static int
+release_one(void *s)
+{
+	return shoal_semaphore_release(s);
+}
+
+/* Else who takes the permit just then might see neither the release nor what was written before. */
+Test(semaphore, a_release_that_is_refused_is_in_order_with_a_taker)
+{
+	struct world *w = shared(sizeof *w);
+	REQUIRE_EQ(shoal_semaphore_init(&w->s, 1, 1), 0);
+	is_written_by(&w->s, release_one);
+	REQUIRE_EQ(shoal_semaphore_release(&w->s), -EOVERFLOW);
+	REQUIRE_EQ(shoal_semaphore_acquire(&w->s, 0), 0);
+	REQUIRE_EQ(shoal_semaphore_acquire(&w->s, 0), -EAGAIN);
+}
