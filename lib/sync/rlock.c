@@ -17,8 +17,10 @@ int
 shoal_rlock_init(shoal_rlock *lock, unsigned flags)
 {
 	struct rlock *r = rlock_of(lock);
-	store_relaxed(&r->depth, 0);
-	return lock_init(&r->lock, flags);
+	int rc = lock_init(&r->lock, flags);
+	if (!rc)
+		store_relaxed(&r->depth, 0);
+	return rc;
 }
 
 static int

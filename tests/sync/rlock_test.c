@@ -41,6 +41,17 @@ Test(rlock, is_held_so_often_and_no_more)
 	REQUIRE_EQ(shoal_rlock_release(&w->lock), -EPERM);
 }
 
+Test(rlock, bad_flags_change_nothing)
+{
+	struct world *w = shared(sizeof *w);
+	for (int i = 0; i < 2; i++)
+		REQUIRE_EQ(shoal_rlock_acquire(&w->lock, 0), 0);
+	REQUIRE_EQ(shoal_rlock_init(&w->lock, 4), -EINVAL);
+	for (int i = 0; i < 2; i++)
+		REQUIRE_EQ(shoal_rlock_release(&w->lock), 0);
+	REQUIRE_EQ(shoal_rlock_release(&w->lock), -EPERM);
+}
+
 Test(rlock, counts_what_was_not_taken_again)
 {
 	struct world *w = shared(sizeof *w);
