@@ -263,7 +263,11 @@ outrank(const struct waiter *w, int rc, int by)
 	return by;
 }
 
-/* Holding the lock: whether the wait is over, with *rc as its result. */
+/*
+ * Holding the lock: whether the wait is over, with *rc as its result. Who may go by a grant takes
+ * it, whatever ended its sleep: of a grant that nobody is left to take, the next notifier would
+ * think that it lets one go of those who wait now.
+ */
 static bool
 is_over(struct waiter *w, int *rc)
 {
@@ -271,7 +275,7 @@ is_over(struct waiter *w, int *rc)
 	enum release now = look(w);
 	set_relock(c, 0);
 	w->nap_until = 0;
-	if (now == GO || (now == GO_BY_GRANT && *rc != -ECANCELED)) {
+	if (now != STAY) {
 		if (*rc != -EOWNERDEAD)
 			*rc = outrank(w, *rc, 0);
 	} else if (*rc == 0) {
@@ -279,7 +283,7 @@ is_over(struct waiter *w, int *rc)
 	}
 	if (now != GO)
 		take_off(&c->waiting);
-	if (now == GO_BY_GRANT && *rc != -ECANCELED)
+	if (now == GO_BY_GRANT)
 		take_off(&c->grants);
 	/* One who left without it may have had the wake; one who was passed over naps. */
 	if (load_relaxed(&c->grants))

@@ -68,8 +68,6 @@ take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
 int
 lock_take_within(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
 {
-	if (t->held >= SHOAL_LOCKS_HELD_MAX)
-		return -EOVERFLOW;
 	return how->stay && stay_over(how->stay) ? -EPIPE : take(t, l, how);
 }
 
@@ -78,7 +76,8 @@ lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how)
 {
 	struct stay stay = lock_stay(l);
 	how->stay = stay.word ? &stay : NULL;
-	int rc = lock_take_within(t, l, how);
+	/* Looked at here, since to stay may be to join, which holds one more. */
+	int rc = t->held < SHOAL_LOCKS_HELD_MAX ? lock_take_within(t, l, how) : -EOVERFLOW;
 	how->stay = NULL;
 	stay_end(&stay);
 	return rc;

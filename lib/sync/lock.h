@@ -123,7 +123,10 @@ lock_give_simply(struct shoal_thread *t, struct lock *l)
  * -ENOTRECOVERABLE, -EOVERFLOW (this thread holds as many as it may), -EPIPE (destroyed).
  */
 int lock_take(struct shoal_thread *t, struct lock *l, struct robust_wait *how);
-/* By one who stays on it already, as how->stay says. */
+/*
+ * Again, by one who gave it back to wait, and stays on it, as how->stay says: however many this
+ * thread holds meanwhile. That is one more than it may for each arena that it came to join.
+ */
 int lock_take_within(struct shoal_thread *t, struct lock *l, struct robust_wait *how);
 void lock_give(struct shoal_thread *t, struct lock *l);
 
