@@ -43,7 +43,8 @@
  *
  * PROGRESS. What need not wait makes no system call. Nobody waits for a dead thread. A STOPPED one
  * holds up those who need what it holds, and nobody else, but where it says so below.
- * An interrupt that comes just as a thread falls asleep for a lock is noticed after 50 ms. Without
+ * An interrupt that comes just as a thread falls asleep for a lock is noticed after 50 ms; and what
+ * one was woken for who then dies in a signal handler is passed on within 50 ms. Without
  * futex_waitv (Linux before 5.16) others are after 5 ms; before 6.2 whatever a death passes on is.
  */
 #ifndef SHOAL_SYNC_H

@@ -5,8 +5,7 @@
 
 /* Some 5 us, as long as a sleep and its wake take. */
 #define SPIN_MAX 250
-#define SLICE_NS INT64_C(1000000000)
-#define INTERRUPT_NS INT64_C(50000000)
+#define SLICE_NS INT64_C(50000000)
 #define OLD_KERNEL_SLICE_NS INT64_C(5000000)
 
 bool
@@ -48,12 +47,11 @@ take_free(struct shoal_thread *t, struct robust *r, uint32_t seen)
 	return seen & FUTEX_DIED ? -EOWNERDEAD : 0;
 }
 
+/* For interrupts, ends, and the wakes of those who die in a signal handler (robust.h). */
 static int64_t
-slice(const struct robust_wait *how)
+slice(void)
 {
-	if (!kernel_has(KERNEL_PENDING_RULE))
-		return OLD_KERNEL_SLICE_NS;
-	return how->interruptible || how->stay ? INTERRUPT_NS : SLICE_NS;
+	return kernel_has(KERNEL_PENDING_RULE) ? SLICE_NS : OLD_KERNEL_SLICE_NS;
 }
 
 /*
@@ -94,7 +92,7 @@ destroyed(struct robust *r)
 static int
 sleep_on(struct shoal_thread *t, struct robust *r, uint32_t seen, struct robust_wait *how)
 {
-	int64_t until = clock_sooner(how->deadline, slice(how));
+	int64_t until = clock_sooner(how->deadline, slice());
 	int rc = 0;
 	if (!how->since)
 		how->since = clock_now();

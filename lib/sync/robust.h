@@ -11,6 +11,9 @@
  * list_op_pending names one more word, looked at even if it is on no list. If its thread id is 0,
  * the kernel wakes one sleeper at the thread's death. So whoever is about to take, release or wake
  * puts its word there first and restores the old value last: a death in between passes the wake on.
+ * It is one place. A signal handler that comes to a thread which was just woken and calls shoal puts
+ * its own word there for the while, and a death inside it passes on nothing of the thread's wake:
+ * those who sleep for that look after their slice, of 50 ms at most.
  *
  * The word of a lock, bit by bit:
  *   29..0  the holder's thread id, or 0. Set by the taker's CAS, cleared by its release or by the
@@ -87,7 +90,8 @@ bool robust_is_changing(const struct robust_head *h);
 /*
  * As robust_name, by one who may be a signal handler: a word that is told of by nothing else stays
  * named, and this one is not. Its sleepers look again after their slice then, but a word that bears
- * the id of a dead thread and no mark is held for ever.
+ * the id of a dead thread and no mark is held for ever. One that bears no id, of a thread that was
+ * just woken for it, is replaced: its sleepers have their slice, and this one's are told at once.
  */
 static inline void *
 robust_name_beside(struct robust_head *h, word32 *word)

@@ -1,4 +1,5 @@
 /* What signal handlers do to the list of what their thread holds, whatever they interrupted. */
+#include "base/clock.h"
 #include "base/thread.h"
 #include "common.h"
 #include "lock_calls.h"
@@ -19,6 +20,7 @@ struct world {
 	shoal_semaphore semaphore;
 	bool more;    /* the operation had such an instruction */
 	bool inside;  /* and the handler one */
+	volatile int64_t got_at;
 	uint32_t all; /* how many that has, where it has not so many */
 };
 
@@ -261,6 +263,66 @@ Test(handler, who_dies_setting_an_event_does_too)
 Test(handler, and_who_dies_releasing_a_semaphore)
 {
 	die_in(release_op);
+}
+
+/* ---- in one that was just woken for a word ---- */
+
+static void
+take_word(void *word)
+{
+	REQUIRE_EQ(robust_take(thread_self(), word, clock_deadline(SHOAL_SEC(10))), 0);
+}
+
+/* It was held until this one slept. */
+static void
+die_once_it_is_free(void)
+{
+	if (load_relaxed(&w->bell.word) != FUTEX_SLEEPERS) {
+		steps.on = true;
+		return;
+	}
+	w->inside = steps_into(set_op, NULL, inner, end_here);
+	raise(SIGKILL);
+}
+
+static int
+be_woken_and_die(void *unused)
+{
+	(void)unused;
+	steps_into(take_word, &w->bell, 0, die_once_it_is_free);
+	robust_release(thread_self(), &w->bell);
+	return raise(SIGKILL);
+}
+
+static int
+take_it_after_that(void *unused)
+{
+	(void)unused;
+	take_word(&w->bell);
+	w->got_at = fair_ns();
+	robust_release(thread_self(), &w->bell);
+	return 0;
+}
+
+/* What the dead one's wake is late for is a slice. */
+Test(handler, who_dies_setting_an_event_after_a_wake_keeps_nobody_waiting, .timeout = 60)
+{
+	struct shoal_thread *t = thread_self();
+	make();
+	w->inside = true;
+	for (inner = 0; w->inside; inner += 4) {
+		take_word(&w->bell);
+		pid_t first = child(be_woken_and_die, NULL);
+		wait_asleep(first);
+		pid_t second = child(take_it_after_that, NULL);
+		wait_asleep(second);
+		int64_t free_at = fair_ns();
+		robust_release(t, &w->bell);
+		expect_killed(first, SIGKILL, 5000);
+		expect_child(second, 0, 5000);
+		REQUIRE(w->got_at - free_at < SHOAL_MS(300) * HARNESS_SLOW);
+	}
+	REQUIRE(inner > 20);
 }
 
 /* ---- calls on an arena's objects, of a thread that uses them ---- */

@@ -7,7 +7,7 @@
  * The kernel tells of a death in about 0.14 ms; on kernels without the rule of 6.2 slices of 5 ms
  * do.
  */
-#define SOON SHOAL_MS(600) /* below the slice of 1 s that covers up for a lost wake */
+#define SOON (SHOAL_MS(40) * HARNESS_SLOW) /* below the slice that covers up for a lost wake */
 
 struct world {
 	struct robust lock[4];
@@ -170,7 +170,7 @@ die_releasing(void *arg)
 	reach(&w->reached);
 	while (!(load_acquire(&w->lock[0].word) & FUTEX_SLEEPERS))
 		sleep_ms(1);
-	sleep_ms(50);
+	sleep_ms(3);
 	robust_pending_set(t, &w->lock[0].word);
 	store_release(&w->lock[0].word, FUTEX_SLEEPERS);
 	raise(SIGKILL);
