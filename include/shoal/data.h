@@ -313,10 +313,10 @@ int shoal_dict_get(shoal_dict *, shoal_any key, shoal_any *value);
 /* Takes the item out. `value` may be NULL. */
 int shoal_dict_pop(shoal_dict *, shoal_any key, shoal_any *value);
 /*
- * Takes out the item whose key was inserted last (of two that were inserted at one time either may
- * count as the later one, whichever call returned first), as Python does; to give a key another value moves
- * it not. Either may be NULL. -ENOENT: the dict is empty. The first call, and one of some thousands
- * in a row, looks at every item.
+ * Takes out the item whose key was inserted last, as Python does; of two that were inserted at one
+ * time either may count as the later one, whichever call returned first, and to give a key another
+ * value moves it not. Either may be NULL. -ENOENT: the dict is empty. The first call, and one of
+ * some thousands in a row, looks at every item.
  */
 int shoal_dict_popitem(shoal_dict *, shoal_any *key, shoal_any *value);
 bool shoal_dict_has(shoal_dict *, shoal_any key);

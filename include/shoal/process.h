@@ -168,8 +168,9 @@ bool shoal_process_is_alive(shoal_process *);
  * -EAGAIN: it is running. -ECHILD: not started; or the parent's, which nobody can know; or the
  * code was lost: the program ignores SIGCHLD or reaped the child itself (under FORKSERVER: the
  * server was killed), *and* the child ended by a signal or by a bare _exit, *and* the kernel is
- * older than 6.15. Otherwise neither of the first two does harm. Of a child of a fork server that is
- * stopped just then the end is known a second late, and its code is lost. -EINVAL: `code` is NULL.
+ * older than 6.15. Otherwise neither of the first two does harm. Of a child of a fork server that
+ * is stopped just then the end is known a second late, and its code is lost. -EINVAL: `code` is
+ * NULL.
  */
 int shoal_process_exitcode(shoal_process *, int *code);
 

@@ -59,7 +59,7 @@ nap(int fd, int64_t deadline)
 	int64_t left = deadline == CLOCK_NEVER ? NAP_NS : deadline - clock_now();
 	struct timespec slice = clock_timespec(left < 0 ? 0 : left < NAP_NS ? left : NAP_NS);
 	if (deadline)
-		ppoll(NULL, 0, &slice, NULL);
+		direct_poll(NULL, 0, &slice);
 	return pidfd_signal(fd, 0) == -ESRCH;
 }
 

@@ -331,7 +331,7 @@ leave_while_one_starts(void *unused)
 	shoal_process_exit(0);
 }
 
-Test(process_server, a_stopped_one_does_not_hold_up_the_end_of_its_process, .init = make_server_board)
+Test(process_server, a_stopped_one_does_not_hold_up_the_end, .init = make_server_board)
 {
 	expect_child(child(leave_while_one_starts, NULL), 0, 5000 * HARNESS_SLOW);
 }

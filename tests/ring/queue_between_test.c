@@ -120,7 +120,7 @@ got_while_it_comes_and_goes(uint32_t n, uint32_t later)
 	return scene.came;
 }
 
-Test(queue_between, the_end_is_told_to_nobody_while_one_has_the_last, .timeout = HARNESS_TIMEOUT * 2)
+Test(queue_between, nobody_is_told_the_end_beside_the_last, .timeout = HARNESS_TIMEOUT * 2)
 {
 	for (uint32_t later = 20; later <= 220; later += 50)
 		for (uint32_t n = 0; got_while_it_comes_and_goes(n, later); n += 7)
