@@ -198,6 +198,14 @@ wake(struct semaphore *s, bool named)
 	stay_end(&stay);
 }
 
+static void
+tell_turn(struct semaphore *s)
+{
+	fetch_add_seq_cst(&s->turn, 1); /* S1 */
+	if (load_seq_cst(&s->gate))
+		gate_open(&s->gate);
+}
+
 static int
 release_owned(struct semaphore *s)
 {
@@ -206,12 +214,16 @@ release_owned(struct semaphore *s)
 	if (!mine)
 		return fail(-EPERM, "semaphore release: this thread has none of the %u permits, and "
 		            "each is given back by who took it", owned_count(s));
+	/* Once the permit is given back, its name in this thread's record alone keeps the memory. */
+	bool armed = load_seq_cst(&s->gate);
+	struct stay stay = armed ? stay_begin(s, STAY_JOIN) : (struct stay){ 0 };
 	void *old = robust_pending_set(t, &s->gate);
 	robust_release(t, mine);
-	fetch_add_seq_cst(&s->turn, 1); /* S1 */
-	if (load_seq_cst(&s->gate))
-		wake(s, true);
+	/* Without a name nothing is written: one who armed since then looks after its slice. */
+	if (stay.name)
+		tell_turn(s);
 	robust_pending_restore(t, old);
+	stay_end(&stay);
 	return 0;
 }
 

@@ -1,5 +1,8 @@
 /* Semaphores whose permits have owners. */
+#include "arena/block.h"
 #include "common.h"
+#include "steps.h"
+#include "sync/gate.h"
 #include <pthread.h>
 #include <shoal/arena.h>
 #include <stdlib.h>
@@ -282,3 +285,99 @@ Test(owned, as_many_as_a_thread_may_hold)
 	REQUIRE_EQ(taken, 0);
 	shoal_arena_close(w->arena);
 }
+
+#if HAS_STEPS
+
+/* ---- destroyed while its last permit is given back ---- */
+
+enum { BLOCKS = 16, FILLED = 0x5a };
+
+/* The one who destroys it, and has its memory if that is to be had. */
+static struct {
+	struct world *w;
+	size_t bytes;
+	void *block[BLOCKS];
+	unsigned char *taken;
+	word32 asked, done;
+} other;
+
+static void
+destroy_and_take_its_memory(void)
+{
+	uintptr_t at = (uintptr_t)other.w->s;
+	REQUIRE_EQ(shoal_semaphore_destroy(other.w->arena, other.w->s), 0);
+	REQUIRE(shoal_arena_recover(other.w->arena) >= 0);
+	for (int i = 0; i < BLOCKS; i++) {
+		REQUIRE_EQ(shoal_alloc(other.w->arena, other.bytes, &other.block[i]), 0);
+		uintptr_t block = (uintptr_t)other.block[i];
+		if (block < at + other.bytes && at < block + other.bytes)
+			other.taken = other.block[i];
+	}
+	if (other.taken)
+		memset(other.taken, FILLED, other.bytes);
+}
+
+static void *
+be_the_other(void *unused)
+{
+	for (uint32_t n = 1;; n++) {
+		wait_for(&other.asked, n);
+		if (!other.w)
+			return unused;
+		destroy_and_take_its_memory();
+		reach(&other.done);
+	}
+}
+
+static void
+let_it_be_destroyed(void)
+{
+	reach(&other.asked);
+	wait_for(&other.done, load_relaxed(&other.asked));
+}
+
+static void
+release_op(void *s)
+{
+	REQUIRE_EQ(shoal_semaphore_release(s), 0);
+}
+
+/* Whether its memory was another's by then; *more: whether it has such an instruction. */
+static bool
+release_while_destroyed(struct world *w, bool armed, uint32_t at, bool *more)
+{
+	REQUIRE_EQ(shoal_semaphore_create(w->arena, NULL, 1, SHOAL_SEMAPHORE_OWNED, &w->s), 0);
+	REQUIRE_EQ(shoal_semaphore_acquire(w->s, 0), 0);
+	if (armed)
+		store_relaxed((word32 *)(void *)w->s + 1, GATE_ARMED);
+	other.taken = NULL;
+	*more = steps_into(release_op, w->s, at, let_it_be_destroyed);
+	for (size_t i = 0; other.taken && i < other.bytes; i++)
+		REQUIRE_EQ(other.taken[i], FILLED);
+	for (int i = 0; *more && i < BLOCKS; i++)
+		shoal_free(w->arena, other.block[i]);
+	REQUIRE(shoal_arena_recover(w->arena) >= 0);
+	return other.taken;
+}
+
+Test(owned, who_gives_the_last_permit_back_writes_to_no_memory_of_others)
+{
+	struct world *w = world_make(1);
+	pthread_t p;
+	uint32_t taken = 0;
+	other.w = w;
+	other.bytes = block_bytes(w->arena, arena_offset(w->arena, w->s));
+	REQUIRE_EQ(pthread_create(&p, NULL, be_the_other, NULL), 0);
+	for (int armed = 0; armed < 2; armed++) {
+		bool more = true;
+		for (uint32_t at = 0; more; at++)
+			taken += release_while_destroyed(w, armed, at, &more);
+	}
+	REQUIRE(taken > 0);
+	other.w = NULL;
+	reach(&other.asked);
+	REQUIRE_EQ(pthread_join(p, NULL), 0);
+	shoal_arena_close(w->arena);
+}
+
+#endif
