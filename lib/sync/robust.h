@@ -11,8 +11,8 @@
  * list_op_pending names one more word, looked at even if it is on no list. If its thread id is 0,
  * the kernel wakes one sleeper at the thread's death. So whoever is about to take, release or wake
  * puts its word there first and restores the old value last: a death in between passes the wake on.
- * It is one place. A signal handler that comes to a thread which was just woken and calls shoal puts
- * its own word there for the while, and a death inside it passes on nothing of the thread's wake:
+ * It is one place. A signal handler that comes to a thread which was just woken, and calls shoal,
+ * puts its own word there for the while, and a death inside it passes nothing of that wake on:
  * those who sleep for that look after their slice, of 50 ms at most.
  *
  * The word of a lock, bit by bit:
