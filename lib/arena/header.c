@@ -101,7 +101,7 @@ static const uint32_t shape[] = {
 	sizeof(struct call), FIELD(call, pos), FIELD(call, object), FIELD(call, kind),
 	sizeof(struct loan_entry), FIELD(loan_entry, pos), FIELD(loan_entry, block),
 	FIELD(loan_entry, base), FIELD(loan_entry, object), FIELD(loan_entry, state),
-	FIELD(loan_entry, generation),
+	FIELD(loan_entry, filled), FIELD(loan_entry, generation),
 	sizeof(struct magazine), FIELD(magazine, count), FIELD(magazine, slot),
 	sizeof(struct counts), FIELD(counts, deaths), FIELD(counts, recoveries),
 	FIELD(counts, locks_autocleaned), FIELD(counts, dropped), FIELD(counts, redelivered),

@@ -174,9 +174,15 @@ struct loan_entry {
 	word64 base;
 	word64 order; /* which came first */
 	word32 object;
-	word32 state; /* of the ring floor */
 	word32 generation; /* of the object, as in its word */
-	uint32_t unused;
+	/* Both at once for one who clears it from another thread: loan_clear_of */
+	union {
+		struct {
+			word32 state;  /* of the ring floor */
+			word32 filled; /* how often; never falls, whose record it is by now */
+		};
+		word64 use;
+	};
 };
 
 /* Small classes, then runs of 1, 2, 4, 8 and 16 pages. */

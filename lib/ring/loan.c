@@ -60,6 +60,7 @@ loan_fill(struct loan_entry *l, uint32_t object, uint32_t generation, uint64_t p
 	store_relaxed(&l->pos, pos);
 	store_relaxed(&l->block, block);
 	store_relaxed(&l->order, ++order);
+	store_relaxed(&l->filled, load_relaxed(&l->filled) + 1);
 	store_release(&l->state, state);
 }
 
@@ -67,6 +68,12 @@ void
 loan_clear(struct loan_entry *l)
 {
 	store_release(&l->state, LOAN_NONE);
+}
+
+void
+loan_clear_of(struct loan_entry *l, uint64_t use)
+{
+	cas64_acq_rel(&l->use, use, use & ~(uint64_t)UINT32_MAX);
 }
 
 bool

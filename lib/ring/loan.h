@@ -107,6 +107,24 @@ struct loan_entry *loan_free_entry(struct member *me);
 void loan_fill(struct loan_entry *l, uint32_t object, uint32_t generation, uint64_t pos,
                uint64_t block, uint32_t state);
 void loan_clear(struct loan_entry *l);
+/*
+ * Another thread's, for one who adopts its loan: `use` is what loan_use gave before the entry was
+ * found to be the loan's, and its member, after that, to be alive. It is left alone where it has
+ * been cleared since, or filled again: by that thread, or by the next one whose record it is.
+ */
+static inline uint64_t
+loan_use(const struct loan_entry *l)
+{
+	return load_acquire(&l->use);
+}
+
+static inline enum loan_state
+loan_use_state(uint64_t use)
+{
+	return (enum loan_state)(uint32_t)use;
+}
+
+void loan_clear_of(struct loan_entry *l, uint64_t use);
 /* -EMSGSIZE, -EINVAL. */
 int loan_too_long(const shoal_loan *loan);
 int loan_ended(void);
