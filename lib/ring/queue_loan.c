@@ -489,29 +489,37 @@ move(struct cursor *c, uint32_t from, uint64_t pos, uint64_t block, uint32_t sta
 	return false;
 }
 
+static int
+ended_with_its_thread(void)
+{
+	return fail(-EINVAL, "the loan ended with the thread that had it");
+}
+
 /*
  * From another thread's record to mine. Crash points: my entry names it first, and finds that the
  * place and the block do not bear my name yet; then they change hands, one CAS each; the old entry
- * goes last, and finds the same.
+ * goes last, and finds the same. It goes as it was found: its thread may have ended meanwhile, and
+ * the record be another one's.
  */
 static int
 adopt(struct cursor *c, shoal_loan *loan, struct member *from)
 {
 	struct loan_entry *theirs = loan_entry(loan, from);
 	struct loan_entry *mine = loan_free_entry(c->me);
-	uint32_t state = load_acquire(&theirs->state), tag = loan_tag(loan);
+	uint64_t use = loan_use(theirs);
+	uint32_t state = loan_use_state(use), tag = loan_tag(loan);
 	uint64_t pos = loan->internal_[LOAN_POS], block = loan->internal_[LOAN_BLOCK_OFFSET];
 	if (!mine)
 		return too_many();
 	int rc = check_entry(c, theirs, loan);
-	if (rc)
-		return rc == -EPIPE ? rc : fail(-EINVAL, "the loan ended with the thread that had it");
+	if (rc || member_state(c->arena, tag) != MEMBER_ALIVE)
+		return rc == -EPIPE ? rc : ended_with_its_thread();
 	loan_fill(mine, c->ring.object, generation(c), pos, block, state);
 	if (!move(c, tag, pos, block, state)) {
 		loan_clear(mine);
-		return fail(-EINVAL, "the loan ended with the thread that had it");
+		return ended_with_its_thread();
 	}
-	loan_clear(theirs);
+	loan_clear_of(theirs, use);
 	size_t reserved = loan_reserved(loan);
 	fill_loan(loan, c, mine, loan->kind & ~(uint32_t)LOAN_OF);
 	loan_name_entry(loan, reserved, mine, c->me);
@@ -525,7 +533,7 @@ is_another_ones(const struct cursor *c, uint32_t tag)
 	fence_acquire();
 	return member_state(c->arena, tag) == MEMBER_ALIVE
 	           ? fail(-EPERM, "the loan belongs to another process")
-	           : fail(-EINVAL, "the loan ended with the thread that had it");
+	           : ended_with_its_thread();
 }
 
 int
@@ -541,7 +549,7 @@ queue_loan_adopt(shoal_loan *loan)
 	if (from == c->me && tag == c->tag)
 		rc = check_entry(c, loan_entry(loan, from), loan);
 	else if (!from || member_state(c->arena, tag) != MEMBER_ALIVE)
-		rc = fail(-EINVAL, "the loan ended with the thread that had it");
+		rc = ended_with_its_thread();
 	else if (load_relaxed(&from->process) != c->arena->process)
 		rc = is_another_ones(c, tag);
 	else

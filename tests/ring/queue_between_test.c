@@ -136,11 +136,13 @@ adopt_op(void *unused)
 	scene.rc = shoal_loan_adopt(&scene.loan);
 }
 
+/* Its record is the next thread's then. */
 static void
 let_its_thread_end(void)
 {
 	tell(&others[0], END);
 	tell(&others[1], GET);
+	tell(begin(&others[0], scene.w.queue), BORROW);
 	scene.came++;
 }
 
@@ -153,27 +155,35 @@ adopted_while_its_thread_ends(uint32_t n)
 	scene.came = 0;
 	struct other *from = begin(&others[0], scene.w.queue), *next = begin(&others[1], scene.w.queue);
 	memset(text, 'x', sizeof text);
-	REQUIRE_EQ(shoal_queue_put(scene.w.queue, text, sizeof text, 0), 0);
+	for (int i = 0; i < 3; i++)
+		REQUIRE_EQ(shoal_queue_put(scene.w.queue, text, sizeof text, 0), 0);
 	tell(from, BORROW);
 	REQUIRE_EQ(from->rc, 0);
 	scene.loan = from->loan;
 	steps_into(adopt_op, NULL, n, let_its_thread_end);
 	if (!scene.came)
 		let_its_thread_end();
+	REQUIRE_EQ(next->rc, sizeof text);
+	REQUIRE_EQ(memcmp(next->buffer, text, sizeof text), 0);
+	REQUIRE_EQ(from->rc, 0);
+	REQUIRE_EQ(memcmp(from->loan.data, text, sizeof text), 0);
 	if (scene.rc == 0) {
-		REQUIRE_EQ(next->rc, -EAGAIN);
-		REQUIRE_EQ(scene.loan.bytes, sizeof text);
 		REQUIRE_EQ(memcmp(scene.loan.data, text, sizeof text), 0);
 		shoal_loan_release(&scene.loan);
 	} else {
 		REQUIRE_EQ(scene.rc, -EINVAL);
-		if (next->rc == -EAGAIN)
-			next->rc = shoal_queue_get(scene.w.queue, next->buffer, sizeof text, 0);
+		tell(next, GET);
 		REQUIRE_EQ(next->rc, sizeof text);
-		REQUIRE_EQ(memcmp(next->buffer, text, sizeof text), 0);
 	}
+	tell(from, RELEASE);
+	tell(from, END);
 	tell(next, END);
 	REQUIRE_EQ(shoal_queue_size(scene.w.queue), 0);
+	/* No place is anybody's. */
+	for (int i = 0; i < 4; i++)
+		put_text(scene.w.queue, "text");
+	for (int i = 0; i < 4; i++)
+		get_text(scene.w.queue, "text");
 	world_end(scene.w);
 	return steps.came;
 }
