@@ -141,8 +141,8 @@ static void
 let_its_thread_end(void)
 {
 	tell(&others[0], END);
-	tell(&others[1], GET);
 	tell(begin(&others[0], scene.w.queue), BORROW);
+	tell(&others[1], GET);
 	scene.came++;
 }
 
@@ -176,14 +176,14 @@ adopted_while_its_thread_ends(uint32_t n)
 		REQUIRE_EQ(next->rc, sizeof text);
 	}
 	tell(from, RELEASE);
-	tell(from, END);
 	tell(next, END);
 	REQUIRE_EQ(shoal_queue_size(scene.w.queue), 0);
-	/* No place is anybody's. */
+	/* No place is anybody's, though its thread is there. */
 	for (int i = 0; i < 4; i++)
 		put_text(scene.w.queue, "text");
 	for (int i = 0; i < 4; i++)
 		get_text(scene.w.queue, "text");
+	tell(from, END);
 	world_end(scene.w);
 	return steps.came;
 }
