@@ -138,9 +138,36 @@ struct pipe_way {
 	/* SHARED_ENDS: guards the lines 1, 2 and 3, 4 */
 	_Alignas(SPACING) struct robust writing;
 	_Alignas(SPACING) struct robust reading;
-	/* position | 1 of a record that is lent out, 0 none. To 0 by CAS of whoever ends the loan */
+	/* lent_word of a record that is lent out, 0 none */
 	_Alignas(SPACING) word64 borrowed[BORROWED_MAX];
 };
+
+/*
+ * What is lent out in place names who has it: with SHARED_ENDS several may have lent themselves one
+ * record in turn, of whom all but the last died before they took it. Bit by bit:
+ *	bits 63..40  tag of the member
+ *	bits 39..3   the position's low bits; that is less than a lap behind `done`, or not behind it
+ *	bit  0       1
+ * Stored by the reader, with SHARED_ENDS under its lock. By CAS from exactly the member's own: to 0
+ * by itself and its recovery; to another one's by who adopts the loan; of one that died before
+ * `done` had passed the record, also to 0 by who mends the lock.
+ */
+#define LENT_BITS 40
+#define LENT_POS ((UINT64_C(1) << LENT_BITS) - 8)
+
+static inline uint64_t
+lent_word(uint32_t tag, uint64_t pos)
+{
+	return (uint64_t)tag << LENT_BITS | (pos & LENT_POS) | 1;
+}
+
+/* The whole position, of one that is near `near`. */
+static inline uint64_t
+lent_pos(uint64_t word, uint64_t near)
+{
+	uint64_t ahead = ((word & LENT_POS) - (near & ~UINT64_C(7))) << (64 - LENT_BITS);
+	return (near & ~UINT64_C(7)) + (uint64_t)((int64_t)ahead >> (64 - LENT_BITS));
+}
 
 #define OWNER_PEER_CLOSED (UINT64_C(1) << 63) /* the other end is closed; never cleared */
 #define OWNER_CLOSED (UINT64_C(1) << 62)      /* this end is closed; never cleared */
@@ -455,7 +482,10 @@ int way_look(char *ring, uint64_t mask, uint64_t pos, struct pipe_message *out);
 uint64_t way_end(char *ring, uint64_t mask, uint64_t from);
 /* Gives back the blocks of messages that nobody will receive. Any number may do it. */
 void way_drain(shoal_arena *a, struct pipe *p, unsigned side);
-/* For the holder of the readers' lock: what its last holder, dead, had taken is dropped. */
+/*
+ * For the holder of the readers' lock: what its last holder, dead, had taken is dropped, and what
+ * it had only lent itself is not lent.
+ */
 void way_drop_taken(shoal_arena *a, struct pipe *p, unsigned side);
 /*
  * What the writer may use is below this plus the ring's size; *word is what changes when it grows.
@@ -549,9 +579,12 @@ int recv_refuse_marked(void);
 int pipe_loan_commit(shoal_loan *loan, shoal_time timeout);
 void pipe_loan_release(shoal_loan *loan);
 int pipe_loan_adopt(shoal_loan *loan);
-/* Ends what this, or a dead, member's entry names in place. The pipe may be gone. */
-void pipe_end_loan(shoal_arena *a, struct shoal_thread *t, struct member *me,
-                   const struct loan_entry *l);
+/*
+ * Ends what this, or a dead, member's entry names in place. The pipe may be gone. True: the message
+ * had been taken, and it is this call that ended its loan.
+ */
+bool pipe_end_loan(shoal_arena *a, struct shoal_thread *t, struct member *me,
+                   const struct loan_entry *l, uint32_t state);
 /*
  * States of a loan entry, from LOAN_PIPE of loan.h up. BLOCK: the block is HELD(me). LEFT, RIGHT: a
  * record that the end of that side received is lent out in place; the entry's `base` is its index

@@ -6,10 +6,19 @@
  * that came in a block frees its place at once.
  *
  * Crash points: the entry of the loan is filled before the hand is cleared, and before a record
- * counts as lent; recovery ends what the entry names by one CAS from exactly what it says (block
- * HELD(dead), borrowed position), so ending it twice does nothing. The position is of one pipe:
- * another one may have its index, its memory, and a record lent out at the same position; by the
- * generation in the entry it is told apart.
+ * counts as lent; recovery ends what the entry names by one CAS from exactly what its member alone
+ * can have written (block HELD(dead), the record lent to dead), so ending it twice does nothing.
+ * The position is of one pipe: another one may have its index, its memory, and a record lent out at
+ * the same position; by the generation in the entry it is told apart.
+ *
+ * With SHARED_ENDS another one goes on. Of a borrower of a record in place that died under the
+ * readers' lock, by what was stored last:
+ *	the entry      the record is the next one's, who may note it at the same index, by its own name
+ *	lent           so is the record; who mends the lock takes the dead one's name away, or the dead
+ *	               one's recovery does
+ *	`taken`        dropped and counted by who mends the lock, who takes the name away first
+ *	`done`         dropped and counted by the recovery, if it finds the name
+ * So a record is counted once, and no recovery ends another one's loan.
  */
 #include "base/error.h"
 #include "base/probe.h"
@@ -196,7 +205,8 @@ lend_place(struct pipe_handle *h, const struct pipe_message *m, struct loan_entr
 	          h->side ? LOAN_PIPE_RIGHT : LOAN_PIPE_LEFT);
 	fence_crash();
 	store_relaxed(&w->borrowing, 1);
-	store_release(&w->borrowed[i], m->pos | 1);
+	store_release(&w->borrowed[i], lent_word(member_own_tag(h->me), m->pos));
+	fence_crash();
 	store_relaxed(&w->taken, m->next);
 	recv_pass(h, m);
 	return 0;
@@ -242,46 +252,70 @@ shoal_pipe_borrow(shoal_pipe_end *end, shoal_time timeout, shoal_loan *out)
 	return rc;
 }
 
-/* The space is the writer's again; `borrowed` is what a writer asleep watches. */
-static void
-end_place(struct pipe_way *w, const struct loan_entry *l)
+/* Of a pipe that is no more, or was overwritten: NULL. */
+static struct pipe *
+pipe_of(shoal_arena *a, const struct loan_entry *l)
 {
-	uint64_t pos = load_relaxed(&l->pos), i = load_relaxed(&l->base);
-	if (i < BORROWED_MAX)
-		cas64_seq_cst(&w->borrowed[i], pos | 1, 0);
-	fence_seq_cst();
-	if (load_relaxed(&w->room_any))
-		way_wake_writers(w);
-}
-
-/* Of a pipe that is no more, or was overwritten, there is nothing to give back. */
-static void
-end_place_of(shoal_arena *a, struct shoal_thread *t, const struct loan_entry *l)
-{
-	unsigned from = load_relaxed(&l->state) == LOAN_PIPE_LEFT ? SHOAL_RIGHT : SHOAL_LEFT;
 	uint32_t object = load_relaxed(&l->object);
 	bool there = is_there(a, object, load_relaxed(&l->generation));
 	struct pipe *p = there ? object_body_at(a, object) : NULL;
-	if (!p || !pipe_ring_bytes(a, p))
-		return;
-	void *old = robust_pending_set(t, &p->way[from].room.wait);
-	end_place(&p->way[from], l);
-	robust_pending_restore(t, old);
+	return p && pipe_ring_bytes(a, p) ? p : NULL;
+}
+
+static struct pipe_way *
+way_of(struct pipe *p, uint32_t state)
+{
+	return &p->way[state == LOAN_PIPE_LEFT ? SHOAL_RIGHT : SHOAL_LEFT];
+}
+
+/* From one member's name to another's, or to 0. False: it is not that one's. */
+static bool
+rename_lent(struct pipe_way *w, const struct loan_entry *l, uint32_t tag, uint32_t to)
+{
+	uint64_t pos = load_relaxed(&l->pos), i = load_relaxed(&l->base);
+	return i < BORROWED_MAX &&
+	       cas64_seq_cst(&w->borrowed[i], lent_word(tag, pos), to ? lent_word(to, pos) : 0);
+}
+
+/*
+ * The space is the writer's again; `borrowed` is what a writer asleep watches. `done` is read first
+ * (way_drop_taken). Where nobody else goes on at this end, `taken` tells as well.
+ */
+static bool
+end_place(struct pipe *p, struct pipe_way *w, const struct loan_entry *l, uint32_t tag)
+{
+	uint64_t pos = load_relaxed(&l->pos);
+	bool alone = !(p->flags & SHOAL_PIPE_SHARED_ENDS);
+	bool passed = load_acquire(&w->done) > pos || (alone && load_acquire(&w->taken) > pos);
+	bool ended = rename_lent(w, l, tag, TAG_NONE);
+	fence_seq_cst();
+	if (load_relaxed(&w->room_any))
+		way_wake_writers(w);
+	return passed && ended;
 }
 
 /*
  * The pipe is named meanwhile, so that nobody else gets its memory; without that where the record
- * has no place for another name, since nobody else would give the place back.
+ * has no place for another name, since nobody else would give the place back. Of a pipe that is no
+ * more there is nothing to give back.
  */
-void
+bool
 pipe_end_loan(shoal_arena *a, struct shoal_thread *t, struct member *me,
-              const struct loan_entry *l)
+              const struct loan_entry *l, uint32_t state)
 {
 	uint32_t object = load_relaxed(&l->object), its = load_relaxed(&l->generation);
 	word32 *name = is_there(a, object, its) ? object_stay(a, me, object, its) : NULL;
-	end_place_of(a, t, l);
+	struct pipe *p = pipe_of(a, l);
+	bool ended = false;
+	if (p) {
+		struct pipe_way *w = way_of(p, state);
+		void *old = robust_pending_set(t, &w->room.wait);
+		ended = end_place(p, w, l, member_tag(a, me));
+		robust_pending_restore(t, old);
+	}
 	if (name)
 		object_unstay(name);
+	return ended;
 }
 
 /* Ends without the end's handle, which may be closed or given away by now. */
@@ -304,7 +338,7 @@ pipe_loan_release(shoal_loan *loan)
 	if (load_relaxed(&l->state) == LOAN_PIPE_BLOCK)
 		(void)block_give(a, me, loan->internal_[LOAN_BLOCK_OFFSET]);
 	else
-		pipe_end_loan(a, t, me, l);
+		(void)pipe_end_loan(a, t, me, l, load_relaxed(&l->state));
 	loan_clear(l);
 	t->busy = 0;
 }
@@ -312,28 +346,53 @@ pipe_loan_release(shoal_loan *loan)
 /* ---- adopt ---- */
 
 /*
- * Crash points: mine is filled before the other's is cleared. In between both name it, and each is
- * ended by a CAS from what it names; the block is HELD by one of the two.
+ * By one CAS from the other's name to mine, block or record, while the pipe of the record is named:
+ * one that was destroyed has no more to lend. False: the loan has ended.
+ */
+static bool
+move(shoal_arena *a, struct member *me, const struct loan_entry *l, uint32_t tag)
+{
+	uint32_t mine = member_tag(a, me), state = load_relaxed(&l->state);
+	if (state == LOAN_PIPE_BLOCK)
+		return block_change(a, load_relaxed(&l->block), block_word(BLOCK_HELD, 0, tag),
+		                    block_word(BLOCK_HELD, 0, mine));
+	word32 *name = object_stay(a, me, load_relaxed(&l->object), load_relaxed(&l->generation));
+	struct pipe *p = name ? pipe_of(a, l) : NULL;
+	bool moved = p && rename_lent(way_of(p, state), l, tag, mine);
+	if (name)
+		object_unstay(name);
+	return moved;
+}
+
+/*
+ * Crash points: mine is filled before the loan is moved, the other's is cleared after that. In
+ * between both name it, and it bears the name of one of the two, whose end is its end. The other
+ * thread may end meanwhile: then it is ended, and not moved; or moved, and the other's entry is
+ * cleared by then, or the next one's who has the record.
  */
 static int
 adopt(shoal_arena *a, struct member *from, uint32_t tag, struct member *me, shoal_loan *loan)
 {
 	struct loan_entry *l = loan_free_entry(me);
 	struct loan_entry *old = loan_entry(loan, from);
-	uint32_t state = load_relaxed(&old->state);
-	uint64_t block = loan->internal_[LOAN_BLOCK_OFFSET];
+	uint64_t use = loan_use(old), block = loan->internal_[LOAN_BLOCK_OFFSET];
 	if (!l)
 		return too_many();
-	if (member_state(a, tag) != MEMBER_ALIVE || !loan_is_entry(loan, old))
+	if (!loan_is_entry(loan, old))
 		return loan_ended();
-	if (load_relaxed(&from->process) != a->process)
-		return fail(-EPERM, "the loan belongs to another process");
 	store_relaxed(&l->base, load_relaxed(&old->base));
-	loan_fill(l, loan_object(loan), loan_generation(loan), loan->internal_[LOAN_POS], block, state);
-	if (state == LOAN_PIPE_BLOCK)
-		(void)block_change(a, block, block_word(BLOCK_HELD, 0, tag),
-		                   block_word(BLOCK_HELD, 0, member_tag(a, me)));
-	loan_clear(old);
+	uint32_t process = load_relaxed(&from->process);
+	if (member_state(a, tag) != MEMBER_ALIVE || !loan_use_state(use))
+		return loan_ended();
+	if (process != a->process)
+		return fail(-EPERM, "the loan belongs to another process");
+	loan_fill(l, loan_object(loan), loan_generation(loan), loan->internal_[LOAN_POS], block,
+	          loan_use_state(use));
+	if (!move(a, me, l, tag)) {
+		loan_clear(l);
+		return loan_ended();
+	}
+	loan_clear_of(old, use);
 	loan_name_entry(loan, loan_reserved(loan), l, me);
 	loan_name_owner(loan, l, member_tag(a, me));
 	return 0;

@@ -47,15 +47,28 @@ count_dropped(struct member *me)
 	store_relaxed(&me->counts.dropped, load_relaxed(&me->counts.dropped) + 1);
 }
 
-/* What was borrowed is dropped. `pos` is 0 for what was to be sent, which vanishes. */
+static bool
+has_block(const shoal_arena *a, const struct member *m, const struct loan_entry *l)
+{
+	word64 *word = block_word_at(a, load_relaxed(&l->block));
+	return word && load_acquire(word) == block_word(BLOCK_HELD, 0, member_tag(a, m));
+}
+
+/*
+ * What was borrowed is dropped, unless it has been adopted. `pos` is 0 for what was to be sent,
+ * which vanishes.
+ */
 static void
 recover_loan(shoal_arena *a, struct shoal_thread *t, struct member *me, struct member *dead,
              struct loan_entry *l)
 {
-	bool is_block = load_relaxed(&l->state) == LOAN_PIPE_BLOCK;
-	if (!is_block)
-		pipe_end_loan(a, t, dead, l);
-	if (!is_block || load_relaxed(&l->pos))
+	uint32_t state = load_acquire(&l->state);
+	bool dropped = false;
+	if (state == LOAN_PIPE_BLOCK)
+		dropped = load_relaxed(&l->pos) && has_block(a, dead, l);
+	else if (state)
+		dropped = pipe_end_loan(a, t, dead, l, state);
+	if (dropped)
 		count_dropped(me);
 }
 

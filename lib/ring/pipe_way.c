@@ -68,11 +68,26 @@ way_drain(shoal_arena *a, struct pipe *p, unsigned side)
 	reclaim(a, p, side, UINT64_MAX);
 }
 
+/*
+ * What is lent and not passed is a dead one's. It goes before the record is taken again, or passed:
+ * whoever sees that it was passed, and that it is lent, knows that its borrower had it.
+ */
+static void
+unlend(struct pipe_way *w, uint64_t done)
+{
+	for (unsigned i = 0; i < BORROWED_MAX; i++) {
+		uint64_t lent = load_relaxed(&w->borrowed[i]);
+		if (lent && lent_pos(lent, done) >= done)
+			cas64_acq_rel(&w->borrowed[i], lent, 0);
+	}
+}
+
 void
 way_drop_taken(shoal_arena *a, struct pipe *p, unsigned side)
 {
 	struct pipe_way *w = &p->way[side];
 	uint64_t done = load_relaxed(&w->done), taken = load_relaxed(&w->taken);
+	unlend(w, done);
 	if (taken <= done)
 		return;
 	reclaim(a, p, side, taken - done);
@@ -86,14 +101,14 @@ way_drop_taken(shoal_arena *a, struct pipe *p, unsigned side)
 uint64_t
 way_free(struct pipe_way *w, word64 **word)
 {
-	uint64_t free = load_acquire(&w->done);
+	uint64_t done = load_acquire(&w->done), free = done;
 	*word = &w->done;
 	if (likely(!load_relaxed(&w->borrowing)))
 		return free;
 	for (unsigned i = 0; i < BORROWED_MAX; i++) {
 		uint64_t lent = load_acquire(&w->borrowed[i]);
-		if (lent && (lent & ~UINT64_C(7)) < free) {
-			free = lent & ~UINT64_C(7);
+		if (lent && lent_pos(lent, done) < free) {
+			free = lent_pos(lent, done);
 			*word = &w->borrowed[i];
 		}
 	}
