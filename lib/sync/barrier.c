@@ -46,7 +46,8 @@
  * round, or, where the turn is another one by then, wakes the others in the dead one's stead.
  * Nobody asleep: the next to come sees the mark. Between calls, and in an action, whose calls name
  * words of their own: those who sleep ask the kernel every 5 ms about the threads whose places are
- * not marked, each about its share. Model: tests/model/barrier.pml.
+ * not marked, each about its share. Models: tests/model/barrier.pml,
+ * barrier_late.pml.
  */
 #include "base/clock.h"
 #include "base/error.h"

@@ -20,7 +20,8 @@
  * others; should it die too, pending names the gate for it as well. One that is about to sleep just
  * then sees the turn, which it watches. A set of what is set looks at the gate too: the one who set
  * it may be stopped. A setter in a signal handler may have to leave pending as it is
- * (robust_name_beside): who sleeps looks after its slice then. Model: tests/model/event.pml.
+ * (robust_name_beside): who sleeps looks after its slice then. Models: tests/model/event.pml,
+ * event_order.pml.
  */
 #include "base/clock.h"
 #include "base/error.h"

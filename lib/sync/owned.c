@@ -9,16 +9,15 @@
  *	taker                                          owner
  *	  turn                                           gate armed? stays (stay.h)
  *	                                                 pending = gate
- *	  looks at every cell: none free                 its cell: tid -> 0
- *	  gate = ARMED; fence                            where it stays: turn + 1    (seq_cst, S1)
- *	  looks again                                      gate armed?  -> gate_open
+ *	  looks at every cell: none free                 its cell: tid -> 0; fence           (S1)
+ *	  gate = ARMED; fence                            where it stays: turn + 1
+ *	  looks again                                    gate armed?  -> gate_open
  *	  sleeps while gate == ARMED and turn is         its record names nothing
  *	    as it was, for OWNED_SLICE_NS
  *
  * A permit that is held keeps the memory of one that is destroyed; when the last is given back it
  * is the owner's stay that does, until turn and gate are done with. Where the gate was not armed
- * the owner writes nothing more: one who armed it later looked at the cells after that, and where
- * it did so in the instant before its cell was free, it looks again after its slice.
+ * before, it is looked at once more, and opened in a stay that finds the semaphore there (wake).
  *
  * Crash points: before its cell is 0 the owner's death frees it; after it, and until turn has
  * changed, nobody is told, and those who sleep find the free cell after their slice, as they do

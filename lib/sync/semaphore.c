@@ -201,7 +201,7 @@ wake(struct semaphore *s, bool named)
 static void
 tell_turn(struct semaphore *s)
 {
-	fetch_add_seq_cst(&s->turn, 1); /* S1 */
+	fetch_add_seq_cst(&s->turn, 1);
 	if (load_seq_cst(&s->gate))
 		gate_open(&s->gate);
 }
@@ -216,12 +216,14 @@ release_owned(struct semaphore *s)
 		            "each is given back by who took it", owned_count(s));
 	/* Once the permit is given back, its name in this thread's record alone keeps the memory. */
 	bool armed = load_seq_cst(&s->gate);
-	struct stay stay = armed ? stay_begin(s, STAY_JOIN) : (struct stay){ 0 };
+	struct stay stay = armed ? stay_begin(s, STAY_QUICK) : (struct stay){ 0 };
 	void *old = robust_pending_set(t, &s->gate);
 	robust_release(t, mine);
-	/* Without a name nothing is written: one who armed since then looks after its slice. */
+	fence_seq_cst(); /* S1 */
 	if (stay.name)
 		tell_turn(s);
+	else if (load_relaxed(&s->gate)) /* armed since then */
+		wake(s, true);
 	robust_pending_restore(t, old);
 	stay_end(&stay);
 	return 0;

@@ -189,7 +189,7 @@ inline take()
 proctype Taker(byte me)
 {
 	byte rounds = 0, i = 0, at = 0, mine = NOTHING, named = NOTHING, seen = 0;
-	bit n = 0, slept = 0;
+	bit n = 0, slept = 0, stays = 0;
 
 	{
 		skip; /* a label may not stand first */
@@ -248,12 +248,14 @@ got:
 		atomic { assert(using[mine] == 0 && cell[mine] == me + 1); using[mine] = me + 1 };
 		atomic { using[mine] = 0 };
 		/* ---- release_owned, robust_release within it ---- */
+		/* Where it has a record. */
+		if :: atomic { stays = armed } :: skip fi;
 		pending[me] = GATE;
 		pending[me] = mine;
 		listed[me] = NOTHING;
 		cell[mine] = 0;
 		pending[me] = GATE;
-		atomic { turn++; mine = NOTHING };
+		atomic { if :: stays -> turn++ :: else fi; mine = NOTHING; stays = 0 };
 #ifdef COUNTED
 		count++;
 #endif

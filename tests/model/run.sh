@@ -66,8 +66,10 @@ lock() { spin_model lock "$@"; }
 semaphore() { spin_model semaphore "$@"; }
 owned() { spin_model owned "$@"; }
 event() { spin_model event "$@"; }
+event_order() { spin_model event_order "$@"; }
 condition() { spin_model condition "$@"; }
 barrier() { spin_model barrier "$@"; }
+barrier_late() { spin_model barrier_late "$@"; }
 rwlock() { spin_model rwlock "$@"; }
 hold() { spin_model hold "$@"; }
 pin() { spin_model pin "$@"; }
@@ -208,6 +210,8 @@ event fails -DKILLS=1 -DGATE_ALONE
 event fails -DKILLS=1 -DNO_PENDING
 event fails -DKILLS=1 -DNO_CHAIN
 event fails -DKILLS=0 -DFLAG
+event_order holds
+event_order fails -DLOADS_ALONE
 
 # ---- the condition ----
 condition holds -DKILLS=0
@@ -223,6 +227,9 @@ barrier holds -DKILLS=2
 barrier fails -DTURN_ALONE
 barrier fails -DNO_LOOK
 barrier fails -DNO_CHAIN
+barrier_late holds
+barrier_late holds -DPARTIES=3 -DTHREADS=6
+barrier_late fails -DNEXT_TURN
 rwlock holds -DKILLS=0 -DROUNDS=2
 rwlock holds -DKILLS=1
 rwlock holds -DKILLS=1 -DREADERS=1 -DWRITERS=2 -DROUNDS=2
