@@ -214,7 +214,8 @@ shoal_pipe_close(shoal_pipe_end *end)
 			store_seq_cst(h->user, h->user_word);
 		pipe_leave_users(h->arena, h->pipe, h->side, h->arena->process, h->user_word);
 	} else {
-		pipe_shut_end(h->arena, h->pipe, h->side, load_acquire(&end->owner));
+		/* Not one that another process has made its own since it was found to be nobody's. */
+		pipe_shut_end(h->arena, h->pipe, h->side, h->found);
 	}
 	bool connection = h->pipe->flags & PIPE_CONNECTION;
 	if (connection) {
@@ -252,14 +253,17 @@ give(struct pipe_handle *h, struct shoal_thread *t, pid_t to)
 	int rc = to ? look_up(to, &started) : 0;
 	if (rc)
 		return rc;
-	uint64_t word = load_acquire(&h->end->owner);
+	/* From what it was when it was found to be mine, or nobody's, to give. */
+	uint64_t word = h->found;
 	uint64_t next = word & (OWNER_NONCE | OWNER_PEER_CLOSED);
 	if (to)
 		next |= pipe_given_word(to, started);
-	if (!pipe_pass_end(h, t, word, next) &&
-	    !pipe_pass_end(h, t, word | OWNER_PEER_CLOSED, next | OWNER_PEER_CLOSED))
-		return fail(-EBUSY, "the end changed hands meanwhile");
-	return 0;
+	if (pipe_pass_end(h, t, word, next) ||
+	    pipe_pass_end(h, t, word | OWNER_PEER_CLOSED, next | OWNER_PEER_CLOSED))
+		return 0;
+	if (pipe_end_closed(h))
+		return fail_quiet(-EPIPE, "this end of the pipe is closed, or the pipe was destroyed");
+	return fail(-EBUSY, "the end changed hands meanwhile");
 }
 
 int

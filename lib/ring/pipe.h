@@ -274,6 +274,7 @@ struct pipe_handle {
 	struct pipe *pipe;
 	shoal_arena *arena;
 	uint64_t nonce;       /* the owner word's part that never changes */
+	uint64_t found;       /* the owner word that the last PIPE_LOOK went by */
 	int64_t peer_seen_ns; /* when the peer's process was last found alive the long way */
 	word64 *user;         /* shared: this process's entry, and what it must say */
 	uint64_t user_word;
@@ -562,7 +563,7 @@ int recv_lock(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w
 /* The next message, waited for; with SHARED_ENDS the end's lock is held when it is there. */
 int recv_next(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w,
               struct pipe_message *m);
-/* Takes a message in a block into my hand, and passes its record. 0 or -EPROTO. */
+/* Takes a message in a block into my hand, and passes its record. 0, -EPROTO, -EPIPE. */
 int recv_take_block(struct pipe_handle *h, struct member *me, const struct pipe_message *m);
 /* What has been copied out, or lent, is passed. */
 void recv_pass(struct pipe_handle *h, const struct pipe_message *m);

@@ -473,6 +473,7 @@ enter_claiming(struct pipe_handle *h, struct shoal_thread *t, enum pipe_intent i
 {
 	uint64_t word;
 	int rc = claim(h, t, intent, &word);
+	h->found = word;
 	if (rc == 0 && intent == PIPE_CLAIM)
 		settle(h, h->me, word);
 	return rc;
