@@ -218,13 +218,20 @@ recv_pass(struct pipe_handle *h, const struct pipe_message *m)
 	passed(h, m->next, 1);
 }
 
+/* Who closes the end gives back the blocks on their way to it; then they are anything. */
+static int
+no_block(const struct pipe_handle *h, const struct pipe_message *m)
+{
+	return pipe_end_closed(h) ? refuse(h) : damaged(h, m->pos);
+}
+
 int
 recv_take_block(struct pipe_handle *h, struct member *me, const struct pipe_message *m)
 {
 	shoal_arena *a = h->arena;
 	word64 *word = block_word_at(a, m->block);
 	if (!word || m->bytes > block_bytes(a, m->block))
-		return damaged(h, m->pos);
+		return no_block(h, m);
 	hand_fill(&me->hand, HAND_GET, h->object, m->pos | !h->side, m->block);
 	fence_crash();
 	store_relaxed(&h->rx->taken, m->next);
@@ -236,7 +243,7 @@ recv_take_block(struct pipe_handle *h, struct member *me, const struct pipe_mess
 	if (mine)
 		return 0;
 	hand_clear(&me->hand);
-	return damaged(h, m->pos);
+	return no_block(h, m);
 }
 
 static ssize_t
@@ -300,11 +307,12 @@ recv_marked(struct pipe_handle *h, struct shoal_thread *t, struct marked *marked
 		rc = marked->make_room(marked);
 	if (rc == 0 && (m.mark & MARK_HOLDS))
 		member_open(pipe_me(h, t), h->object, m.pos | !h->side);
-	if (rc)
+	if (rc) {
 		recv_give_back(h, t);
-	else
-		rc = (int)(recv_found(h, t, &m, marked->buffer) < 0 ? -EPROTO : 0);
-	return rc;
+		return rc;
+	}
+	ssize_t n = recv_found(h, t, &m, marked->buffer);
+	return n < 0 ? (int)n : 0;
 }
 
 int

@@ -3,7 +3,9 @@
  * stopped at nothing is tested.
  */
 #include "pipe_common.h"
+#include "base/kernel.h"
 #include "ring/loan.h"
+#include "ring/pipe.h"
 #include "steps.h"
 #include <pthread.h>
 #include <sched.h>
@@ -11,6 +13,8 @@
 
 #if HAS_STEPS
 
+/* At how many of these instructions, of which a sanitizer makes many more. */
+enum { STRIDE = 1 + 4 * (HARNESS_SLOW > 1) };
 enum { LENGTH = 200, LONG = 5000, INSTRUCTIONS_MOST = 20000 };
 
 static struct scene {
@@ -53,23 +57,37 @@ send_filled(shoal_pipe_end *end, char c, size_t bytes)
 	REQUIRE_EQ(shoal_pipe_send(end, text, bytes, 0), 0);
 }
 
+static struct {
+	uint32_t at;
+	void (*come)(void);
+} beyond;
+
+static void
+go_on(void)
+{
+	steps.entry = 0;
+	steps.at = steps.done + beyond.at;
+	steps.come = beyond.come;
+	steps.came = false;
+	steps.on = true;
+}
+
+/* As steps_into, so many instructions after the operation first called a function. */
+static bool
+steps_beyond(void (*op)(void *), void *arg, void (*entry)(void), uint32_t at, void (*come)(void))
+{
+	beyond.at = at;
+	beyond.come = come;
+	(void)steps_into_call(op, arg, entry, go_on);
+	return steps.come == come && steps.done > steps.at;
+}
+
 /* ---- a borrower that dies at a shared end ---- */
 
 static void
 die(void)
 {
 	raise(SIGKILL);
-}
-
-static uint32_t later;
-
-static void
-die_later(void)
-{
-	steps.entry = 0;
-	steps.at = steps.done + later;
-	steps.come = die;
-	steps.on = true;
 }
 
 static void
@@ -83,8 +101,7 @@ borrow_and_die(void *at)
 {
 	shoal_loan loan;
 	REQUIRE_EQ(shoal_pipe_poll(scene.w.right, 0), 1);
-	later = *(uint32_t *)at;
-	REQUIRE(steps_into_call(borrow_op, &loan, (void (*)(void))loan_fill, die_later));
+	(void)steps_beyond(borrow_op, &loan, (void (*)(void))loan_fill, *(uint32_t *)at, die);
 	return 0;
 }
 
@@ -127,7 +144,7 @@ Test(pipe_step, a_dead_borrowers_recovery_ends_nobody_elses_loan, .timeout = HAR
 {
 	uint32_t at = 0;
 	while (at < INSTRUCTIONS_MOST && borrow_after_a_death(at))
-		at += HARNESS_SLOW;
+		at += STRIDE;
 	REQUIRE(at > 20 && at < INSTRUCTIONS_MOST);
 }
 
@@ -222,7 +239,7 @@ adopt_at_each(size_t bytes)
 {
 	uint32_t at = 0;
 	while (at < INSTRUCTIONS_MOST && adopt_while_it_ends(at, bytes))
-		at += HARNESS_SLOW;
+		at += STRIDE;
 	REQUIRE(at > 20 && at < INSTRUCTIONS_MOST);
 }
 
@@ -234,6 +251,192 @@ Test(pipe_step, an_adopted_place_is_the_adopters_or_has_ended, .timeout = HARNES
 Test(pipe_step, an_adopted_block_is_the_adopters_or_has_ended, .timeout = HARNESS_TIMEOUT * 3)
 {
 	adopt_at_each(LONG);
+}
+
+/* ---- an end that another process makes its own meanwhile ---- */
+
+enum { USE, USE_AND_CLOSE };
+
+static struct meeting {
+	volatile int go, used, over;
+	volatile int act, first, second;
+} *meeting;
+
+static int
+use_when_told(void *unused)
+{
+	(void)unused;
+	await(&meeting->go, 1);
+	meeting->first = shoal_pipe_send(scene.w.right, "mine", 5, 0);
+	if (meeting->act == USE_AND_CLOSE)
+		shoal_pipe_close(scene.w.right);
+	meeting->used = 1;
+	await(&meeting->over, 1);
+	meeting->second = shoal_pipe_send(scene.w.right, "still", 6, 0);
+	return 0;
+}
+
+static void
+let_it_be_used(void)
+{
+	meeting->go = 1;
+	await(&meeting->used, 1);
+}
+
+static void
+give_op(void *to)
+{
+	scene.rc = shoal_pipe_give(scene.w.right, *(pid_t *)to);
+}
+
+static void
+close_op(void *unused)
+{
+	(void)unused;
+	shoal_pipe_close(scene.w.right);
+}
+
+static int
+stay_away(void *unused)
+{
+	(void)unused;
+	for (;;)
+		sleep_ms(1000);
+	return 0;
+}
+
+/* An end that is nobody's: it is this call's, or the other process's, and not both. */
+static void
+meet(void (*op)(void *), int act, void (*entry)(void))
+{
+	struct world w = scene.w = world_make(4096, 0);
+	pid_t to = child(stay_away, NULL);
+	meeting = shared(sizeof *meeting);
+	meeting->act = act;
+	pid_t pid = child(use_when_told, NULL);
+	REQUIRE_EQ(shoal_pipe_poll(w.right, 0), 0);
+	scene.rc = 0;
+	REQUIRE(steps_into_call(op, &to, entry, let_it_be_used));
+	meeting->over = 1;
+	expect_child(pid, 0, 10000);
+	REQUIRE_EQ(meeting->first, 0);
+	REQUIRE_EQ(meeting->second, act == USE ? 0 : -EPIPE);
+	if (op == give_op)
+		REQUIRE_EQ(scene.rc, act == USE ? -EBUSY : -EPIPE);
+	kill(to, SIGKILL);
+	expect_killed(to, SIGKILL, 5000);
+	world_end(w);
+}
+
+/* It is looked up to whom it goes, and then it goes. */
+static void
+meet_give(int act)
+{
+	meet(give_op, act, (void (*)(void))kernel_start_time);
+	meet(give_op, act, (void (*)(void))pipe_pass_end);
+}
+
+Test(pipe_step, give_takes_nothing_from_who_used_the_end_first)
+{
+	meet_give(USE);
+}
+
+Test(pipe_step, give_opens_no_end_that_was_closed)
+{
+	meet_give(USE_AND_CLOSE);
+}
+
+static bool
+close_and_meet(uint32_t at)
+{
+	struct world w = scene.w = world_make(4096, 0);
+	meeting = shared(sizeof *meeting);
+	pid_t pid = child(use_when_told, NULL);
+	REQUIRE_EQ(shoal_pipe_poll(w.right, 0), 0);
+	bool more = steps_into(close_op, NULL, at, let_it_be_used);
+	if (!more)
+		let_it_be_used();
+	meeting->over = 1;
+	expect_child(pid, 0, 10000);
+	REQUIRE(meeting->first == 0 || meeting->first == -EPIPE);
+	REQUIRE_EQ(meeting->second, meeting->first);
+	world_end(w);
+	return more;
+}
+
+Test(pipe_step, close_closes_nothing_of_who_used_the_end_first, .timeout = HARNESS_TIMEOUT * 3)
+{
+	uint32_t at = 0;
+	while (at < INSTRUCTIONS_MOST && close_and_meet(at))
+		at += 2 * STRIDE;
+	REQUIRE(at > 20 && at < INSTRUCTIONS_MOST);
+}
+
+/* ---- a pipe that is destroyed while its message in a block is received ---- */
+
+static int
+destroy_when_told(void *unused)
+{
+	(void)unused;
+	await(&meeting->go, 1);
+	REQUIRE_EQ(shoal_pipe_destroy(scene.w.arena, scene.w.left), 0);
+	meeting->used = 1;
+	return 0;
+}
+
+static void
+recv_op(void *buffer)
+{
+	scene.rc = (int)shoal_pipe_recv(scene.w.right, buffer, LONG, SHOAL_SEC(5));
+}
+
+static void
+borrow_block_op(void *unused)
+{
+	(void)unused;
+	scene.rc = shoal_pipe_borrow(scene.w.right, SHOAL_SEC(5), &scene.loan);
+}
+
+static bool
+destroyed_meanwhile(void (*op)(void *), unsigned flags, uint32_t at)
+{
+	char text[LONG];
+	struct world w = scene.w = world_make(4096, flags);
+	*meeting = (struct meeting){ 0 };
+	send_filled(w.left, 'A', LONG);
+	REQUIRE_EQ(shoal_pipe_poll(w.right, 0), 1);
+	pid_t pid = child(destroy_when_told, NULL);
+	bool more = steps_beyond(op, text, (void (*)(void))block_bytes, at, let_it_be_used);
+	if (!more)
+		let_it_be_used();
+	expect_child(pid, 0, 5000);
+	REQUIRE_EQ(scene.rc, scene.rc >= 0 ? (op == recv_op ? LONG : 0) : -EPIPE);
+	if (op == borrow_block_op && scene.rc == 0)
+		shoal_loan_release(&scene.loan);
+	REQUIRE_EQ(blocks_in_the_end(w.arena, 0), 0);
+	shoal_arena_close(w.arena);
+	return more;
+}
+
+static void
+destroy_at_each(void (*op)(void *), unsigned flags)
+{
+	uint32_t at = 0;
+	meeting = shared(sizeof *meeting);
+	while (at < INSTRUCTIONS_MOST && destroyed_meanwhile(op, flags, at))
+		at += STRIDE;
+	REQUIRE(at > 20 && at < INSTRUCTIONS_MOST);
+}
+
+Test(pipe_step, a_block_that_goes_with_its_pipe_is_the_end, .timeout = HARNESS_TIMEOUT * 3)
+{
+	destroy_at_each(recv_op, 0);
+}
+
+Test(pipe_step, so_it_is_where_it_is_borrowed_or_shared, .timeout = HARNESS_TIMEOUT * 3)
+{
+	destroy_at_each(borrow_block_op, 0);
+	destroy_at_each(recv_op, SHOAL_PIPE_SHARED_ENDS);
 }
 
 #endif
