@@ -38,10 +38,10 @@ read_header(int fd, const struct shmfile *f, const char *what, struct arena_head
 static int
 check_memory(int fd, const struct arena_header *h, const char *what)
 {
-	uint64_t is = shmfile_backed(fd), least = h->members_at +
-		load_relaxed(&h->members_high) * MEMBER_STRIDE +
-		load_relaxed(&h->objects_high) * sizeof(struct object) +
-		(load_relaxed(&h->pages_high) << PAGE_BITS);
+	uint64_t is = shmfile_backed(fd), least = h->members_at;
+	least += load_relaxed(&h->members_high) * MEMBER_STRIDE;
+	least += load_relaxed(&h->objects_high) * sizeof(struct object);
+	least += load_relaxed(&h->pages_high) << PAGE_BITS;
 	if (is >= least)
 		return 0;
 	return fail(-EPROTO,
