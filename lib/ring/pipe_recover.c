@@ -157,13 +157,19 @@ pipe_end_left(shoal_arena *a, struct pipe *p, unsigned side)
 		pipe_shut_end(a, p, side, word);
 }
 
+/*
+ * Of a process that ends, or of all that have (UINT32_MAX); also what one of it had closed, as the
+ * second end, and died there. And what was given to one that has ended, whichever that is: where it
+ * never used it nothing else tells.
+ */
 static void
 collect_ends(shoal_arena *a, struct pipe *p, uint32_t process, uint32_t generation)
 {
 	for (unsigned side = 0; side < 2; side++) {
+		bool given = load_relaxed(&p->end[side].owner) & OWNER_GIVEN;
 		if (process != UINT32_MAX)
 			end_of_owner(a, p, side, process, generation);
-		else
+		if (process == UINT32_MAX || given)
 			pipe_end_left(a, p, side);
 	}
 	pipe_end_connection(a, p);
@@ -188,25 +194,13 @@ collect(shoal_arena *a, struct member *me, uint32_t process, uint32_t generation
 	object_unstay(place);
 }
 
-/* Of one that was closed as the second end by one who died there, too; or given to one who died. */
-static void
-recover_connection(shoal_arena *a, struct pipe *p, uint32_t process, uint32_t generation)
-{
-	for (unsigned side = 0; side < 2; side++) {
-		end_of_owner(a, p, side, process, generation);
-		if (load_relaxed(&p->end[side].owner) & OWNER_GIVEN)
-			pipe_end_left(a, p, side);
-	}
-	pipe_end_connection(a, p);
-}
-
 static void
 recover_process(shoal_arena *a, uint32_t process, uint32_t generation, uint32_t object)
 {
 	uint32_t ring;
 	struct pipe *p = body(a, object, &ring);
 	if (p && p->flags & PIPE_CONNECTION) {
-		recover_connection(a, p, process, generation);
+		collect_ends(a, p, process, generation);
 		return;
 	}
 	for (unsigned side = 0; p && side < 2; side++) {

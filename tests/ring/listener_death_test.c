@@ -263,3 +263,30 @@ Test(listener_death, an_end_given_to_a_worker_goes_with_it)
 	}
 	world_end(w);
 }
+
+static int
+look_in(void *arg)
+{
+	struct world *w = arg;
+	shoal_free(w->arena, shoal_new(w->arena, 64));
+	shoal_arena_close(w->arena);
+	return 0;
+}
+
+/* The worker has no record in the arena, so nobody recovers it: the next one to leave looks. */
+Test(listener_death, a_given_ends_connection_goes_when_another_process_leaves)
+{
+	struct world *w = world_make();
+	struct late l = { .w = w };
+	shoal_pipe_end *client = connected(w), *server = accepted(w);
+	pid_t pid = child(use_given, &l);
+	REQUIRE_EQ(shoal_pipe_give(server, pid), 0);
+	shoal_pipe_close(client);
+	atomic_store(&w->step, 1);
+	until(w, 2);
+	is_killed(pid);
+	REQUIRE(blocks(w->arena) > w->blocks);
+	expect_child(child(look_in, w), 0, 5000);
+	REQUIRE_EQ(blocks(w->arena), w->blocks);
+	world_end(w);
+}
