@@ -6,8 +6,9 @@
  * of a member of the process that owns the other end (sync/gate.h, sync/bell.h). Where that process
  * shows no living member (its threads have left the arena, or it was only promised the end) nothing
  * tells of its death but its pidfd, and sleeps are cut into slices of FUTEX_SLICE_NS. So are those
- * for room: the reader does not wake a writer for every few bytes; and those beside descriptors,
- * which the kernel may wake instead (poller.h).
+ * for room: the reader does not wake a writer for every few bytes; those at a shared end: one who
+ * was woken takes the end's lock, which it names instead of its gate, so if it dies then nobody
+ * passes its wake on; and those beside descriptors, which the kernel may wake instead (poller.h).
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -318,7 +319,7 @@ pipe_watch(struct pipe_handle *h, struct shoal_thread *t, const struct pipe_wait
 			return 0;
 		list[n++] = (struct futex_watch){ &life->life.word, alive };
 	}
-	*sliced = (known && !life) || !w->readers || load_relaxed(&p->polled) ||
+	*sliced = (known && !life) || !w->readers || h->shared || load_relaxed(&p->polled) ||
 	          object_has_owner(h->arena, h->object);
 	return n;
 }

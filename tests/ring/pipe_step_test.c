@@ -7,8 +7,10 @@
 #include "ring/loan.h"
 #include "ring/pipe.h"
 #include "steps.h"
+#include "sync/gate.h"
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 #if HAS_STEPS
@@ -113,20 +115,26 @@ dropped(shoal_arena *a)
 	return info.messages_dropped;
 }
 
+static bool
+is_killed(pid_t pid)
+{
+	siginfo_t how;
+	REQUIRE_EQ(waitid(P_PID, (id_t)pid, &how, WEXITED | WNOWAIT), 0);
+	bool killed = how.si_code == CLD_KILLED;
+	if (killed)
+		expect_killed(pid, SIGKILL, 5000);
+	else
+		expect_child(pid, 0, 5000);
+	return killed;
+}
+
 /* From the first word of its entry on. False: the call has not so many instructions. */
 static bool
 borrow_after_a_death(uint32_t at)
 {
 	struct world w = scene.w = world_make(4096, SHOAL_PIPE_SHARED_ENDS);
 	send_filled(w.left, 'A', LENGTH);
-	pid_t pid = child(borrow_and_die, &at);
-	siginfo_t how;
-	REQUIRE_EQ(waitid(P_PID, (id_t)pid, &how, WEXITED | WNOWAIT), 0);
-	bool died = how.si_code == CLD_KILLED;
-	if (died)
-		expect_killed(pid, SIGKILL, 5000);
-	else
-		expect_child(pid, 0, 5000);
+	bool died = is_killed(child(borrow_and_die, &at));
 	int rc = shoal_pipe_borrow(w.right, 0, &scene.loan);
 	REQUIRE(rc == 0 || rc == -EAGAIN);
 	REQUIRE(shoal_arena_recover(w.arena) >= 0);
@@ -437,6 +445,104 @@ Test(pipe_step, so_it_is_where_it_is_borrowed_or_shared, .timeout = HARNESS_TIME
 {
 	destroy_at_each(borrow_block_op, 0);
 	destroy_at_each(recv_op, SHOAL_PIPE_SHARED_ENDS);
+}
+
+/* ---- one who was woken at a shared end, and dies before it has the message ---- */
+
+static struct {
+	uint32_t at;
+	volatile int sleeps, go, sent;
+	volatile int64_t got;
+} *vigil;
+
+static void
+recv_short_op(void *buffer)
+{
+	scene.rc = (int)shoal_pipe_recv(scene.w.right, buffer, LONG, SHOAL_SEC(10));
+}
+
+/* Each time that it takes the lock, until there is the message. */
+static void
+die_after_the_sleep(void)
+{
+	vigil->sleeps = 1;
+	beyond.at = vigil->at;
+	beyond.come = die;
+	if (vigil->sent) {
+		go_on();
+		return;
+	}
+	steps.entry = (greg_t)robust_take_as;
+	steps.on = true;
+}
+
+static int
+sleep_and_die(void *unused)
+{
+	char text[LONG];
+	(void)unused;
+	REQUIRE(steps_into_call(recv_short_op, text, (void (*)(void))gate_sleep, die_after_the_sleep));
+	return 0;
+}
+
+static int
+sleep_too(void *unused)
+{
+	char text[LONG];
+	(void)unused;
+	await(&vigil->go, 1);
+	REQUIRE_EQ(shoal_pipe_recv(scene.w.right, text, sizeof text, SHOAL_SEC(10)), LENGTH);
+	vigil->got = now_ns();
+	return 0;
+}
+
+/* In a system call that waits, as /proc tells. */
+static void
+await_sleep(pid_t pid)
+{
+	char name[64], state = 'R';
+	snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
+	for (int i = 0; i < 5000 && state != 'S'; i++) {
+		sleep_ms(1);
+		FILE *f = fopen(name, "r");
+		REQUIRE(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1);
+		fclose(f);
+	}
+	REQUIRE_EQ(state, 'S');
+}
+
+/* So many instructions after it began to take the lock. */
+static bool
+is_received_soon(uint32_t at)
+{
+	struct world w = scene.w = world_make(4096, SHOAL_PIPE_SHARED_ENDS);
+	vigil = shared(sizeof *vigil);
+	vigil->at = at;
+	pid_t other = child(sleep_too, NULL), pid = child(sleep_and_die, NULL);
+	await(&vigil->sleeps, 1);
+	await_sleep(pid);
+	vigil->go = 1;
+	await_sleep(other);
+	int64_t start = now_ns();
+	vigil->sent = 1;
+	send_filled(w.left, 'A', LENGTH);
+	/* It may have looked just before it was to die. */
+	bool killed = is_killed(pid);
+	if (!killed)
+		send_filled(w.left, 'A', LENGTH);
+	expect_child(other, 0, 5000);
+	world_end(w);
+	return killed && vigil->got - start < SHOAL_MS(25);
+}
+
+/* A busy machine may be late, but not each time. */
+Test(pipe_step, a_message_waits_for_no_dead_receiver)
+{
+	for (uint32_t at = 10; at <= 90; at += 10) {
+		int tries = 1;
+		while (!is_received_soon(at))
+			REQUIRE(tries++ < 8);
+	}
 }
 
 #endif
