@@ -20,9 +20,12 @@
  * user of both ends, one that opened an end as a user of that one.
  *
  * Ends of ends. When an end is closed, or its owner dies at any instruction, what it had sent is
- * still received at the other one, and then comes -EPIPE; sending to it is -EPIPE at once. Of a
- * process killed inside a call the message in hand never was (send; of a send_many a prefix may
- * have been sent) or is dropped (recv). Nothing is delivered twice, and nobody waits for the dead.
+ * still received at the other one, and then comes -EPIPE. Sending to it is -EPIPE at once when it
+ * was closed; after a death, from when anybody has noticed that, who waits at the other end or
+ * recovers what the dead left, and at the latest when there is no room: what was sent until then
+ * is lost. Of a process killed inside a call the message in hand never was (send; of a send_many a
+ * prefix may have been sent) or is dropped (recv). Nothing is delivered twice, and nobody waits for
+ * the dead.
  * When the pipe goes with its owner (SHOAL_WITH_OWNER), ends that others opened stay closed, also
  * once another pipe has the memory.
  *
@@ -36,7 +39,8 @@
  * whose threads had all left the arena, or that was given the end and never used it (but when such
  * a one executes another program, only the end of that is noticed), or that of the whole pipe
  * WITH_OWNER; on a pipe of which anybody made a descriptor, until a receiver notices what a dead
- * one had not told; and until shoal_pipe_open notices a pipe whose creator died just when its name
+ * one had not told; at a shared end, until a receiver notices a message for which one was woken who
+ * then died; and until shoal_pipe_open notices a pipe whose creator died just when its name
  * appeared.
  *
  * An end that nobody has used yet is nobody's. Whoever was meant to have it and dies before its
