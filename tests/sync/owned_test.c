@@ -370,7 +370,8 @@ Test(owned, who_gives_the_last_permit_back_writes_to_no_memory_of_others)
 	REQUIRE_EQ(pthread_create(&p, NULL, be_the_other, NULL), 0);
 	for (int armed = 0; armed < 2; armed++) {
 		bool more = true;
-		for (uint32_t at = 0; more; at++)
+		/* Sanitized code has more instructions, of which fewer are the library's. */
+		for (uint32_t at = 0; more; at += HARNESS_SLOW * HARNESS_SLOW / 2 + 1)
 			taken += release_while_destroyed(w, armed, at, &more);
 	}
 	REQUIRE(taken > 0);
