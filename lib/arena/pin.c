@@ -91,7 +91,10 @@ find_free(shoal_arena *a, struct member *me, const word32 *pins, uint32_t *at)
 
 /*
  * One that no block ever referred to, and whose end would look for no pin. The fence is before the
- * look that finds it alive: whoever destroys it behind that look, looks at this word behind that.
+ * look that finds it alive. Pairs with the CAS of its destroyer's, behind which let_go and to_bury
+ * (object_end.c) look at this word: either they see it, or that look sees the object destroyed.
+ *
+ * Crash points: between the two, or before there is a pin, its end looks for pins and finds none.
  */
 static __attribute__((noinline)) void
 note_referred(struct object *o)
