@@ -36,7 +36,8 @@
  *
  * A reset breaks the barrier, takes the places of the dead and of those who are away (B2), and
  * clears BROKEN, in a turn of its own: what was seen before ends no round after it. If it dies
- * before that the barrier stays broken. One that never came to a round leaves its place free.
+ * before that the barrier stays broken; or it has forgotten one who came after another reset, and
+ * is known again when it comes. One that never came to a round leaves its place free.
  *
  * B1: the last sees what each party wrote before it came, and each party what all of them wrote.
  * B2: either the reset sees who is away, or that one the end of its turn; else it would be known,
@@ -46,8 +47,8 @@
  * round, or, where the turn is another one by then, wakes the others in the dead one's stead.
  * Nobody asleep: the next to come sees the mark. Between calls, and in an action, whose calls name
  * words of their own: those who sleep ask the kernel every 5 ms about the threads whose places are
- * not marked, each about its share. Models: tests/model/barrier.pml,
- * barrier_late.pml.
+ * not marked, each about its share. Models: tests/model/barrier.pml, barrier_late.pml and
+ * barrier_reset.pml.
  */
 #include "base/clock.h"
 #include "base/error.h"

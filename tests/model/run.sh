@@ -70,6 +70,7 @@ event_order() { spin_model event_order "$@"; }
 condition() { spin_model condition "$@"; }
 barrier() { spin_model barrier "$@"; }
 barrier_late() { spin_model barrier_late "$@"; }
+barrier_reset() { spin_model barrier_reset "$@"; }
 rwlock() { spin_model rwlock "$@"; }
 hold() { spin_model hold "$@"; }
 pin() { spin_model pin "$@"; }
@@ -230,6 +231,13 @@ barrier fails -DNO_CHAIN
 barrier_late holds
 barrier_late holds -DPARTIES=3 -DTHREADS=6
 barrier_late fails -DNEXT_TURN
+barrier_reset holds
+barrier_reset holds -DPARTIES=1 -DCALLS=3 -DRESETS=2 -DKILLS=1
+barrier_reset holds -DPARTIES=1 -DCALLS=3 -DRESETS=2 -DHISTORY=2
+barrier_reset fails -DNO_LOOK
+barrier_reset fails -DLOOK_FIRST
+barrier_reset fails -DKEEP_LATE
+barrier_reset fails -DANY_STATE -DPARTIES=1 -DRESETS=2
 rwlock holds -DKILLS=0 -DROUNDS=2
 rwlock holds -DKILLS=1
 rwlock holds -DKILLS=1 -DREADERS=1 -DWRITERS=2 -DROUNDS=2
