@@ -5,17 +5,20 @@
  * one, NOTES times. The lock itself is one step (lock.pml shows it): at a holder's death it is free and
  * suspect, and who waits for it looks again. A sleeper watches seq and the bell, which
  * list_op_pending names; while a waiter is in line for the lock, pending names the lock, so its death
- * wakes nobody here. Who comes when nobody waits moves `all` up to its own number. The slice (5 ms of one who naps) may end a nap at any time.
+ * wakes nobody here. Who comes when nobody waits moves `all` up to its own number. The slice (5 ms of
+ * one who naps) may end a nap at any time. ENDS waits end by an interrupt or a deadline, with a wake
+ * that came beside it or without.
  *
- * Shown: when nothing can happen any more, nobody is asleep who was let go by a change of seq; without deaths as many
- * return as were notified.
+ * Shown: when nothing can happen any more, nobody is asleep who was let go by a change of seq;
+ * without deaths as many return as were notified.
  *
- *	-DWAITERS= -DNOTES= -DKILLS=
+ *	-DWAITERS= -DNOTES= -DKILLS= -DENDS=
  *	-DALL         it notifies all instead
  * Wrong ones, which must fail:
  *	-DNO_PENDING  list_op_pending does not name the bell
  *	-DNO_RING     who goes in line for the lock with a grant rings for nobody
  *	-DNO_PASS     who is awake and not let go wakes nobody (with three waiters)
+ *	-DLEAVE_GRANT one whose wait has ended leaves a grant that lets it go
  */
 #ifndef WAITERS
 #define WAITERS 2
@@ -25,6 +28,9 @@
 #endif
 #ifndef KILLS
 #define KILLS 1
+#endif
+#ifndef ENDS
+#define ENDS 0
 #endif
 #define NOTIFIER WAITERS
 #define MEMBERS (WAITERS + 1)
@@ -37,7 +43,7 @@ bit hint;
 bit asleep[MEMBERS], napping[MEMBERS], woken[MEMBERS], pending[MEMBERS];
 bit doomed[MEMBERS], over[MEMBERS], in[MEMBERS];
 byte ticket[MEMBERS];
-byte kills, notified, returned;
+byte kills, ends, notified, returned;
 bit torn; /* a notifier is between its stores: dead there, it has notified nobody */
 
 inline wake_one()
@@ -92,6 +98,14 @@ inline die(me)
 #define by_grant(m) (in[m] && grants > 0 && ticket[m] < some)
 #define may_go(m) (by_all(m) || by_grant(m))
 
+#ifdef LEAVE_GRANT
+#define takes_grant(m) (by_grant(m) && !by_all(m) && !ended)
+#define returns(m) (may_go(m) && !ended)
+#else
+#define takes_grant(m) (by_grant(m) && !by_all(m))
+#define returns(m) may_go(m)
+#endif
+
 /* Who finds the lock suspect notifies all in the dead one's stead: the header asks for it. */
 inline repair()
 {
@@ -104,7 +118,7 @@ inline repair()
 proctype Waiter(byte me)
 {
 	byte s = 0, seen = 0, passed = 0;
-	bit rest = 0;
+	bit rest = 0, ended = 0;
 
 	{
 		atomic { holder == NOBODY -> holder = me; repair() };
@@ -136,6 +150,8 @@ look:		atomic {
 end_asleep:	if
 		:: atomic { woken[me] -> woken[me] = 0; napping[me] = 0 }
 		:: atomic { napping[me] && !woken[me] -> asleep[me] = 0; napping[me] = 0; rest = 1 }
+		:: atomic { ends < ENDS ->
+			ends++; ended = 1; asleep[me] = 0; woken[me] = 0; napping[me] = 0; goto line }
 		fi;
 		goto look;
 
@@ -163,10 +179,10 @@ got:		atomic {
 			hint = 0;
 			rest = 0;
 			if
-			:: may_go(me) || died ->
+			:: may_go(me) || died || ended ->
+				if :: returns(me) -> returned++ :: else fi;
 				if :: by_all(me) -> skip :: else -> waiting = (waiting > 0 -> waiting - 1 : 0) fi;
-				if :: by_grant(me) && !by_all(me) -> grants-- :: else fi;
-				if :: !died || may_go(me) -> returned++ :: else fi;
+				if :: takes_grant(me) -> grants-- :: else fi;
 				in[me] = 0
 			:: else
 			fi

@@ -218,9 +218,12 @@ event_order fails -DLOADS_ALONE
 condition holds -DKILLS=0
 condition holds -DKILLS=1
 condition holds -DKILLS=1 -DALL
+condition holds -DKILLS=0 -DENDS=2 -DNOTES=2
+condition holds -DKILLS=1 -DENDS=1
 condition fails -DKILLS=1 -DNO_PENDING
 condition fails -DKILLS=1 -DNO_RING -DWAITERS=3
 condition fails -DKILLS=1 -DNO_PASS -DWAITERS=3
+condition fails -DKILLS=0 -DENDS=1 -DNOTES=2 -DLEAVE_GRANT
 
 # ---- the barrier and the rwlock ----
 barrier holds -DKILLS=0
