@@ -538,6 +538,8 @@ unsigned pipe_watch(struct pipe_handle *h, struct shoal_thread *t, const struct 
 /* Whether no more can come from, or go to, the other end. */
 bool pipe_peer_closed(const struct pipe_handle *h);
 bool pipe_end_closed(const struct pipe_handle *h);
+/* This process has closed the shared end. One who only looks at it need never have used it. */
+bool pipe_user_left(const struct pipe_handle *h);
 /*
  * Looks, at most every millisecond, whether a peer that shows no living member has ended. True: it
  * has, and its end is closed.

@@ -243,10 +243,7 @@ others(struct pipe_handle *h, uint64_t word)
 static int
 join_users(struct pipe_handle *h)
 {
-	uint64_t before = load_relaxed(h->user);
-	if (before == (h->user_word ^ USER_STATE))
-		return closed_error();
-	if (before != h->user_word) {
+	if (load_relaxed(h->user) != h->user_word) {
 		store_seq_cst(h->user, h->user_word);
 		fence_seq_cst();
 	}
@@ -286,6 +283,8 @@ claim(struct pipe_handle *h, struct shoal_thread *t, enum pipe_intent intent, ui
 			return fail(-EPROTO,
 			            "the %s end of the pipe contradicts it: shared memory was overwritten",
 			            side_name(h));
+		if (h->shared && pipe_user_left(h))
+			return closed_error();
 		if (h->shared)
 			return intent == PIPE_CLAIM ? join_users(h) : 0;
 		if (same_owner(w, mine))

@@ -35,11 +35,17 @@ other_end(const struct pipe_handle *h)
 }
 
 bool
+pipe_user_left(const struct pipe_handle *h)
+{
+	return load_relaxed(h->user) == (h->user_word ^ USER_STATE);
+}
+
+bool
 pipe_end_closed(const struct pipe_handle *h)
 {
 	if ((load_acquire(&h->end->owner) & (OWNER_CLOSED | OWNER_NONCE)) != h->nonce)
 		return true;
-	return h->user && load_relaxed(h->user) != h->user_word;
+	return h->user && pipe_user_left(h);
 }
 
 bool

@@ -356,3 +356,33 @@ Test(pipe_owner, without_a_descriptor_give_says_so_and_gives_nothing)
 	recv_text(w.left, "still");
 	world_end(w);
 }
+
+/* ---- a shared end that one looks at before its first call there ---- */
+
+static int
+look_without_use(void *arg)
+{
+	struct world *w = arg;
+	shoal_waitable item = shoal_on_pipe(w->left);
+	REQUIRE_EQ(shoal_pipe_poll(w->left, 0), 0);
+	REQUIRE_EQ(shoal_pipe_poll(w->left, SHOAL_MS(20)), 0);
+	REQUIRE_EQ(shoal_pipe_peek_bytes(w->left), -EAGAIN);
+	REQUIRE_EQ(shoal_wait(&item, 1, SHOAL_MS(20)), 0);
+	REQUIRE_EQ(shoal_pipe_recv(w->left, NULL, 0, 0), -EAGAIN);
+	send_text(w->right, "then");
+	REQUIRE_EQ(shoal_pipe_peek_bytes(w->left), 5);
+	shoal_pipe_close(w->left);
+	REQUIRE_EQ(shoal_pipe_poll(w->left, 0), -EPIPE);
+	REQUIRE_EQ(shoal_pipe_peek_bytes(w->left), -EPIPE);
+	REQUIRE_EQ(shoal_pipe_recv(w->left, NULL, 0, 0), -EPIPE);
+	shoal_pipe_close(w->left);
+	return 0;
+}
+
+Test(pipe_owner, a_shared_end_is_open_to_one_who_only_looks)
+{
+	struct world w = world_make(4096, SHOAL_PIPE_SHARED_ENDS);
+	expect_child(child(look_without_use, &w), 0, 5000);
+	recv_text(w.left, "then");
+	world_end(w);
+}
