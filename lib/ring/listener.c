@@ -256,17 +256,19 @@ acceptable(const struct poller_object *o, struct poller_peer *peer)
 int
 shoal_listener_fd(shoal_listener *l)
 {
-	uint32_t index;
 	shoal_arena *a = arena_of(l);
 	if (!a)
 		return fail(-EINVAL, "%p is no listener in a mapped arena", (void *)l);
-	int rc = object_find_body(a, l, SHOAL_KIND_LISTENER, &index);
-	if (rc)
-		return rc;
 	struct poller_object o = { .arena = a, .gate = &l->accept.poll, .dying = { &l->accept.wait },
 		                   .bell = &l->bell.word, .polled = &l->polled,
 		                   .look = acceptable, .object = l };
-	return poller_fd(&o);
+	word32 *name;
+	int rc = object_stay_at(a, l, SHOAL_KIND_LISTENER, &o.seen_as, &name);
+	if (rc)
+		return rc;
+	rc = poller_fd(&o);
+	object_unstay(name);
+	return rc;
 }
 
 /* ---- for the arena ---- */

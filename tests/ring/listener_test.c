@@ -249,6 +249,51 @@ Test(listener, simplex_clients_send)
 	shoal_arena_close(a);
 }
 
+enum { LISTENER_BYTES = 1408 };
+
+static struct {
+	struct world *w;
+	uint32_t *memory; /* of a user, where the listener was */
+	bool done;
+} reuse;
+
+/* The helper of descriptors is held up: the fork that comes has its lock. */
+static void
+make_memory_of_it(void)
+{
+	if (reuse.done || !reuse.w)
+		return;
+	shoal_arena *a = reuse.w->arena;
+	reuse.done = true;
+	REQUIRE_EQ(shoal_listener_destroy(a, reuse.w->listener), 0);
+	for (int i = 0; i < 1000 && (void *)reuse.memory != (void *)reuse.w->listener; i++)
+		REQUIRE((reuse.memory = shoal_new(a, LISTENER_BYTES)));
+}
+
+static int
+nothing(void *unused)
+{
+	(void)unused;
+	return 0;
+}
+
+/* What looks at a listener for its descriptor writes to no memory that is another's since. */
+Test(listener, a_descriptor_leaves_what_comes_after_it_alone)
+{
+	REQUIRE_EQ(setenv("SHOAL_WITHOUT", "uring", 1), 0);
+	REQUIRE_EQ(pthread_atfork(make_memory_of_it, NULL, NULL), 0);
+	struct world *w = world_make();
+	int fd = shoal_listener_fd(w->listener);
+	REQUIRE(!readable(fd, 20));
+	reuse.w = w;
+	expect_child(child(nothing, NULL), 0, 5000);
+	REQUIRE(reuse.done && (void *)reuse.memory == (void *)w->listener);
+	REQUIRE(readable(fd, 5000));
+	for (size_t i = 0; i < LISTENER_BYTES / sizeof *reuse.memory; i++)
+		REQUIRE_EQ(reuse.memory[i], 0);
+	shoal_arena_close(w->arena);
+}
+
 /* ---- bad input ---- */
 
 Test(listener, bad_input_is_refused)
