@@ -1,6 +1,7 @@
 #include "ring/poller_ring.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/kernel.h"
 #include "base/notice.h"
 #include "base/thread.h"
 #include "sync/gate.h"
@@ -31,7 +32,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct source *sources;
 static word32 kick; /* changes whenever the helper has to look at the list again */
 static bool running;
-static word32 generation; /* of the process in which the sources were made */
+static word32 generation; /* of the process in which the sources were made; and: */
+#define FORGETTING 0x80000000u /* the parent's are being forgotten */
 
 static void
 kick_helper(void)
@@ -218,15 +220,23 @@ after_fork_child(void)
 
 /*
  * The child of _Fork or a raw clone finds out at its first call; its parent may have held the lock.
+ * So does the first call of any child, and its other threads wait until that one has done it: what
+ * they made before would be forgotten, too, and the lock that they hold made anew. A child of one
+ * who was at it begins anew.
  */
 static void
 notice_fork(void)
 {
-	uint32_t now = thread_self() ? thread_generation() : 0, then = load_relaxed(&generation);
-	if (likely(then == now) || !cas32_acq_rel(&generation, then, now))
-		return;
-	pthread_mutex_init(&lock, NULL);
-	forget_all();
+	uint32_t now = thread_self() ? thread_generation() : 0, mine = now | FORGETTING, then;
+	while (unlikely((then = load_acquire(&generation)) != now)) {
+		if (then == mine) {
+			kernel_yield();
+		} else if (cas32_acq_rel(&generation, then, mine)) {
+			pthread_mutex_init(&lock, NULL);
+			forget_all();
+			store_release(&generation, now);
+		}
+	}
 }
 
 static void

@@ -2,6 +2,7 @@
 #include "base/kernel.h"
 #include "queue_common.h"
 #include "ring/queue.h"
+#include "steps.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -495,3 +496,68 @@ Test(queue_fd, of_a_queue_where_another_one_was)
 		REQUIRE_EQ(shoal_queue_destroy(w.arena, made[n - 1]), 0);
 	world_end(w);
 }
+
+#if HAS_STEPS
+
+/* ---- two threads of a child ---- */
+
+static struct {
+	shoal_queue *one, *other;
+	int fd, others_fd;
+	volatile int done;
+} first;
+
+static void *
+ask_too(void *unused)
+{
+	first.others_fd = shoal_queue_fd(first.other);
+	first.done = 1;
+	return unused;
+}
+
+static void
+let_another_ask(void)
+{
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, ask_too, NULL), 0);
+	/* It may wait for this one. */
+	for (int i = 0; i < 100 && !first.done; i++)
+		sleep_ms(1);
+}
+
+static void
+ask(void *unused)
+{
+	(void)unused;
+	first.fd = shoal_queue_fd(first.one);
+}
+
+static int
+ask_in_two_threads(void *unused)
+{
+	(void)unused;
+	REQUIRE(steps_into_call(ask, NULL, (void (*)(void))pthread_mutex_init, let_another_ask));
+	for (int i = 0; i < 5000 && !first.done; i++)
+		sleep_ms(1);
+	REQUIRE(first.done && first.fd >= 0 && first.others_fd >= 0);
+	REQUIRE(first.fd != first.others_fd);
+	REQUIRE_EQ(shoal_queue_fd(first.other), first.others_fd);
+	put_text(first.other, "a");
+	REQUIRE(is_readable(first.others_fd, 5000));
+	REQUIRE(!is_readable(first.fd, 0));
+	get_text(first.other, "a");
+	return 0;
+}
+
+/* What the one has is not taken for the parent's by the other, who looks for that first. */
+Test(queue_fd, two_threads_of_a_child_each_have_their_own)
+{
+	struct world w = world_make(4, 0, 0);
+	first.one = w.queue;
+	REQUIRE_EQ(shoal_queue_create(w.arena, NULL, NULL, &first.other), 0);
+	expect_child(child(ask_in_two_threads, NULL), 0, 10000);
+	REQUIRE_EQ(shoal_queue_destroy(w.arena, first.other), 0);
+	world_end(w);
+}
+
+#endif
