@@ -47,7 +47,7 @@ is_over(shoal_arena *a, const struct pipe *p, unsigned side)
 		return true;
 	if ((own & (OWNER_CLOSED | OWNER_PEER_CLOSED)) || (other & OWNER_CLOSED))
 		return true;
-	if (other & OWNER_SHARED)
+	if (other & OWNER_SHARED && p->flags & SHOAL_PIPE_SHARED_ENDS)
 		return users_gone(a, p, !side);
 	if (other & OWNER_GIVEN)
 		return pipe_given_ended(other);

@@ -112,7 +112,10 @@ owner_gone(struct pipe_handle *h, struct shoal_thread *t, const shoal_pipe_end *
 	return !*life && process_ended(h, t, process, generation);
 }
 
-/* SHARED_ENDS: the users are gone one by one, and the last one closes the end. */
+/*
+ * SHARED_ENDS: the users are gone one by one, and the last one closes the end. Without it there are
+ * no rows of them, whatever the ends' words say.
+ */
 static void
 look_at_users(struct pipe_handle *h, struct shoal_thread *t, unsigned side, struct member **life)
 {
@@ -148,7 +151,7 @@ look_at_peer(struct pipe_handle *h, struct shoal_thread *t, struct member **life
 	uint64_t word = load_acquire(&end->owner);
 	*life = NULL;
 	*known = word & (OWNER_OWNED | OWNER_GIVEN | OWNER_SHARED);
-	if (word & OWNER_SHARED)
+	if (h->shared && (word & OWNER_SHARED))
 		look_at_users(h, t, !h->side, life);
 	else if (owner_gone(h, t, end, word, life))
 		pipe_shut_end(h->arena, h->pipe, !h->side, word);
@@ -170,7 +173,7 @@ user_lives(const struct pipe_handle *h)
 	if (!m || member_state(h->arena, tag) != MEMBER_ALIVE)
 		return false;
 	uint32_t process = load_relaxed(&m->process), generation = load_relaxed(&m->process_generation);
-	if (!(word & OWNER_SHARED))
+	if (!h->shared || !(word & OWNER_SHARED))
 		return (word & OWNER_WHO) == (OWNER_OWNED | (uint64_t)process << 32 | generation);
 	const word64 *row = pipe_users(h->pipe, (uint32_t)h->mask + 1, count, !h->side);
 	return process < count && load_relaxed(&row[process]) == pipe_user_word(generation, 1);

@@ -386,3 +386,42 @@ Test(pipe_owner, a_shared_end_is_open_to_one_who_only_looks)
 	recv_text(w.left, "then");
 	world_end(w);
 }
+
+/* ---- an end that is said to be shared, of a pipe without users' rows ---- */
+
+enum { MEMBERS = 4000, BESIDE = 60000, BLOCKS_MOST = 64 };
+
+/* A user's memory where the rows would be: an entry in it, or NULL. */
+static word64 *
+entry_beside(shoal_arena *a, word64 *row)
+{
+	for (int n = 0; n < BLOCKS_MOST; n++) {
+		word64 *memory = shoal_new(a, BESIDE), *end = memory + BESIDE / sizeof *memory;
+		REQUIRE(memory);
+		for (uint32_t i = 100; i < MEMBERS; i++)
+			if (row + i >= memory && row + i < end)
+				return row + i;
+	}
+	return NULL;
+}
+
+Test(pipe_owner, a_word_that_says_shared_leads_to_no_rows)
+{
+	struct world w;
+	shoal_pipe_options o = { .ring_bytes = 4096 };
+	shoal_arena_options many = { .members_max = MEMBERS };
+	REQUIRE_EQ(shoal_arena_create(NULL, &many, &w.arena), 0);
+	REQUIRE_EQ(shoal_pipe_create(w.arena, "p", &o, &w.left, &w.right), 0);
+	struct pipe *p = (struct pipe *)(void *)w.left;
+	word64 *beside = entry_beside(w.arena, pipe_users(p, 4096, MEMBERS, SHOAL_RIGHT));
+	REQUIRE(beside);
+	store_relaxed(beside, pipe_user_word(7, 1));
+	fetch_or_seq_cst(&w.right->owner, OWNER_SHARED);
+	ssize_t rc = shoal_pipe_recv(w.left, NULL, 0, 0);
+	REQUIRE_EQ(load_relaxed(beside), pipe_user_word(7, 1));
+	REQUIRE_EQ(rc, -EAGAIN);
+	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, SHOAL_MS(10)), -ETIMEDOUT);
+	REQUIRE(shoal_pipe_fd(w.left) >= 0);
+	REQUIRE_EQ(load_relaxed(beside), pipe_user_word(7, 1));
+	shoal_arena_close(w.arena);
+}
