@@ -18,15 +18,18 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct shoal_pool *pools;
-static bool hooked;
+/*
+ * 1 and the thread_generation() of the process whose end is to call terminate_all; 0: none is. In a
+ * child by _Fork, which no handler is told of, it is the parent's, and so are the pools.
+ */
+static uint32_t hooked;
 
-/* The pools are the parent's, and so was the hook. */
 static void
 after_fork_child(void)
 {
 	lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	pools = NULL;
-	hooked = false;
+	hooked = 0;
 }
 
 __attribute__((constructor)) static void
@@ -58,11 +61,13 @@ delist(struct shoal_pool *p)
 	pthread_mutex_unlock(&lock);
 }
 
+/* It is called once: for a pool that a later cleanup makes it is given again. */
 static void
 terminate_all(void *unused)
 {
 	(void)unused;
 	pthread_mutex_lock(&lock);
+	hooked = 0;
 	for (struct shoal_pool *p = pools; p; p = p->next) {
 		store_seq_cst(&p->mute, 1);
 		pool_end(p, -ECANCELED, false, "the process ends");
@@ -72,15 +77,26 @@ terminate_all(void *unused)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Under the lock. */
+static int
+hook(uint32_t process)
+{
+	if (hooked == process)
+		return 0;
+	if (hooked)
+		pools = NULL;
+	int rc = shoal_process_at_exit(terminate_all, NULL, 0);
+	hooked = rc ? 0 : process;
+	return rc;
+}
+
 int
 end_with_process(struct shoal_pool *p)
 {
 	pthread_mutex_lock(&lock);
-	int rc = hooked ? 0 : shoal_process_at_exit(terminate_all, NULL, 0);
-	if (!rc) {
-		hooked = true;
+	int rc = hook(p->generation + 1);
+	if (!rc)
 		enlist(p);
-	}
 	pthread_mutex_unlock(&lock);
 	return rc;
 }

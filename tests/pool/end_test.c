@@ -325,3 +325,54 @@ Test(pool_end, bad_options_are_refused)
 	shoal_results_free(it);
 	finish(p);
 }
+
+/* ---- its process ends, and the pool is not the first that was terminated by that ---- */
+
+static int
+leave_with_pool(void *unused)
+{
+	(void)unused;
+	drop(pool_of(4), nap, 30000);
+	exit(3);
+}
+
+/* Alone: what another thread had locked would be locked in the child. */
+static int
+beget_untold(void *unused)
+{
+	shoal_pool_destroy(pool_of(1));
+	int running = threads();
+	for (int i = 0; i < 5000 && (running = threads()) > 1; i++)
+		sleep_ms(1);
+	REQUIRE_EQ(running, 1);
+	expect_child(untold_child(leave_with_pool, unused), 3, 5000);
+	return 0;
+}
+
+/* What the library had called at its parent's end is not called at its own. */
+Test(pool_end, a_child_that_no_handler_was_told_of_ends_with_its_pool)
+{
+	if (!NOT_SEEN_BY_TSAN)
+		expect_child(child(beget_untold, NULL), 0, 15000);
+}
+
+static void
+use_another_pool(void *unused)
+{
+	(void)unused;
+	drop(pool_of(4), nap, 30000);
+}
+
+static int
+leave_with_a_pool_of_a_cleanups(void *unused)
+{
+	(void)unused;
+	REQUIRE_EQ(shoal_process_at_exit(use_another_pool, NULL, 0), 0);
+	drop(pool_of(1), nap, 30000);
+	exit(3);
+}
+
+Test(pool_end, a_pool_that_a_cleanup_makes_ends_with_its_process)
+{
+	expect_child(child(leave_with_a_pool_of_a_cleanups, NULL), 3, 5000);
+}
