@@ -211,6 +211,17 @@ shoal_pool_destroy(shoal_pool *p)
 	pool_drop(p);
 }
 
+/* An interrupt is for a wait of the caller's, and that one has to come to its end. */
+static void
+join_killed(shoal_process *worker)
+{
+	bool interrupted = false;
+	while (shoal_process_join(worker, SHOAL_FOREVER) == -ECANCELED)
+		interrupted = true;
+	if (interrupted)
+		shoal_thread_interrupt(shoal_thread_self());
+}
+
 /* No thread of the pool may touch its workers while this one does. */
 void
 end_unborn(struct shoal_pool *p)
@@ -227,7 +238,7 @@ end_unborn(struct shoal_pool *p)
 		for (uint32_t i = 1; i <= p->head->workers; i++) {
 			if (!p->workers[i].process)
 				continue;
-			shoal_process_join(p->workers[i].process, SHOAL_FOREVER);
+			join_killed(p->workers[i].process);
 			crew_bury(p, i, how, sizeof how);
 		}
 		callback_stop(p);

@@ -376,3 +376,33 @@ Test(pool_end, a_pool_that_a_cleanup_makes_ends_with_its_process)
 {
 	expect_child(child(leave_with_a_pool_of_a_cleanups, NULL), 3, 5000);
 }
+
+/* ---- it cannot be made, while its maker is interrupted ---- */
+
+static int
+fail_interrupted(void *unused)
+{
+	(void)unused;
+	shoal_pool_destroy(pool_of(1));
+	int fds = open_fds(), highest = dup(0);
+	close(highest);
+	struct rlimit few;
+	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &few), 0);
+	few.rlim_cur = (rlim_t)highest + 12;
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	shoal_pool *p = NULL;
+	shoal_thread_interrupt(shoal_thread_self());
+	REQUIRE_EQ(shoal_pool_create(&(shoal_pool_options){ .workers = 20 }, &p), -EMFILE);
+	REQUIRE_EQ(shoal_process_children(NULL, 0), 0);
+	REQUIRE(waitpid(-1, NULL, WNOHANG) < 0);
+	REQUIRE_EQ(open_fds(), fds);
+	/* What it was told is for its next wait. */
+	shoal_arena *none;
+	REQUIRE_EQ(shoal_arena_attach("no-such-arena", SHOAL_SEC(1), &none), -ECANCELED);
+	return 0;
+}
+
+Test(pool_end, an_interrupted_pool_that_cannot_be_made_leaves_nothing)
+{
+	expect_child(child(fail_interrupted, NULL), 0, 5000);
+}
