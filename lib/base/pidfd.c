@@ -33,7 +33,7 @@ int
 pidfd_open_ended(void)
 {
 	int fd = eventfd(1, EFD_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : descriptor_above(fd);
 }
 
 int

@@ -148,6 +148,38 @@ Test(process_family, a_child_that_asks_late_sees_its_parents_death, .init = make
 	watched_parent_dies(2);
 }
 
+/* What stands for a parent that is gone does not get what this one prints. */
+static int
+watch_without_output(void *arg)
+{
+	shoal_process *parent = shoal_process_parent();
+	atomic_store(&board->value[0], 1);
+	while (getppid() == shoal_process_pid(parent))
+		sleep_ms(1);
+	close(STDOUT_FILENO);
+	atomic_store(&board->value[1], shoal_process_fd(parent));
+	REQUIRE(fcntl(STDOUT_FILENO, F_GETFD) < 0);
+	atomic_store(&board->value[2], 1);
+	return arg != NULL;
+}
+
+static int
+be_lost(void *arg)
+{
+	REQUIRE_EQ(shoal_process_spawn(watch_without_output, arg, NULL, NULL), 0);
+	return sleep_long(NULL);
+}
+
+Test(process_family, a_dead_parents_descriptor_is_no_stream, .init = make_board)
+{
+	shoal_process *p = spawned(be_lost, NULL, NULL);
+	until(0, 1);
+	REQUIRE_EQ(shoal_process_kill(p), 0);
+	REQUIRE_EQ(ended_code(p), -SIGKILL);
+	until(2, 1);
+	REQUIRE(atomic_load(&board->value[1]) > STDERR_FILENO);
+}
+
 static int
 count_descriptors(void *arg)
 {
