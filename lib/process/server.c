@@ -32,15 +32,18 @@ set(int socket, int pidfd)
 	family_unlock();
 }
 
+/* Where orphans become this process's children, as those of a container's first one do, it did. */
 static void
 drop(void)
 {
-	int socket = server.socket, pidfd = server.pidfd;
+	int socket = server.socket, pidfd = server.pidfd, code;
 	set(-1, -1);
 	if (socket >= 0)
 		close(socket);
-	if (pidfd >= 0)
+	if (pidfd >= 0) {
+		pidfd_reap(pidfd, &code);
 		close(pidfd);
+	}
 }
 
 /*

@@ -69,6 +69,29 @@ Test(process_server, killed_it_is_made_anew, .init = make_server_board)
 	}
 }
 
+/* As a container's first process is. */
+static int
+adopt_orphans(void *unused)
+{
+	(void)unused;
+	REQUIRE_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	prepare(SHOAL_FORKSERVER);
+	REQUIRE_EQ(code_sent(tell_server, 0), 0);
+	pid_t server = atomic_load(&board->value[1]);
+	REQUIRE_EQ(kill(server, SIGKILL), 0);
+	siginfo_t info;
+	REQUIRE_EQ(waitid(P_PID, (id_t)server, &info, WEXITED | WNOWAIT), 0);
+	REQUIRE_EQ(code_sent(tell_server, 0), 0);
+	REQUIRE(atomic_load(&board->value[1]) != server);
+	REQUIRE(waitid(P_PID, (id_t)server, &info, WEXITED | WNOHANG | WNOWAIT) < 0);
+	return 0;
+}
+
+Test(process_server, a_dead_one_is_collected_by_who_has_the_orphans)
+{
+	expect_child(child(adopt_orphans, NULL), 0, 10000);
+}
+
 static int
 end_later(void *arg)
 {
