@@ -35,19 +35,33 @@ notice_close(int fd)
 	direct_close(fd);
 }
 
-int
-notice_thread(void *(*run)(void *))
+static int
+create(void *(*run)(void *), size_t stack_bytes)
 {
 	pthread_t thread;
 	pthread_attr_t attr;
-	sigset_t all, old;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (stack_bytes)
+		pthread_attr_setstacksize(&attr, stack_bytes);
 	int rc = pthread_create(&thread, &attr, run, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	return -rc;
+}
+
+/*
+ * The C library puts the program's thread-local variables on the stack, and refuses one that has no
+ * room for them; its own default has.
+ */
+int
+notice_thread(void *(*run)(void *))
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = create(run, STACK_BYTES);
+	if (rc == -EINVAL)
+		rc = create(run, 0);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
 }

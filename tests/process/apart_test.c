@@ -263,3 +263,27 @@ EACH_METHOD(a_host_can_wait_for_all_its_children)
 	REQUIRE_EQ(errno, ECHILD);
 	REQUIRE_EQ(code_sent(return_it, 8), 8);
 }
+
+/* ---- in a program with much in thread-local memory ---- */
+
+static int
+ask_for_descriptor(void *arg)
+{
+	shoal_queue *q;
+	obey(arg);
+	REQUIRE_EQ(shoal_queue_create(arena, NULL, NULL, &q), 0);
+	int fd = shoal_queue_fd(q);
+	REQUIRE(fd > STDERR_FILENO);
+	REQUIRE_EQ(shoal_queue_put(q, "x", 1, 0), 0);
+	REQUIRE(readable(fd, 5000));
+	return 6;
+}
+
+/* Its threads' stacks begin with that; a C library that knows no such tunable passes it by. */
+Test(process_by_spawn, helpers_have_room_for_the_programs_own)
+{
+	setenv("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=131072", 1);
+	setenv("SHOAL_WITHOUT", "uring", 1);
+	prepare(SHOAL_SPAWN);
+	REQUIRE_EQ(ended_code(sent(ask_for_descriptor, 0)), 6);
+}
