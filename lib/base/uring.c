@@ -1,4 +1,5 @@
 #include "base/uring.h"
+#include "base/descriptor.h"
 #include "base/direct.h"
 #include <errno.h>
 #include <sched.h>
@@ -114,6 +115,8 @@ uring_open(struct uring *r, int eventfd)
 	*r = (struct uring){ .fd = (int)syscall(SYSCALL_SETUP, ENTRIES, &p) };
 	if (r->fd < 0)
 		return -errno;
+	/* What a program puts in a stream's place later would end it unheard. */
+	r->fd = descriptor_above(r->fd);
 	r->rings_bytes = rings_bytes(&p);
 	r->rings = p.features & FEATURE_SINGLE_MMAP ? map(r->fd, r->rings_bytes, 0) : NULL;
 	r->entries = map(r->fd, ENTRIES * sizeof *r->entries, OFFSET_ENTRIES);

@@ -149,3 +149,26 @@ Test(uring, the_end_of_its_thread_raises_it)
 	REQUIRE(is_raised());
 	end();
 }
+
+static int
+begin_without_streams(void *unused)
+{
+	(void)unused;
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	word32 *word = shared(sizeof *word);
+	if (!begin())
+		return 0;
+	REQUIRE(ring.fd > STDERR_FILENO);
+	uring_add_futex(&ring, 3, word, 0, false);
+	REQUIRE_EQ(enter(false), 0);
+	REQUIRE_EQ(futex_wake(word, 1), 1);
+	REQUIRE(is_raised());
+	end();
+	return 0;
+}
+
+Test(uring, it_is_no_stream)
+{
+	expect_child(child(begin_without_streams, NULL), 0, 5000);
+}
