@@ -3,10 +3,32 @@
 #include "process/cleanup.h"
 #include "process/server.h"
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 struct family family;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* The holder's signal mask, which it gets back. */
+static sigset_t mask;
+
+/* No handler comes meanwhile: one that forks would wait for its own thread. */
+static void
+take_lock(void)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_mutex_lock(&lock);
+	mask = old;
+}
+
+static void
+give_lock(void)
+{
+	sigset_t old = mask;
+	pthread_mutex_unlock(&lock);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
 
 /*
  * A forked process is the first of a family of its own, until family_adopt says otherwise. Of what
@@ -34,23 +56,17 @@ begin_again(void)
 }
 
 static void
-fork_prepare(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void
 fork_child(void)
 {
 	begin_again();
-	pthread_mutex_unlock(&lock);
+	give_lock();
 }
 
 __attribute__((constructor)) static void
 found(void)
 {
 	family_meet();
-	pthread_atfork(fork_prepare, family_unlock, fork_child);
+	pthread_atfork(take_lock, give_lock, fork_child);
 }
 
 /* _Fork and raw clone skip the handlers above: their child is noticed by its number. */
@@ -67,13 +83,13 @@ void
 family_lock(void)
 {
 	family_meet();
-	pthread_mutex_lock(&lock);
+	take_lock();
 }
 
 void
 family_unlock(void)
 {
-	pthread_mutex_unlock(&lock);
+	give_lock();
 }
 
 void

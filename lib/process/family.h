@@ -2,7 +2,8 @@
  * What the library knows about this process, its parent and its children.
  *
  * One lock guards all of the process layer. No user code and nothing that waits runs under it; fork
- * takes it, so that a child finds the list whole and can close what it inherited.
+ * takes it, so that a child finds the list whole and can close what it inherited. Signals are
+ * blocked under it.
  */
 #ifndef PROCESS_FAMILY_H
 #define PROCESS_FAMILY_H

@@ -1,4 +1,5 @@
 #include "process/common.h"
+#include "steps.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -266,3 +267,45 @@ Test(process_wait, one_is_joined_with_no_descriptor_to_spare)
 	for (int i = 0; i < 3; i++)
 		expect_child(child(join_with_no_descriptors, &methods[i]), 0, 5000 * HARNESS_SLOW);
 }
+
+/* ---- handlers that fork ---- */
+
+#if HAS_STEPS
+
+static void
+fork_one(void)
+{
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	REQUIRE(pid > 0);
+	REQUIRE_EQ(waitpid(pid, NULL, 0), pid);
+}
+
+static void
+look_whether_alive(void *p)
+{
+	REQUIRE(shoal_process_is_alive(p));
+}
+
+static int
+fork_in_each_place(void *unused)
+{
+	(void)unused;
+	shoal_process *p = spawned(sleep_long, NULL, NULL);
+	uint32_t n = 0;
+	while (steps_into(look_whether_alive, p, n, fork_one))
+		n += 5;
+	REQUIRE(n > 50);
+	REQUIRE_EQ(shoal_process_kill(p), 0);
+	REQUIRE_EQ(ended_code(p), -SIGKILL);
+	return 0;
+}
+
+/* As one of SIGCHLD may, to start what ended anew; fork takes what this layer has locked. */
+Test(process_wait, a_handler_may_fork_anywhere_in_a_call)
+{
+	expect_child(child(fork_in_each_place, NULL), 0, 10000);
+}
+
+#endif
