@@ -74,9 +74,7 @@ static int
 build(struct making *m, shoal_arena **out)
 {
 	shoal_arena *a;
-	int rc = back_first(m);
-	if (rc == 0)
-		rc = map_and_fill(m, &a);
+	int rc = map_and_fill(m, &a);
 	if (rc)
 		return rc;
 	rc = process_join(a);
@@ -98,9 +96,13 @@ make(struct making *m, shoal_arena **out)
 	                 : shmfile_private(m->layout.bytes, m->mode);
 	if (m->fd < 0)
 		return m->fd;
-	table_lock();
-	int rc = build(m, out);
-	table_unlock();
+	/* Which may take long, so not under the lock. */
+	int rc = back_first(m);
+	if (rc == 0) {
+		table_lock();
+		rc = build(m, out);
+		table_unlock();
+	}
 	if (rc)
 		shmfile_close(m->fd);
 	return rc;

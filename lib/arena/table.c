@@ -1,5 +1,6 @@
 #include "arena/table.h"
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <urcu-bp.h>
 
@@ -22,6 +23,8 @@ static struct table tables[2];
 static word32 current;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+/* The signal mask of the lock's holder, which it gets back. */
+static sigset_t mask;
 
 /* ---- readers ---- */
 
@@ -58,10 +61,36 @@ arena_of(const void *address)
 
 /* ---- changes ---- */
 
+/* No handler comes meanwhile: one that forks would wait for its own thread. */
+static void
+block_signals(sigset_t *old)
+{
+	sigset_t all;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+}
+
+static void
+take_lock(void)
+{
+	sigset_t old;
+	block_signals(&old);
+	pthread_mutex_lock(&lock);
+	mask = old;
+}
+
+static void
+give_lock(void)
+{
+	sigset_t old = mask;
+	pthread_mutex_unlock(&lock);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 static void
 before_fork(void)
 {
-	pthread_mutex_lock(&lock);
+	take_lock();
 	urcu_bp_before_fork();
 }
 
@@ -69,7 +98,7 @@ static void
 after_fork_parent(void)
 {
 	urcu_bp_after_fork_parent();
-	pthread_mutex_unlock(&lock);
+	give_lock();
 }
 
 /*
@@ -80,7 +109,7 @@ static void
 after_fork_child(void)
 {
 	urcu_bp_after_fork_child();
-	pthread_mutex_unlock(&lock);
+	give_lock();
 }
 
 static void
@@ -89,24 +118,41 @@ begin(void)
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
+/* The C library has a lock for what fork is to call. */
+static void
+begin_once(void)
+{
+	sigset_t old;
+	block_signals(&old);
+	pthread_once(&once, begin);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 void
 table_lock(void)
 {
-	pthread_once(&once, begin);
-	pthread_mutex_lock(&lock);
+	begin_once();
+	take_lock();
 }
 
 bool
 table_try_lock(void)
 {
-	pthread_once(&once, begin);
-	return pthread_mutex_trylock(&lock) == 0;
+	sigset_t old;
+	begin_once();
+	block_signals(&old);
+	if (pthread_mutex_trylock(&lock) == 0) {
+		mask = old;
+		return true;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return false;
 }
 
 void
 table_unlock(void)
 {
-	pthread_mutex_unlock(&lock);
+	give_lock();
 }
 
 unsigned

@@ -7,7 +7,8 @@
  * a change fills the other one, makes it the current one and waits for those who may still read the
  * first. So no change needs memory, and none can fail.
  *
- * All functions but arena_of are called under table_lock, which a fork waits for.
+ * All functions but arena_of are called under table_lock, which a fork waits for, and under which
+ * signals are blocked.
  */
 #ifndef ARENA_TABLE_H
 #define ARENA_TABLE_H

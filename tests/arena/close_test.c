@@ -1,10 +1,12 @@
 /* Arenas that are closed by a thread that holds locks in them. */
 #include "common.h"
 #include "arena/close.h"
+#include "steps.h"
 #include <pthread.h>
 #include <shoal/sync.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 struct scene {
 	shoal_arena *arena;
@@ -219,3 +221,47 @@ Test(close, of_two_that_exit_together_one_takes_the_name_along)
 		REQUIRE_EQ(shoal_arena_unlink(t->name), -ENOENT);
 	}
 }
+
+/* ---- handlers that fork ---- */
+
+#if HAS_STEPS
+
+static void
+fork_one(void)
+{
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	REQUIRE(pid > 0);
+	REQUIRE_EQ(waitpid(pid, NULL, 0), pid);
+}
+
+static void
+attach_and_close(void *arena)
+{
+	shoal_arena *again;
+	REQUIRE_EQ(shoal_arena_attach_fd(shoal_arena_fd(arena), &again), 0);
+	REQUIRE(again == arena);
+	shoal_arena_close(again);
+}
+
+static int
+fork_in_each_place(void *unused)
+{
+	(void)unused;
+	shoal_arena *a;
+	uint32_t n = 0;
+	REQUIRE_EQ(shoal_arena_create(NULL, &small, &a), 0);
+	while (steps_into(attach_and_close, a, n, fork_one))
+		n += 17;
+	REQUIRE(n > 200);
+	shoal_arena_close(a);
+	return 0;
+}
+
+Test(close, a_handler_may_fork_while_it_attaches)
+{
+	expect_child(child(fork_in_each_place, NULL), 0, 15000);
+}
+
+#endif
