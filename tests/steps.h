@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 
 #define STEPS_TRAP_FLAG 0x100
@@ -92,6 +93,17 @@ static inline bool
 steps_into_call(void (*op)(void *), void *arg, void (*entry)(void), void (*come)(void))
 {
 	return steps_until(op, arg, 0, entry, come);
+}
+
+/* A handler that forks, as one of SIGCHLD may, to start anew what has ended. */
+static inline void
+steps_fork(void)
+{
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	REQUIRE(pid > 0);
+	REQUIRE_EQ(waitpid(pid, NULL, 0), pid);
 }
 
 #else

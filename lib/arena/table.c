@@ -1,6 +1,5 @@
 #include "arena/table.h"
-#include <pthread.h>
-#include <signal.h>
+#include "base/masked.h"
 #include <string.h>
 #include <urcu-bp.h>
 
@@ -21,10 +20,8 @@ static unsigned handles_used;
 static struct table tables[2];
 /* [T.1] released by change, acquired by arena_of: the ranges it names are whole. */
 static word32 current;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct masked lock = MASKED_INIT;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-/* The signal mask of the lock's holder, which it gets back. */
-static sigset_t mask;
 
 /* ---- readers ---- */
 
@@ -61,36 +58,10 @@ arena_of(const void *address)
 
 /* ---- changes ---- */
 
-/* No handler comes meanwhile: one that forks would wait for its own thread. */
-static void
-block_signals(sigset_t *old)
-{
-	sigset_t all;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
-}
-
-static void
-take_lock(void)
-{
-	sigset_t old;
-	block_signals(&old);
-	pthread_mutex_lock(&lock);
-	mask = old;
-}
-
-static void
-give_lock(void)
-{
-	sigset_t old = mask;
-	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
 static void
 before_fork(void)
 {
-	take_lock();
+	masked_lock(&lock);
 	urcu_bp_before_fork();
 }
 
@@ -98,7 +69,7 @@ static void
 after_fork_parent(void)
 {
 	urcu_bp_after_fork_parent();
-	give_lock();
+	masked_unlock(&lock);
 }
 
 /*
@@ -109,7 +80,7 @@ static void
 after_fork_child(void)
 {
 	urcu_bp_after_fork_child();
-	give_lock();
+	masked_unlock(&lock);
 }
 
 static void
@@ -118,41 +89,24 @@ begin(void)
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
-/* The C library has a lock for what fork is to call. */
-static void
-begin_once(void)
-{
-	sigset_t old;
-	block_signals(&old);
-	pthread_once(&once, begin);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
 void
 table_lock(void)
 {
-	begin_once();
-	take_lock();
+	masked_once(&once, begin);
+	masked_lock(&lock);
 }
 
 bool
 table_try_lock(void)
 {
-	sigset_t old;
-	begin_once();
-	block_signals(&old);
-	if (pthread_mutex_trylock(&lock) == 0) {
-		mask = old;
-		return true;
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return false;
+	masked_once(&once, begin);
+	return masked_try_lock(&lock);
 }
 
 void
 table_unlock(void)
 {
-	give_lock();
+	masked_unlock(&lock);
 }
 
 unsigned

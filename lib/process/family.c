@@ -1,34 +1,12 @@
 #include "process/family.h"
+#include "base/masked.h"
 #include "base/pidfd.h"
 #include "process/cleanup.h"
 #include "process/server.h"
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 struct family family;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* The holder's signal mask, which it gets back. */
-static sigset_t mask;
-
-/* No handler comes meanwhile: one that forks would wait for its own thread. */
-static void
-take_lock(void)
-{
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_mutex_lock(&lock);
-	mask = old;
-}
-
-static void
-give_lock(void)
-{
-	sigset_t old = mask;
-	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
+static struct masked lock = MASKED_INIT;
 
 /*
  * A forked process is the first of a family of its own, until family_adopt says otherwise. Of what
@@ -56,17 +34,23 @@ begin_again(void)
 }
 
 static void
+fork_prepare(void)
+{
+	masked_lock(&lock);
+}
+
+static void
 fork_child(void)
 {
 	begin_again();
-	give_lock();
+	masked_unlock(&lock);
 }
 
 __attribute__((constructor)) static void
 found(void)
 {
 	family_meet();
-	pthread_atfork(take_lock, give_lock, fork_child);
+	pthread_atfork(fork_prepare, family_unlock, fork_child);
 }
 
 /* _Fork and raw clone skip the handlers above: their child is noticed by its number. */
@@ -75,7 +59,7 @@ family_meet(void)
 {
 	if (likely(family.pid == getpid()))
 		return;
-	lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	masked_renew(&lock);
 	begin_again();
 }
 
@@ -83,13 +67,13 @@ void
 family_lock(void)
 {
 	family_meet();
-	take_lock();
+	masked_lock(&lock);
 }
 
 void
 family_unlock(void)
 {
-	give_lock();
+	masked_unlock(&lock);
 }
 
 void

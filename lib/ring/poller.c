@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "base/masked.h"
 #include "base/notice.h"
 #include "base/thread.h"
 #include "sync/gate.h"
@@ -27,7 +28,7 @@ struct source {
 };
 
 word32 poller_sources;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct masked lock = MASKED_INIT;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct source *sources;
 static word32 kick; /* changes whenever the helper has to look at the list again */
@@ -117,9 +118,9 @@ help(void *unused)
 	struct futex_watch watch[WATCH_MAX];
 	bool sliced, slice_passed = false;
 	for (;;) {
-		pthread_mutex_lock(&lock);
+		masked_lock(&lock);
 		unsigned n = watch_all(watch, slice_passed, &sliced);
-		pthread_mutex_unlock(&lock);
+		masked_unlock(&lock);
 		int64_t until = sliced ? clock_sooner(CLOCK_NEVER, FUTEX_SLICE_NS) : CLOCK_NEVER;
 		slice_passed = futex_wait_any(watch, n, until) == -ETIMEDOUT;
 	}
@@ -175,14 +176,14 @@ drop(struct source **link)
 static void
 forget_arena(shoal_arena *a)
 {
-	pthread_mutex_lock(&lock);
+	masked_lock(&lock);
 	for (struct source **link = &sources; *link;) {
 		if ((*link)->of.arena == a)
 			drop(link);
 		else
 			link = &(*link)->next;
 	}
-	pthread_mutex_unlock(&lock);
+	masked_unlock(&lock);
 }
 
 /* ---- fork ---- */
@@ -190,13 +191,13 @@ forget_arena(shoal_arena *a)
 static void
 before_fork(void)
 {
-	pthread_mutex_lock(&lock);
+	masked_lock(&lock);
 }
 
 static void
 after_fork_parent(void)
 {
-	pthread_mutex_unlock(&lock);
+	masked_unlock(&lock);
 }
 
 /* The descriptors are the parent's too: the child makes its own. */
@@ -215,7 +216,7 @@ static void
 after_fork_child(void)
 {
 	forget_all();
-	pthread_mutex_unlock(&lock);
+	masked_unlock(&lock);
 }
 
 /*
@@ -232,7 +233,7 @@ notice_fork(void)
 		if (then == mine) {
 			kernel_yield();
 		} else if (cas32_acq_rel(&generation, then, mine)) {
-			pthread_mutex_init(&lock, NULL);
+			masked_renew(&lock);
 			forget_all();
 			store_release(&generation, now);
 		}
@@ -328,15 +329,15 @@ poller_fd(const struct poller_object *o)
 	if (o->arena->readonly)
 		return fail(-EPERM, "arena '%s' is attached read-only", o->arena->name);
 	notice_fork();
-	pthread_once(&once, begin);
-	pthread_mutex_lock(&lock);
+	masked_once(&once, begin);
+	masked_lock(&lock);
 	const struct source *s = find(o->gate);
 	if (s && !is_of(s, o)) {
 		forget_gate(o->gate);
 		s = NULL;
 	}
 	int fd = s ? s->fd : add(o);
-	pthread_mutex_unlock(&lock);
+	masked_unlock(&lock);
 	return fd;
 }
 
@@ -346,9 +347,9 @@ poller_forget(word32 *gate)
 	if (likely(!load_relaxed(&poller_sources)))
 		return;
 	notice_fork();
-	pthread_mutex_lock(&lock);
+	masked_lock(&lock);
 	forget_gate(gate);
-	pthread_mutex_unlock(&lock);
+	masked_unlock(&lock);
 }
 
 /*
@@ -359,9 +360,9 @@ void
 poller_rearm_slow(word32 *gate)
 {
 	notice_fork();
-	pthread_mutex_lock(&lock);
+	masked_lock(&lock);
 	struct source *s = find(gate);
 	if (s && notice_clear(s->fd) && begin_waiting(s) < 0)
 		tell(s);
-	pthread_mutex_unlock(&lock);
+	masked_unlock(&lock);
 }

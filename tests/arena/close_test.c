@@ -227,16 +227,6 @@ Test(close, of_two_that_exit_together_one_takes_the_name_along)
 #if HAS_STEPS
 
 static void
-fork_one(void)
-{
-	pid_t pid = fork();
-	if (pid == 0)
-		_exit(0);
-	REQUIRE(pid > 0);
-	REQUIRE_EQ(waitpid(pid, NULL, 0), pid);
-}
-
-static void
 attach_and_close(void *arena)
 {
 	shoal_arena *again;
@@ -252,7 +242,7 @@ fork_in_each_place(void *unused)
 	shoal_arena *a;
 	uint32_t n = 0;
 	REQUIRE_EQ(shoal_arena_create(NULL, &small, &a), 0);
-	while (steps_into(attach_and_close, a, n, fork_one))
+	while (steps_into(attach_and_close, a, n, steps_fork))
 		n += 17;
 	REQUIRE(n > 200);
 	shoal_arena_close(a);

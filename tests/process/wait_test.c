@@ -273,16 +273,6 @@ Test(process_wait, one_is_joined_with_no_descriptor_to_spare)
 #if HAS_STEPS
 
 static void
-fork_one(void)
-{
-	pid_t pid = fork();
-	if (pid == 0)
-		_exit(0);
-	REQUIRE(pid > 0);
-	REQUIRE_EQ(waitpid(pid, NULL, 0), pid);
-}
-
-static void
 look_whether_alive(void *p)
 {
 	REQUIRE(shoal_process_is_alive(p));
@@ -294,7 +284,7 @@ fork_in_each_place(void *unused)
 	(void)unused;
 	shoal_process *p = spawned(sleep_long, NULL, NULL);
 	uint32_t n = 0;
-	while (steps_into(look_whether_alive, p, n, fork_one))
+	while (steps_into(look_whether_alive, p, n, steps_fork))
 		n += 5;
 	REQUIRE(n > 50);
 	REQUIRE_EQ(shoal_process_kill(p), 0);

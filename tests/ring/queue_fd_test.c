@@ -560,4 +560,28 @@ Test(queue_fd, two_threads_of_a_child_each_have_their_own)
 	world_end(w);
 }
 
+static void
+ask_anew(void *queue)
+{
+	int fd = shoal_queue_fd(queue);
+	REQUIRE(fd >= 0);
+}
+
+static int
+fork_in_each_place(void *q)
+{
+	uint32_t n = 0;
+	while (steps_into(ask_anew, q, n, steps_fork))
+		n += 5;
+	REQUIRE(n > 20);
+	return 0;
+}
+
+Test(queue_fd, a_handler_may_fork_while_it_is_asked_for)
+{
+	struct world w = world_make(4, 0, 0);
+	expect_child(child(fork_in_each_place, w.queue), 0, 10000);
+	world_end(w);
+}
+
 #endif
