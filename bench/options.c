@@ -92,28 +92,49 @@ number(const char *text, unsigned max)
 	return (unsigned)value;
 }
 
+/* Every list has at least one element, and none is blank. */
+static const char *
+whole_list(const char *list)
+{
+	const char *at = list;
+
+	for (;;) {
+		at += strspn(at, " ");
+		if (*at == ',' || *at == '\0')
+			die("an element is empty in", list);
+		at += strcspn(at, ",");
+		if (*at++ == '\0')
+			return list;
+	}
+}
+
 static size_t
 size_from(const char *text)
 {
 	char *end;
-	unsigned long long value = strtoull(text, &end, 10);
+	unsigned long long value = strtoull(text, &end, 10), unit = 1;
 
 	if (*end == 'K' || *end == 'k')
-		value *= KIBI, end++;
+		unit = KIBI;
 	else if (*end == 'M' || *end == 'm')
-		value *= MEBI, end++;
-	if (end == text || *end || value < 8 || value % 8 || value > 64 * MEBI)
+		unit = MEBI;
+	end += unit > 1;
+	if (end == text || *end || value > 64 * MEBI / unit || value * unit < 8 || value * unit % 8)
 		die("not a size:", text);
-	return (size_t)value;
+	return (size_t)(value * unit);
 }
 
 static void
 read_sizes(struct options *o, char *list)
 {
-	char *rest, *one = strtok_r(list, ",", &rest);
+	char *rest, *one;
 
-	for (; one && o->size_count < CHOICES_MAX; one = strtok_r(NULL, ",", &rest))
+	whole_list(list);
+	for (one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
+		if (o->size_count == CHOICES_MAX)
+			die("more sizes than can be measured at once, from", one);
 		o->sizes[o->size_count++] = size_from(one);
+	}
 }
 
 static struct shape
@@ -132,10 +153,14 @@ shape_from(char *text)
 static void
 read_shapes(struct options *o, char *list)
 {
-	char *rest, *one = strtok_r(list, ",", &rest);
+	char *rest, *one;
 
-	for (; one && o->shape_count < CHOICES_MAX; one = strtok_r(NULL, ",", &rest))
+	whole_list(list);
+	for (one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
+		if (o->shape_count == CHOICES_MAX)
+			die("more shapes than can be measured at once, from", one);
 		o->shapes[o->shape_count++] = shape_from(one);
+	}
 }
 
 static void
@@ -150,7 +175,7 @@ read_one(struct options *o, int option, char *value, bool *full)
 	else if (option == LIST)
 		o->list = true;
 	else if (option == ONLY)
-		o->only = value;
+		o->only = whole_list(value);
 	else if (option == MEASURE)
 		o->measure = value;
 	else if (option == JSON)
@@ -174,17 +199,17 @@ options_only(const char *only, const char *name)
 {
 	char text[128];
 
-	while (only && *only) {
+	while (only) {
 		size_t length = strcspn(only, ",");
 
 		snprintf(text, sizeof text, "%.*s", (int)length, only);
-		if (length && strstr(name, text))
+		if (strstr(name, text))
 			return true;
 		only += length;
 		if (*only++ == '\0')
 			return false;
 	}
-	return !only;
+	return true;
 }
 
 static void

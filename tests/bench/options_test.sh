@@ -1,0 +1,42 @@
+#!/bin/sh
+# options_test.sh SHOAL_BENCH: what its command line takes, what it refuses, and with which words.
+set -eu
+
+bench=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+fail() { echo "options_test: $*" >&2; cat "$work/out" >&2; exit 1; }
+
+# run STATUS ARGUMENT...
+run() {
+	want=$1 rc=0
+	shift
+	timeout -k 2 60 "$bench" "$@" > "$work/out" 2>&1 < /dev/null || rc=$?
+	[ $rc = "$want" ] || fail "status $rc, not $want: $*"
+}
+
+# refused SAYING ARGUMENT...: before anything is measured.
+refused() {
+	saying=$1
+	shift
+	run 2 "$@"
+	grep -qF -- "$saying" "$work/out" || fail "it does not say '$saying': $*"
+	[ "$(wc -l < "$work/out")" = 1 ] || fail "it says more than that: $*"
+}
+
+run 0 --list --sizes 8,4K,64M --shapes 1,1:20 --only 'lock,queue' --reps 1000
+refused "empty in 'lock, '" --list --only 'lock, '
+refused "empty in 'lock,,queue'" --list --only 'lock,,queue'
+refused "empty in ',lock'" --list --only ',lock'
+refused "empty in ''" --list --only ''
+refused "empty in ','" --list --sizes ,
+refused "empty in '8,,16'" --list --sizes 8,,16
+refused "empty in '1:1,'" --list --shapes 1:1,
+refused "not a size: '12'" --list --sizes 12
+refused "not a size: '65M'" --list --sizes 65M
+refused "not a size: '18014398509481985K'" --list --sizes 18014398509481985K
+refused "from '136'" --list --sizes 8,16,24,32,40,48,56,64,72,80,88,96,104,112,120,128,136
+refused "from '17'" --list --shapes 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17
+echo "options: taken and refused"
