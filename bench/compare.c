@@ -3,6 +3,7 @@
 
 #include "json_read.h"
 #include "progress.h"
+#include "report.h"
 #include "stats.h"
 
 #include <string.h>
@@ -112,8 +113,13 @@ verdict(const struct spread *was, const struct spread *is)
 	return 0;
 }
 
-static int
-compare_one(const struct session *s, const struct json *file, const struct series *one, FILE *out)
+struct changes {
+	int compared, worse, better;
+};
+
+static void
+compare_one(const struct session *s, const struct json *file, const struct series *one,
+            struct changes *changes, FILE *out)
 {
 	static struct goodness before, after;
 	struct spread was, is;
@@ -124,39 +130,46 @@ compare_one(const struct session *s, const struct json *file, const struct serie
 	was_then(file, one, &before);
 	is_now(s, one, &after);
 	if (!before.count || !after.count)
-		return 0;
+		return;
 	was = spread_of(before.value, before.count);
 	is = spread_of(after.value, after.count);
 	change = verdict(&was, &is);
+	changes->compared++;
+	changes->worse += change < 0;
+	changes->better += change > 0;
 	if (change)
 		fprintf(out, "%-6s %+6.1f %%  %s: %s  (%.4g, was %.4g)\n", change < 0 ? "WORSE" : "better",
 		        100 * (is.median / was.median - 1), one->plan.subject->name,
 		        cell_text(&one->plan, cell), is.median, was.median);
-	return change;
+}
+
+const struct json *
+compare_read(const char *path)
+{
+	const struct json *file = json_read(path);
+	const char *schema = json_text(file, "schema");
+
+	if (!file || !strcmp(schema, REPORT_SCHEMA))
+		return file;
+	if (strncmp(schema, "shoal-bench ", 12))
+		fprintf(stderr, "shoal-bench: %s was not written by --json\n", path);
+	else
+		fprintf(stderr, "shoal-bench: %s has schema '%s', not '%s'\n", path, schema,
+		        REPORT_SCHEMA);
+	return NULL;
 }
 
 int
-compare_with(const struct session *s, const char *path, FILE *out)
+compare_with(const struct session *s, const struct json *file, const char *path, FILE *out)
 {
-	const struct json *file = json_read(path);
-	int worse = 0, better = 0;
+	struct changes changes = { 0, 0, 0 };
 
-	if (!file)
-		return -1;
-	if (strncmp(json_text(file, "schema"), "shoal-bench ", 12)) {
-		fprintf(stderr, "shoal-bench: %s was not written by --json\n", path);
-		return -1;
-	}
 	fprintf(out, "\ncompared with %s, of shoal %s\n", path,
 	        json_text(json_child(file, "build"), "git"));
-	for (size_t i = 0; i < s->count; i++) {
-		int change = 0;
-
+	for (size_t i = 0; i < s->count; i++)
 		if (subject_is_ours(s->series[i].plan.subject))
-			change = compare_one(s, file, &s->series[i], out);
-		worse += change < 0;
-		better += change > 0;
-	}
-	fprintf(out, "%d worse, %d better, beyond the noise\n", worse, better);
-	return worse;
+			compare_one(s, file, &s->series[i], &changes, out);
+	fprintf(out, "of %d series of shoal's in both %d worse, %d better, beyond the noise\n",
+	        changes.compared, changes.worse, changes.better);
+	return changes.compared ? changes.worse : -1;
 }

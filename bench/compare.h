@@ -9,9 +9,13 @@
 #ifndef BENCH_COMPARE_H
 #define BENCH_COMPARE_H
 
+#include "json_read.h"
 #include "session.h"
 
-/* How many series became worse, each a line; -1 where the old file cannot be used. */
-int compare_with(const struct session *, const char *path, FILE *out);
+/* What --json wrote there; NULL where it cannot be used, with a word on stderr. */
+const struct json *compare_read(const char *path);
+
+/* How many series became worse, each a line; -1 where there is none to compare. */
+int compare_with(const struct session *, const struct json *, const char *path, FILE *out);
 
 #endif

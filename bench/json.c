@@ -5,10 +5,6 @@
 #include <errno.h>
 #include <time.h>
 
-enum {
-	SCHEMA = 2
-};
-
 /* All texts are our own or strerror's: quotes and backslashes are all that needs care. */
 static void
 print_text(const char *text, FILE *out)
@@ -167,7 +163,7 @@ report_json(const struct report *r, const char *path)
 
 	if (!out)
 		return -errno;
-	fprintf(out, "{\n  \"schema\": \"shoal-bench %d\",\n", SCHEMA);
+	fputs("{\n  \"schema\": \"" REPORT_SCHEMA "\",\n", out);
 	print_host(r->host, out);
 	fprintf(out, "  \"ended\": %lld,\n  \"reps\": %u,\n  \"window_ms\": %g,\n",
 	        (long long)time(NULL), s->reps, (double)s->timing.window_ns / 1e6);

@@ -229,8 +229,23 @@ measure_all(struct session *s, struct limits *limits)
 		limits_measure(limits);
 }
 
+/* An exit status of 0 says that something was measured. */
 static int
-measure_bars(struct session *s, const struct options *o)
+say_nothing_fits(void)
+{
+	fputs("shoal-bench: nothing to measure fits what was chosen (try --list)\n", stderr);
+	return 2;
+}
+
+/* The exit status, with that of the comparison that was asked for. */
+static int
+status_of(const struct session *s, const struct options *o, const struct json *old, int rc)
+{
+	return old && compare_with(s, old, o->compare, stdout) ? 2 : rc;
+}
+
+static int
+measure_bars(struct session *s, const struct options *o, const struct json *old)
 {
 	static struct bars bars;
 	struct limits limits = { .reps = 0 };
@@ -239,8 +254,10 @@ measure_bars(struct session *s, const struct options *o)
 	bool met;
 	int rc;
 
-	look_at_machine(&host, &limits);
 	bars_plan(&bars, s, o->only);
+	if (!bars.count)
+		return say_nothing_fits();
+	look_at_machine(&host, &limits);
 	measure_all(s, &limits);
 	bars_deaths(&bars);
 	bars_judge(&bars, s);
@@ -248,7 +265,7 @@ measure_bars(struct session *s, const struct options *o)
 	putchar('\n');
 	met = bars_print(&bars, stdout);
 	rc = write_files(&report, o);
-	return rc ? rc : !met;
+	return status_of(s, o, old, rc ? rc : !met);
 }
 
 static bool
@@ -269,23 +286,25 @@ say_left_out(const struct options *o)
 }
 
 static int
-measure_table(struct session *s, const struct options *o)
+measure_table(struct session *s, const struct options *o, const struct json *old)
 {
 	struct limits limits = { .reps = 0 };
 	struct host host;
 	struct report report = { s, NULL, &host, &limits };
 	int rc;
 
-	look_at_machine(&host, &limits);
 	add_all(s, o);
+	if (!s->count) {
+		say_left_out(o);
+		return say_nothing_fits();
+	}
+	look_at_machine(&host, &limits);
 	measure_all(s, &limits);
 	report_table(s, stdout);
 	report_limits(&limits, stdout);
 	say_left_out(o);
 	rc = write_files(&report, o);
-	if (o->compare && compare_with(s, o->compare, stdout))
-		rc = 2;
-	return rc ? rc : !all_good(s);
+	return status_of(s, o, old, rc ? rc : !all_good(s));
 }
 
 int
@@ -293,6 +312,7 @@ main(int argc, char **argv)
 {
 	struct options options;
 	struct session session = { .count = 0 };
+	const struct json *old = NULL;
 	int rc;
 
 	if (argc == 2 && !strcmp(argv[1], SUBJECT_NOTHING))
@@ -302,10 +322,13 @@ main(int argc, char **argv)
 		list();
 		return 0;
 	}
+	if (options.compare && !(old = compare_read(options.compare)))
+		return 2;
 	session.reps = options.reps;
 	session.timing.window_ns = options.window_ms * 1000000ull;
 	session.timing.warm_ns = session.timing.window_ns / 3 + 5000000;
-	rc = options.bars ? measure_bars(&session, &options) : measure_table(&session, &options);
+	rc = options.bars ? measure_bars(&session, &options, old)
+	                  : measure_table(&session, &options, old);
 	session_free(&session);
 	return rc;
 }

@@ -30,7 +30,7 @@ static const char usage[] =
 	"  --json FILE      also write every repetition to FILE; bench/README.md has its schema\n"
 	"  --csv FILE       the same, flat\n"
 	"  --compare OLD    beside what --json has written: the exit status is 2 if any of\n"
-	"                   shoal's series is worse, beyond the noise\n"
+	"                   shoal's series is worse, beyond the noise, or none is in both\n"
 	"  --list           what there is to measure\n"
 	"  --help           this text\n";
 
@@ -79,6 +79,22 @@ die(const char *what, const char *text)
 {
 	fprintf(stderr, "shoal-bench: %s '%s' (try --help)\n", what, text);
 	exit(2);
+}
+
+/* Bars have their own subjects, sizes and shapes. */
+static void
+one_selection(const struct options *o, bool full)
+{
+	if (o->quick && full)
+		die("not both --quick and", "--full");
+	if (!o->bars)
+		return;
+	if (o->quick || full)
+		die("--bars are not chosen by", full ? "--full" : "--quick");
+	if (o->measure)
+		die("--bars are not chosen by", "--measure");
+	if (o->size_count || o->shape_count)
+		die("--bars are not chosen by", o->size_count ? "--sizes" : "--shapes");
 }
 
 static unsigned
@@ -232,7 +248,7 @@ fill_in(struct options *o, bool full)
 	}
 	if (!o->shape_count) {
 		memcpy(o->shapes, shapes, sizeof shapes);
-		o->shape_count = o->full ? sizeof shapes / sizeof *shapes : QUICK_SHAPES;
+		o->shape_count = full ? sizeof shapes / sizeof *shapes : QUICK_SHAPES;
 	}
 }
 
@@ -254,5 +270,6 @@ options_read(struct options *o, int argc, char **argv)
 	}
 	if (optind < argc)
 		die("unexpected", argv[optind]);
+	one_selection(o, full);
 	fill_in(o, full);
 }

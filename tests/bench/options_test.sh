@@ -39,4 +39,25 @@ refused "not a size: '65M'" --list --sizes 65M
 refused "not a size: '18014398509481985K'" --list --sizes 18014398509481985K
 refused "from '136'" --list --sizes 8,16,24,32,40,48,56,64,72,80,88,96,104,112,120,128,136
 refused "from '17'" --list --shapes 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17
+refused "not both --quick and '--full'" --list --quick --full
+refused "not chosen by '--sizes'" --list --bars --sizes 8
+refused "not chosen by '--measure'" --list --bars --measure asleep
+refused "not chosen by '--full'" --list --bars --full
+
+# Where nothing is measured nothing went well.
+refused "nothing to measure" --only nosuch
+refused "nothing to measure" --measure nosuch
+refused "nothing to measure" --bars --only nosuch
+refused "nothing to measure" --quick --shapes 2 --only pipe --measure 'one way'
+
+# What a run is to be put beside is looked at before it, not after.
+few="--reps 1 --window-ms 1"
+run 0 $few --measure alloc --json "$work/old"
+refused "cannot read $work/nosuch" --bars --compare "$work/nosuch"
+sed 's/"shoal-bench 2"/"shoal-bench 1"/' "$work/old" > "$work/older"
+refused "has schema 'shoal-bench 1'" --compare "$work/older"
+echo '{}' > "$work/other"
+refused "not written by --json" --compare "$work/other"
+run 2 $few --measure started --compare "$work/old"
+grep -q "^of 0 series" "$work/out" || fail "it compared what is not there"
 echo "options: taken and refused"
