@@ -17,7 +17,7 @@
  * Out-parameters are overwritten, not cleared.
  *
  * NUMBERS are 64 bits, signed, or double. What is beyond INT64_MAX is -EOVERFLOW in every call that
- * takes it.
+ * takes it. In C11 `true` itself is an int, 1, also as a key: shoal_any_from_bool(true) is a bool.
  *
  * STRINGS are `count` bytes and, in an any that a call filled, a NUL behind them. They are meant to
  * be UTF-8; nobody but the printing checks it.

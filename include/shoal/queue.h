@@ -7,7 +7,7 @@
  *	shoal_queue_get(q, &job, sizeof job, SHOAL_FOREVER);            in another
  *
  * ORDER. There is one global order of puts; each putter's messages keep its own order. Every
- * message goes to one getter. A. A get that returns a message sees everything that its putter wrote
+ * message goes to one getter. A get that returns a message sees everything that its putter wrote
  * before the put.
  *
  * MESSAGES have 0 to 2^32 - 64 bytes. Up to slot_bytes they travel inside the ring, longer ones in
