@@ -52,7 +52,10 @@ refused "nothing to measure" --quick --shapes 2 --only pipe --measure 'one way'
 
 # What a run is to be put beside is looked at before it, not after.
 few="--reps 1 --window-ms 1"
-run 0 $few --measure alloc --json "$work/old"
+run 0 $few --measure alloc --json "$work/old" --csv "$work/csv"
+for name in inside_ns keys share pause_us; do
+	head -n 1 "$work/csv" | grep -q ",$name" || fail "the CSV has no $name"
+done
 refused "cannot read $work/nosuch" --bars --compare "$work/nosuch"
 sed 's/"shoal-bench 2"/"shoal-bench 1"/' "$work/old" > "$work/older"
 refused "has schema 'shoal-bench 1'" --compare "$work/older"
