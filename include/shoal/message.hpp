@@ -32,9 +32,10 @@ class loan {
 public:
 	explicit loan(const shoal_loan &lent) noexcept : loan_(lent) {}
 	loan(loan &&other) noexcept : loan_(std::exchange(other.loan_, shoal_loan{})) {}
-	loan &operator=(loan other) noexcept
+	loan &operator=(loan &&other) noexcept
 	{
-		std::swap(loan_, other.loan_);
+		loan taken(std::move(other));
+		std::swap(loan_, taken.loan_);
 		return *this;
 	}
 	~loan() { release(); }
@@ -157,11 +158,12 @@ public:
 	    : end_(end), closer_(owned ? getpid() : 0) {}
 	pipe_end(pipe_end &&other) noexcept
 	    : end_(std::exchange(other.end_, nullptr)), closer_(other.closer_), ended_(other.ended_) {}
-	pipe_end &operator=(pipe_end other) noexcept
+	pipe_end &operator=(pipe_end &&other) noexcept
 	{
-		std::swap(end_, other.end_);
-		std::swap(closer_, other.closer_);
-		std::swap(ended_, other.ended_);
+		pipe_end taken(std::move(other));
+		std::swap(end_, taken.end_);
+		std::swap(closer_, taken.closer_);
+		std::swap(ended_, taken.ended_);
 		return *this;
 	}
 	~pipe_end()

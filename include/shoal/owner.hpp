@@ -57,9 +57,10 @@ public:
 	}
 	explicit arena(shoal_arena *handle) noexcept : arena_(handle) {}
 	arena(arena &&other) noexcept : arena_(std::exchange(other.arena_, nullptr)) {}
-	arena &operator=(arena other) noexcept
+	arena &operator=(arena &&other) noexcept
 	{
-		std::swap(arena_, other.arena_);
+		arena taken(std::move(other));
+		std::swap(arena_, taken.arena_);
 		return *this;
 	}
 	~arena() { shoal_arena_close(arena_); }
@@ -91,11 +92,12 @@ public:
 	object(object &&other) noexcept
 	    : arena_(other.arena_), object_(std::exchange(other.object_, nullptr)),
 	      maker_(other.maker_) {}
-	object &operator=(object other) noexcept
+	object &operator=(object &&other) noexcept
 	{
-		std::swap(arena_, other.arena_);
-		std::swap(object_, other.object_);
-		std::swap(maker_, other.maker_);
+		object taken(std::move(other));
+		std::swap(arena_, taken.arena_);
+		std::swap(object_, taken.object_);
+		std::swap(maker_, taken.maker_);
 		return *this;
 	}
 	~object()

@@ -53,9 +53,10 @@ class result {
 public:
 	explicit result(shoal_result *made) noexcept : result_(made) {}
 	result(result &&other) noexcept : result_(std::exchange(other.result_, nullptr)) {}
-	result &operator=(result other) noexcept
+	result &operator=(result &&other) noexcept
 	{
-		std::swap(result_, other.result_);
+		result taken(std::move(other));
+		std::swap(result_, taken.result_);
 		return *this;
 	}
 	~result() { shoal_result_free(result_); }
@@ -101,9 +102,10 @@ public:
 	}
 	explicit pool(const shoal_pool_options &options) { check(shoal_pool_create(&options, &pool_)); }
 	pool(pool &&other) noexcept : pool_(std::exchange(other.pool_, nullptr)) {}
-	pool &operator=(pool other) noexcept
+	pool &operator=(pool &&other) noexcept
 	{
-		std::swap(pool_, other.pool_);
+		pool taken(std::move(other));
+		std::swap(pool_, taken.pool_);
 		return *this;
 	}
 	~pool() { shoal_pool_destroy(pool_); }

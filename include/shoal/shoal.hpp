@@ -45,8 +45,8 @@ namespace shoal {
 template <class Lock, auto acquire, auto give, auto... consistent>
 class holding {
 public:
-	explicit holding(Lock &lock, shoal_time timeout = SHOAL_FOREVER)
-	    : lock_(lock), rc_(acquire(&lock, timeout))
+	explicit holding(Lock &held, shoal_time timeout = SHOAL_FOREVER)
+	    : lock_(held), rc_(acquire(&held, timeout))
 	{
 		if (!shoal_have(rc_) && !shoal_timed_out(rc_))
 			throw error(rc_);
@@ -90,9 +90,10 @@ class any {
 public:
 	any() noexcept : any_() {}
 	any(any &&other) noexcept : any_(std::exchange(other.any_, shoal_any{})) {}
-	any &operator=(any other) noexcept
+	any &operator=(any &&other) noexcept
 	{
-		std::swap(any_, other.any_);
+		any taken(std::move(other));
+		std::swap(any_, taken.any_);
 		return *this;
 	}
 	~any() { shoal_any_clear(&any_); }
@@ -130,9 +131,10 @@ public:
 		check(shoal_process_spawn(&process::trampoline<Run>, &run, options, &process_));
 	}
 	process(process &&other) noexcept : process_(std::exchange(other.process_, nullptr)) {}
-	process &operator=(process other) noexcept
+	process &operator=(process &&other) noexcept
 	{
-		std::swap(process_, other.process_);
+		process taken(std::move(other));
+		std::swap(process_, taken.process_);
 		return *this;
 	}
 	/* An interrupt is kept for the next wait, whose result somebody looks at. */

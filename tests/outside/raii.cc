@@ -1,6 +1,35 @@
 /* The C++ of shoal.hpp: what a scope opens it closes; failures are thrown; deaths are told. */
 #include "raii.hpp"
 
+/* Owners move and are not copied, nor is what has one among its members; the traits say so. */
+template <class T>
+constexpr bool only_moves = std::is_nothrow_move_constructible_v<T> &&
+                            std::is_nothrow_move_assignable_v<T> &&
+                            !std::is_copy_constructible_v<T> && !std::is_copy_assignable_v<T>;
+static_assert(only_moves<shoal::queue<int>> && only_moves<shoal::pipe<int>>);
+static_assert(only_moves<shoal::pipe_end<int>> && only_moves<shoal::listener<int>>);
+struct team {
+	shoal::dict dict;
+	shoal::any any;
+};
+static_assert(only_moves<team> && only_moves<shoal::loan<int>>);
+struct crew {
+	shoal::arena arena;
+	shoal::process process;
+	shoal::pool pool;
+	shoal::result<int> result;
+};
+static_assert(only_moves<crew>);
+
+/* To itself, too. */
+template <class T>
+static T &
+moved_to_itself(T &owner)
+{
+	T *same = &owner;
+	return owner = std::move(*same);
+}
+
 /* An interrupt that came before does not leave the child to itself, and is not lost. */
 static void
 interrupts(const shoal::arena &arena)
@@ -38,6 +67,7 @@ values(const shoal::arena &arena)
 	shoal::check(shoal_list_append(list.get(), SHOAL_ANY("x")));
 	shoal::check(shoal_list_get(list.get(), 0, got.out()));
 	CHECK(!std::strcmp(got.string(), "x") && got == got);
+	CHECK(moved_to_itself(dict).get() && moved_to_itself(got).view().kind == SHOAL_ANY_STRING);
 	shoal::dict moved = std::move(dict);
 	CHECK(!dict.get() && shoal_dict_size(moved.get()) == 1);
 }

@@ -1,13 +1,14 @@
 # Every public header compiles alone, in C and in C++; and what is used of them in C++ does.
 bad=0
+warn="-Wall -Wextra -Wshadow -Wconversion -Werror"
 for header in include/shoal/*.h; do
-	$CC -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only -x c "$header" || bad=1
+	$CC -std=c11 $warn -Wpedantic -Iinclude -fsyntax-only -x c "$header" || bad=1
 	command -v "$CXX" >/dev/null || continue
-	$CXX -std=c++17 -Wall -Wextra -Werror -Iinclude -fsyntax-only -x c++ "$header" || bad=1
+	$CXX -std=c++17 $warn -Iinclude -fsyntax-only -x c++ "$header" || bad=1
 done
 for header in include/shoal/*.hpp; do
 	command -v "$CXX" >/dev/null || continue
-	$CXX -std=c++17 -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only -x c++ "$header" || bad=1
+	$CXX -std=c++17 $warn -Wpedantic -Iinclude -fsyntax-only -x c++ "$header" || bad=1
 done
 for use in $(find tests -name '*.cc'); do
 	command -v "$CXX" >/dev/null || continue
