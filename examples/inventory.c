@@ -141,20 +141,23 @@ int
 main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
-	long count = argc > 3 ? strtol(argv[3], NULL, 10) : 1;
+	bool puts = strcmp(what, "put") == 0 && argc == 4;
+	bool sells = strcmp(what, "sell") == 0 && (argc == 3 || argc == 4);
+	bool shows = strcmp(what, "show") == 0 && argc == 2;
+	bool closes = strcmp(what, "close") == 0 && argc == 2;
+	char *end = "";
+	long count = argc > 3 ? strtol(argv[3], &end, 10) : 1;
 	int rc;
 
-	if (strcmp(what, "close") == 0)
-		return shoal_arena_unlink(shop_name()) < 0;
-	rc = open_shop();
-	if (rc == 0 && strcmp(what, "put") == 0 && argc == 4)
-		rc = put(argv[2], count);
-	else if (rc == 0 && strcmp(what, "sell") == 0 && (argc == 3 || argc == 4))
-		rc = sell(argv[2], count);
-	else if (rc == 0 && strcmp(what, "show") == 0)
-		rc = show();
-	else if (rc == 0)
+	if (!(puts || sells || shows || closes) || *end || count < 1)
 		return usage();
+	rc = closes ? shoal_arena_unlink(shop_name()) : open_shop();
+	if (rc == 0 && puts)
+		rc = put(argv[2], count);
+	else if (rc == 0 && sells)
+		rc = sell(argv[2], count);
+	else if (rc == 0 && shows)
+		rc = show();
 	if (rc < 0) {
 		shoal_perror("inventory");
 		return 1;

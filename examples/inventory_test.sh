@@ -42,4 +42,9 @@ made=$(count made apple) sold=$(count sold apple) left=$(pieces apple | wc -l)
 echo "inventory: $made apples made, $sold sold, $left left, $killed programs killed"
 [ $((left + sold)) -le "$made" ] || fail "more apples than were made"
 [ $((left + sold)) -ge $((made - killed)) ] || fail "apples are missing"
+for wrong in "put apple x" "put apple 0" "put apple" "sell apple -1" "show it" "lend apple"; do
+	"$inventory" $wrong 2>/dev/null && fail "it takes: $wrong"
+done
 "$inventory" close
+"$inventory" close 2>"$work/said" && fail "it closes what is not there"
+grep -q "^inventory: " "$work/said" || fail "it does not say why it cannot close"
