@@ -172,7 +172,8 @@ int shoal_loan_finish(shoal_loan *);
 int shoal_loan_return(shoal_loan *);
 /*
  * Moves a loan of another thread of this process to this thread; the other one must not use it
- * meanwhile.
+ * meanwhile. What came in a block, from a JOINABLE queue without REDELIVER, stays the other one's
+ * to report, by task_done: finish is -EOVERFLOW here.
  */
 int shoal_loan_adopt(shoal_loan *);
 
