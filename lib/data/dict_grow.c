@@ -76,7 +76,7 @@ void
 dict_finish_split(struct ledger_hold *h)
 {
 	struct dict_call c = {
-		.in = { h->arena, h->thread, h->me, h->object },
+		.in = { .arena = h->arena, .thread = h->thread, .me = h->me, .object = h->object },
 		.seen = dict_view_of(h->arena, NULL),
 	};
 	struct bucket *line = (struct bucket *)(void *)h->then[0].at;

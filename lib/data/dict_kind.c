@@ -8,7 +8,7 @@ static bool
 call_of(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t object,
         struct dict_call *c)
 {
-	*c = (struct dict_call){ .in = { a, t, me, object } };
+	*c = (struct dict_call){ .in = { .arena = a, .thread = t, .me = me, .object = object } };
 	c->dict = object_body_at(a, object);
 	c->seen = dict_view_of(c->in.arena, c->dict);
 	return c->dict && object_body_bytes(a, c->dict) >= sizeof *c->dict;
