@@ -19,9 +19,10 @@ end_when_told(shoal_task *t)
 }
 
 enum { ITEMS = 6, AT_COUNT = 1 << 30 };
-static const shoal_map_options all_at_once = { .chunk = 1, .window = ITEMS };
 
 #if HAS_STEPS
+
+static const shoal_map_options all_at_once = { .chunk = 1, .window = ITEMS };
 
 /* ---- stopped at each instruction ---- */
 

@@ -7,6 +7,8 @@
 #include "steps.h"
 #include <pthread.h>
 
+#if HAS_STEPS
+
 /* ---- another thread, which does as it is told ---- */
 
 enum { IDLE, BORROW, RETURN, RELEASE, GET, END };
@@ -61,8 +63,6 @@ begin(struct other *o, shoal_queue *q)
 	REQUIRE_EQ(pthread_create(&o->thread, NULL, obey, o), 0);
 	return o;
 }
-
-#if HAS_STEPS
 
 static struct {
 	struct world w;

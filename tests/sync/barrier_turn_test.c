@@ -16,12 +16,6 @@ struct world {
 	volatile int64_t at[MANY];
 };
 
-static word64 *
-state_of_it(struct world *w)
-{
-	return (word64 *)(void *)&w->b;
-}
-
 static word32 *
 place(struct world *w, int i)
 {
@@ -60,6 +54,12 @@ static struct world *stepped;
 static volatile int stepped_result;
 static volatile long slept_before, slept;
 static volatile uint32_t turn_then;
+
+static word64 *
+state_of_it(struct world *w)
+{
+	return (word64 *)(void *)&w->b;
+}
 
 static uint32_t
 turn(void)
