@@ -9,6 +9,7 @@
  */
 #include "base/error.h"
 #include "base/kernel.h"
+#include "base/racy.h"
 #include "ring/handed.h"
 #include "ring/pipe.h"
 #include <stdlib.h>
@@ -171,9 +172,12 @@ pipe_hand_out(const shoal_arena *a, struct pipe *p, unsigned side)
 {
 	shoal_pipe_end *end = &p->end[side];
 	uint64_t its;
+	uint32_t object;
 	do {
 		its = identity(end);
-		handed_note(a, p->object, end, its);
+		/* It may be another's memory by now. */
+		racy_read(&object, &p->object, sizeof object);
+		handed_note(a, object, end, its);
 	} while (its != identity(end));
 	return end;
 }

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "base/racy.h"
 #include "ring/copy.h"
 #include "ring/handed.h"
 #include "ring/poller.h"
@@ -13,21 +14,26 @@
 #define SLIP_PAUSES 64u
 #define YIELDS 24u
 
+/* It may be another's memory by now. */
 static uint64_t
 identity(const shoal_queue *q)
 {
-	return handed_identity((uint32_t)q->serial, q->serial >> 32);
+	uint64_t serial;
+	racy_read(&serial, &q->serial, sizeof serial);
+	return handed_identity((uint32_t)serial, serial >> 32);
 }
 
 shoal_queue *
 queue_hand_out(const shoal_arena *a, shoal_queue *q)
 {
 	uint64_t its;
+	uint32_t object;
 	if (!q)
 		return NULL;
 	do {
 		its = identity(q);
-		handed_note(a, q->object, q, its);
+		racy_read(&object, &q->object, sizeof object);
+		handed_note(a, object, q, its);
 	} while (its != identity(q));
 	return q;
 }

@@ -350,6 +350,7 @@ leave_while_one_starts(void *unused)
 	pid_t server = find_server();
 	REQUIRE_EQ(kill(server, SIGSTOP), 0);
 	REQUIRE_EQ(pthread_create(&thread, NULL, start_in_vain, NULL), 0);
+	REQUIRE_EQ(pthread_detach(thread), 0);
 	sleep_ms(50);
 	shoal_process_exit(0);
 }
