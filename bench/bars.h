@@ -43,7 +43,11 @@ struct bars {
 
 /* Chooses the bars whose text contains `only` (NULL: all) and adds what they need. */
 void bars_plan(struct bars *, struct session *, const char *only);
-/* Those that no session measures: deaths, and pools. */
+/*
+ * Those that no session measures: deaths, and pools. Before all others: once a process of 1 GiB has
+ * ended, a virtual machine gives its pages back to the host for seconds, with pauses of 16 to 26 ms
+ * for who runs meanwhile.
+ */
 void bars_deaths(struct bars *);
 void bars_judge(struct bars *, const struct session *);
 

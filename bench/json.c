@@ -1,6 +1,7 @@
 /* json.c - every repetition of every series as JSON */
 #include "progress.h"
 #include "report.h"
+#include "rings.h"
 
 #include <errno.h>
 #include <time.h>
@@ -167,6 +168,9 @@ report_json(const struct report *r, const char *path)
 	print_host(r->host, out);
 	fprintf(out, "  \"ended\": %lld,\n  \"reps\": %u,\n  \"window_ms\": %g,\n",
 	        (long long)time(NULL), s->reps, (double)s->timing.window_ns / 1e6);
+	fputs("  ", out);
+	print_member("rings", rings_text(), out);
+	fputc('\n', out);
 	print_limits(r->limits, out);
 	fputs("  \"series\": [\n", out);
 	for (size_t i = 0; i < s->count; i++) {

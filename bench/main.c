@@ -213,12 +213,14 @@ write_files(const struct report *r, const struct options *o)
 }
 
 static void
-look_at_machine(struct host *host, struct limits *limits)
+look_at_machine(const struct options *o, struct host *host, struct limits *limits)
 {
 	host_look(host);
 	host_print(host, stdout);
 	for (int i = 0; i < LIMIT_REPS; i++)
 		limits_measure(limits);
+	rings_choose(o->rings, limits);
+	printf("rings: %s\n", rings_text());
 }
 
 static void
@@ -257,9 +259,9 @@ measure_bars(struct session *s, const struct options *o, const struct json *old)
 	bars_plan(&bars, s, o->only);
 	if (!bars.count)
 		return say_nothing_fits();
-	look_at_machine(&host, &limits);
-	measure_all(s, &limits);
+	look_at_machine(o, &host, &limits);
 	bars_deaths(&bars);
+	measure_all(s, &limits);
 	bars_judge(&bars, s);
 	report_limits(&limits, stdout);
 	putchar('\n');
@@ -298,7 +300,7 @@ measure_table(struct session *s, const struct options *o, const struct json *old
 		say_left_out(o);
 		return say_nothing_fits();
 	}
-	look_at_machine(&host, &limits);
+	look_at_machine(o, &host, &limits);
 	measure_all(s, &limits);
 	report_table(s, stdout);
 	report_limits(&limits, stdout);

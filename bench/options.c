@@ -24,6 +24,8 @@ static const char usage[] =
 	"  --measure TEXT   only measures whose name contains TEXT, such as asleep\n"
 	"  --sizes LIST     bytes a message, such as 8,256,4K,1M (multiples of 8)\n"
 	"  --shapes LIST    producers and consumers, such as 1:1,3:20; 4 is 4:4\n"
+	"  --rings WHICH    small or large (4 MiB), for all subjects; else large where this\n"
+	"                   machine carries more in them, as its limits tell\n"
 	"  --reps N         repetitions, interleaved; medians are reported (5; bars 7)\n"
 	"  --window-ms N    how long each repetition is observed (quick 25, full 60, bars 80);\n"
 	"                   round trips of sleepers and contended locks take four times as long\n"
@@ -47,6 +49,7 @@ enum {
 	MEASURE,
 	SIZES,
 	SHAPES,
+	RINGS,
 	REPS,
 	WINDOW,
 	JSON,
@@ -64,6 +67,7 @@ static const struct option names[] = {
 	{ "measure", required_argument, NULL, MEASURE },
 	{ "sizes", required_argument, NULL, SIZES },
 	{ "shapes", required_argument, NULL, SHAPES },
+	{ "rings", required_argument, NULL, RINGS },
 	{ "reps", required_argument, NULL, REPS },
 	{ "window-ms", required_argument, NULL, WINDOW },
 	{ "json", required_argument, NULL, JSON },
@@ -153,6 +157,14 @@ read_sizes(struct options *o, char *list)
 	}
 }
 
+static enum rings
+rings_from(const char *text)
+{
+	if (strcmp(text, "small") && strcmp(text, "large"))
+		die("rings are small or large, not", text);
+	return *text == 's' ? RINGS_SMALL : RINGS_LARGE;
+}
+
 static struct shape
 shape_from(char *text)
 {
@@ -204,6 +216,8 @@ read_one(struct options *o, int option, char *value, bool *full)
 		read_sizes(o, value);
 	else if (option == SHAPES)
 		read_shapes(o, value);
+	else if (option == RINGS)
+		o->rings = rings_from(value);
 	else if (option == REPS)
 		o->reps = number(value, 1000);
 	else if (option == WINDOW)

@@ -2,6 +2,8 @@
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
+#include "rings.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -18,6 +20,7 @@ struct options {
 	bool full; /* neither --sizes nor --shapes beside it */
 	const char *json, *csv, *compare, *only, *measure;
 	unsigned reps, window_ms;
+	enum rings rings;
 	size_t sizes[CHOICES_MAX], size_count;
 	struct shape shapes[CHOICES_MAX];
 	unsigned shape_count;

@@ -16,6 +16,7 @@ const struct subject *const subjects[] = {
 	&subject_queue_loan,
 	&subject_queue_spinning,
 	&subject_shoal_pipe,
+	&subject_shoal_pipe_default,
 	&subject_shoal_pipe_batch,
 	&subject_shoal_pipe_loan,
 	&subject_pipe,

@@ -104,7 +104,7 @@ struct subject {
 
 extern const struct subject subject_queue, subject_queue_batch, subject_queue_loan;
 extern const struct subject subject_shoal_pipe, subject_shoal_pipe_batch, subject_shoal_pipe_loan;
-extern const struct subject subject_queue_spinning;
+extern const struct subject subject_shoal_pipe_default, subject_queue_spinning;
 extern const struct subject subject_pipe, subject_pipe_large;
 extern const struct subject subject_vmsplice, subject_vmsplice_loan;
 extern const struct subject subject_stream, subject_seqpacket, subject_mq, subject_eventfd;
@@ -130,19 +130,6 @@ extern const size_t subject_count;
 
 /* By its name: what is measured for its own sake, and not as a peer. */
 bool subject_is_ours(const struct subject *);
-
-/* slots_for is how many messages a ring of fixed slots holds: the same for every such ring. */
-static inline uint32_t
-slots_for(size_t bytes)
-{
-	if (bytes <= 256)
-		return 1024;
-	if (bytes <= 1024)
-		return 512;
-	if (bytes <= 4096)
-		return 128;
-	return bytes <= 65536 ? 16 : 4;
-}
 
 /* How many invariants of the arena are violated after the run, each a line on stderr. */
 int close_arena(struct opening *);

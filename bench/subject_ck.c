@@ -4,6 +4,7 @@
  * CK_RING_PROTOTYPE makes the functions for one type of messages, so there are three sizes. A ring
  * of n holds n - 1. It cannot sleep.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include "config.h"

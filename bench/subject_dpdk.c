@@ -5,6 +5,7 @@
  * writes its head, and everything else is in the headers. A ring of n holds n - 1. It cannot
  * sleep. In the default way whoever is stopped between its two steps stops all the others.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include "config.h"

@@ -5,6 +5,7 @@
  * is four system calls, two on either side. What the counters let in takes the next place, and
  * waits there for the neighbour that had the place one round ago, which is at work on it.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include "spin.h"

@@ -4,6 +4,7 @@
  * Two conditions, one for room and one for messages, and a signal only when somebody waits: the
  * version of a careful author. It hangs for ever when a process dies inside.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include <errno.h>

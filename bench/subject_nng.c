@@ -5,6 +5,7 @@
  * them. nng starts its threads with the first socket of a process, so sockets are made after the
  * fork. A dialer that finds nobody yet goes on by itself.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include "config.h"

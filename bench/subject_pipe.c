@@ -1,9 +1,11 @@
 /*
  * subject_pipe.c - shoal's pipe: copying, in batches, and in place
  *
- * The ring has the library's default size, as the kernel's pipe has its own. One pair of processes
- * owns one end each; only shapes with more ask for SHARED_ENDS and pay for its locks.
+ * The ring is as large as rings.h says; "shoal pipe 256 KiB" has the library's default, as the
+ * kernel's pipe has its own. One pair of processes owns one end each; only shapes with more ask for
+ * SHARED_ENDS and pay for its locks.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include <errno.h>
@@ -31,10 +33,11 @@ ways_of(struct opening *o, shoal_pipe_end *left, shoal_pipe_end *right)
 }
 
 static int
-pipe_open(struct opening *o)
+open_with(struct opening *o, uint32_t ring_bytes)
 {
 	bool shared = o->producers > 1 || o->consumers > 1;
-	shoal_pipe_options options = { .flags = shared ? SHOAL_PIPE_SHARED_ENDS : 0 };
+	shoal_pipe_options options = { .ring_bytes = ring_bytes,
+		                       .flags = shared ? SHOAL_PIPE_SHARED_ENDS : 0 };
 	shoal_pipe_end *left, *right;
 	shoal_arena *arena;
 	int rc = shoal_arena_create(NULL, NULL, &arena);
@@ -44,6 +47,18 @@ pipe_open(struct opening *o)
 	o->arena = arena;
 	rc = shoal_pipe_create(arena, NULL, &options, &left, &right);
 	return rc < 0 ? rc : ways_of(o, left, right);
+}
+
+static int
+pipe_open(struct opening *o)
+{
+	return open_with(o, ring_bytes_for(o->bytes));
+}
+
+static int
+pipe_open_default(struct opening *o)
+{
+	return open_with(o, 0);
 }
 
 static long
@@ -123,6 +138,18 @@ const struct subject subject_shoal_pipe = {
 	.batch = 1,
 	.bytes_max = 64 * MEBI,
 	.open = pipe_open,
+	.close = close_arena,
+	.send = pipe_send,
+	.recv = pipe_recv,
+};
+
+const struct subject subject_shoal_pipe_default = {
+	.name = "shoal pipe 256 KiB",
+	.about = "the same with a ring of the default size",
+	.traits = SUBJECT_SPINS_FIRST,
+	.batch = 1,
+	.bytes_max = 64 * MEBI,
+	.open = pipe_open_default,
 	.close = close_arena,
 	.send = pipe_send,
 	.recv = pipe_recv,

@@ -4,6 +4,7 @@
  * python_peers.py, which is part of this program, makes its own processes, takes the time itself
  * and prints what it found. Its loops are Python's, as those of everybody who uses these are.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include "config.h"

@@ -4,6 +4,7 @@
  * A slot holds a message of up to SLOT_BYTES_MAX, as somebody who knows his message size would ask
  * for; longer ones travel in blocks. The capacity is that of the other rings of fixed slots.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include "spin.h"

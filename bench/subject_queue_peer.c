@@ -2,6 +2,7 @@
  * subject_queue_peer.c - queues of C++ libraries: Boost.Interprocess's between processes, and
  * oneTBB's between the threads of one, which is what sharing with nobody could cost
  */
+#include "rings.h"
 #include "subject.h"
 
 #include "config.h"

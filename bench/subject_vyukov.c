@@ -4,6 +4,7 @@
  * It is the fastest bounded ring for many producers and consumers that does nothing about death:
  * one compare-and-swap on a shared position, one sequence number a slot. It cannot sleep.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include "spin.h"

@@ -6,6 +6,7 @@
  * so it is made there. The high-water marks are the capacity of the other rings. The address bears
  * the stage manager's number, so no two runs can meet.
  */
+#include "rings.h"
 #include "subject.h"
 
 #include "config.h"

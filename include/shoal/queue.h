@@ -70,7 +70,11 @@ enum {
 
 /* All zero, or NULL, is the default. */
 typedef struct {
-	uint32_t capacity;   /* messages: 2 to 2^31, rounded up to a power of two; 0: 1024 */
+	/*
+	 * Messages: 2 to 2^31, rounded up to a power of two; 0: 1024. For the highest rate as many as
+	 * fill 4 MiB, each with its slot_bytes and 16 (shoal/pipe.h, ring_bytes).
+	 */
+	uint32_t capacity;
 	/* longest message inside the ring, up to 1 MiB; 0: 48, what fits a cache line */
 	uint32_t slot_bytes;
 	unsigned flags;      /* SHOAL_QUEUE_…, SHOAL_WITH_OWNER, SHOAL_OR_OPEN */

@@ -1,0 +1,58 @@
+/* rings.c - how large the rings are that are measured */
+#include "rings.h"
+
+#include "subject.h"
+
+#define LARGE (4u * MEBI)
+#define WORTH_IT 1.25 /* so many times as fast through the shared cache, each at its best */
+
+static bool large;
+
+void
+rings_choose(enum rings asked, const struct limits *limits)
+{
+	double own = limits_spread(limits, HAND_SMALL).max;
+	double shared = limits_spread(limits, HAND_LARGE).max;
+
+	large = asked == RINGS_LARGE || (asked == RINGS_BY_MACHINE && shared > WORTH_IT * own);
+}
+
+const char *
+rings_text(void)
+{
+	return large ? "large, of 4 MiB" : "small, of 256 KiB";
+}
+
+/* As many as it takes, a message and its header on lines of their own: a power of two. */
+static uint32_t
+slots_of_large(size_t bytes)
+{
+	size_t slot = (bytes + 16 + 63) / 64 * 64;
+	uint32_t slots = 4;
+
+	while (slots * slot < LARGE - LARGE / 16)
+		slots *= 2;
+	return slots;
+}
+
+uint32_t
+slots_for(size_t bytes)
+{
+	if (large)
+		return slots_of_large(bytes);
+	if (bytes <= 256)
+		return 1024;
+	if (bytes <= 1024)
+		return 512;
+	if (bytes <= 4096)
+		return 128;
+	return bytes <= 65536 ? 16 : 4;
+}
+
+uint32_t
+ring_bytes_for(size_t bytes)
+{
+	if (bytes > 4 * KIBI)
+		return LARGE;
+	return large ? LARGE : 256 * KIBI;
+}
