@@ -3,10 +3,15 @@
 
 #include "subject.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char usage[] =
 	"usage: shoal-bench [options]\n"
@@ -99,6 +104,23 @@ one_selection(const struct options *o, bool full)
 		die("--bars are not chosen by", "--measure");
 	if (o->size_count || o->shape_count)
 		die("--bars are not chosen by", o->size_count ? "--sizes" : "--shapes");
+}
+
+/* Known before anything is measured; nothing is made or changed yet. */
+static const char *
+writable(const char *path)
+{
+	char name[PATH_MAX];
+	struct stat is;
+
+	snprintf(name, sizeof name, "%s", path);
+	if (!*path || strlen(path) >= sizeof name)
+		die("not a path to write:", path);
+	if (access(path, W_OK) != 0 && (errno != ENOENT || access(dirname(name), W_OK) != 0))
+		die("cannot write", path);
+	if (stat(path, &is) == 0 && S_ISDIR(is.st_mode))
+		die("a directory is no file to write:", path);
+	return path;
 }
 
 static unsigned
@@ -207,9 +229,9 @@ read_one(struct options *o, int option, char *value, bool *full)
 	else if (option == MEASURE)
 		o->measure = value;
 	else if (option == JSON)
-		o->json = value;
+		o->json = writable(value);
 	else if (option == CSV)
-		o->csv = value;
+		o->csv = writable(value);
 	else if (option == COMPARE)
 		o->compare = value;
 	else if (option == SIZES)

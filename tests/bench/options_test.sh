@@ -43,6 +43,13 @@ refused "not both --quick and '--full'" --list --quick --full
 refused "not chosen by '--sizes'" --list --bars --sizes 8
 refused "not chosen by '--measure'" --list --bars --measure asleep
 refused "not chosen by '--full'" --list --bars --full
+refused "small or large, not 'huge'" --list --rings huge
+refused "cannot write '$work/nosuch/x'" --list --json "$work/nosuch/x"
+refused "cannot write '$work/nosuch/x'" --list --csv "$work/nosuch/x"
+refused "no file to write: '$work'" --list --json "$work"
+refused "not a path to write: ''" --list --csv ''
+run 0 --list --json "$work/new"
+[ ! -e "$work/new" ] || fail "it made a file before there was anything to write"
 
 # Where nothing is measured nothing went well.
 refused "nothing to measure" --only nosuch
@@ -55,6 +62,10 @@ few="--reps 1 --window-ms 1"
 run 0 $few --measure alloc --json "$work/old" --csv "$work/csv"
 for name in inside_ns keys share pause_us; do
 	head -n 1 "$work/csv" | grep -q ",$name" || fail "the CSV has no $name"
+done
+for rings in small large; do
+	run 0 $few --measure alloc --rings $rings --json "$work/$rings"
+	grep -q "\"rings\": \"$rings, " "$work/$rings" || fail "rings are not said to be $rings"
 done
 refused "cannot read $work/nosuch" --bars --compare "$work/nosuch"
 sed 's/"shoal-bench 2"/"shoal-bench 1"/' "$work/old" > "$work/older"
