@@ -16,6 +16,7 @@
  */
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/signals.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -123,7 +124,7 @@ try_often(char *stack)
 int
 futex_death_wakes(void)
 {
-	sigset_t all, old;
+	sigset_t old;
 #if defined(__SANITIZE_THREAD__)
 	/* It must know each thread, and takes one that a fork leaves behind for a leak. */
 	return 1;
@@ -132,10 +133,9 @@ futex_death_wakes(void)
 	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)
 		return -ENOMEM;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	signals_block(&old);
 	int rc = try_often(stack);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	signals_restore(&old);
 	munmap(stack, STACK_BYTES);
 	return rc;
 }

@@ -1,5 +1,6 @@
 #include "base/image.h"
 #include "base/descriptor.h"
+#include "base/signals.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -157,13 +158,11 @@ image_start(const struct image *image, pid_t *pid, int *pidfd)
 	                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (s == MAP_FAILED)
 		return -errno;
-	sigset_t all;
-	sigfillset(&all);
 	s->image = image;
 	s->pidfd = -1;
-	pthread_sigmask(SIG_SETMASK, &all, &s->mask);
+	signals_block(&s->mask);
 	int rc = image->apart ? start_apart(s) : start_child(s, pid);
-	pthread_sigmask(SIG_SETMASK, &s->mask, NULL);
+	signals_restore(&s->mask);
 	*pidfd = descriptor_above(s->pidfd);
 	if (rc && *pidfd >= 0)
 		close(*pidfd);

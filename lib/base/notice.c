@@ -1,6 +1,7 @@
 #include "base/notice.h"
 #include "base/descriptor.h"
 #include "base/direct.h"
+#include "base/signals.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -56,12 +57,11 @@ create(void *(*run)(void *), size_t stack_bytes)
 int
 notice_thread(void *(*run)(void *))
 {
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	sigset_t old;
+	signals_block(&old);
 	int rc = create(run, STACK_BYTES);
 	if (rc == -EINVAL)
 		rc = create(run, 0);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	signals_restore(&old);
 	return rc;
 }

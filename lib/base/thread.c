@@ -3,6 +3,7 @@
 #include "base/kernel.h"
 #include "base/pause.h"
 #include "base/error.h"
+#include "base/signals.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -186,14 +187,6 @@ end_process(void)
 	thread_leave();
 }
 
-static void
-block_signals(sigset_t *old)
-{
-	sigset_t all;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
-}
-
 /*
  * Tables are dropped, not freed: another thread of the parent may have been inside malloc at a
  * _Fork, and free would wait for ever for one that is not there.
@@ -308,7 +301,7 @@ static void
 after_fork(void)
 {
 	sigset_t old;
-	block_signals(&old);
+	signals_block(&old);
 	struct shoal_thread *t = thread_here;
 	if (!thread_epoch()) {
 		if (t && !t->busy)
@@ -318,7 +311,7 @@ after_fork(void)
 		else
 			begin_child(NULL);
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	signals_restore(&old);
 }
 
 static void
@@ -344,10 +337,10 @@ struct shoal_thread *
 thread_begin(void)
 {
 	sigset_t old;
-	block_signals(&old);
+	signals_block(&old);
 	pthread_once(&once, begin_process);
 	struct shoal_thread *t = begin_here();
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	signals_restore(&old);
 	return t;
 }
 

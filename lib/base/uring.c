@@ -1,6 +1,7 @@
 #include "base/uring.h"
 #include "base/descriptor.h"
 #include "base/direct.h"
+#include "base/signals.h"
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -230,20 +231,19 @@ try_one(void *result)
 int
 uring_probe(void)
 {
-	sigset_t all, old;
+	sigset_t old;
 	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
 	                   MAP_SHARED | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)
 		return -ENOMEM;
 	int *result = (int *)(void *)stack;
 	*result = -ENOSYS;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	signals_block(&old);
 	pid_t pid = clone(try_one, stack + STACK_BYTES, PROBE_FLAGS, result);
 	if (pid > 0)
 		syscall(SYS_wait4, pid, NULL, __WALL, NULL);
 	int rc = pid < 0 ? -errno : *result;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	signals_restore(&old);
 	munmap(stack, STACK_BYTES);
 	return rc;
 }

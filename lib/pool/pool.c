@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/futex.h"
 #include "base/notice.h"
+#include "base/signals.h"
 #include "pool/map.h"
 #include "pool/result.h"
 #include "pool/slot.h"
@@ -106,15 +107,14 @@ pool_thread(struct shoal_pool *p, void *(*run)(void *))
 {
 	pthread_t thread;
 	pthread_attr_t attr;
-	sigset_t all, old;
+	sigset_t old;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, stack_bytes());
-	sigfillset(&all);
 	fetch_add_seq_cst(&p->references, POOL_HELPER);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	signals_block(&old);
 	int rc = pthread_create(&thread, &attr, run, p);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	signals_restore(&old);
 	pthread_attr_destroy(&attr);
 	if (!rc)
 		return 0;

@@ -1,6 +1,7 @@
 #include "process/birth.h"
 #include "base/error.h"
 #include "base/lifeline.h"
+#include "base/signals.h"
 #include "base/stream.h"
 #include "process/again.h"
 #include "process/family.h"
@@ -85,7 +86,7 @@ birth(struct bundle *p, int parent_fd)
 	if (!cradle_wait(&p->cradle, p->parent, parent_fd))
 		_exit(EXIT_FAILURE);
 	cradle_report(&p->cradle, true);
-	pthread_sigmask(SIG_SETMASK, &p->mask, NULL);
+	signals_restore(&p->mask);
 	shoal_process_exit(((int (*)(void *))run)(bundle_arg(p)));
 }
 
