@@ -7,6 +7,7 @@ import subprocess
 # Who is shown, and how: ours thick and warm, the kernel's blue, libraries green, spinners grey.
 LINES = {
     "shoal queue": ("#c00000", 3), "shoal pipe": ("#ff7000", 3), "shoal queue x32": ("#c00000", 1),
+    "shoal pipe 256 KiB": ("#ffa060", 1),
     "shoal pipe x32": ("#ff7000", 1), "shoal queue in place": ("#c00000", 2),
     "shoal pipe in place": ("#ff7000", 2), "pipe(2)": ("#003f9f", 2), "pipe(2) of 1 MiB": ("#2f6fcf", 1),
     "vmsplice": ("#5f9fef", 1), "vmsplice in place": ("#5f9fef", 2), "socketpair stream": ("#00a0c0", 1),

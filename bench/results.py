@@ -217,7 +217,8 @@ def machine(run):
             f"{host['kernel']} {host['machine']}, hypervisor: {host['virt']}, governor: {host['governor']}, "
             f"clock: {host['clock']}, huge pages: {host['thp']} (shared memory: {host['thp_shmem']}).",
             f"shoal {build['git']}, {build['cc']}, `{build['cflags']}`; {day}; "
-            f"{run.json['reps']} interleaved repetitions of {run.json['window_ms']:g} ms."]
+            f"{run.json['reps']} interleaved repetitions of {run.json['window_ms']:g} ms; "
+            f"rings: {run.json.get('rings', 'small')}."]
     text += [f"Warning: {warning}." for warning in host["warnings"]]
     return "\n".join("- " + line for line in text) + "\n"
 
