@@ -1,11 +1,11 @@
 /*
  * rings.h - how large the rings are that are measured: the same for every subject that has one
  *
- * A processor reads what another one wrote out of that one's own cache, or, once it was driven out
- * of there, out of the cache that both share. Where the first is the slower way, a ring that is
- * larger than the own caches carries several times as much: rings are large then. Which it is, the
- * limits of the machine tell, measured in the same run: a message of 64 KiB is handed over in 256
- * KiB that are used again and again, one of 1 MiB in 4 MiB (limits.h). Where there is no such
+ * A line is written anew while its last reader still has it in a cache of its own, or, in a ring
+ * larger than that cache, once it has gone from there to the one that both share. Where the first
+ * is the slower way a large ring carries several times as much: rings are large then. Which it is,
+ * the limits of the machine tell, measured in the same run: a message of 64 KiB is handed over in
+ * 256 KiB that are used again and again, one of 1 MiB in 4 MiB (limits.h). Where there is no such
  * difference, large rings only take memory, and caches that others could use.
  */
 #ifndef BENCH_RINGS_H

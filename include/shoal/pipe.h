@@ -61,8 +61,8 @@ enum {
 /*
  * flags: the above, SHOAL_OR_OPEN, SHOAL_WITH_OWNER. ring_bytes: of each direction, a power of two
  * from 4096 to 2^30; 0: 256 KiB. For the highest rate, and messages over 64 KiB, 4 MiB: on
- * processors whose cores have slow ways into one another's caches that carries two to seven times
- * as much, since a line has gone to the cache that all share before it is written again
+ * processors whose cores have slow ways into one another's caches that carries up to seven times as
+ * much, since a line has gone to the cache that all share before it is written again
  * (docs/performance.md). The memory is taken at once.
  */
 typedef struct {
