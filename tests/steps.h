@@ -7,33 +7,87 @@
 #define HAS_STEPS 1
 
 #include "harness.h"
+#include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #define STEPS_TRAP_FLAG 0x100
+/* Instructions from one try to the next: a sanitizer makes many more of them, and steps slowly. */
+#define STEPS_STRIDE (1 + 12 * (HARNESS_SLOW > 1))
 
 static struct {
 	volatile bool on, came;
 	volatile uint32_t at, done;
+	volatile uint32_t waits; /* how often it has asked the kernel to let it sleep on a futex */
 	greg_t entry; /* not 0: there, whatever `at` is */
+	bool runs;    /* to the entry, unstepped: a breakpoint is there, in place of `code` */
+	unsigned char code;
 	void (*come)(void);
 } steps;
+
+static inline bool
+steps_calls(const greg_t *reg, long number)
+{
+	static const unsigned char call[] = { 0x0f, 0x05 };
+	return reg[REG_RAX] == number && memcmp((const void *)reg[REG_RIP], call, sizeof call) == 0;
+}
+
+/* Not by its context switches: where a step takes long, the time to sleep until may be over. */
+static inline bool
+steps_waits(const greg_t *reg)
+{
+	int op = (int)reg[REG_RSI] & FUTEX_CMD_MASK;
+	if (steps_calls(reg, SYS_futex))
+		return op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET;
+#ifdef SYS_futex_waitv
+	if (steps_calls(reg, SYS_futex_waitv))
+		return true;
+#endif
+	return false;
+}
 
 /* Where signals are about to be blocked the trap is not: it would end the process. */
 static inline void
 steps_stay_on(greg_t *reg)
 {
 	static uint64_t set;
-	static const unsigned char call[] = { 0x0f, 0x05 };
-	if (memcmp((const void *)reg[REG_RIP], call, sizeof call) != 0 ||
-	    reg[REG_RAX] != SYS_rt_sigprocmask || !reg[REG_RSI] || reg[REG_RDI] == SIG_UNBLOCK)
+	if (!steps_calls(reg, SYS_rt_sigprocmask) || !reg[REG_RSI] || reg[REG_RDI] == SIG_UNBLOCK)
 		return;
 	memcpy(&set, (const void *)reg[REG_RSI], sizeof set);
 	set &= ~(UINT64_C(1) << (SIGTRAP - 1));
 	reg[REG_RSI] = (greg_t)&set;
+}
+
+/*
+ * From come(): goes on unstepped until that function is called, which is where come() is called
+ * again. So it sleeps, which a sanitizer's steps from the look at the clock to the kernel are too
+ * slow for. No signals may be blocked there.
+ */
+static inline void
+steps_run_to(void (*entry)(void))
+{
+	unsigned char *code = (unsigned char *)(uintptr_t)entry;
+	uintptr_t page = (uintptr_t)code & -(uintptr_t)sysconf(_SC_PAGESIZE);
+	REQUIRE_EQ(mprotect((void *)page, 1, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+	steps.code = *code;
+	*code = 0xcc; /* int3 */
+	steps.entry = (greg_t)entry;
+	steps.runs = steps.on = true;
+}
+
+static inline void
+steps_arrive(greg_t *reg)
+{
+	if (!steps.runs || reg[REG_RIP] != steps.entry + 1)
+		return;
+	*(unsigned char *)steps.entry = steps.code;
+	reg[REG_RIP] = steps.entry;
+	steps.runs = false;
 }
 
 /* From that instruction on nothing is stepped. */
@@ -42,6 +96,7 @@ steps_trap(int signo, siginfo_t *info, void *context)
 {
 	ucontext_t *at = context;
 	(void)signo, (void)info;
+	steps_arrive(at->uc_mcontext.gregs);
 	bool can_come = steps.done >= steps.at && !sigismember(&at->uc_sigmask, SIGUSR1);
 	bool is_there = steps.entry ? at->uc_mcontext.gregs[REG_RIP] == steps.entry : can_come;
 	steps_stay_on(at->uc_mcontext.gregs);
@@ -51,7 +106,8 @@ steps_trap(int signo, siginfo_t *info, void *context)
 		steps.come();
 		steps.came = true;
 	}
-	if (steps.on)
+	steps.waits += steps.on && steps_waits(at->uc_mcontext.gregs);
+	if (steps.on && !steps.runs)
 		at->uc_mcontext.gregs[REG_EFL] |= STEPS_TRAP_FLAG;
 	else
 		at->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)STEPS_TRAP_FLAG;
@@ -69,7 +125,7 @@ steps_until(void (*op)(void *), void *arg, uint32_t at, void (*entry)(void), voi
 	REQUIRE_EQ(sigaction(SIGTRAP, &act, NULL), 0);
 	steps.at = at;
 	steps.entry = (greg_t)entry;
-	steps.done = 0;
+	steps.done = steps.waits = 0;
 	steps.came = false;
 	steps.come = come;
 	steps.on = true;

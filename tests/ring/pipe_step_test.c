@@ -15,8 +15,6 @@
 
 #if HAS_STEPS
 
-/* At how many of these instructions, of which a sanitizer makes many more. */
-enum { STRIDE = 1 + 4 * (HARNESS_SLOW > 1) };
 /*
  * LONG is more than a quarter of the ring, so that it takes a block, and less than what the C
  * library copies by `rep movsb` on any processor: each of its bytes is an instruction to step over.
@@ -156,7 +154,7 @@ Test(pipe_step, a_dead_borrowers_recovery_ends_nobody_elses_loan, .timeout = HAR
 {
 	uint32_t at = 0;
 	while (at < INSTRUCTIONS_MOST && borrow_after_a_death(at))
-		at += STRIDE;
+		at += STEPS_STRIDE;
 	REQUIRE(at > 20 && at < INSTRUCTIONS_MOST);
 }
 
@@ -251,7 +249,7 @@ adopt_at_each(size_t bytes)
 {
 	uint32_t at = 0;
 	while (at < INSTRUCTIONS_MOST && adopt_while_it_ends(at, bytes))
-		at += STRIDE;
+		at += STEPS_STRIDE;
 	REQUIRE(at > 20 && at < INSTRUCTIONS_MOST);
 }
 
@@ -380,7 +378,7 @@ Test(pipe_step, close_closes_nothing_of_who_used_the_end_first, .timeout = HARNE
 {
 	uint32_t at = 0;
 	while (at < INSTRUCTIONS_MOST && close_and_meet(at))
-		at += 2 * STRIDE;
+		at += 2 * STEPS_STRIDE;
 	REQUIRE(at > 20 && at < INSTRUCTIONS_MOST);
 }
 
@@ -436,7 +434,7 @@ destroy_at_each(void (*op)(void *), unsigned flags)
 	uint32_t at = 0;
 	meeting = shared(sizeof *meeting);
 	while (at < INSTRUCTIONS_MOST && destroyed_meanwhile(op, flags, at))
-		at += STRIDE;
+		at += STEPS_STRIDE;
 	REQUIRE(at > 20 && at < INSTRUCTIONS_MOST);
 }
 
@@ -462,7 +460,7 @@ static struct {
 static void
 recv_short_op(void *buffer)
 {
-	scene.rc = (int)shoal_pipe_recv(scene.w.right, buffer, LONG, SHOAL_SEC(1));
+	scene.rc = (int)shoal_pipe_recv(scene.w.right, buffer, LONG, SHOAL_SEC(1) * HARNESS_SLOW);
 }
 
 /* Each time that it takes the lock, until there is the message. */
@@ -476,8 +474,7 @@ die_after_the_sleep(void)
 		go_on();
 		return;
 	}
-	steps.entry = (greg_t)robust_take_as;
-	steps.on = true;
+	steps_run_to((void (*)(void))robust_take_as);
 }
 
 static int

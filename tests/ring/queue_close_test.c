@@ -218,7 +218,7 @@ make_small(void)
 	REQUIRE_EQ(shoal_arena_create(NULL, &o, &w.arena), 0);
 }
 
-/* Before each instruction, or, of many, about so many of them. */
+/* Before each instruction, or, of many, about so many of them at most. */
 static void
 ruin_in(struct ruin how, uint32_t times)
 {
@@ -229,7 +229,7 @@ ruin_in(struct ruin how, uint32_t times)
 	make_small();
 	at = UINT32_MAX;
 	ruin_once();
-	uint32_t stride = progress->all / times + 1;
+	uint32_t stride = progress->all / times + STEPS_STRIDE;
 	for (at = 0, progress->more = true; progress->more; at += stride)
 		used += ruin_once();
 	make_another();

@@ -572,7 +572,7 @@ fork_in_each_place(void *q)
 {
 	uint32_t n = 0;
 	while (steps_into(ask_anew, q, n, steps_fork))
-		n += 5;
+		n += 5 * STEPS_STRIDE;
 	REQUIRE(n > 20);
 	return 0;
 }

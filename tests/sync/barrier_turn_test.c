@@ -52,7 +52,6 @@ pass(void *arg)
 #if HAS_STEPS
 static struct world *stepped;
 static volatile int stepped_result;
-static volatile long slept_before, slept;
 static volatile uint32_t turn_then;
 
 static word64 *
@@ -67,19 +66,11 @@ turn(void)
 	return (uint32_t)load_acquire(state_of_it(stepped));
 }
 
-static long
-sleeps(void)
-{
-	struct rusage used;
-	getrusage(RUSAGE_THREAD, &used);
-	return used.ru_nvcsw;
-}
-
 static void
 wait_long(void *unused)
 {
 	(void)unused;
-	stepped_result = shoal_barrier_wait(&stepped->b, SHOAL_MS(300));
+	stepped_result = shoal_barrier_wait(&stepped->b, SHOAL_MS(300) * HARNESS_SLOW);
 }
 
 static void
@@ -94,12 +85,8 @@ static void
 all_but_one_come_again(void)
 {
 	uint64_t parties = shoal_barrier_parties(&stepped->b);
-	slept = sleeps() - slept_before;
 	store_release(state_of_it(stepped), (parties - 1) << 32 | 1);
 }
-
-/* At how many of these instructions, of which a sanitizer makes many more. */
-enum { STRIDE = 1 + 12 * (HARNESS_SLOW > 1) };
 
 /* More parties than CPUs: then it does not spin. */
 Test(barrier, a_late_comer_comes_to_the_next_round_whenever_it_begins,
@@ -109,12 +96,10 @@ Test(barrier, a_late_comer_comes_to_the_next_round_whenever_it_begins,
 	uint32_t parties = kernel_cpus_online() + 2;
 	REQUIRE_EQ(shoal_barrier_init(&w->b, 1), 0);
 	REQUIRE_EQ(shoal_barrier_wait(&w->b, 0), 0);
-	slept = 0;
 	/* What it looks at between two sights of the turn is longer. */
-	for (uint32_t at = 0; !slept; at += 7) {
+	for (uint32_t at = 0; !steps.waits; at += 7 * STEPS_STRIDE) {
 		REQUIRE_EQ(shoal_barrier_init(&w->b, parties), 0);
 		store_release(state_of_it(w), (uint64_t)parties << 32);
-		slept_before = sleeps();
 		REQUIRE(steps_into(wait_long, NULL, at, all_but_one_come_again));
 		REQUIRE_EQ(stepped_result, parties - 1);
 		REQUIRE_EQ(turn(), 2);
@@ -131,7 +116,7 @@ reset_it(void)
 Test(barrier, nobody_breaks_it_after_a_reset_for_what_was_seen_before)
 {
 	struct world *w = stepped = shared(sizeof *w);
-	for (uint32_t at = 0, on = 1; on; at += STRIDE) {
+	for (uint32_t at = 0, on = 1; on; at += STEPS_STRIDE) {
 		REQUIRE_EQ(shoal_barrier_init(&w->b, 2), 0);
 		store_release(place(w, 5), FUTEX_SLEEPERS | FUTEX_DIED);
 		on = steps_into(look_in, NULL, at, reset_it);
@@ -385,8 +370,8 @@ noticed(int after_ms)
 	wait_for(&w->reached, MANY);
 	wait_for_waiting(w, MANY - 1);
 	sleep_ms(after_ms);
-	int64_t at = now_ns();
 	kill_now(pid[MANY - 1]);
+	int64_t at = now_ns();
 	for (int i = 0; i + 1 < MANY; i++) {
 		expect_child(pid[i], 0, 2000);
 		REQUIRE_EQ(w->result[i], -EPIPE);
@@ -402,7 +387,7 @@ noticed(int after_ms)
 Test(barrier, a_death_outside_is_noticed_in_a_slice, .timeout = 60 * HARNESS_SLOW)
 {
 	int soon = 0;
-	for (int i = 0; i < 40 && soon < 16; i++)
+	for (int i = 0; i < 40 * HARNESS_SLOW && soon < 16; i++)
 		soon += noticed(36 + i % 8) < SHOAL_MS(12);
 	REQUIRE(soon >= 16);
 }
