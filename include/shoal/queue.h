@@ -75,7 +75,10 @@ typedef struct {
 	 * fill 4 MiB, each with its slot_bytes and 16 (shoal/pipe.h, ring_bytes).
 	 */
 	uint32_t capacity;
-	/* longest message inside the ring, up to 1 MiB; 0: 48, what fits a cache line */
+	/*
+	 * Longest message inside the ring, up to 1 MiB; 0: 48, what fits a cache line. A place has 16
+	 * more, rounded up to a multiple of 64, or of 16 where that is between 64 and 512.
+	 */
 	uint32_t slot_bytes;
 	unsigned flags;      /* SHOAL_QUEUE_…, SHOAL_WITH_OWNER, SHOAL_OR_OPEN */
 	uint64_t reserved_[4];

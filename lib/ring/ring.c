@@ -7,7 +7,7 @@ static bool
 is_shaped(const struct ring *r)
 {
 	return r->shift >= 1 && r->shift <= 31 && r->mask == (UINT64_C(1) << r->shift) - 1 &&
-	       r->stride >= LINE && r->stride % LINE == 0;
+	       r->stride >= LINE && r->stride % SLOT_ALIGN == 0;
 }
 
 /* The rows, which every queue has right behind its head, and then the slots. */

@@ -55,6 +55,8 @@ struct slot {
 	char payload[];
 };
 #define SLOT_HEADER 16u
+/* Slots are a line long, or a longer multiple of this, so that payloads are aligned to it. */
+#define SLOT_ALIGN 16u
 
 static inline uint64_t
 slot_word(enum slot_state state, uint32_t lap, uint32_t owner, uint32_t tries)

@@ -1,5 +1,6 @@
 /* What a queue does for one process. */
 #include "queue_common.h"
+#include "ring/ring.h"
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -92,6 +93,30 @@ Test(queue, messages_of_all_lengths_arrive_whole, .timeout = 60 * HARNESS_SLOW)
 		free(out);
 	}
 	world_end(w);
+}
+
+/* Whether its neighbours' lines are its own or not, each place holds all that it said. */
+Test(queue, places_of_all_lengths_lie_side_by_side, .timeout = 60 * HARNESS_SLOW)
+{
+	enum { PLACES = 8, LONGEST = 700 };
+	unsigned char sent[LONGEST], got[LONGEST];
+	for (uint32_t inside = 1; inside <= LONGEST; inside++) {
+		struct world w = world_make(PLACES, inside, 0);
+		for (int i = 0; i < PLACES; i++) {
+			memset(sent, i + 1, inside);
+			REQUIRE_EQ(shoal_queue_put(w.queue, sent, inside, 0), 0);
+		}
+		for (int i = 0; i < PLACES; i++) {
+			memset(sent, i + 1, inside);
+			REQUIRE_EQ(shoal_queue_get(w.queue, got, sizeof got, 0), inside);
+			REQUIRE_EQ(memcmp(got, sent, inside), 0);
+		}
+		struct ring r;
+		REQUIRE_EQ(ring_find(w.arena, w.queue, &r), 0);
+		uint32_t align = inside <= 48 || inside >= 496 ? 64 : 16;
+		REQUIRE_EQ(r.stride, (16 + inside + align - 1) / align * align);
+		world_end(w);
+	}
 }
 
 Test(queue, a_small_buffer_leaves_the_message_where_it_is)
