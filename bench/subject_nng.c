@@ -24,6 +24,7 @@
 enum {
 	QUIET_MS = 20, /* so long without a message: the consumer looks whether it was the last one */
 	AGAIN_MS = 5, /* between two attempts to reach a consumer that does not listen yet */
+	SENDBUF_MAX = 8192, /* messages; of more it says that the option is bad */
 };
 
 struct way {
@@ -82,10 +83,11 @@ push_begin(const struct opening *o, int i)
 {
 	struct way *w = o->way[i];
 	char text[64];
+	uint32_t slots = slots_for(o->bytes);
 	int rc = nng.push_open(&w->push);
 
 	if (rc == 0)
-		rc = nng.set_int(w->push, NNG_OPT_SENDBUF, (int)slots_for(o->bytes));
+		rc = nng.set_int(w->push, NNG_OPT_SENDBUF, slots < SENDBUF_MAX ? (int)slots : SENDBUF_MAX);
 	if (rc == 0)
 		rc = nng.set_ms(w->push, NNG_OPT_RECONNMINT, AGAIN_MS);
 	for (unsigned c = 0; c < o->consumers && rc == 0; c++) {
