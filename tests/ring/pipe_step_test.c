@@ -521,7 +521,7 @@ is_received_soon(uint32_t at)
 	vigil->at = at;
 	pid_t other = child(sleep_too, NULL), pid = child(sleep_and_die, NULL);
 	await(&vigil->sleeps, 1);
-	/* Stepped as it is, it may be at the end of its second before it was seen asleep. */
+	/* Stepped at first, it may be at the end of its time before it was seen asleep. */
 	bool both = comes_to_sleep(pid);
 	vigil->go = 1;
 	both &= comes_to_sleep(other);
