@@ -1,12 +1,14 @@
 /*
  * What the stepper must catch: a plain sequence ring and a lock without an owner, as people write
- * them. If these pass, the stepper is broken.
+ * them. If these pass, the stepper is broken; and if a machine that was late before anything was
+ * tried makes a case fail, it is too.
  */
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "harness.h"
 #include "step.h"
@@ -277,3 +279,28 @@ try_lock(struct step_world *w, int64_t ns)
 
 STEP_CASE(control, lock, .setup = lock_setup, .op = lock_op, .check = lock_check,
           .role = { { "lock", try_lock } }, .control = true)
+
+/* ---- the time that setting up takes is no call's ---- */
+
+static void
+slow_setup(struct step_world *w)
+{
+	lock_setup(w);
+	STEP_WITHIN(w, "set up", usleep(30000));
+}
+
+static void
+store_op(struct step_world *w)
+{
+	__atomic_store_n(ring_of(w)->guarded, 1, __ATOMIC_RELEASE);
+}
+
+static void
+store_check(struct step_world *w)
+{
+	uint32_t stored;
+	STEP_WITHIN(w, "load", stored = __atomic_load_n(ring_of(w)->guarded, __ATOMIC_ACQUIRE));
+	STEP_REQUIRE(w, stored <= 1, "%u was never stored", stored);
+}
+
+STEP_CASE(control, slow_setup, .setup = slow_setup, .op = store_op, .check = store_check)
