@@ -6,6 +6,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#define HELD_TABLE STEP_SOURCES "/held.txt"
+
 enum { SHOWN = 6, LINE = 600 };
 
 /* The file that an address is mapped from, and the address within it. */
@@ -122,14 +124,15 @@ held_print(const struct tally *t, size_t role)
 	       t->held_last[role], first, last);
 }
 
-/* How many places held.txt allows: -1 if it does not know the case and role. */
+/*
+ * How many places held.txt allows: -1 if it does not know the case and role, -2 if it is not here.
+ */
 static long
 held_allowed(const struct tally *t, const char *role)
 {
-	char path[400], line[LINE], name[100], who[40];
-	snprintf(path, sizeof path, "%s/held.txt", STEP_SOURCES);
-	FILE *file = fopen(path, "r");
-	long allowed = -1, n;
+	char line[LINE], name[100], who[40];
+	FILE *file = fopen(HELD_TABLE, "r");
+	long allowed = file ? -1 : -2, n;
 	while (file && fgets(line, sizeof line, file)) {
 		if (sscanf(line, "%99s %39s %ld", name, who, &n) == 3 &&
 		    !strcmp(name, t->of->name) && !strcmp(who, role))
@@ -158,8 +161,14 @@ held_compare(struct tally *t, size_t role)
 		return;
 	if (held == 0 && t->of->control)
 		return;
-	snprintf(text, sizeof text, "%s is held up at %ld places, held.txt says %ld", name,
-	         held, allowed);
+	if (allowed == -2)
+		snprintf(text, sizeof text, "no " HELD_TABLE " here: run it where the sources are");
+	else if (allowed == -1)
+		snprintf(text, sizeof text, "%s is held up at %ld places, held.txt has no line of it", name,
+		         held);
+	else
+		snprintf(text, sizeof text, "%s is held up at %ld places, held.txt says %ld", name, held,
+		         allowed);
 	report_violation(t, &(struct place){ .phase = "stop" }, text);
 	held_print(t, role);
 }
