@@ -236,7 +236,13 @@ chunk_work(struct self *self, uint64_t id, uint32_t *left)
 {
 	uint32_t index = id_index(id);
 	store_seq_cst(&self->seat->job, id);
-	if (index < POOL_JOBS && load_seq_cst(&self->head->jobs[index]) == id)
-		take_part(self, arena_at(self->arena, load_acquire(&self->head->job_at[index])), left);
+	/*
+	 * The place first, the id behind it: with a later job's place comes that this id was taken
+	 * away. The other way about a place could be read when the job is over and another one begun,
+	 * which the seat does not name.
+	 */
+	uint64_t at = index < POOL_JOBS ? load_acquire(&self->head->job_at[index]) : 0;
+	if (at && load_seq_cst(&self->head->jobs[index]) == id)
+		take_part(self, arena_at(self->arena, at), left);
 	store_release(&self->seat->job, 0);
 }

@@ -35,9 +35,10 @@
  * turn; a dead one's row is counted anew from the words. Who sees that all rows together are all
  * chunks says so in `complete`; after each death the supervisor looks too.
  *
- * A worker names the job in its seat before it looks whether that is still the one (both
- * sequentially consistent), and the host, when the job is over, takes the id away before it looks
- * at the seats: so the memory of a job is given back when no seat names it, and never waited for.
+ * A worker names the job in its seat, reads where it lies, and looks whether that is still the one
+ * (the first and the last sequentially consistent). The host, when the job is over, takes the id
+ * away before it looks at the seats: so the memory of a job is given back when no seat names it,
+ * and never waited for.
  *
  * A SEAT is what one worker at a time says of itself. `at` is 1 + the item that it is running, 0
  * between items. `deadline` is when that item is to be over, 0: never; the supervisor makes it
