@@ -201,8 +201,8 @@ bool shoal_queue_full(const shoal_queue *);
 
 /*
  * JOINABLE: one message that this thread took is done, its oldest. Under REDELIVER one that is
- * borrowed is reported by shoal_loan_finish, or here after its release. -EOVERFLOW: it took no
- * more. -EINVAL: not JOINABLE.
+ * borrowed is reported by shoal_loan_finish, or here after its release, before those that get took.
+ * -EOVERFLOW: it took no more. -EINVAL: not JOINABLE.
  */
 int shoal_queue_task_done(shoal_queue *);
 /*

@@ -43,7 +43,9 @@ static int
 task_done(struct cursor *c, struct shoal_thread *t)
 {
 	const struct queue_row *row = queue_row(c->ring.queue, c->tag);
-	if (loan_end_oldest(c))
+	/* One that was borrowed and released is reported first: what is kept is not lost for it. */
+	bool released = load_relaxed(&row->done) < load_relaxed(&row->got);
+	if (!released && loan_end_oldest(c))
 		queue_wake_putters(c->ring.queue);
 	/*
 	 * Under REDELIVER what is still borrowed may come back: it is done when it is given back, not

@@ -445,3 +445,33 @@ Test(queue_join, a_look_does_not_wait_for_who_destroys_it)
 }
 
 #endif
+
+/* What it reports is the released one; the kept one comes again. */
+static int
+report_what_was_borrowed_and_die(void *arg)
+{
+	struct stage *s = arg;
+	shoal_loan loan;
+	char got[64];
+	REQUIRE_EQ(shoal_queue_borrow(s->queue, 0, &loan), 0);
+	REQUIRE(shoal_queue_get(s->queue, got, sizeof got, 0) > 0);
+	shoal_loan_release(&loan);
+	REQUIRE_EQ(shoal_queue_task_done(s->queue), 0);
+	raise(SIGKILL);
+	return 0;
+}
+
+Test(queue_join, a_report_of_what_was_borrowed_leaves_what_is_kept)
+{
+	struct world w = world_make(8, 0, BOTH);
+	struct stage *s = stage_make(w, 0);
+	put_text(w.queue, "a");
+	put_text(w.queue, "b");
+	let_die(report_what_was_borrowed_and_die, s);
+	get_text(w.queue, "b");
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), -EAGAIN);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), -EOVERFLOW);
+	world_end(w);
+}
