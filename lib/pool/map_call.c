@@ -192,12 +192,12 @@ shoal_pool_map_async(shoal_pool *p, shoal_task_fn *fn, const void *in, size_t in
 
 /* The next one whose items have gone on, held. */
 static struct map *
-one_to_tell(struct shoal_pool *p, bool *any, size_t *done)
+one_to_tell(struct shoal_pool *p, unsigned *from, bool *any, size_t *done)
 {
 	struct map *found = NULL;
 	pthread_mutex_lock(&p->lock);
-	for (unsigned i = 0; i < POOL_JOBS && !found; i++) {
-		struct map *m = p->maps[i];
+	for (; *from < POOL_JOBS && !found; ++*from) {
+		struct map *m = p->maps[*from];
 		if (!m || !m->progress)
 			continue;
 		*any = true;
@@ -216,7 +216,9 @@ map_progress(struct shoal_pool *p)
 {
 	bool any = false;
 	size_t done;
-	for (struct map *m; (m = one_to_tell(p, &any, &done));) {
+	/* Each of them once: items may end faster than their number is told. */
+	unsigned from = 0;
+	for (struct map *m; (m = one_to_tell(p, &from, &any, &done));) {
 		m->told = done;
 		if (!load_relaxed(&m->result->dropped) && !load_relaxed(&p->mute))
 			progress_tell(m->progress, m->progress_arg, done, m->count, m->began);

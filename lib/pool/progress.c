@@ -19,6 +19,20 @@ static struct {
 	int64_t since, drawn;
 } bar = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* Another thread may have been drawing. */
+static void
+after_fork_child(void)
+{
+	bar.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	bar.since = 0;
+}
+
+__attribute__((constructor)) static void
+hear_of_forks(void)
+{
+	pthread_atfork(NULL, NULL, after_fork_child);
+}
+
 void
 progress_tell(void (*progress)(void *, size_t, size_t), void *arg, size_t done, size_t total,
               int64_t began)

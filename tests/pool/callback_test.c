@@ -1,6 +1,9 @@
 #include "pool/common.h"
 #include "pool/task.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/wait.h>
 
 static _Atomic int calls, inside;
 static _Atomic int last_code, last_value, last_pid;
@@ -345,4 +348,79 @@ Test(pool_callback, it_comes_though_the_worker_is_held_before_it_tells)
 		REQUIRE_EQ(atomic_load(&calls), i + 1);
 	}
 	finish(p);
+}
+
+/* ---- progress, and what it may hold up ---- */
+
+static _Atomic int *over;
+
+static int
+nap_until_over(shoal_task *t)
+{
+	(void)t;
+	if (!atomic_load(over))
+		usleep(100);
+	return 0;
+}
+
+static void
+tell_slowly(void *arg, size_t done, size_t total)
+{
+	(void)arg, (void)done, (void)total;
+	sleep_ms(30);
+}
+
+/* Items end faster than their number is told; the map would take half a minute. */
+Test(pool_callback, comes_though_a_maps_progress_is_told_slowly)
+{
+	enum { COUNT = 400000 };
+	shoal_map_options o = { .chunk = 1, .progress = tell_slowly };
+	shoal_result *map, *task;
+	over = shared(sizeof *over);
+	shoal_pool *p = pool_of(2);
+	task = called(p, nap, 300, note, NULL);
+	REQUIRE_EQ(shoal_pool_map_async(p, nap_until_over, NULL, 0, NULL, 0, COUNT, &o, note, NULL,
+	                                &map), 0);
+	int rc = shoal_result_wait(task, SHOAL_SEC(5));
+	atomic_store(over, 1);
+	REQUIRE_EQ(rc, 0);
+	REQUIRE_EQ(shoal_result_wait(map, SHOAL_SEC(20)), 0);
+	shoal_result_free(task);
+	shoal_result_free(map);
+	finish(p);
+}
+
+static void *
+draw_to_the_end(void *of)
+{
+	shoal_progress_bar(of, 1, 1);
+	return NULL;
+}
+
+/* Its terminal takes nothing, and this thread's process is forked meanwhile. */
+Test(pool_callback, a_forked_child_draws_though_another_thread_did)
+{
+	int ends[2], was = dup(STDERR_FILENO), status = -1;
+	char page[4096] = { 0 }, of[] = "bar";
+	pthread_t thread;
+	REQUIRE_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+	while (write(ends[1], page, sizeof page) > 0)
+		continue;
+	REQUIRE_EQ(fcntl(ends[1], F_SETFL, 0), 0);
+	REQUIRE_EQ(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	REQUIRE_EQ(pthread_create(&thread, NULL, draw_to_the_end, of), 0);
+	sleep_ms(50);
+	pid_t pid = fork();
+	if (pid == 0) {
+		alarm(5);
+		dup2(was, STDERR_FILENO);
+		shoal_progress_bar(of, 1, 1);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	while (pthread_tryjoin_np(thread, NULL) == EBUSY)
+		if (read(ends[0], page, sizeof page) < 0)
+			sleep_ms(1);
+	REQUIRE_EQ(dup2(was, STDERR_FILENO), STDERR_FILENO);
+	REQUIRE_EQ(status, 0);
 }
