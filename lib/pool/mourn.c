@@ -60,6 +60,8 @@ settle_item(struct shoal_pool *p, struct slot *s, uint64_t id, uint64_t at, stru
 	if (!at)
 		return first;
 	d->held = true;
+	if (s->text_of == at)
+		s->text_of = 0; /* it failed, and died before that was told: it ends otherwise now */
 	forget_replies(p, s, &p->seats[d->seat], id);
 	uint64_t i = at - 1;
 	bool same = i == first;

@@ -195,8 +195,10 @@ check_reply(struct step_world *w)
 	const char *text = result->data;
 	bool right = result->code == 0 && result->bytes == REPLY && text[0] == 1 &&
 	             text[REPLY - 1] == 1;
+	bool died = result->code == -EOWNERDEAD;
 	check_item(w, 0, result->code, fails || right);
-	STEP_REQUIRE(w, !fails || right_text(w), "the text: %s", result->text);
+	STEP_REQUIRE(w, !fails || (right_text(w) && died == !strcmp(result->text, HOW)),
+	             "%d, and the text: %s", result->code, result->text);
 }
 
 static void
