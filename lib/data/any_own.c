@@ -13,7 +13,7 @@ measure_items(const shoal_any *v, struct any_size *size, unsigned levels)
 	uint64_t n = any_items(v);
 	if (levels == 0)
 		return fail(-EINVAL, "lists and maps within each other: more than %u deep", ANY_DEPTH_MAX);
-	if (n > ANY_BYTES_MAX || (size->nodes += n) > ANY_BYTES_MAX)
+	if (v->count > ANY_BYTES_MAX || n > ANY_BYTES_MAX || (size->nodes += n) > ANY_BYTES_MAX)
 		return fail(-EMSGSIZE, "more than %llu items in a value",
 		            (unsigned long long)ANY_BYTES_MAX);
 	for (uint64_t i = 0; i < n; i++) {

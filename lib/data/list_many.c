@@ -200,6 +200,9 @@ static int
 extend_by(shoal_list *list, const shoal_any *items, uint64_t count)
 {
 	struct list_call call;
+	if (count > ANY_BYTES_MAX)
+		return fail(-EMSGSIZE, "%llu items are more than a value has, %llu",
+		            (unsigned long long)count, (unsigned long long)ANY_BYTES_MAX);
 	uint64_t *slots = malloc((count + 1) * sizeof *slots);
 	if (!slots)
 		return fail(-ENOMEM, "no memory for %llu items", (unsigned long long)count);

@@ -479,3 +479,15 @@ Test(cbor, input_that_changes_is_some_value_or_none)
 }
 
 #endif
+
+/* A length that went below 0: nothing of it is looked at. */
+Test(cbor, more_items_than_there_can_be_are_refused)
+{
+	shoal_any two[] = { SHOAL_ANY("key"), SHOAL_ANY(1) }, copy;
+	shoal_any map = shoal_any_from_pairs(two, (size_t)INT64_MIN);
+	shoal_any list = shoal_any_from_items(two, SIZE_MAX);
+	REQUIRE_EQ(shoal_any_encode(&map, NULL, 0), -EMSGSIZE);
+	REQUIRE_EQ(shoal_any_encode(&list, NULL, 0), -EMSGSIZE);
+	REQUIRE_EQ(shoal_any_copy(&map, &copy), -EMSGSIZE);
+	REQUIRE_EQ(shoal_any_print(&map, stdout), -EMSGSIZE);
+}

@@ -188,6 +188,7 @@ Test(list, extend_by_few_by_many_and_by_another_list)
 	memcpy(want + count, want, count * sizeof *want);
 	require_ints(w.list, want, 2 * count);
 	REQUIRE_EQ(shoal_list_extend(w.list, SHOAL_ANY(5)), -EINVAL);
+	REQUIRE_EQ(shoal_list_extend(w.list, shoal_any_from_items(items, SIZE_MAX)), -EMSGSIZE);
 	world_end(w);
 }
 
