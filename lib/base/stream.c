@@ -29,6 +29,15 @@ stream_flush(bool all)
 	fflush(stderr);
 }
 
+void
+stream_flush_written(void)
+{
+	if (__fpending(stdout))
+		fflush(stdout);
+	if (__fpending(stderr))
+		fflush(stderr);
+}
+
 /* The C library's fork has freed their locks, whoever held them in the parent. */
 void
 stream_drop(void)

@@ -19,6 +19,9 @@ bool stream_alone(void);
  */
 void stream_flush(bool all);
 
+/* Writes out what stdout and stderr hold back, if anything: else it takes a nanosecond or two. */
+void stream_flush_written(void);
+
 /*
  * In a child whose parent wrote nothing out: what is buffered of stdout and stderr is the parent's,
  * which has it still.

@@ -10,6 +10,7 @@
  */
 #include "pool/chunk.h"
 #include "base/futex.h"
+#include "base/stream.h"
 #include <string.h>
 
 #define LINE_WORDS (LINE / sizeof(word64))
@@ -173,6 +174,7 @@ run_chunk(struct part *p, uint64_t c)
 		return true;
 	uint64_t begin = c * job->chunk, end = begin + job->chunk;
 	run_items(p, begin + first, end < job->count ? end : job->count);
+	stream_flush_written(); /* a pool's end takes the worker by SIGTERM, with its buffers */
 	/* [J.1] released here, acquired with the rows: what the items wrote is whole. */
 	store_release(&p->words[c], chunk_word(0, 0, me, CHUNK_DONE) | (p->word & CHUNK_CODES));
 	task_idle(p->self);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/futex.h"
+#include "base/stream.h"
 #include "pool/functions.h"
 #include "pool/crate.h"
 #include <signal.h>
@@ -59,8 +60,10 @@ task_run(struct self *self, const struct item *i, uint64_t at)
 	int rc = i->fn(&task);
 	if (task_in_child())
 		task_end_child(rc);
-	if (unlikely(i->timeout))
+	if (unlikely(i->timeout)) {
+		stream_flush_written(); /* whoever does not read it does not hold the item up for ever */
 		end_time(self);
+	}
 	return rc < 0 ? rc : 0;
 }
 
@@ -230,6 +233,7 @@ task_slot(struct self *self, uint64_t id)
 	self->id = id;
 	run_items(self, s);
 	self->slot = NULL;
+	stream_flush_written();
 	/* [P.1] released here, acquired by slot_harvest: the answers are whole. */
 	bool mine = cas64_seq_cst(&s->state, running, slot_word(generation, 0, SLOT_DONE));
 	/* Not before: RUNNING without an item is a task that was not begun. */

@@ -1,5 +1,6 @@
 #include "pool/worker.h"
 #include "base/error.h"
+#include "base/stream.h"
 #include "pool/chunk.h"
 #include "pool/functions.h"
 #include "pool/task.h"
@@ -34,6 +35,7 @@ initialize(struct self *self)
 	int rc = initializer ? initializer(arg) : -ENOENT;
 	if (task_in_child())
 		task_end_child(rc);
+	stream_flush_written();
 	if (!rc)
 		return 0;
 	store_relaxed(&self->seat->code, (uint32_t)(rc < 0 ? rc : -ECANCELED));

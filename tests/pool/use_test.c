@@ -1,6 +1,8 @@
 /* What CPython's and loky's tests ask of pools beside crashes: BEHAVIOURS.md. */
 #include "pool/methods.h"
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 /* ---- lifetimes, under each start method ---- */
 
@@ -471,4 +473,76 @@ EACH_METHOD(workers_that_do_not_listen_end_with_their_host)
 	if (!gone)
 		kill(atomic_load(pid), SIGKILL);
 	REQUIRE(gone);
+}
+
+/* ---- what they write ---- */
+
+static int
+say(shoal_task *t)
+{
+	int n = *(const int *)t->in;
+	printf("%d;", n);
+	return n < 0 ? shoal_task_fail(t, "told to") : 0;
+}
+
+/* The file has each of these items, once, in any order, and nothing else. */
+static bool
+all_said(int fd, const int *items, int count)
+{
+	char text[1000] = "", one[20];
+	size_t bytes = 0;
+	REQUIRE(pread(fd, text, sizeof text - 1, 0) >= 0);
+	for (int i = 0; i < count; i++) {
+		snprintf(one, sizeof one, "%d;", items[i]);
+		bytes += strlen(one);
+		if (!strstr(text, one))
+			return false;
+	}
+	return strlen(text) == bytes;
+}
+
+EACH_METHOD(what_tasks_write_is_out_when_they_are_done)
+{
+	int in[] = { 11, 12, 13, 14, 15, 16, -17, 18 }, count = sizeof in / sizeof *in;
+	int fd = memfd_create("said", MFD_CLOEXEC), was = dup(STDOUT_FILENO);
+	fflush(stdout);
+	REQUIRE_EQ(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
+	REQUIRE_EQ(setvbuf(stdout, NULL, _IOFBF, BUFSIZ), 0);
+	shoal_pool *p = pool_so((shoal_pool_options){ .workers = 2 });
+	shoal_map_options o = { .chunk = 3 };
+	int failed = (int)shoal_pool_map(p, say, in, sizeof *in, NULL, 0, (size_t)count - 1, &o);
+	bool mapped = all_said(fd, in, count - 1);
+	int applied = shoal_pool_apply(p, say, &in[7], sizeof *in, NULL, 0);
+	bool said = all_said(fd, in, count);
+	shoal_pool_destroy(p);
+	REQUIRE_EQ(dup2(was, STDOUT_FILENO), STDOUT_FILENO);
+	REQUIRE_EQ(failed, 1);
+	REQUIRE(mapped);
+	REQUIRE_EQ(applied, 0);
+	REQUIRE(said);
+}
+
+/* The reader of what it writes does not read. */
+EACH_METHOD(an_item_that_cannot_write_fails_in_its_time)
+{
+	int in = 7, code = 0, ends[2], was = dup(STDOUT_FILENO);
+	char page[4096] = { 0 };
+	REQUIRE_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+	while (write(ends[1], page, sizeof page) > 0)
+		continue;
+	REQUIRE_EQ(fcntl(ends[1], F_SETFL, 0), 0);
+	fflush(stdout);
+	REQUIRE_EQ(dup2(ends[1], STDOUT_FILENO), STDOUT_FILENO);
+	REQUIRE_EQ(setvbuf(stdout, NULL, _IOFBF, BUFSIZ), 0);
+	shoal_pool *p = pool_so((shoal_pool_options){ .workers = 1 });
+	shoal_map_options o = { .timeout = SHOAL_MS(150 * HARNESS_SLOW), .codes = &code };
+	shoal_result *r;
+	int rc = shoal_pool_map_async(p, say, &in, sizeof in, NULL, 0, 1, &o, NULL, NULL, &r);
+	int waited = rc ? rc : shoal_result_wait(r, SHOAL_SEC(10));
+	shoal_pool_destroy(p);
+	REQUIRE_EQ(dup2(was, STDOUT_FILENO), STDOUT_FILENO);
+	REQUIRE_EQ(rc, 0);
+	REQUIRE_EQ(waited, 0);
+	REQUIRE_EQ(code, -ETIMEDOUT);
+	shoal_result_free(r);
 }
