@@ -84,7 +84,7 @@ shoal_any shoal_any_from_int(long long);
 /* Beyond INT64_MAX it is none: each call that takes it gives -EOVERFLOW. */
 shoal_any shoal_any_from_uint(unsigned long long);
 shoal_any shoal_any_from_double(double);
-/* To its NUL. NULL is nil, here and below. */
+/* To its NUL. NULL is nil, here and below; SHOAL_ANY(NULL) in C++ alone, in C it is SHOAL_NIL. */
 shoal_any shoal_any_from_string(const char *);
 shoal_any shoal_any_from_bytes(const void *, size_t bytes);
 /* So many items; so many pairs, each key before its value. */
@@ -161,7 +161,7 @@ int         shoal_any_decode(const void *cbor, size_t bytes, shoal_any *out);
 
 SHOAL_END_
 
-/* ---- views by name, up to eight items; more by an array and shoal_any_from_items ---- */
+/* ---- views by name: 32 items at most, 16 pairs; more by shoal_any_from_items, _from_pairs ---- */
 
 #define SHOAL_E1_(m, a) m(a)
 #define SHOAL_E2_(m, a, ...) m(a), SHOAL_E1_(m, __VA_ARGS__)
@@ -171,11 +171,51 @@ SHOAL_END_
 #define SHOAL_E6_(m, a, ...) m(a), SHOAL_E5_(m, __VA_ARGS__)
 #define SHOAL_E7_(m, a, ...) m(a), SHOAL_E6_(m, __VA_ARGS__)
 #define SHOAL_E8_(m, a, ...) m(a), SHOAL_E7_(m, __VA_ARGS__)
-#define SHOAL_PICK_(a, b, c, d, e, f, g, h, n, ...) n
-#define SHOAL_HOW_MANY_(...) SHOAL_PICK_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
-#define SHOAL_EACH_(m, ...) \
-	SHOAL_PICK_(__VA_ARGS__, SHOAL_E8_, SHOAL_E7_, SHOAL_E6_, SHOAL_E5_, SHOAL_E4_, SHOAL_E3_, \
-	            SHOAL_E2_, SHOAL_E1_, 0)(m, __VA_ARGS__)
+#define SHOAL_E9_(m, a, ...) m(a), SHOAL_E8_(m, __VA_ARGS__)
+#define SHOAL_E10_(m, a, ...) m(a), SHOAL_E9_(m, __VA_ARGS__)
+#define SHOAL_E11_(m, a, ...) m(a), SHOAL_E10_(m, __VA_ARGS__)
+#define SHOAL_E12_(m, a, ...) m(a), SHOAL_E11_(m, __VA_ARGS__)
+#define SHOAL_E13_(m, a, ...) m(a), SHOAL_E12_(m, __VA_ARGS__)
+#define SHOAL_E14_(m, a, ...) m(a), SHOAL_E13_(m, __VA_ARGS__)
+#define SHOAL_E15_(m, a, ...) m(a), SHOAL_E14_(m, __VA_ARGS__)
+#define SHOAL_E16_(m, a, ...) m(a), SHOAL_E15_(m, __VA_ARGS__)
+#define SHOAL_E17_(m, a, ...) m(a), SHOAL_E16_(m, __VA_ARGS__)
+#define SHOAL_E18_(m, a, ...) m(a), SHOAL_E17_(m, __VA_ARGS__)
+#define SHOAL_E19_(m, a, ...) m(a), SHOAL_E18_(m, __VA_ARGS__)
+#define SHOAL_E20_(m, a, ...) m(a), SHOAL_E19_(m, __VA_ARGS__)
+#define SHOAL_E21_(m, a, ...) m(a), SHOAL_E20_(m, __VA_ARGS__)
+#define SHOAL_E22_(m, a, ...) m(a), SHOAL_E21_(m, __VA_ARGS__)
+#define SHOAL_E23_(m, a, ...) m(a), SHOAL_E22_(m, __VA_ARGS__)
+#define SHOAL_E24_(m, a, ...) m(a), SHOAL_E23_(m, __VA_ARGS__)
+#define SHOAL_E25_(m, a, ...) m(a), SHOAL_E24_(m, __VA_ARGS__)
+#define SHOAL_E26_(m, a, ...) m(a), SHOAL_E25_(m, __VA_ARGS__)
+#define SHOAL_E27_(m, a, ...) m(a), SHOAL_E26_(m, __VA_ARGS__)
+#define SHOAL_E28_(m, a, ...) m(a), SHOAL_E27_(m, __VA_ARGS__)
+#define SHOAL_E29_(m, a, ...) m(a), SHOAL_E28_(m, __VA_ARGS__)
+#define SHOAL_E30_(m, a, ...) m(a), SHOAL_E29_(m, __VA_ARGS__)
+#define SHOAL_E31_(m, a, ...) m(a), SHOAL_E30_(m, __VA_ARGS__)
+#define SHOAL_E32_(m, a, ...) m(a), SHOAL_E31_(m, __VA_ARGS__)
+/* From 33 items on, what the compiler finds undeclared says why. */
+#define SHOAL_EX_(...) SHOAL_LIST_has_up_to_32_items_SHOAL_MAP_16_pairs
+#define SHOAL_PICK_( \
+	p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16, p17, p18, p19, p20, \
+	p21, p22, p23, p24, p25, p26, p27, p28, p29, p30, p31, p32, p33, p34, p35, p36, p37, p38, p39, \
+	p40, p41, p42, p43, p44, p45, p46, p47, p48, p49, p50, p51, p52, p53, p54, p55, p56, p57, p58, \
+	p59, p60, p61, p62, p63, p64, n, ...) n
+#define SHOAL_HOW_MANY_(...) SHOAL_PICK_( \
+	__VA_ARGS__, 64, 63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, \
+	44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, \
+	21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define SHOAL_EACH_(m, ...) SHOAL_PICK_( \
+	__VA_ARGS__, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, \
+	SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, \
+	SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, \
+	SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, SHOAL_EX_, \
+	SHOAL_EX_, SHOAL_E32_, SHOAL_E31_, SHOAL_E30_, SHOAL_E29_, SHOAL_E28_, SHOAL_E27_, SHOAL_E26_, \
+	SHOAL_E25_, SHOAL_E24_, SHOAL_E23_, SHOAL_E22_, SHOAL_E21_, SHOAL_E20_, SHOAL_E19_, \
+	SHOAL_E18_, SHOAL_E17_, SHOAL_E16_, SHOAL_E15_, SHOAL_E14_, SHOAL_E13_, SHOAL_E12_, \
+	SHOAL_E11_, SHOAL_E10_, SHOAL_E9_, SHOAL_E8_, SHOAL_E7_, SHOAL_E6_, SHOAL_E5_, SHOAL_E4_, \
+	SHOAL_E3_, SHOAL_E2_, SHOAL_E1_, 0)(m, __VA_ARGS__)
 
 #ifndef __cplusplus
 #define SHOAL_NIL ((shoal_any){ 0 })

@@ -74,6 +74,13 @@ Test(any, lists_and_maps_lie_within_each_other)
 	REQUIRE(!shoal_any_find(&v, "none"));
 	REQUIRE(!shoal_any_find(bins, "bins"));
 	REQUIRE_EQ(SHOAL_LIST(1, 2, 3, 4, 5, 6, 7, 8).count, 8);
+	shoal_any most = SHOAL_LIST(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+	                            20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, SHOAL_LIST(32));
+	REQUIRE_EQ(most.count, 32);
+	for (size_t i = 0; i < 31; i++)
+		REQUIRE_EQ(shoal_any_int(shoal_any_at(&most, (long)i), 0), i + 1);
+	REQUIRE_EQ(shoal_any_at(&most, 31)->kind, SHOAL_ANY_LIST);
+	REQUIRE_EQ(SHOAL_MAP(1, 2, 3, 4, 5, 6, 7, 8, 9, SHOAL_MAP("ten", 10)).count, 5);
 }
 
 Test(any, the_last_of_two_equal_keys_counts)
