@@ -121,7 +121,7 @@ meet(const char *name, const struct place *p, bool or_attach, shoal_arena **out)
 	if (rc == 0)
 		shoal_arena_close(*out);
 	*out = NULL;
-	return fail(-EEXIST, "there is an arena, or another file, named '%s' already", p->path);
+	return shmfile_taken(p);
 }
 
 static int

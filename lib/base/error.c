@@ -166,6 +166,10 @@ static const struct { int code; const char *text; } meanings[] = {
 	{ EFBIG, "larger than RLIMIT_FSIZE allows" },
 	{ EOPNOTSUPP, "the file system cannot do it" },
 	{ ECHILD, "not a child of this process, or not started" },
+	{ EIO, "it failed, or its input or output did" },
+	{ ERANGE, "out of range" },
+	{ EDOM, "not a value that it is made for" },
+	{ EINTR, "interrupted by a signal" },
 };
 
 const char *

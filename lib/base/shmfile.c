@@ -100,6 +100,14 @@ shmfile_unnamed(const struct place *p, uint64_t bytes, unsigned mode)
 }
 
 int
+shmfile_taken(const struct place *p)
+{
+	return fail(-EEXIST, "there is an arena, or another file, named '%s' already: attach it, pass "
+	            "SHOAL_OR_ATTACH, or remove it with shoal_arena_unlink",
+	            p->path);
+}
+
+int
 shmfile_publish(int fd, const struct place *p)
 {
 	char from[40];
@@ -107,8 +115,7 @@ shmfile_publish(int fd, const struct place *p)
 	if (linkat(AT_FDCWD, from, p->dir, p->leaf, AT_SYMLINK_FOLLOW) == 0)
 		return 0;
 	if (errno == EEXIST)
-		return fail(-EEXIST, "there is an arena, or another file, named '%s' already",
-		            p->path);
+		return shmfile_taken(p);
 	return fail_file(p->path, "naming the file through /proc");
 }
 

@@ -37,6 +37,8 @@ int shmfile_unnamed(const struct place *p, uint64_t bytes, unsigned mode);
  * name is taken.
  */
 int shmfile_publish(int fd, const struct place *p);
+/* -EEXIST, and what to do about it. */
+int shmfile_taken(const struct place *p);
 
 /*
  * No symbolic link, device or pipe is opened; -ENOENT when there is none; -EPERM for another user's

@@ -3,6 +3,19 @@
 #include <shoal/arena.h>
 #include <string.h>
 
+const char *
+any_kind_name(uint32_t kind)
+{
+	static const char *const names[] = {
+		[SHOAL_ANY_NIL] = "nil",       [SHOAL_ANY_BOOL] = "bool",
+		[SHOAL_ANY_INT] = "int",       [SHOAL_ANY_DOUBLE] = "double",
+		[SHOAL_ANY_STRING] = "string", [SHOAL_ANY_BYTES] = "bytes",
+		[SHOAL_ANY_LIST] = "list",     [SHOAL_ANY_MAP] = "map",
+		[SHOAL_ANY_OBJECT] = "object",
+	};
+	return kind < sizeof names / sizeof *names ? names[kind] : "none";
+}
+
 static shoal_any
 view(uint32_t kind, size_t count)
 {

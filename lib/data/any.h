@@ -56,6 +56,10 @@ struct any_size {
  * not, a key that is none), -EOVERFLOW, -EMSGSIZE.
  */
 int any_measure(const shoal_any *v, struct any_size *out);
+
+/* For sentences. */
+const char *any_kind_name(uint32_t kind);
+
 /*
  * The same of what is copied or encoded: what a call filled may be a snapshot, one level deeper.
  * And of what is printed: ints beyond INT64_MAX too.

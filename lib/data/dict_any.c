@@ -1,5 +1,6 @@
 /* Items as anys: set, get, pop, has. */
 #include "base/error.h"
+#include "data/any.h"
 #include "data/dict.h"
 #include <string.h>
 
@@ -134,8 +135,8 @@ shoal_dict_update(shoal_dict *d, shoal_any map)
 {
 	struct dict_call c;
 	if (map.kind != SHOAL_ANY_MAP)
-		return fail(-EINVAL, "a dict is updated from a map, not from an any of kind %u",
-		            map.kind);
+		return fail(-EINVAL, "a dict is updated from a map, not from a value of kind %s",
+		            any_kind_name(map.kind));
 	int rc = dict_enter(d, SHOAL_KIND_DICT, &c);
 	if (rc)
 		return rc;

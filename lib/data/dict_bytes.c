@@ -1,5 +1,6 @@
 /* Items as bytes: the short way, without anys. */
 #include "base/error.h"
+#include "data/any.h"
 #include "data/dict_read.h"
 
 enum verdict {
@@ -57,7 +58,8 @@ judge(const struct dict_call *c, const struct wanted *w)
 		return fail_small(w->bytes, "a value of %u bytes does not fit a buffer of %zu",
 		                  w->bytes, w->room);
 	case NO_BYTES:
-		return fail(-EPROTO, "the key's value is no bytes, but an any of kind %u", w->kind);
+		return fail(-EPROTO, "the key's value is no bytes, but of kind %s",
+		            any_kind_name(w->kind));
 	case BEYOND_MEMORY:
 		break;
 	}

@@ -96,8 +96,8 @@ add(struct change *x, int64_t delta, int64_t *sum)
 		const struct dict_entry *e = &x->place.head;
 		word64 *at = dict_at(&x->call, x->place.offset + entry_value_at(e->key_bytes), 8);
 		if (e->value_kind != SHOAL_ANY_INT)
-			return fail(-EINVAL, "the key's value is no int, but an any of kind %u",
-			            e->value_kind);
+			return fail(-EINVAL, "the key's value is no int, but of kind %s",
+			            any_kind_name(e->value_kind));
 		if (!at)
 			return dict_damaged(&x->call);
 		old = (int64_t)load_relaxed(at);

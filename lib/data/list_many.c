@@ -226,8 +226,8 @@ shoal_list_extend(shoal_list *list, shoal_any v)
 	shoal_list *other = shoal_any_to_list(&v);
 	shoal_any items;
 	if (!other && v.kind != SHOAL_ANY_LIST)
-		return fail(-EINVAL, "a list is extended by the items of a list, not by a value of kind %u",
-		            v.kind);
+		return fail(-EINVAL, "a list is extended by the items of a list, not by a value of kind %s",
+		            any_kind_name(v.kind));
 	if (!other)
 		return extend_by(list, v.as.items, v.count);
 	int rc = shoal_list_snapshot(other, &items);

@@ -91,7 +91,8 @@ typed_from_any(uint32_t type, const shoal_any *v, bool nil_is_zero, union typed 
 		return rc;
 	if (v->kind != SHOAL_ANY_INT && v->kind != SHOAL_ANY_BOOL &&
 	    !(v->kind == SHOAL_ANY_DOUBLE && typed_is_real(type)))
-		return fail(-EINVAL, "a cell of %s takes no any of kind %u", typed_name(type), v->kind);
+		return fail(-EINVAL, "a cell of %s takes no value of kind %s", typed_name(type),
+		            any_kind_name(v->kind));
 	if (typed_is_real(type))
 		return real_from_any(type, v, out);
 	out->integer = shoal_any_int(v, 0);

@@ -38,8 +38,12 @@ pool_open(struct shoal_pool *p, const char *call)
 		return 0;
 	if (p->broken)
 		return fail(p->broken, "%s: the pool is broken: %s", call, p->reason);
-	return fail(-EPIPE, "%s: the pool is %s", call,
-	            now == POOL_CLOSED ? "closed" : "terminated");
+	static const char *const state[] = {
+		[POOL_CLOSED] = "is closed",
+		[POOL_ENDING] = "is ending",
+		[POOL_ENDED] = "has ended",
+	};
+	return fail(-EPIPE, "%s: the pool %s", call, state[now]);
 }
 
 /* ---- references ---- */

@@ -186,6 +186,7 @@ Test(map, a_name_is_taken_once)
 	shoal_arena_options or_attach = small;
 	or_attach.flags = SHOAL_OR_ATTACH;
 	REQUIRE_FAILS(shoal_arena_create(name, &small, &b), -EEXIST, name);
+	REQUIRE(strstr(shoal_error(), "SHOAL_OR_ATTACH"));
 	REQUIRE(b == NULL);
 	REQUIRE_EQ(shoal_arena_create(name, &or_attach, &b), 0);
 	REQUIRE(a == b);

@@ -60,6 +60,7 @@ Test(error, codes_of_either_sign_have_a_meaning)
 	REQUIRE_STR_EQ(shoal_strerror(0), "no error");
 	REQUIRE_STR_EQ(shoal_strerror(-EOWNERDEAD), "the last holder died; what it held is suspect");
 	REQUIRE_STR_EQ(shoal_strerror(-9999), "an error of the system");
+	REQUIRE_STR_EQ(shoal_strerror(-EIO), "it failed, or its input or output did");
 }
 
 Test(error, timed_out_is_either_of_two_codes)

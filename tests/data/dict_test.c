@@ -340,6 +340,7 @@ Test(dict, add_int_counts_from_zero)
 	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY("n")), INT64_MAX);
 	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY("n"), SHOAL_ANY("text")), 0);
 	REQUIRE_EQ(shoal_dict_add_int(w.dict, SHOAL_ANY("n"), 1, &sum), -EINVAL);
+	REQUIRE(strstr(shoal_error(), "of kind string"));
 	dict_world_end(&w);
 }
 
