@@ -3,7 +3,8 @@
  *
  * The sensor and its readers are unrelated programs. They meet by name: the arena's, which is
  * looked up per user, and the queue's inside it. Either may come first, end, or be killed, and
- * come again. The arena vanishes with its last user.
+ * come again. The arena vanishes with its last user;
+ * if that one was killed, as by Ctrl-C, when the next one comes.
  */
 #include <math.h>
 #include <stdlib.h>

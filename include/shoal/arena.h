@@ -51,14 +51,15 @@ SHOAL_BEGIN_
 /* ---- options ---- */
 
 enum {
-	SHOAL_UNLINK_LAST = 1, /* a named arena goes with its last process */
+	/* A named arena goes with its last process: left behind by a signal, with the next to come. */
+	SHOAL_UNLINK_LAST = 1,
 	SHOAL_HUGE = 2,        /* ask for huge pages: a hint that the kernel may ignore */
 	SHOAL_OR_ATTACH = 4,   /* attach the arena if it exists; its own options hold then */
 };
 
 /* All zero, or NULL, is the default. */
 typedef struct {
-	/* For blocks; in steps of 64 KiB, 1 MiB to 1 TiB with the tables. 0: 64 GiB. */
+	/* For blocks; in steps of 64 KiB. 0: 64 GiB; less counts as 1 MiB, over 1 TiB is -EINVAL. */
 	size_t limit_bytes;
 	/*
 	 * So much is taken at once: blocks that fit into it never meet -ENOSPC (those over 32640 bytes

@@ -29,10 +29,12 @@
  * THREADS. Any call may be made from any thread on any object at once, except where a header says
  * so. No wait is a cancellation point.
  *
- * DEATH. Any process may be killed at any instruction. Nobody else waits for it longer than 10 ms;
- * 50 ms where it died closing or destroying what they wait for, or was its owner. The kernel's own
- * notice takes about 0.14 ms. Each header says what becomes of what the dead one held. A process
- * that is STOPPED is not dead: nobody takes its things away.
+ * DEATH. Any process may be killed at any instruction. Nobody else waits for what it held longer
+ * than 10 ms; 50 ms where it died closing or destroying that, or was its owner. The kernel's own
+ * notice takes about 0.14 ms. Each header says what becomes of what the dead one held. What only
+ * the dead one would have put, sent, notified or set never comes: give such a wait a time, or wait
+ * for the process too (shoal_wait). A process that is STOPPED is not dead: nobody takes its things
+ * away.
  */
 #ifndef SHOAL_BASE_H
 #define SHOAL_BASE_H

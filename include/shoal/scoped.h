@@ -21,7 +21,10 @@
  *		return h.rc;                           // not held, and not given back
  *
  * Each is a declaration, which the scope must not jump over; two do not stand on one line. longjmp
- * and exit leave no scope. A death within the scope is that of a holder (shoal/sync.h).
+ * and exit leave no scope. A death within the scope is that of a holder (shoal/sync.h), and the
+ * next one's SHOAL_HOLD stops its process: programs that are to outlive it use SHOAL_HOLD_AS, or
+ * locks with SHOAL_LOCK_AUTOCLEAN. Other kinds of locks are taken and given back by their calls; in
+ * C++ shoal/shoal.hpp has scopes for them.
  */
 #ifndef SHOAL_SCOPED_H
 #define SHOAL_SCOPED_H
