@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "base/racy.h"
 #include "ring/handed.h"
 #include <unistd.h>
 
@@ -77,7 +78,7 @@ fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
 	uint64_t nonce = handed_identity(index, generation) << 44 & OWNER_NONCE;
 	p->ring_bytes = shape->ring_bytes;
 	p->flags = shape->flags;
-	p->object = index;
+	racy_write(&p->object, &index, sizeof index); /* read by pipe_hand_out of an earlier one */
 	for (unsigned side = 0; side < 2; side++) {
 		p->end[side].side = side;
 		store_relaxed(&p->end[side].owner,

@@ -1,6 +1,7 @@
 /* Making, finding and looking at queues. */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/racy.h"
 #include "ring/group.h"
 
 #define CAPACITY_DEFAULT 1024u
@@ -82,7 +83,8 @@ fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
 {
 	const struct shape *shape = arg;
 	shoal_queue *q = body;
-	q->serial = load_relaxed(&arena_object(a, index)->word) >> 32 << 32 | index;
+	uint64_t serial = load_relaxed(&arena_object(a, index)->word) >> 32 << 32 | index;
+	racy_write(&q->serial, &serial, sizeof serial); /* read by queue_hand_out of an earlier one */
 	q->mask = (UINT64_C(1) << shape->shift) - 1;
 	q->slots_at = slots_at(a);
 	q->rows_at = rows_at();
@@ -90,7 +92,7 @@ fill(shoal_arena *a, uint32_t index, void *body, const void *arg)
 	q->stride = shape->stride;
 	q->slot_bytes = shape->slot_bytes;
 	q->flags = shape->flags;
-	q->object = index;
+	racy_write(&q->object, &index, sizeof index);
 	q->rows = a->members_max;
 	/* A short ring has no room to keep a distance in. */
 	q->keep = shape->shift >= KEEP_SHIFT_MIN ? 1u << (KEEP_SHIFT_MIN - 2) : 0;
