@@ -23,7 +23,8 @@
  * next one.
  *
  * What tasks and the initializer write to stdout and stderr is written out with each task, of a map
- * with each chunk, before it counts as done: SIGTERM, by which workers end, would lose it.
+ * with each chunk, before it counts as done: SIGTERM, by which workers end, would lose it. Killed
+ * there, as by SIGPIPE: as in the last of these tasks.
  *
  * A child that a task forks is no worker: it ends by _exit, or where it returns from the function,
  * with status 0, or 1 for a negative code.

@@ -6,7 +6,8 @@
  * Crash points: pool/shared.h. Before its first failure a chunk's codes are made 0, then its word
  * says that they are valid, then the code is written, then the row says that one failed, then the
  * chunk is DONE: so of one that is not DONE the supervisor settles the item that seat->at names,
- * and whatever was said of earlier ones is true.
+ * and whatever was said of earlier ones is true. That is the last one also while what the items
+ * printed is written out.
  */
 #include "pool/chunk.h"
 #include "base/futex.h"
@@ -239,9 +240,10 @@ chunk_work(struct self *self, uint64_t id, uint32_t *left)
 	uint32_t index = id_index(id);
 	store_seq_cst(&self->seat->job, id);
 	/*
-	 * The place first, the id behind it: with a later job's place comes that this id was taken
-	 * away. The other way about a place could be read when the job is over and another one begun,
-	 * which the seat does not name.
+	 * The place first, acquired against its release in map.c's enter, the id behind it: with a
+	 * later job's place comes that map_end.c's retire took this id away. The other way about a
+	 * place could be read when the job is over and another one begun, which the seat does not
+	 * name.
 	 */
 	uint64_t at = index < POOL_JOBS ? load_acquire(&self->head->job_at[index]) : 0;
 	if (at && load_seq_cst(&self->head->jobs[index]) == id)

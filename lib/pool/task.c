@@ -1,6 +1,7 @@
 /*
  * Crash points, in task_slot: named in pool/shared.h. In task_run: seat->at names the item from
- * before its first instruction to after its last, so a death in between is that item's.
+ * before its first instruction to after its last, so a death in between is that item's; and so is
+ * one while what it printed is written out, where it has a time before that has ended.
  */
 #include "pool/task.h"
 #include "base/clock.h"
