@@ -85,17 +85,27 @@ get_release(struct cursor *c, const struct taken *m)
 	give_place(c, m->slot, m->word);
 }
 
-/* A hole is passed so that it is counted once, by its taker. */
 static void
-pass_hole(struct cursor *c, uint64_t place, uint64_t word)
+pass_claimed_hole(struct cursor *c, uint64_t place, uint64_t mine)
 {
-	uint64_t mine = slot_word(READING, slot_lap(word), c->tag, TRIES_HOLE);
-	if (!claim(c, place, word, mine))
-		return;
 	advance(c, place);
 	struct taken m = { .slot = cursor_slot_at(c, place), .place = place, .word = mine };
 	get_release(c, &m);
 	wake_putters(c->ring.queue);
+}
+
+/*
+ * A hole is passed so that it is counted once, by its taker. A get has named a gate; who only looks
+ * names that of the putters, who wait for the place.
+ */
+static void
+pass_hole(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word)
+{
+	void *old = robust_pending_set_first(t, &c->ring.queue->put.wait);
+	uint64_t mine = slot_word(READING, slot_lap(word), c->tag, TRIES_HOLE);
+	if (claim(c, place, word, mine))
+		pass_claimed_hole(c, place, mine);
+	robust_pending_restore(t, old);
 }
 
 static int
@@ -175,14 +185,16 @@ claim_group(struct cursor *c, uint64_t place, uint64_t word, size_t exact, struc
 }
 
 static void
-pass_group(struct cursor *c, uint64_t place, uint64_t word)
+pass_group(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word)
 {
+	void *old = robust_pending_set_first(t, &c->ring.queue->put.wait);
 	uint32_t lap = slot_lap(word);
-	if (!claim(c, place, word, group_word(GROUP_PASSING, lap, c->tag)))
-		return;
-	queue_publish(c, cursor_slot_at(c, place), group_word(GROUP_EMPTY, lap + 1, 0));
-	advance_group(c, place);
-	wake_putters(c->ring.queue);
+	if (claim(c, place, word, group_word(GROUP_PASSING, lap, c->tag))) {
+		queue_publish(c, cursor_slot_at(c, place), group_word(GROUP_EMPTY, lap + 1, 0));
+		advance_group(c, place);
+		wake_putters(c->ring.queue);
+	}
+	robust_pending_restore(t, old);
 }
 
 /*
@@ -197,7 +209,7 @@ take_group(struct cursor *c, struct shoal_thread *t, uint64_t word, size_t room,
 	struct slot *s = cursor_slot_at(c, c->get);
 	size_t bytes = load_relaxed(&s->bytes);
 	if (group_is(word, GROUP_HOLE)) {
-		pass_group(c, c->get, word);
+		pass_group(c, t, c->get, word);
 		return -EAGAIN;
 	}
 	if (!fits(bytes, room, exact))
@@ -359,7 +371,7 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 		if (unlikely(end == WALK_BROKEN))
 			return queue_broken(c, place);
 		if (end == WALK_READY && slot_is_hole(word)) {
-			pass_hole(c, place, word);
+			pass_hole(c, t, place, word);
 			continue;
 		}
 		if (end == WALK_READY && slot_state(word) == GROUP) {
@@ -452,11 +464,11 @@ get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, si
 }
 
 void
-get_pass_holes(struct cursor *c)
+get_pass_holes(struct cursor *c, struct shoal_thread *t)
 {
 	uint64_t word;
 	while (walk_get(&c->ring, &c->get, &word) == WALK_READY && slot_is_hole(word))
-		pass_hole(c, c->get, word);
+		pass_hole(c, t, c->get, word);
 }
 
 /* The length of the message that a get would take now. */

@@ -480,6 +480,6 @@ ssize_t get_peek(struct cursor *c, struct shoal_thread *t);
 ssize_t get_next(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room,
                 struct sleeper *s);
 /* The holes that come next: join counts them, also where nobody gets any more. */
-void get_pass_holes(struct cursor *c);
+void get_pass_holes(struct cursor *c, struct shoal_thread *t);
 
 #endif

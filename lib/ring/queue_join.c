@@ -97,7 +97,9 @@ all_done_but_by_dead(struct cursor *c, struct shoal_thread *t)
 	if (all_done(c))
 		return true;
 	member_recover_all(c->arena, t, c->me);
-	get_pass_holes(c);
+	void *old = robust_pending_set(t, &c->ring.queue->put.wait);
+	get_pass_holes(c, t);
+	robust_pending_restore(t, old);
 	return all_done(c);
 }
 

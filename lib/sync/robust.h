@@ -112,6 +112,14 @@ robust_pending_set(struct shoal_thread *t, word32 *word)
 	return robust_name(t->robust, word);
 }
 
+/* Unless a word is named already: then that one stays. */
+static inline void *
+robust_pending_set_first(struct shoal_thread *t, word32 *word)
+{
+	void *old = t->robust->pending;
+	return old ? old : robust_pending_set(t, word);
+}
+
 static inline void
 robust_pending_restore(struct shoal_thread *t, void *old)
 {

@@ -7,6 +7,7 @@
 
 #include "harness.h"
 #include "queue_world.h"
+#include "ring/queue.h"
 #include "value.h"
 
 enum {
@@ -266,6 +267,34 @@ look_op(struct step_world *w)
 		size != 2 || bytes != (ssize_t)queue_shape(w)->bytes || edge ? -EPROTO : rc;
 }
 
+/* Full, with a hole that a dead putter left at its head: whoever passes that makes room. */
+static void
+hole_setup(struct step_world *w)
+{
+	struct ring ring;
+	queue_setup(w);
+	STEP_REQUIRE(w, shoal_queue_put(queue_of(w), "", 1, SHOAL_NOWAIT) == 0, "setup cannot put");
+	STEP_REQUIRE(w, ring_find(w->arena, queue_of(w), &ring) == 0, "no ring");
+	word64 *turn = &ring_slot(&ring, 0)->turn;
+	store_release(turn, slot_word(FULL, slot_lap(load_relaxed(turn)), 0, TRIES_HOLE));
+	for (uint32_t i = 1; i < PLACES; i++)
+		STEP_REQUIRE(w, queue_send(w, SHOAL_NOWAIT) == 0, "setup cannot put");
+}
+
+/* Looks at nothing, lest it pass the hole. */
+static void
+hole_prepare(struct step_world *w)
+{
+	arena_join(w);
+	shoal_queue_size(queue_of(w));
+}
+
+static void
+peek_op(struct step_world *w)
+{
+	step_mine(w)->result = shoal_queue_peek_bytes(queue_of(w));
+}
+
 /* The one that waits for the descriptors is another thread. */
 static void
 fd_op(struct step_world *w)
@@ -422,6 +451,10 @@ STEP_CASE(queue, join, .shape = SHAPE(JOINABLE, SMALL, 2, 0, 0), SURVIVORS, .pre
           .op = join_op)
 STEP_CASE(queue, look, .shape = SHAPE(0, SMALL, 2, 0, 0), SURVIVORS, WATCHERS,
           .prepare = get_prepare, .op = look_op)
+STEP_CASE(queue, peek_hole, .shape = SHAPE(0, SMALL, 0, 0, 0), SURVIVORS, .setup = hole_setup,
+          .prepare = hole_prepare, .op = peek_op, WAKES_PUTTER)
+STEP_CASE(queue, join_hole, .shape = SHAPE(JOINABLE, SMALL, 0, 0, 0), SURVIVORS,
+          .setup = hole_setup, .prepare = hole_prepare, .op = join_op, WAKES_PUTTER)
 STEP_CASE(queue, fd, .shape = SHAPE(0, SMALL, 2, 0, 0), SURVIVORS, .prepare = get_prepare,
           .op = fd_op, .stepped = true)
 
