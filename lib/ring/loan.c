@@ -81,7 +81,7 @@ loan_is_entry(const shoal_loan *loan, const struct loan_entry *l)
 {
 	return load_acquire(&l->state) != LOAN_NONE &&
 	       loan_is_of(l, loan_object(loan), loan_generation(loan)) &&
-	       load_relaxed(&l->pos) == loan->internal_[LOAN_POS] &&
+	       loan_which(loan, l) == loan->internal_[LOAN_POS] &&
 	       load_relaxed(&l->block) == loan->internal_[LOAN_BLOCK_OFFSET];
 }
 

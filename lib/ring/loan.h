@@ -37,7 +37,9 @@ enum {
 
 /*
  * shoal_loan.internal_; ENTRY: its index, from LOAN_RESERVED_SHIFT on the bytes reserved, and from
- * LOAN_OBJECT_SHIFT on the object's index; TAG: whose it is, and the object's generation above.
+ * LOAN_OBJECT_SHIFT on the object's index; POS: its place in the ring, or, of what is to be sent
+ * and has none, which one of its thread's loans it is; TAG: whose it is, and the object's
+ * generation above.
  */
 enum { LOAN_RING, LOAN_ENTRY, LOAN_POS, LOAN_TAG, LOAN_BLOCK_OFFSET };
 #define LOAN_RESERVED_SHIFT 8
@@ -53,6 +55,25 @@ loan_name_entry(shoal_loan *loan, size_t reserved, const struct loan_entry *l, s
 	loan->internal_[LOAN_ENTRY] = (uint64_t)load_relaxed(&l->object) << LOAN_OBJECT_SHIFT |
 	                              (uint64_t)reserved << LOAN_RESERVED_SHIFT |
 	                              (uint64_t)(l - of->loans);
+}
+
+static inline uint64_t
+loan_which(const shoal_loan *loan, const struct loan_entry *l)
+{
+	return load_relaxed(loan->kind & LOAN_TO_SEND ? &l->order : &l->pos);
+}
+
+static inline void
+loan_name_which(shoal_loan *loan, const struct loan_entry *l)
+{
+	loan->internal_[LOAN_POS] = loan_which(loan, l);
+}
+
+/* 0: of what is to be sent. */
+static inline uint64_t
+loan_pos(const shoal_loan *loan)
+{
+	return loan->kind & LOAN_TO_SEND ? 0 : loan->internal_[LOAN_POS];
 }
 
 static inline void

@@ -45,7 +45,7 @@ fill_loan(shoal_loan *out, struct pipe_handle *h, struct member *me, const struc
 	out->deliveries = way == LOAN_RECEIVED;
 	out->internal_[LOAN_RING] = (uintptr_t)h->end;
 	loan_name_entry(out, out->bytes, l, me);
-	out->internal_[LOAN_POS] = load_relaxed(&l->pos);
+	loan_name_which(out, l);
 	loan_name_owner(out, l, member_tag(h->arena, me));
 	out->internal_[LOAN_BLOCK_OFFSET] = load_relaxed(&l->block);
 }
@@ -331,8 +331,9 @@ pipe_loan_release(shoal_loan *loan)
 	if (may_end(a, loan, &t, &me))
 		return;
 	struct loan_entry *l = loan_entry(loan, me);
+	bool out = loan_is_entry(loan, l);
 	loan->kind = 0;
-	if (!loan_is_entry(loan, l))
+	if (!out)
 		return;
 	t->busy = 1;
 	if (load_relaxed(&l->state) == LOAN_PIPE_BLOCK)
@@ -386,7 +387,7 @@ adopt(shoal_arena *a, struct member *from, uint32_t tag, struct member *me, shoa
 		return loan_ended();
 	if (process != a->process)
 		return fail(-EPERM, "the loan belongs to another process");
-	loan_fill(l, loan_object(loan), loan_generation(loan), loan->internal_[LOAN_POS], block,
+	loan_fill(l, loan_object(loan), loan_generation(loan), loan_pos(loan), block,
 	          loan_use_state(use));
 	if (!move(a, me, l, tag)) {
 		loan_clear(l);
@@ -394,6 +395,7 @@ adopt(shoal_arena *a, struct member *from, uint32_t tag, struct member *me, shoa
 	}
 	loan_clear_of(old, use);
 	loan_name_entry(loan, loan_reserved(loan), l, me);
+	loan_name_which(loan, l);
 	loan_name_owner(loan, l, member_tag(a, me));
 	return 0;
 }

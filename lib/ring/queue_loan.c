@@ -38,7 +38,7 @@ fill_loan(shoal_loan *out, struct cursor *c, const struct loan_entry *l, uint32_
 	out->kind = LOAN_OF_QUEUE | way;
 	out->internal_[LOAN_RING] = (uintptr_t)c->ring.queue;
 	loan_name_entry(out, out->bytes, l, c->me);
-	out->internal_[LOAN_POS] = load_relaxed(&l->pos);
+	loan_name_which(out, l);
 	loan_name_owner(out, l, c->tag);
 	out->internal_[LOAN_BLOCK_OFFSET] = load_relaxed(&l->block);
 }
@@ -508,7 +508,7 @@ adopt(struct cursor *c, shoal_loan *loan, struct member *from)
 	struct loan_entry *mine = loan_free_entry(c->me);
 	uint64_t use = loan_use(theirs);
 	uint32_t state = loan_use_state(use), tag = loan_tag(loan);
-	uint64_t pos = loan->internal_[LOAN_POS], block = loan->internal_[LOAN_BLOCK_OFFSET];
+	uint64_t pos = loan_pos(loan), block = loan->internal_[LOAN_BLOCK_OFFSET];
 	if (!mine)
 		return too_many();
 	int rc = check_entry(c, theirs, loan);

@@ -63,6 +63,27 @@ Test(pipe_loan, more_than_reserved_is_refused)
 	world_end(w);
 }
 
+Test(pipe_loan, a_copy_of_an_ended_one_ends_no_next_to_be_sent)
+{
+	struct world w = world_make(0, 0);
+	char text[8];
+	shoal_loan loan, copy, next;
+	REQUIRE_EQ(shoal_pipe_reserve(w.left, 8, 0, &loan), 0);
+	copy = loan;
+	shoal_loan_release(&loan);
+	REQUIRE_EQ(shoal_pipe_reserve(w.left, 8, 0, &next), 0);
+	REQUIRE_EQ(next.data, copy.data);
+	REQUIRE_EQ(shoal_loan_adopt(&copy), -EINVAL);
+	REQUIRE_EQ(shoal_loan_commit(&copy, 0), -EINVAL);
+	shoal_loan_release(&copy);
+	REQUIRE_EQ(shoal_loan_adopt(&next), 0);
+	strcpy(next.data, "next");
+	REQUIRE_EQ(shoal_loan_commit(&next, 0), 0);
+	REQUIRE_EQ(shoal_pipe_recv(w.right, text, sizeof text, 0), 8);
+	REQUIRE_STR_EQ(text, "next");
+	world_end(w);
+}
+
 static int
 commit_my_parents(void *arg)
 {

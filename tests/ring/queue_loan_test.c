@@ -152,6 +152,26 @@ Test(queue_loan, an_ended_one_is_told_apart)
 	world_end(w);
 }
 
+Test(queue_loan, a_copy_of_an_ended_one_ends_no_next_to_be_sent)
+{
+	struct world w = world_make(4, 0, 0);
+	char text[8];
+	shoal_loan loan, copy, next;
+	REQUIRE_EQ(shoal_queue_reserve(w.queue, 8, 0, &loan), 0);
+	copy = loan;
+	shoal_loan_release(&loan);
+	REQUIRE_EQ(shoal_queue_reserve(w.queue, 8, 0, &next), 0);
+	REQUIRE_EQ(next.data, copy.data);
+	shoal_loan_release(&copy);
+	REQUIRE_EQ(shoal_loan_adopt(&copy), -EINVAL);
+	REQUIRE_EQ(shoal_loan_commit(&copy, 0), -EINVAL);
+	strcpy(next.data, "next");
+	REQUIRE_EQ(shoal_loan_commit(&next, 0), 0);
+	REQUIRE_EQ(shoal_queue_get(w.queue, text, sizeof text, 0), 8);
+	REQUIRE_STR_EQ(text, "next");
+	world_end(w);
+}
+
 Test(queue_loan, one_that_is_returned_comes_first)
 {
 	struct world w = world_make(4, 0, SHOAL_QUEUE_REDELIVER);
