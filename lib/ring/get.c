@@ -85,15 +85,6 @@ get_release(struct cursor *c, const struct taken *m)
 	give_place(c, m->slot, m->word);
 }
 
-static void
-pass_claimed_hole(struct cursor *c, uint64_t place, uint64_t mine)
-{
-	advance(c, place);
-	struct taken m = { .slot = cursor_slot_at(c, place), .place = place, .word = mine };
-	get_release(c, &m);
-	wake_putters(c->ring.queue);
-}
-
 /*
  * A hole is passed so that it is counted once, by its taker. A get has named a gate; who only looks
  * names that of the putters, who wait for the place.
@@ -102,9 +93,13 @@ static void
 pass_hole(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t word)
 {
 	void *old = robust_pending_set_first(t, &c->ring.queue->put.wait);
-	uint64_t mine = slot_word(READING, slot_lap(word), c->tag, TRIES_HOLE);
-	if (claim(c, place, word, mine))
-		pass_claimed_hole(c, place, mine);
+	struct taken m = { .slot = cursor_slot_at(c, place), .place = place };
+	m.word = slot_word(READING, slot_lap(word), c->tag, TRIES_HOLE);
+	if (claim(c, place, word, m.word)) {
+		advance(c, place);
+		get_release(c, &m);
+		wake_putters(c->ring.queue);
+	}
 	robust_pending_restore(t, old);
 }
 
@@ -469,19 +464,6 @@ get_pass_holes(struct cursor *c, struct shoal_thread *t)
 	uint64_t word;
 	while (walk_get(&c->ring, &c->get, &word) == WALK_READY && slot_is_hole(word))
 		pass_hole(c, t, c->get, word);
-}
-
-/* The length of the message that a get would take now. */
-ssize_t
-get_peek(struct cursor *c, struct shoal_thread *t)
-{
-	struct marked none = MARKED_NONE;
-	struct sleeper s = { .gate = &c->ring.queue->get.wait, .marked = &none };
-	struct taken m;
-	int rc = get_take(c, t, SIZE_MAX, BYTES_OF_NONE, 1, &s, &m);
-	if (rc != -EMSGSIZE)
-		return rc;
-	return none.mark ? get_refuse_value() : (ssize_t)none.bytes;
 }
 
 #define KEEPS (SHOAL_QUEUE_REDELIVER | SHOAL_QUEUE_JOINABLE)

@@ -264,6 +264,19 @@ shoal_queue_full(const shoal_queue *q)
 	return full;
 }
 
+/* The length of the message that a get would take now. */
+static ssize_t
+peek(struct cursor *c, struct shoal_thread *t)
+{
+	struct marked none = MARKED_NONE;
+	struct sleeper s = { .gate = &c->ring.queue->get.wait, .marked = &none };
+	struct taken m;
+	int rc = get_take(c, t, SIZE_MAX, BYTES_OF_NONE, 1, &s, &m);
+	if (rc != -EMSGSIZE)
+		return rc;
+	return none.mark ? get_refuse_value() : (ssize_t)none.bytes;
+}
+
 ssize_t
 shoal_queue_peek_bytes(shoal_queue *q)
 {
@@ -272,7 +285,7 @@ shoal_queue_peek_bytes(shoal_queue *q)
 	int rc = queue_enter(q, &t, &c);
 	if (rc)
 		return rc;
-	ssize_t bytes = get_peek(c, t);
+	ssize_t bytes = peek(c, t);
 	queue_leave(t, c);
 	return bytes;
 }

@@ -475,7 +475,6 @@ int get_copy(struct cursor *c, struct taken *m, void *to);
 #define BYTES_OF_NONE (SIZE_MAX - 1)
 /* -EPROTO: the next message is for get_any. */
 int get_refuse_value(void);
-ssize_t get_peek(struct cursor *c, struct shoal_thread *t);
 /* Takes the next message and copies it out; under JOINABLE | REDELIVER it stays this thread's. */
 ssize_t get_next(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room,
                 struct sleeper *s);
