@@ -132,6 +132,9 @@ arena_page_offset(const shoal_arena *a, uint64_t index)
 /* The mapped arena that holds the address, or NULL. */
 shoal_arena *arena_of(const void *address);
 
+/* 0, or -EINVAL: `call` was given no arena, or no place for what it gives. */
+int arena_asked(const char *call, const void *arena, const void *out);
+
 /*
  * Puts memory behind [from, from + bytes) of the file: 0, -ENOSPC or another -errno. Idempotent.
  * A file that became shorter than the arena (somebody truncated it) is not repaired.

@@ -214,15 +214,18 @@ pause_before_next(struct shoal_thread *t, int64_t deadline, int64_t *pause)
 }
 
 static int
-attach(const char *name, bool readonly, int64_t deadline, shoal_arena **out)
+attach(const char *call, const char *name, bool readonly, int64_t deadline, shoal_arena **out)
 {
 	struct shoal_thread *t = thread_self();
+	int rc = arena_asked(call, call, out);
+	if (rc)
+		return rc;
 	if (!t)
 		return fail(-ENOMEM,
 		            "no memory for this thread's record, or get_robust_list is refused");
 	*out = NULL;
 	for (int64_t pause = PAUSE_FIRST_NS;;) {
-		int rc = attach_once(name, readonly, out);
+		rc = attach_once(name, readonly, out);
 		if (rc != -ENOENT || clock_now() >= deadline)
 			return rc;
 		rc = pause_before_next(t, deadline, &pause);
@@ -234,19 +237,22 @@ attach(const char *name, bool readonly, int64_t deadline, shoal_arena **out)
 int
 shoal_arena_attach(const char *name, shoal_time timeout, shoal_arena **out)
 {
-	return attach(name, false, clock_deadline(timeout), out);
+	return attach(__func__, name, false, clock_deadline(timeout), out);
 }
 
 int
 shoal_arena_attach_readonly(const char *name, shoal_time timeout, shoal_arena **out)
 {
-	return attach(name, true, clock_deadline(timeout), out);
+	return attach(__func__, name, true, clock_deadline(timeout), out);
 }
 
 int
 shoal_arena_attach_fd(int fd, shoal_arena **out)
 {
 	char what[32];
+	int rc = arena_asked(__func__, __func__, out);
+	if (rc)
+		return rc;
 	*out = NULL;
 	if (!thread_self())
 		return fail(-ENOMEM,
@@ -259,5 +265,6 @@ shoal_arena_attach_fd(int fd, shoal_arena **out)
 int
 shoal_arena_fd(const shoal_arena *a)
 {
-	return a->fd;
+	int rc = arena_asked(__func__, a, a);
+	return rc ? rc : a->fd;
 }

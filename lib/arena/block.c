@@ -365,10 +365,13 @@ alloc_slow(shoal_arena *a, size_t bytes, void **out)
 {
 	struct shoal_thread *t;
 	struct member *me;
+	int rc = arena_asked("shoal_alloc", a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
 	if (unlikely(thread_is_nested(thread_known())))
 		return nested();
-	int rc = member_here(a, &t, &me);
+	rc = member_here(a, &t, &me);
 	if (unlikely(rc))
 		return rc;
 	t->busy = 1;
@@ -412,7 +415,7 @@ int
 shoal_alloc(shoal_arena *a, size_t bytes, void **out)
 {
 	struct shoal_thread *t = thread_known();
-	struct member *me = t ? member_seat(a, t) : NULL;
+	struct member *me = t && a && out ? member_seat(a, t) : NULL;
 	if (unlikely(!me || t->busy || bytes > LINE))
 		return alloc_slow(a, bytes, out);
 	bool done = bytes > 32 ? alloc_quickly(a, t, me, 2, out)
@@ -438,6 +441,8 @@ free_slow(shoal_arena *a, void *p)
 {
 	if (!p)
 		return;
+	if (!a)
+		stop("shoal_free(%p): the arena is NULL", p);
 	struct shoal_thread *t = thread_known();
 	struct member *me = t && !t->busy ? member_seat(a, t) : NULL;
 	if (!me && member_may_write(a, NULL))
@@ -487,7 +492,7 @@ void
 shoal_free(shoal_arena *a, void *p)
 {
 	struct shoal_thread *t = thread_known();
-	struct member *me = t ? member_seat(a, t) : NULL;
+	struct member *me = t && a ? member_seat(a, t) : NULL;
 	if (unlikely(!me || t->busy || !free_quickly(a, t, me, arena_offset(a, p))))
 		free_slow(a, p);
 }

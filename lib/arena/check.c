@@ -127,6 +127,9 @@ check_objects(struct check *c)
 int
 shoal_arena_check(shoal_arena *a, FILE *report)
 {
+	int rc = arena_asked(__func__, a, a);
+	if (rc)
+		return rc;
 	uint32_t objects = objects_high(a);
 	struct check c = { .a = a, .report = report, .objects = objects };
 	c.parts = calloc(objects, sizeof *c.parts);

@@ -163,8 +163,11 @@ shoal_arena_create(const char *name, const shoal_arena_options *options, shoal_a
 	static const shoal_arena_options none;
 	const shoal_arena_options *o = options ? options : &none;
 	struct making m = { .mode = o->mode ? o->mode : 0600, .reserve_bytes = o->reserve_bytes };
+	int rc = arena_asked(__func__, o, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = layout_choose(o, &m.layout);
+	rc = layout_choose(o, &m.layout);
 	if (rc)
 		return rc;
 	if (!thread_self())

@@ -15,6 +15,15 @@ arena_back(const shoal_arena *a, uint64_t from, uint64_t bytes)
 	            (unsigned long long)bytes, a->name, strerror(-rc));
 }
 
+int
+arena_asked(const char *call, const void *arena, const void *out)
+{
+	if (likely(arena && out))
+		return 0;
+	return fail(-EINVAL, "%s needs %s, not NULL", call,
+	            arena ? "a place for what it gives" : "an arena");
+}
+
 static void
 fill(shoal_arena *a, const struct arena_header *h)
 {

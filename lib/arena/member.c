@@ -281,8 +281,11 @@ join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 int
 member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 {
+	int rc = arena_asked("the call", a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = may_join(a, t);
+	rc = may_join(a, t);
 	if (rc)
 		return rc;
 	struct passage before = pass(t);

@@ -67,7 +67,7 @@ member_here(shoal_arena *a, struct shoal_thread **thread, struct member **out)
 {
 	struct shoal_thread *t = thread_self();
 	*thread = t;
-	if (likely(t && (*out = member_seat(a, t))))
+	if (likely(t && a && (*out = member_seat(a, t))))
 		return 0;
 	return member_join(a, t, out);
 }

@@ -41,8 +41,11 @@ shoal_memory_create(shoal_arena *a, const char *name, size_t bytes,
 	struct member *me;
 	struct wish wish = { bytes, init, arg };
 	struct object_plan plan = { SHOAL_KIND_MEMORY, 0, bytes, fill, &wish };
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = member_here(a, &t, &me);
+	rc = member_here(a, &t, &me);
 	return rc ? rc : object_create(a, t, me, name, &plan, out);
 }
 
@@ -52,9 +55,12 @@ shoal_memory_open(shoal_arena *a, const char *name, shoal_time timeout, void **o
 	int64_t deadline = clock_deadline(timeout);
 	struct object_found o;
 	uint64_t length, whole;
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
 	do {
-		int rc = object_open(a, thread_self(), name, SHOAL_KIND_MEMORY, deadline, &o);
+		rc = object_open(a, thread_self(), name, SHOAL_KIND_MEMORY, deadline, &o);
 		if (rc)
 			return rc;
 		length = size(a, o.index);

@@ -128,14 +128,17 @@ fill(shoal_arena *a, uint32_t index, void *body, const void *shape)
 }
 
 static int
-create(shoal_arena *a, const char *name, const struct shape *s, void **out)
+create(const char *call, shoal_arena *a, const char *name, const struct shape *s, void **out)
 {
 	struct shoal_thread *t;
 	struct member *me;
 	struct object_plan plan = { s->kind, s->flags, s->bytes, fill, s };
 	void *body;
+	int rc = arena_asked(call, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = member_here(a, &t, &me);
+	rc = member_here(a, &t, &me);
 	if (rc == 0)
 		rc = object_create(a, t, me, name, &plan, &body);
 	if (rc == 0)
@@ -144,16 +147,20 @@ create(shoal_arena *a, const char *name, const struct shape *s, void **out)
 }
 
 static int
-open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out)
+open(const char *call, shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout,
+     void **out)
 {
 	struct object_found o;
+	int rc = arena_asked(call, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
 	/* Their calls store before they could ask where they are. */
 	if (a->readonly)
 		return fail(-EPERM,
 		            "arena '%s' is attached read-only, and to use '%s' is to write: attach it "
 		            "with shoal_arena_attach", a->name, name ? name : "");
-	int rc = object_open(a, thread_self(), name, kind, clock_deadline(timeout), &o);
+	rc = object_open(a, thread_self(), name, kind, clock_deadline(timeout), &o);
 	if (rc == 0)
 		found(o.body, name, out);
 	return rc;
@@ -180,13 +187,13 @@ int
 shoal_lock_create(shoal_arena *a, const char *name, unsigned flags, shoal_lock **out)
 {
 	struct shape s = { SHOAL_KIND_LOCK, sizeof(shoal_lock), flags, 0, 0 };
-	return create(a, name, &s, (void **)out);
+	return create(__func__, a, name, &s, (void **)out);
 }
 
 int
 shoal_lock_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_lock **out)
 {
-	return open(a, name, SHOAL_KIND_LOCK, timeout, (void **)out);
+	return open(__func__, a, name, SHOAL_KIND_LOCK, timeout, (void **)out);
 }
 
 int
@@ -201,13 +208,13 @@ int
 shoal_rwlock_create(shoal_arena *a, const char *name, unsigned flags, shoal_rwlock **out)
 {
 	struct shape s = { SHOAL_KIND_RWLOCK, sizeof(shoal_rwlock), flags, 0, 0 };
-	return create(a, name, &s, (void **)out);
+	return create(__func__, a, name, &s, (void **)out);
 }
 
 int
 shoal_rwlock_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_rwlock **out)
 {
-	return open(a, name, SHOAL_KIND_RWLOCK, timeout, (void **)out);
+	return open(__func__, a, name, SHOAL_KIND_RWLOCK, timeout, (void **)out);
 }
 
 int
@@ -223,20 +230,21 @@ shoal_semaphore_create(shoal_arena *a, const char *name, uint32_t value, uint32_
                        shoal_semaphore **out)
 {
 	struct shape s = { SHOAL_KIND_SEMAPHORE, sizeof(shoal_semaphore), 0, value, bound };
-	*out = NULL;
+	if (out)
+		*out = NULL;
 	if (bound != SHOAL_ALL && bound & SHOAL_SEMAPHORE_OWNED) {
 		int rc = owned_check(value, bound);
 		if (rc)
 			return rc;
 		s.bytes = owned_bytes(value);
 	}
-	return create(a, name, &s, (void **)out);
+	return create(__func__, a, name, &s, (void **)out);
 }
 
 int
 shoal_semaphore_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_semaphore **out)
 {
-	return open(a, name, SHOAL_KIND_SEMAPHORE, timeout, (void **)out);
+	return open(__func__, a, name, SHOAL_KIND_SEMAPHORE, timeout, (void **)out);
 }
 
 int
@@ -251,13 +259,13 @@ int
 shoal_condition_create(shoal_arena *a, const char *name, shoal_condition **out)
 {
 	struct shape s = { SHOAL_KIND_CONDITION, sizeof(shoal_condition), 0, 0, 0 };
-	return create(a, name, &s, (void **)out);
+	return create(__func__, a, name, &s, (void **)out);
 }
 
 int
 shoal_condition_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_condition **out)
 {
-	return open(a, name, SHOAL_KIND_CONDITION, timeout, (void **)out);
+	return open(__func__, a, name, SHOAL_KIND_CONDITION, timeout, (void **)out);
 }
 
 int
@@ -272,13 +280,13 @@ int
 shoal_event_create(shoal_arena *a, const char *name, shoal_event **out)
 {
 	struct shape s = { SHOAL_KIND_EVENT, sizeof(shoal_event), 0, 0, 0 };
-	return create(a, name, &s, (void **)out);
+	return create(__func__, a, name, &s, (void **)out);
 }
 
 int
 shoal_event_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_event **out)
 {
-	return open(a, name, SHOAL_KIND_EVENT, timeout, (void **)out);
+	return open(__func__, a, name, SHOAL_KIND_EVENT, timeout, (void **)out);
 }
 
 int

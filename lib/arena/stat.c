@@ -65,6 +65,9 @@ is_users(const shoal_arena *a, uint32_t index)
 int
 shoal_arena_stat(const shoal_arena *a, shoal_arena_info *out)
 {
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	memset(out, 0, sizeof *out);
 	out->limit_bytes = arena_limit(a);
 	out->taken_bytes = arena_pages(a) << PAGE_BITS;
@@ -131,6 +134,9 @@ describe(const shoal_arena *a, uint32_t index, shoal_object_info *out)
 int
 shoal_arena_next(const shoal_arena *a, uint64_t *cursor, shoal_object_info *out)
 {
+	int rc = arena_asked(__func__, a, cursor && out ? out : NULL);
+	if (rc)
+		return rc;
 	while (*cursor + 1 < objects_high(a)) {
 		*cursor += 1;
 		if (describe(a, (uint32_t)*cursor, out))

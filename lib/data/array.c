@@ -220,8 +220,11 @@ shoal_array_create(shoal_arena *a, const char *name, shoal_type type, size_t cou
 	struct member *me;
 	struct cells cells = { type, count };
 	void *body;
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = check_shape(a, type, count);
+	rc = check_shape(a, type, count);
 	if (rc == 0)
 		rc = member_here(a, &t, &me);
 	if (rc)
@@ -236,8 +239,11 @@ int
 shoal_array_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_array **out)
 {
 	struct object_found o;
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = object_open(a, thread_self(), name, SHOAL_KIND_ARRAY, clock_deadline(timeout), &o);
+	rc = object_open(a, thread_self(), name, SHOAL_KIND_ARRAY, clock_deadline(timeout), &o);
 	return rc ? rc : found(name, o.body, out);
 }
 
@@ -245,8 +251,11 @@ int
 shoal_array_at(shoal_arena *a, shoal_ref ref, shoal_array **out)
 {
 	uint32_t index;
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = object_at(a, ref, SHOAL_KIND_ARRAY, &index);
+	rc = object_at(a, ref, SHOAL_KIND_ARRAY, &index);
 	return rc ? rc : found(NULL, object_body_at(a, index), out);
 }
 

@@ -245,24 +245,31 @@ maker(shoal_arena *a, struct shoal_thread **t, struct member **me)
 }
 
 int
-container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
+container_create(const char *call, shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
                  const shoal_container_options *options, container_fill *fill, void **out)
 {
 	struct shoal_thread *t;
 	struct member *me;
 	struct object_plan plan = { kind, options ? options->flags : 0, bytes, fill, NULL };
+	int rc = arena_asked(call, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = options_check(options);
+	rc = options_check(options);
 	if (rc == 0)
 		rc = maker(a, &t, &me);
 	return rc ? rc : object_create(a, t, me, name, &plan, out);
 }
 
 int
-container_open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out)
+container_open(const char *call, shoal_arena *a, const char *name, uint32_t kind,
+               shoal_time timeout, void **out)
 {
 	struct object_found o;
-	int rc = object_open(a, thread_self(), name, kind, clock_deadline(timeout), &o);
+	int rc = arena_asked(call, a, out);
+	if (rc)
+		return rc;
+	rc = object_open(a, thread_self(), name, kind, clock_deadline(timeout), &o);
 	*out = o.body;
 	return rc;
 }

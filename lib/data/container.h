@@ -132,9 +132,11 @@ container_visit(const void *body, uint32_t kind, struct container_visit *out)
  * codes of object_make.
  */
 typedef int container_fill(shoal_arena *a, uint32_t index, void *body, const void *unused);
-int container_create(shoal_arena *a, const char *name, uint32_t kind, size_t bytes,
-                     const shoal_container_options *options, container_fill *fill, void **out);
-int container_open(shoal_arena *a, const char *name, uint32_t kind, shoal_time timeout, void **out);
+int container_create(const char *call, shoal_arena *a, const char *name, uint32_t kind,
+                     size_t bytes, const shoal_container_options *options, container_fill *fill,
+                     void **out);
+int container_open(const char *call, shoal_arena *a, const char *name, uint32_t kind,
+                   shoal_time timeout, void **out);
 int container_destroy(shoal_arena *a, void *body, uint32_t kind);
 
 #endif

@@ -26,11 +26,11 @@ fill(shoal_arena *a, uint32_t index, void *body, const void *unused)
  * there already may be gone by now.
  */
 int
-dict_create(shoal_arena *a, const char *name, uint32_t kind, const shoal_container_options *options,
-            void **out)
+dict_create(const char *call, shoal_arena *a, const char *name, uint32_t kind,
+            const shoal_container_options *options, void **out)
 {
 	struct dict_call c;
-	int rc = container_create(a, name, kind, sizeof(struct shoal_dict), options, fill, out);
+	int rc = container_create(call, a, name, kind, sizeof(struct shoal_dict), options, fill, out);
 	if (rc || !options || !options->reserve)
 		return rc;
 	if (dict_enter_found(*out, kind, &c) == 0) {
@@ -44,13 +44,13 @@ int
 shoal_dict_create(shoal_arena *a, const char *name, const shoal_container_options *options,
                   shoal_dict **out)
 {
-	return dict_create(a, name, SHOAL_KIND_DICT, options, (void **)out);
+	return dict_create(__func__, a, name, SHOAL_KIND_DICT, options, (void **)out);
 }
 
 int
 shoal_dict_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_dict **out)
 {
-	return container_open(a, name, SHOAL_KIND_DICT, timeout, (void **)out);
+	return container_open(__func__, a, name, SHOAL_KIND_DICT, timeout, (void **)out);
 }
 
 int
@@ -63,7 +63,10 @@ int
 shoal_dict_at(shoal_arena *a, shoal_ref ref, shoal_dict **out)
 {
 	uint32_t index;
-	int rc = object_at(a, ref, SHOAL_KIND_DICT, &index);
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
+	rc = object_at(a, ref, SHOAL_KIND_DICT, &index);
 	*out = rc ? NULL : object_body_at(a, index);
 	return rc || *out ? rc : -EPROTO;
 }

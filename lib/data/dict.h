@@ -445,7 +445,7 @@ void dict_name_recent(struct dict_call *c, uint64_t order, uint64_t hash);
 uint64_t dict_count(const struct dict_call *c);
 /* Under all locks: everything goes out, and this table, fresh on `shared`, comes in. */
 int dict_replace_table(struct dict_call *c, struct ledger_hold *shared, uint64_t table);
-int dict_create(shoal_arena *a, const char *name, uint32_t kind,
+int dict_create(const char *call, shoal_arena *a, const char *name, uint32_t kind,
                 const shoal_container_options *options, void **out);
 int dict_get_any(const void *body, uint32_t kind, const shoal_any *key, shoal_any *value);
 int dict_set_any(void *body, uint32_t kind, const shoal_any *key, const shoal_any *value);

@@ -9,26 +9,24 @@ int
 shoal_list_create(shoal_arena *a, const char *name, const shoal_container_options *options,
                   shoal_list **out)
 {
-	void *body;
-	int rc = container_create(a, name, SHOAL_KIND_LIST, sizeof(shoal_list), options, NULL, &body);
-	*out = rc ? NULL : body;
-	return rc;
+	return container_create(__func__, a, name, SHOAL_KIND_LIST, sizeof(shoal_list), options, NULL,
+	                        (void **)out);
 }
 
 int
 shoal_list_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_list **out)
 {
-	void *body;
-	int rc = container_open(a, name, SHOAL_KIND_LIST, timeout, &body);
-	*out = rc ? NULL : body;
-	return rc;
+	return container_open(__func__, a, name, SHOAL_KIND_LIST, timeout, (void **)out);
 }
 
 int
 shoal_list_at(shoal_arena *a, shoal_ref ref, shoal_list **out)
 {
 	uint32_t index;
-	int rc = object_at(a, ref, SHOAL_KIND_LIST, &index);
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
+	rc = object_at(a, ref, SHOAL_KIND_LIST, &index);
 	*out = rc ? NULL : object_body_at(a, index);
 	return rc || *out ? rc : -EPROTO;
 }

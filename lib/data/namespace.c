@@ -6,13 +6,13 @@ int
 shoal_namespace_create(shoal_arena *a, const char *name, const shoal_container_options *options,
                        shoal_namespace **out)
 {
-	return dict_create(a, name, SHOAL_KIND_NAMESPACE, options, (void **)out);
+	return dict_create(__func__, a, name, SHOAL_KIND_NAMESPACE, options, (void **)out);
 }
 
 int
 shoal_namespace_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_namespace **out)
 {
-	return container_open(a, name, SHOAL_KIND_NAMESPACE, timeout, (void **)out);
+	return container_open(__func__, a, name, SHOAL_KIND_NAMESPACE, timeout, (void **)out);
 }
 
 int

@@ -205,10 +205,13 @@ shoal_value_create(shoal_arena *a, const char *name, shoal_type type, shoal_any 
 	struct first as = { .type = type };
 	struct object_plan plan = { SHOAL_KIND_VALUE, 0, sizeof(struct shoal_value), fill, &as };
 	void *body;
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
 	if (!typed_bytes(type))
 		return fail(-EINVAL, "a value: %d is no shoal_type", (int)type);
-	int rc = typed_from_any(type, &first, true, &as.cell);
+	rc = typed_from_any(type, &first, true, &as.cell);
 	if (rc == 0)
 		rc = member_here(a, &t, &me);
 	if (rc == 0)
@@ -220,8 +223,11 @@ int
 shoal_value_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_value **out)
 {
 	struct object_found o;
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = object_open(a, thread_self(), name, SHOAL_KIND_VALUE, clock_deadline(timeout), &o);
+	rc = object_open(a, thread_self(), name, SHOAL_KIND_VALUE, clock_deadline(timeout), &o);
 	return rc ? rc : found(name, o.body, out);
 }
 
@@ -229,8 +235,11 @@ int
 shoal_value_at(shoal_arena *a, shoal_ref ref, shoal_value **out)
 {
 	uint32_t index;
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = object_at(a, ref, SHOAL_KIND_VALUE, &index);
+	rc = object_at(a, ref, SHOAL_KIND_VALUE, &index);
 	return rc ? rc : found(NULL, object_body_at(a, index), out);
 }
 

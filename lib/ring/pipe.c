@@ -99,15 +99,6 @@ pipe_body(shoal_arena *a, struct shoal_thread *t, struct member *me, uint32_t in
 	return fill(a, index, body, shape);
 }
 
-/* 0, or -EINVAL: there is no arena, or no place for what the call gives. */
-static int
-whole_call(const char *call, const void *arena, const void *out)
-{
-	if (arena && out)
-		return 0;
-	return fail(-EINVAL, "%s needs %s", call, arena ? "a place for what it gives" : "an arena");
-}
-
 int
 shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *options,
                   shoal_pipe_end **left, shoal_pipe_end **right)
@@ -116,7 +107,7 @@ shoal_pipe_create(shoal_arena *a, const char *name, const shoal_pipe_options *op
 	struct member *me;
 	struct pipe_shape shape = { 0 };
 	void *body;
-	int rc = whole_call("shoal_pipe_create", a, &shape);
+	int rc = arena_asked(__func__, a, &shape);
 	if (rc || (rc = pipe_shape_of(a, options, &shape)) || (rc = member_here(a, &t, &me)))
 		return rc;
 	unsigned flags = options ? options->flags : 0;
@@ -144,7 +135,7 @@ shoal_pipe_open(shoal_arena *a, const char *name, shoal_pipe_side side, shoal_ti
 	struct member *me;
 	if (side != SHOAL_LEFT && side != SHOAL_RIGHT)
 		return fail(-EINVAL, "a pipe has a left and a right end, no %d", (int)side);
-	int rc = whole_call("shoal_pipe_open", a, out);
+	int rc = arena_asked(__func__, a, out);
 	if (rc || (rc = member_here(a, &t, &me)))
 		return rc;
 	do {
@@ -167,7 +158,7 @@ shoal_pipe_at(shoal_arena *a, shoal_ref ref, shoal_pipe_end **out)
 	uint64_t body = offset - sizeof(shoal_pipe_end);
 	unsigned side = SHOAL_LEFT;
 	uint32_t index;
-	int rc = whole_call("shoal_pipe_at", a, out);
+	int rc = arena_asked(__func__, a, out);
 	if (rc)
 		return rc;
 	if (ref >> 56 == (a->id & 0xff) && offset > a->data_at && offset < a->bytes &&
@@ -192,7 +183,7 @@ shoal_pipe_destroy(shoal_arena *a, shoal_pipe_end *end)
 	struct member *me;
 	if (!end)
 		return 0;
-	int rc = whole_call("shoal_pipe_destroy", a, end);
+	int rc = arena_asked(__func__, a, end);
 	if (rc || (rc = member_here(a, &t, &me)))
 		return rc;
 	/* The left end is where a block begins. */
@@ -302,7 +293,7 @@ shoal_pipe_stat(const shoal_pipe_end *end, shoal_pipe_info *out)
 		return fail(-EINVAL, "%p is no end of a pipe in a mapped arena", (const void *)end);
 	struct pipe *p;
 	unsigned side;
-	int rc = whole_call("shoal_pipe_stat", a, out);
+	int rc = arena_asked(__func__, a, out);
 	if (rc || (rc = pipe_find(a, end, &p, &side)))
 		return rc;
 	const struct pipe_way *tx = &p->way[side], *rx = &p->way[!side];

@@ -108,9 +108,11 @@ shoal_queue_create(shoal_arena *a, const char *name, const shoal_queue_options *
 	struct member *me;
 	struct shape shape = { 0 };
 	void *body;
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
 	*out = NULL;
-	int rc = shape_of(a, options, &shape);
-	if (rc || (rc = member_here(a, &t, &me)))
+	if ((rc = shape_of(a, options, &shape)) || (rc = member_here(a, &t, &me)))
 		return rc;
 	unsigned flags = options ? options->flags : 0;
 	struct object_plan plan = { SHOAL_KIND_QUEUE, flags, shape.bytes, fill, &shape };
@@ -123,7 +125,10 @@ int
 shoal_queue_open(shoal_arena *a, const char *name, shoal_time timeout, shoal_queue **out)
 {
 	struct object_found o;
-	int rc = object_open(a, thread_self(), name, SHOAL_KIND_QUEUE, clock_deadline(timeout), &o);
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
+	rc = object_open(a, thread_self(), name, SHOAL_KIND_QUEUE, clock_deadline(timeout), &o);
 	*out = queue_hand_out(a, o.body);
 	return rc;
 }
@@ -132,7 +137,10 @@ int
 shoal_queue_at(shoal_arena *a, shoal_ref ref, shoal_queue **out)
 {
 	uint32_t index;
-	int rc = object_at(a, ref, SHOAL_KIND_QUEUE, &index);
+	int rc = arena_asked(__func__, a, out);
+	if (rc)
+		return rc;
+	rc = object_at(a, ref, SHOAL_KIND_QUEUE, &index);
 	*out = rc ? NULL : queue_hand_out(a, object_body_at(a, index));
 	return rc || *out ? rc : -EPROTO;
 }
