@@ -25,7 +25,7 @@ end_daemons(void)
 	family_unlock();
 }
 
-/* One that is left. Marked as shown, it is not freed by a sweep while it is joined. */
+/* One that is left, pinned: another thread may join it as well, and then close it. */
 static struct shoal_process *
 one_running(void)
 {
@@ -34,20 +34,29 @@ one_running(void)
 	while (p && p->state != PROCESS_RUNNING)
 		p = p->next;
 	if (p)
-		p->shown = true;
+		process_pin(p);
 	family_unlock();
 	return p;
 }
 
-/* An interrupt ends the wait for one, no more: that one is joined again. */
+/* False: it cannot be joined. An interrupt ends the wait for one, no more: it is joined again. */
+static bool
+join_pinned(struct shoal_process *p)
+{
+	int rc = shoal_process_join(p, SHOAL_FOREVER);
+	bool joins = rc == 0 || rc == -ECANCELED || shoal_process_is_alive(p);
+	family_lock();
+	process_unpin(p);
+	family_unlock();
+	return joins;
+}
+
 static void
 join_all(void)
 {
-	for (struct shoal_process *p; (p = one_running());) {
-		int rc = shoal_process_join(p, SHOAL_FOREVER);
-		if (rc < 0 && rc != -ECANCELED && !shoal_process_is_alive(p))
+	for (struct shoal_process *p; (p = one_running());)
+		if (!join_pinned(p))
 			return;
-	}
 }
 
 static void

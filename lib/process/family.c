@@ -103,7 +103,7 @@ family_sweep(void)
 {
 	for (struct shoal_process *p = family.children, *next; p; p = next) {
 		next = p->next;
-		if (!p->kept || p->shown || !process_reap(p))
+		if (!p->kept || p->shown || p->pins || !process_reap(p))
 			continue;
 		family_remove(p);
 		process_free(p);

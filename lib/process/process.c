@@ -167,6 +167,19 @@ process_free(struct shoal_process *p)
 	free(p);
 }
 
+void
+process_pin(struct shoal_process *p)
+{
+	p->pins++;
+}
+
+void
+process_unpin(struct shoal_process *p)
+{
+	if (--p->pins == 0 && p->closed)
+		process_free(p);
+}
+
 int
 shoal_process_close(shoal_process *p)
 {
@@ -181,7 +194,9 @@ shoal_process_close(shoal_process *p)
 	bool busy = p->state != PROCESS_NEW && !process_reap(p);
 	if (!busy) {
 		family_remove(p);
-		process_free(p);
+		p->closed = true;
+		if (!p->pins)
+			process_free(p);
 	}
 	family_unlock();
 	return busy ? fail(-EBUSY, "process close: %s is running; join it first", p->name) : 0;

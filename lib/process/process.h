@@ -46,6 +46,8 @@ struct shoal_process {
 	struct bundle *bundle; /* in which the cradle is; NULL: forked, with one of the family's */
 	unsigned server;       /* the fork server whose child it is; 0: it is this process's own */
 	bool shown; /* kept, but shoal_process_children gave it out: freed by close alone */
+	unsigned pins; /* threads that join it at the process's end: the last one frees what was closed */
+	bool closed;   /* while it was pinned */
 	int64_t untold_from;   /* when it was found ended and its server had not told how; 0: never */
 	bool code_known;
 	int code;
@@ -62,6 +64,10 @@ void process_leave_cradle(struct shoal_process *p);
 
 /* Frees the handle and closes what it has. It is on no list and nobody uses it. */
 void process_free(struct shoal_process *p);
+
+/* The memory stays, whoever closes it, until it is unpinned. The family's lock is held. */
+void process_pin(struct shoal_process *p);
+void process_unpin(struct shoal_process *p);
 
 /* Takes note of the end of a running child, if it has come. The family's lock is held. */
 bool process_reap(struct shoal_process *p);

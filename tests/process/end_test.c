@@ -264,3 +264,38 @@ Test(process_end, the_normal_end_of_a_program_ends_its_children, .init = make_bo
 	REQUIRE_STR_EQ(board->text[8], "Process-2<MainProcess");
 	require_gone(atomic_load(&board->value[0]));
 }
+
+/* ---- what is joined at the end, and closed by another thread meanwhile ---- */
+
+static int
+last_shortly(void *arg)
+{
+	(void)arg;
+	sleep_ms(10);
+	return 0;
+}
+
+static void *
+join_and_close(void *handle)
+{
+	shoal_process *p = handle;
+	REQUIRE_EQ(shoal_process_join(p, SHOAL_FOREVER), 0);
+	REQUIRE_EQ(shoal_process_close(p), 0);
+	return NULL;
+}
+
+static int
+leave_it_to_a_thread(void *arg)
+{
+	pthread_t thread;
+	(void)arg;
+	REQUIRE_EQ(pthread_create(&thread, NULL, join_and_close, spawned(last_shortly, NULL, NULL)), 0);
+	sleep_ms(2);
+	return 4;
+}
+
+Test(process_end, a_thread_may_join_and_close_what_the_end_joins)
+{
+	for (int i = 0; i < 60; i++)
+		REQUIRE_EQ(ended_code(spawned(leave_it_to_a_thread, NULL, NULL)), 4);
+}
