@@ -148,7 +148,7 @@ shoal_process_children(shoal_process **out, size_t room)
 	family_sweep();
 	for (struct shoal_process *p = family.children, *next; p; p = next) {
 		next = p->next;
-		if (process_reap(p) || p->state != PROCESS_RUNNING)
+		if (process_reap(p) || p->state != PROCESS_RUNNING || p->untold_from)
 			continue;
 		if (out && count < room) {
 			p->shown = true;

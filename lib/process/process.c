@@ -190,6 +190,7 @@ shoal_process_close(shoal_process *p)
 		return rc;
 	if (p->kind != PROCESS_CHILD)
 		return fail(-EPERM, "process close: that of %s is the library's own", p->name);
+	(void)process_settle(p);
 	family_lock();
 	bool busy = p->state != PROCESS_NEW && !process_reap(p);
 	if (!busy) {

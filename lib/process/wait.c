@@ -42,6 +42,26 @@ process_reap(struct shoal_process *p)
 	return true;
 }
 
+/* Its end has come, and its server has not told how yet. The lock is held. */
+static bool
+is_untold(const struct shoal_process *p)
+{
+	return p->kind == PROCESS_CHILD && p->state == PROCESS_RUNNING && p->untold_from;
+}
+
+bool
+process_settle(struct shoal_process *p)
+{
+	for (;;) {
+		family_lock();
+		bool is = process_reap(p), untold = !is && is_untold(p);
+		family_unlock();
+		if (!untold)
+			return is;
+		pidfd_sleep(-1, clock_now() + TRACER_SLICE_NS);
+	}
+}
+
 /*
  * The parent's pidfd is opened when it is first needed. Only the one whose child this is can have
  * the number that getppid gives, before and after: a parent that is gone gives its child to
@@ -115,6 +135,8 @@ wait_for(struct shoal_process *p, int fd, shoal_time timeout)
 	int64_t deadline = clock_deadline(timeout);
 	/* Ended, but a tracer has it until it likes, or its server has not told: look again later. */
 	bool traced = false;
+	if (timeout <= 0 && p->kind == PROCESS_CHILD)
+		(void)process_settle(p);
 	while (!note_end(p)) {
 		if (timeout <= 0)
 			return fail_quiet(-EAGAIN, "the process is still running");
@@ -150,7 +172,7 @@ shoal_process_is_alive(shoal_process *p)
 	if (process_check(p, "process is_alive") < 0)
 		return false;
 	family_lock();
-	bool alive = p->state == PROCESS_RUNNING && !ended(p);
+	bool alive = p->state == PROCESS_RUNNING && !ended(p) && !is_untold(p);
 	family_unlock();
 	return alive;
 }
@@ -175,6 +197,8 @@ shoal_process_exitcode(shoal_process *p, int *code)
 		return rc;
 	if (!code)
 		return fail(-EINVAL, "process exitcode: code is NULL");
+	if (p->kind == PROCESS_CHILD)
+		(void)process_settle(p);
 	family_lock();
 	if (p->state == PROCESS_RUNNING && !ended(p))
 		rc = fail_quiet(-EAGAIN, "the process is still running");

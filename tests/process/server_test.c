@@ -135,6 +135,44 @@ use_own_server(void *arg)
 	return arg != NULL;
 }
 
+static int
+kill_itself(void *arg)
+{
+	obey(arg);
+	return raise(SIGKILL);
+}
+
+/* That it has ended is known before the server has told how. */
+Test(process_server, who_was_told_of_an_end_is_told_the_code, .init = make_server_board)
+{
+	for (int i = 0; i < 60; i++) {
+		shoal_process *p = sent(kill_itself, 0);
+		shoal_waitable of = shoal_on_process(p);
+		int code = 0;
+		REQUIRE_EQ(shoal_wait(&of, 1, SHOAL_SEC(5)), 1);
+		switch (i % 4) {
+		case 0:
+			REQUIRE(!shoal_process_is_alive(p));
+			break;
+		case 1:
+			REQUIRE_EQ(shoal_process_children(NULL, 0), 0);
+			break;
+		case 2:
+			REQUIRE_EQ(shoal_process_join(p, SHOAL_NOWAIT), 0);
+			break;
+		}
+		REQUIRE_EQ(shoal_process_exitcode(p, &code), 0);
+		REQUIRE_EQ(code, -SIGKILL);
+		REQUIRE_EQ(shoal_process_close(p), 0);
+	}
+	for (int i = 0; i < 20; i++) {
+		shoal_process *p = sent(kill_itself, 0);
+		shoal_waitable of = shoal_on_process(p);
+		REQUIRE_EQ(shoal_wait(&of, 1, SHOAL_SEC(5)), 1);
+		REQUIRE_EQ(shoal_process_close(p), 0);
+	}
+}
+
 Test(process_server, a_forked_child_has_its_own, .init = make_server_board)
 {
 	pid_t server = find_server();
