@@ -266,6 +266,14 @@ shmfile_map(int fd, uint64_t bytes, unsigned flags, int *rc)
 	return base;
 }
 
+int
+shmfile_own(void *base, uint64_t from, uint64_t bytes, int fd)
+{
+	void *at = mmap((char *)base + from, bytes, PROT_READ | PROT_WRITE,
+	                MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)from);
+	return at == MAP_FAILED ? -errno : 0;
+}
+
 void
 shmfile_unmap(void *base, uint64_t bytes)
 {

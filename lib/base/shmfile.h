@@ -74,6 +74,11 @@ enum { SHMFILE_READONLY = 1, SHMFILE_HUGE = 2 };
  */
 void *shmfile_map(int fd, uint64_t bytes, unsigned flags, int *rc);
 void shmfile_unmap(void *base, uint64_t bytes);
+/*
+ * That part of a mapping, in whole pages, becomes this process's own copy: nobody else sees what is
+ * written there from now on, a forked child has its own again. 0 or -errno; then nothing changed.
+ */
+int shmfile_own(void *base, uint64_t from, uint64_t bytes, int fd);
 
 /* The path under which the file was opened or linked; empty when /proc does not tell. */
 void shmfile_path(int fd, char *out, size_t bytes);

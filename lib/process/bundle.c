@@ -117,7 +117,8 @@ bundle_open(int fd)
 	struct bundle *p = shmfile_map(fd, file.bytes, 0, &rc);
 	if (!p)
 		return NULL;
-	if (p->version == VERSION && p->head_bytes + p->arg_bytes == file.bytes)
+	bool whole = p->version == VERSION && p->head_bytes + p->arg_bytes == file.bytes;
+	if (whole && (!p->arg_bytes || !shmfile_own(p, p->head_bytes, p->arg_bytes, fd)))
 		return p;
 	shmfile_unmap(p, file.bytes);
 	return NULL;

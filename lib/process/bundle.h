@@ -43,7 +43,10 @@ int bundle_pack(const struct shoal_process *p, shoal_start_method method, struct
                 int *fd);
 int bundle_pack_server(struct bundle **out, int *fd);
 
-/* The other side's: NULL when it is none, or not of this library's build. */
+/*
+ * The other side's: NULL when it is none, or not of this library's build. The head is shared with
+ * the parent; what is written to the argument is this process's own, and its children's copy.
+ */
 struct bundle *bundle_open(int fd);
 /* Whether this process is the first to have it. */
 bool bundle_take(struct bundle *p);

@@ -241,6 +241,26 @@ see_surroundings(void *arg)
 }
 
 /* Also when a server stood elsewhere as it was made. */
+/* Also from the processes that the child forks, in whatever way. */
+static int
+let_others_write(void *arg)
+{
+	struct order *mine = arg;
+	int number = obey(arg);
+	pid_t pid = fork();
+	if (pid == 0) {
+		mine->number = 99;
+		_exit(0);
+	}
+	REQUIRE_EQ(waitpid(pid, NULL, 0), pid);
+	return mine->number == number ? 3 : 4;
+}
+
+EACH_METHOD(the_argument_is_not_shared_with_the_childs_children)
+{
+	REQUIRE_EQ(code_sent(let_others_write, 5), 3);
+}
+
 EACH_METHOD(directory_mask_and_method_are_the_parents)
 {
 	sigset_t one;
