@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 /* Sanitized code takes longer: harness times are multiplied by this. */
@@ -140,5 +141,13 @@ void test_register(struct test *test);
 		test_run(&suite_##_##name_##_test); \
 	}
 #endif
+
+static inline bool
+skip_unless(bool can, const char *what)
+{
+	if (!can)
+		fprintf(stderr, "skipped: it needs %s\n", what);
+	return !can;
+}
 
 #endif

@@ -39,8 +39,8 @@
  * in a shared library, too, if the program is linked with it (SHOAL_ENTRY, below, for others).
  * These methods ask for: the program, or the library that it is linked with, contains libshoal
  * (which is not there by dlopen); it has a build-id, as linkers of distributions give it; it has no
- * privileges of its own (set-user-id); /proc is mounted. Otherwise -ENOSYS or -EINVAL, and DEFAULT
- * is FORK. Constructors run in each execution: one that starts threads has them in the server, too.
+ * privileges of its own (set-user-id), and its effective ids are its real ones when it is executed;
+ * /proc is mounted. Otherwise -ENOSYS or -EINVAL, and DEFAULT is FORK. Constructors run in each execution: one that starts threads has them in the server, too.
  *
  * The fork server is made at the first start that needs it, for this process alone, and again when
  * it has died; it ends with this process, takes no SIGINT, and is no child that wait() sees. The

@@ -101,8 +101,26 @@ again_has(const void *address)
 	       needed_from(program, own);
 }
 
-bool
-again_possible(void)
+/* The kernel takes what such a one executes for a program with privileges of its own. */
+static bool
+has_two_ids(void)
+{
+	return geteuid() != getuid() || getegid() != getgid();
+}
+
+int
+again_check_ids(void)
+{
+	if (!has_two_ids())
+		return 0;
+	return fail(-ENOSYS, "the program has other effective ids (user %u, group %u) than real ones (%u, "
+	                     "%u), so it cannot be executed again; set both, or use SHOAL_FORK",
+	            geteuid(), getegid(), getuid(), getgid());
+}
+
+/* Whatever its ids are now. */
+static bool
+is_linked(void)
 {
 	enum { UNKNOWN, POSSIBLE, IMPOSSIBLE };
 	static word32 known;
@@ -113,10 +131,16 @@ again_possible(void)
 	return load_relaxed(&known) == POSSIBLE;
 }
 
+bool
+again_possible(void)
+{
+	return is_linked() && !has_two_ids();
+}
+
 int
 again_check(void)
 {
-	if (again_possible())
+	if (is_linked())
 		return 0;
 	if (getauxval(AT_SECURE))
 		return fail(-ENOSYS, "a program with privileges of its own is not executed again; "

@@ -7,8 +7,10 @@
 
 #include <stdbool.h>
 
-/* 0, or -ENOSYS with a sentence. */
+/* 0, or -ENOSYS with a sentence. A server that is there already does not ask for the ids. */
 int again_check(void);
+int again_check_ids(void);
+/* Both hold. */
 bool again_possible(void);
 /* Whether the module of that address is there then, before anything is loaded by dlopen. */
 bool again_has(const void *address);

@@ -127,10 +127,13 @@ redeem(const char *token)
 	return p;
 }
 
+/* A program with privileges of its own takes no order from its environment. */
 __attribute__((constructor)) static void
 look_for_bundle(void)
 {
 	const char *token = secure_getenv(BIRTH_TOKEN);
+	if (!token && getenv(BIRTH_TOKEN))
+		_exit(EXIT_FAILURE);
 	if (!token)
 		return;
 	delivered = redeem(token);

@@ -2,6 +2,7 @@
 #include "base/descriptor.h"
 #include "base/error.h"
 #include "base/image.h"
+#include "process/again.h"
 #include "process/birth.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -104,7 +105,10 @@ int
 launch(struct bundle *p, int bundle_fd, bool apart, pid_t *pid, int *pidfd)
 {
 	struct luggage l;
-	int rc = pack(&l, p, bundle_fd);
+	int rc = again_check_ids();
+	if (rc < 0)
+		return rc;
+	rc = pack(&l, p, bundle_fd);
 	if (!rc)
 		rc = execute(&l, bundle_fd, apart, pid, pidfd);
 	unpack(&l);

@@ -24,14 +24,6 @@ static const shoal_arena_options small __attribute__((unused)) = {
 	.limit_bytes = 4 << 20, .members_max = 16,
 };
 
-static inline bool
-skip_unless(bool can, const char *what)
-{
-	if (!can)
-		fprintf(stderr, "skipped: it needs %s\n", what);
-	return !can;
-}
-
 /* A name that no other test has. The next call reuses it. */
 static inline const char *
 test_name(void)

@@ -287,3 +287,50 @@ Test(process_by_spawn, helpers_have_room_for_the_programs_own)
 	prepare(SHOAL_SPAWN);
 	REQUIRE_EQ(ended_code(sent(ask_for_descriptor, 0)), 6);
 }
+
+/* ---- effective ids that are not the real ones ---- */
+
+static int
+return_two(void *arg)
+{
+	return *(const int *)arg;
+}
+
+static int
+start_of(shoal_start_method method)
+{
+	static const int two = 2;
+	shoal_process *p;
+	shoal_process_options o = { .method = method, .arg_bytes = sizeof two };
+	int rc = shoal_process_spawn(return_two, (void *)(uintptr_t)&two, &o, &p);
+	return rc ? rc : ended_code(p);
+}
+
+static void *
+idle(void *arg)
+{
+	(void)arg;
+	sleep_long(NULL);
+	return NULL;
+}
+
+/* What such a one executes would take no order from its environment, and run main again. */
+Test(process_apart, with_other_effective_ids_nothing_is_executed)
+{
+	pthread_t thread;
+	if (skip_unless(geteuid() == 0, "root, to have other ids for a while"))
+		return;
+	REQUIRE_EQ(pthread_create(&thread, NULL, idle, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		REQUIRE_EQ(i ? setegid(65534) : seteuid(65534), 0);
+		REQUIRE_EQ(start_of(SHOAL_SPAWN), -ENOSYS);
+		REQUIRE(strstr(shoal_error(), "effective ids") && strstr(shoal_error(), "65534"));
+		REQUIRE_EQ(start_of(SHOAL_FORKSERVER), -ENOSYS);
+		REQUIRE_EQ(start_of(SHOAL_START_DEFAULT), 2);
+		REQUIRE_EQ(i ? setegid(0) : seteuid(0), 0);
+	}
+	REQUIRE_EQ(start_of(SHOAL_SPAWN), 2);
+	REQUIRE_EQ(start_of(SHOAL_FORKSERVER), 2);
+	REQUIRE_EQ(seteuid(65534), 0);
+	REQUIRE_EQ(start_of(SHOAL_FORKSERVER), 2);
+}
