@@ -316,6 +316,19 @@ run_phases(struct run *r)
 		phase_stop(r);
 }
 
+/*
+ * What the kernel has is found out here: a victim would go another way each time, and the thread of
+ * one of these trials would meet the breakpoints that are set for the victim. On a machine that has
+ * no processor for that thread a trial tells nothing, and each victim would make it again.
+ */
+static void
+find_out_about_kernel(void)
+{
+	uint32_t all = (uint32_t)KERNEL_ALL << 16;
+	for (int i = 0; i < 1000 && (load_relaxed(&kernel_known_) & all) != all; i++)
+		kernel_features();
+}
+
 static unsigned long
 run_case(const struct step_case *c)
 {
@@ -329,11 +342,7 @@ run_case(const struct step_case *c)
 	r.w->shape = c->shape;
 	r.act = (struct act){ STEP_VICTIM, c->prepare, c->op,      c->after,
 		              c->waker,    c->thread,  c->started, c->stepped };
-	/*
-	 * What the kernel has is found out here: a victim would go another way each time, and the
-	 * thread of one of these trials would meet the breakpoints that are set for the victim.
-	 */
-	kernel_features();
+	find_out_about_kernel();
 	memory_world(r.w);
 	people_init();
 	c->setup(r.w);
