@@ -157,7 +157,7 @@ static inline void
 robust_pop(struct shoal_thread *t, struct robust *r)
 {
 	void *next = r->next, *prev = r->prev;
-	t->held--;
+	t->held -= t->held > 0; /* it may be a record younger than what the thread holds */
 	if (next != (void *)&t->robust->first)
 		robust_link(next)[-1] = prev;
 	fence_compiler();

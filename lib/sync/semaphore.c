@@ -209,7 +209,7 @@ tell_turn(struct semaphore *s)
 static int
 release_owned(struct semaphore *s)
 {
-	struct shoal_thread *t = thread_known();
+	struct shoal_thread *t = thread_self();
 	struct robust *mine = t ? owned_mine(t, s) : NULL;
 	if (!mine)
 		return fail(-EPERM, "semaphore release: this thread has none of the %u permits, and "

@@ -382,3 +382,50 @@ Test(owned, who_gives_the_last_permit_back_writes_to_no_memory_of_others)
 }
 
 #endif
+
+/* ---- released as a thread ends, when its record has ended already ---- */
+
+static struct {
+	pthread_key_t key;
+	shoal_semaphore *semaphore;
+	shoal_lock first, second;
+	int released[2], taken;
+} late;
+
+static void
+release_late(void *unused)
+{
+	(void)unused;
+	late.released[0] = shoal_semaphore_release(late.semaphore);
+	late.released[1] = shoal_lock_release(&late.first);
+	late.taken = shoal_lock_acquire(&late.second, 0);
+	(void)shoal_lock_release(&late.second);
+}
+
+static void *
+take_both_and_end(void *unused)
+{
+	(void)unused;
+	REQUIRE_EQ(shoal_semaphore_acquire(late.semaphore, 0), 0);
+	REQUIRE_EQ(shoal_lock_acquire(&late.first, 0), 0);
+	REQUIRE_EQ(pthread_setspecific(late.key, &late), 0);
+	return NULL;
+}
+
+Test(owned, a_destructor_of_the_thread_gives_back_what_it_took, .timeout = HARNESS_TIMEOUT)
+{
+	shoal_arena *a;
+	pthread_t thread;
+	REQUIRE(shoal_thread_self() != NULL);
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &a), 0);
+	REQUIRE_EQ(shoal_semaphore_create(a, NULL, 2, SHOAL_SEMAPHORE_OWNED, &late.semaphore), 0);
+	/* After the library's own: its destructor runs after that one's. */
+	REQUIRE_EQ(pthread_key_create(&late.key, release_late), 0);
+	REQUIRE_EQ(pthread_create(&thread, NULL, take_both_and_end, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	REQUIRE_EQ(late.released[0], 0);
+	REQUIRE_EQ(late.released[1], 0);
+	REQUIRE_EQ(late.taken, 0);
+	REQUIRE_EQ(shoal_semaphore_value(late.semaphore), 2);
+	shoal_arena_close(a);
+}
