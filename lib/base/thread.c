@@ -81,6 +81,7 @@ fresh(void)
 	}
 	store_relaxed(&t->interrupt, 0);
 	t->mark = t->held = 0;
+	t->lonely = NULL;
 	return t;
 }
 

@@ -28,6 +28,7 @@ struct shoal_thread {
 	word64 asleep_on;           /* the address of another word to wake to interrupt it, or 0 */
 	uint32_t mark;              /* kernel_thread_mark; 0: not asked for yet */
 	uint32_t held;              /* nodes that this thread has on its robust list */
+	const void *lonely;         /* the word whose sleepers it told last, and there were none */
 	void *cursors;              /* ring/cursor.h */
 	void *pipes;                /* ring/pipe.h */
 	void *cursor_last[LASTS], *pipe_last[LASTS]; /* of them, those used last, or NULL */

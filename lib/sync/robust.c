@@ -211,9 +211,26 @@ robust_mend(struct robust *r)
 }
 
 /*
+ * Bit 31 with nobody asleep would send each release to the kernel. It is cleared by one who has the
+ * word yet, and has found so before: one who is about to sleep for it sees that it has changed.
+ */
+static bool
+gives_back_lonely(struct shoal_thread *t, struct robust *r)
+{
+	if (likely(t->lonely != r))
+		return false;
+	t->lonely = NULL;
+	if (futex_sleepers(&r->word) > 0)
+		return false;
+	futex_clear_sleepers(&r->word);
+	return cas32_acq_rel(&r->word, t->tid, 0);
+}
+
+/*
  * Crash points: before the CAS the word bears our id and is named by pending, so the kernel marks
  * it. The contended release stores and wakes in one system call; after it, pending makes the kernel
- * wake one more.
+ * wake one more. Nothing is written once the word is free: who takes it next may be the last one to
+ * use it, and its memory another's.
  */
 void
 robust_release(struct shoal_thread *t, struct robust *r)
@@ -228,11 +245,12 @@ robust_release(struct shoal_thread *t, struct robust *r)
 	}
 	/* A lock given back suspect stays marked: the next taker is told again. */
 	if (w & FUTEX_DIED) {
+		bool lost = load_relaxed(&r->flags) & ROBUST_LOST;
 		while (!cas32_acq_rel(&r->word, w, (w & ~FUTEX_TID)))
 			w = load_relaxed(&r->word);
-		futex_wake(&r->word, load_relaxed(&r->flags) & ROBUST_LOST ? FUTEX_ALL : 1);
-	} else if (futex_mark_and_wake(&r->word, 1) == 0) {
-		futex_clear_sleepers(&r->word);
+		futex_wake(&r->word, lost ? FUTEX_ALL : 1);
+	} else if (!gives_back_lonely(t, r)) {
+		t->lonely = futex_mark_and_wake(&r->word, 1) == 0 ? r : NULL;
 	}
 	robust_pending_restore(t, old);
 }

@@ -2,13 +2,17 @@
  * Semaphores: a number, and a gate for those who wait for it to be more than 0. What the permits of
  * an owned one are is in owned.c; the waiting is the same. The words are in semaphore.h.
  *
- *	sleeper                                        releaser
+ *	sleeper                                        releaser, of a named one
  *	  pending = gate                                 pending = gate
  *	  value? none                                    value + 1, full: + 0        (seq_cst, S1)
  *	  gate = ARMED; fence                (S2)        gate armed?  -> gate_open   (seq_cst, S1)
  *	  value? none                                    pending restored
  *	  sleep while gate == ARMED and value == 0
  *	  took one after a sleep, and there are more: gate_open
+ *
+ * The releaser of a plain one writes nothing after its S1: its last permit may be the end of the
+ * semaphore, and its memory another's. It wakes one sleeper at the gate and leaves it armed; who
+ * leaves the wait, and finds nobody else asleep, clears it.
  *
  * S1 with S2: either the sleeper's second look sees the permit, or the releaser sees the gate.
  * Without either of them, both may miss the other: a permit, and somebody asleep.
@@ -27,6 +31,7 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/kernel.h"
 #include "sync/gate.h"
 #include "sync/plain.h"
 #include "sync/robust.h"
@@ -99,12 +104,20 @@ spin(struct shoal_thread *t, struct semaphore *s)
 	return false;
 }
 
+/* Of a plain one a releaser changes the value alone: a kernel that watches one word watches that. */
+static bool
+wakes_at_value(const struct semaphore *s)
+{
+	return !load_relaxed(&s->named) && !kernel_has(KERNEL_WAITV);
+}
+
 /* An owner's death changes neither word: who waits for owned permits looks for it. */
 static int
 sleep_on(struct shoal_thread *t, struct semaphore *s, uint32_t turn, int64_t deadline)
 {
-	bool owned = semaphore_is_owned(s);
-	struct futex_watch watch[] = { { &s->gate, GATE_ARMED }, { &s->value, 0 } };
+	bool owned = semaphore_is_owned(s), first = wakes_at_value(s);
+	struct futex_watch gate = { &s->gate, GATE_ARMED }, value = { &s->value, 0 };
+	struct futex_watch watch[] = { first ? value : gate, first ? gate : value };
 	if (owned)
 		watch[1] = (struct futex_watch){ &s->turn, turn };
 	int64_t until = owned ? clock_sooner(deadline, OWNED_SLICE_NS) : deadline;
@@ -148,6 +161,8 @@ wait_slow(struct shoal_thread *t, struct semaphore *s, const struct stay *stay, 
 	/* Also one that leaves without a permit: the wake that it may have had is another one's. */
 	if (slept && permits(s))
 		gate_open(&s->gate);
+	else if (!load_relaxed(&s->named) && load_relaxed(&s->gate) && futex_sleepers(&s->gate) <= 0)
+		gate_open_all(&s->gate);
 	robust_pending_restore(t, old);
 	return rc;
 }
@@ -185,15 +200,28 @@ shoal_semaphore_acquire(shoal_semaphore *semaphore, shoal_time timeout)
 	return acquire_slow(t, s, timeout);
 }
 
+/* Nothing is written, and what is told is no more than a look that finds nothing. */
+static void
+wake_plain(struct semaphore *s)
+{
+	if (futex_wake(&s->gate, 1) == 0 && !kernel_has(KERNEL_WAITV))
+		futex_wake(&s->value, 1);
+}
+
 /*
  * The permit may be taken already, the semaphore destroyed and its memory another's: what is
- * named is looked at again before it is written to.
+ * named is looked at again before it is written to, and what is not is not written to. Its gate is
+ * cleared by the last one who leaves it.
  */
 static void
 wake(struct semaphore *s, bool named)
 {
-	struct stay stay = named ? stay_begin(s, STAY_QUICK) : (struct stay){ 0 };
-	if (!named || (stay.word && !stay_over(&stay)))
+	if (!named) {
+		wake_plain(s);
+		return;
+	}
+	struct stay stay = stay_begin(s, STAY_QUICK);
+	if (stay.word && !stay_over(&stay))
 		gate_open(&s->gate);
 	stay_end(&stay);
 }

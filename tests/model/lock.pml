@@ -18,6 +18,7 @@
  *	              library's robust mutex does; who was woken sets it again
  *	-DTWO_STEPS   the bit stays, but the release stores and wakes in two steps, and clears it in one
  *	              more when it woke nobody
+ *	-DCLEAR_DUMB  who has the word and saw nobody asleep clears the bit and wakes nobody
  *	-DNO_PENDING  list_op_pending is not set
  *	-DOLD_KERNEL  before Linux 6.2 a word is woken only when it is 0 altogether
  *	-DNO_CHAIN    who finds the lock lost wakes nobody (with SUSPECT)
@@ -107,6 +108,18 @@ inline die(me)
 		over[me] = 1
 	}
 }
+
+#if TAKERS > 2
+#define lonely (!asleep[0] && !asleep[1] && !asleep[2])
+#else
+#define lonely (!asleep[0] && !asleep[1])
+#endif
+
+#ifdef CLEAR_DUMB
+#define clear_bit() sleepers = 0
+#else
+#define clear_bit() atomic { sleepers = 0; wake_all() }
+#endif
 
 #ifdef NO_PENDING
 #define call_begins(m) skip
@@ -199,8 +212,18 @@ got:		listed[me] = 1;
 		atomic { wake_one(n) };
 		if :: n == 0 -> sleepers = 0 :: else fi;
 #else
+		/* It may look whether anybody is asleep; what it saw may be over by then. */
+		if
+		:: lonely ->
+			clear_bit();
+			if
+			:: atomic { !sleepers -> holder = NOBODY; goto leave }
+			:: sleepers
+			fi
+		:: true
+		fi;
+		/* The last thing that is written. */
 		atomic { holder = NOBODY; wake_one(n) };
-		atomic { if :: n == 0 -> sleepers = 0; wake_all() :: else fi };
 #endif
 		n = 0;
 #endif

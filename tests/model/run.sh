@@ -181,6 +181,7 @@ lock holds -DKILLS=1 -DROUNDS=1 -DGIVE_UP
 lock holds -DKILLS=2 -DROUNDS=1 -DSUSPECT
 lock fails -DCLASSIC
 lock fails -DTWO_STEPS -DKILLS=0
+lock fails -DCLEAR_DUMB -DKILLS=0
 lock fails -DNO_PENDING
 lock fails -DOLD_KERNEL
 lock fails -DNO_CHAIN -DSUSPECT -DROUNDS=1
@@ -188,6 +189,10 @@ lock fails -DNO_CHAIN -DSUSPECT -DROUNDS=1
 # ---- the semaphores and the event ----
 semaphore holds -DKILLS=1
 semaphore holds -DKILLS=1 -DGIVERS=1 -DGIVES=2
+semaphore holds -DKILLS=1 -DPLAIN
+semaphore holds -DKILLS=1 -DPLAIN -DGIVERS=1 -DGIVES=2
+semaphore holds -DKILLS=0 -DPLAIN -DTAKERS=3 -DGIVERS=1 -DGIVES=2
+semaphore fails -DKILLS=0 -DPLAIN -DCLEAR_DUMB
 semaphore fails -DKILLS=1 -DGATE_ALONE
 semaphore fails -DKILLS=0 -DTWO_STEPS
 semaphore fails -DKILLS=1 -DNO_PENDING

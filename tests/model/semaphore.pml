@@ -10,12 +10,15 @@
  * of seq_cst (semaphore.c, S1 and S2).
  *
  *	-DTAKERS= -DGIVERS= -DGIVES= -DKILLS=
+ *	-DPLAIN       who releases wakes one and writes nothing; who leaves the wait, and has seen nobody
+ *	              asleep, clears the gate
  * Wrong ones, which must fail:
  *	-DGATE_ALONE  the value is not watched
  *	-DTWO_STEPS   the gate is woken, then cleared, in two steps
  *	-DNO_PENDING  list_op_pending is not set
  *	-DNO_BATON    who was woken does not wake the next one
  *	-DLEAVE_DUMB  who gives up does not wake the next one
+ *	-DCLEAR_DUMB  PLAIN: who clears the gate wakes nobody
  */
 #ifndef TAKERS
 #define TAKERS 2
@@ -96,6 +99,24 @@ inline die(me)
 	n = 0
 #endif
 
+#ifdef PLAIN
+#define tell() atomic { wake_one(n) }; n = 0
+#else
+#define tell() open_gate()
+#endif
+
+#ifdef CLEAR_DUMB
+#define clear_gate() armed = 0
+#else
+#define clear_gate() atomic { clear_and_wake_all() }
+#endif
+
+#if TAKERS > 2
+#define lonely (!asleep[0] && !asleep[1] && !asleep[2])
+#else
+#define lonely (!asleep[0] && !asleep[1])
+#endif
+
 #ifdef GATE_ALONE
 #define stands true
 #else
@@ -112,7 +133,7 @@ proctype Giver(byte me)
 call:		call_begins(me);
 		atomic { value++; given++; gives++ };
 		if
-		:: armed -> open_gate()
+		:: armed -> tell()
 		:: else
 		fi;
 		pending[me] = 0;
@@ -155,10 +176,17 @@ leave:
 got:
 #ifndef NO_BATON
 		if
-		:: slept && value > 0 -> open_gate()
+		:: slept && value > 0 -> open_gate(); goto out
 		:: else
 		fi;
 #endif
+#ifdef PLAIN
+		if
+		:: armed && lonely -> clear_gate()
+		:: else
+		fi;
+#endif
+out:		skip;
 		atomic { pending[me] = 0; over[me] = 1 }
 	} unless {
 		doomed[me] -> die(me)
