@@ -29,7 +29,9 @@
  * A holder is a thread. At its death (also its end, and exec) by whatever way the kernel marks what
  * it holds and wakes one who waits, in about 0.14 ms. A forked child holds nothing of its parent's.
  * A process made by vfork, and one that shares only the memory (CLONE_VM), must not make these
- * calls. All users of an object must be in one PID namespace.
+ * calls. All users of an object must be in one PID namespace; those of an rwlock or a barrier in one
+ * time namespace too, with a /proc of theirs: by it they tell whether a thread has ended. One who has
+ * no descriptor free sees the end of a thread there only once its process has been waited for.
  *
  * TIME. One deadline on the monotonic clock for the whole call. 0 tries once: -EAGAIN. Signals
  * never cut a wait short; shoal_thread_interrupt ends it: -ECANCELED, once, and the object is as if
@@ -45,7 +47,8 @@
  * the long way. Where no log is set (shoal_log_set), warnings go to stderr.
  *
  * PROGRESS. What need not wait makes no system call. Nobody waits for a dead thread. A STOPPED one
- * holds up those who need what it holds, and nobody else, but where it says so below.
+ * holds up those who need what it holds, and nobody else, but where it says so below; and one that
+ * was woken for a lock or a permit, and is stopped before it takes it, keeps the next sleeper 50 ms.
  * An interrupt that comes just as a thread falls asleep for a lock is noticed after 50 ms; and what
  * one was woken for who then dies in a signal handler is passed on within 50 ms. Without
  * futex_waitv (Linux before 5.16) others are after 5 ms; before 6.2 whatever a death passes on is.
@@ -337,8 +340,8 @@ int shoal_barrier_init(shoal_barrier *barrier, uint32_t parties);
  * those who wait. One that never came is not known.
  * An orderly end counts too, unlike in Python, where the others would wait for ever: threads that
  * take the places of others that have ended need a shoal_barrier_reset first.
- * One STOPPED holds up the others as one that does not come does; one STOPPED when it was the last
- * to come, by at most 5 ms, but for its action.
+ * One STOPPED holds up the others as one that does not come does: also the last to come, between
+ * its coming and the end of the round.
  */
 int shoal_barrier_wait(shoal_barrier *barrier, shoal_time timeout);
 
