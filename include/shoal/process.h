@@ -40,11 +40,14 @@
  * These methods ask for: the program, or the library that it is linked with, contains libshoal
  * (which is not there by dlopen); it has a build-id, as linkers of distributions give it; it has no
  * privileges of its own (set-user-id), and its effective ids are its real ones when it is executed;
- * /proc is mounted. Otherwise -ENOSYS or -EINVAL, and DEFAULT is FORK. Constructors run in each execution: one that starts threads has them in the server, too.
+ * /proc is mounted. Otherwise -ENOSYS or -EINVAL, and DEFAULT is FORK. Constructors run in each
+ * execution: one that starts threads has them in the server, too.
  *
  * The fork server is made at the first start that needs it, for this process alone, and again when
- * it has died; it ends with this process, takes no SIGINT, and is no child that wait() sees. The
- * children of one that died go on, and are joined as ever.
+ * it has died; it ends with this process, takes no SIGINT, and is no child that wait() sees, but
+ * where orphans come to this process (PID 1, a subreaper). The children of one that died go on, and
+ * are joined as ever. Its children go to the directory by its name: where that leads nowhere the
+ * start fails, and where the directory was removed they stay in the server's.
  *
  * Who may call: any thread, at any time; only shoal_process_close must not run against another use
  * of its handle. A handle belongs to the process that made it: in a forked child every call but

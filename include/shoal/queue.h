@@ -18,9 +18,10 @@
  * published: a member STOPPED inside put holds up the getters at its place, one stopped inside get
  * holds up putters once the ring has come round to its place. Nobody else is held up, but by one
  * who is stopped while it takes a block, as inside shoal_alloc.
- * put_many and get_many of short items move 16 by one CAS where so many are asked for, on queues
- * without flags; a get of fewer first gives each its own place, and one STOPPED in that holds up
- * the getters.
+ * put_many and get_many of items of at most 64 bytes move 16 by one CAS where so many are asked
+ * for, on queues without flags: let both sides ask for multiples of 16. A get of fewer first gives
+ * each its own place, which is slower than if they had been put one by one, and one STOPPED in that
+ * holds up the getters.
  *
  * WHEN A PROCESS IS KILLED
  *	inside put             the message never existed, or it arrives whole; of a batch a prefix
@@ -76,8 +77,9 @@ typedef struct {
 	 */
 	uint32_t capacity;
 	/*
-	 * Longest message inside the ring, up to 1 MiB; 0: 48, what fits a cache line. A place has 16
-	 * more, rounded up to a multiple of 64, or of 16 where that is between 64 and 512.
+	 * Longest message inside the ring, up to 1 MiB; 0: 48, what fits a cache line. Longer ones take
+	 * a block each, which is several times slower for short messages: give the longest usual one. A
+	 * place has 16 more, rounded up to a multiple of 64, or of 16 where that is between 64 and 512.
 	 */
 	uint32_t slot_bytes;
 	unsigned flags;      /* SHOAL_QUEUE_…, SHOAL_WITH_OWNER, SHOAL_OR_OPEN */

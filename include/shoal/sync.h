@@ -29,9 +29,9 @@
  * A holder is a thread. At its death (also its end, and exec) by whatever way the kernel marks what
  * it holds and wakes one who waits, in about 0.14 ms. A forked child holds nothing of its parent's.
  * A process made by vfork, and one that shares only the memory (CLONE_VM), must not make these
- * calls. All users of an object must be in one PID namespace; those of an rwlock or a barrier in one
- * time namespace too, with a /proc of theirs: by it they tell whether a thread has ended. One who has
- * no descriptor free sees the end of a thread there only once its process has been waited for.
+ * calls. All users of an object must be in one PID namespace; those of an rwlock or a barrier in
+ * one time namespace too, with a /proc of theirs: by it they tell whether a thread has ended. One
+ * who has no descriptor free sees that only once the thread's process has been waited for.
  *
  * TIME. One deadline on the monotonic clock for the whole call. 0 tries once: -EAGAIN. Signals
  * never cut a wait short; shoal_thread_interrupt ends it: -ECANCELED, once, and the object is as if
@@ -47,8 +47,9 @@
  * the long way. Where no log is set (shoal_log_set), warnings go to stderr.
  *
  * PROGRESS. What need not wait makes no system call. Nobody waits for a dead thread. A STOPPED one
- * holds up those who need what it holds, and nobody else, but where it says so below; and one that
- * was woken for a lock or a permit, and is stopped before it takes it, keeps the next sleeper 50 ms.
+ * holds up those who need what it holds, and nobody else, but where it says so below; and one
+ * that was woken for a lock or a permit, and is stopped before it takes it, keeps the next sleeper
+ * for 50 ms.
  * An interrupt that comes just as a thread falls asleep for a lock is noticed after 50 ms; and what
  * one was woken for who then dies in a signal handler is passed on within 50 ms. Without
  * futex_waitv (Linux before 5.16) others are after 5 ms; before 6.2 whatever a death passes on is.

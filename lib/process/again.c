@@ -113,8 +113,9 @@ again_check_ids(void)
 {
 	if (!has_two_ids())
 		return 0;
-	return fail(-ENOSYS, "the program has other effective ids (user %u, group %u) than real ones (%u, "
-	                     "%u), so it cannot be executed again; set both, or use SHOAL_FORK",
+	return fail(-ENOSYS,
+	            "the program has other effective ids (user %u, group %u) than real ones (%u, %u), "
+	            "so it cannot be executed again; set both, or use SHOAL_FORK",
 	            geteuid(), getegid(), getuid(), getgid());
 }
 

@@ -46,7 +46,7 @@ struct shoal_process {
 	struct bundle *bundle; /* in which the cradle is; NULL: forked, with one of the family's */
 	unsigned server;       /* the fork server whose child it is; 0: it is this process's own */
 	bool shown; /* kept, but shoal_process_children gave it out: freed by close alone */
-	unsigned pins; /* threads that join it at the process's end: the last one frees what was closed */
+	unsigned pins; /* threads that join it at the process's end: the last frees what was closed */
 	bool closed;   /* while it was pinned */
 	int64_t untold_from;   /* when it was found ended and its server had not told how; 0: never */
 	bool code_known;

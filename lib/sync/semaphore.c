@@ -104,7 +104,7 @@ spin(struct shoal_thread *t, struct semaphore *s)
 	return false;
 }
 
-/* Of a plain one a releaser changes the value alone: a kernel that watches one word watches that. */
+/* Of a plain one a releaser changes the value alone: where one word is watched, it is that one. */
 static bool
 wakes_at_value(const struct semaphore *s)
 {
