@@ -170,7 +170,16 @@ def lead_of(peer, ours):
     return statistics.median(ratios)
 
 
+def families(ours):
+    """Queues, pipes, locks ..., each in all the ways that it is used here."""
+    found = {}
+    for one in ours:
+        found.setdefault(" ".join(one["subject"].split()[:2]), []).append(one)
+    return found.values()
+
+
 def losses(run):
+    """Peers that are ahead of every way of using a queue, or a pipe, or whatever else of ours is there."""
     for cell, series in run.cells.items():
         target = series[0]["target_million_per_s"]
         for peer in series:
@@ -178,10 +187,10 @@ def losses(run):
                 continue
             if target and rate(peer) < 0.95 * target:
                 continue
-            ours = [one for one in series if match(one, peer)]
-            leads = [(lead_of(peer, one), one) for one in ours]
-            if leads and all(lead > 0 for lead, _ in leads):
-                yield cell, peer, *min(leads, key=lambda pair: pair[0])
+            for family in families(one for one in series if match(one, peer)):
+                leads = [(lead_of(peer, one), one) for one in family]
+                if all(lead > 0 for lead, _ in leads):
+                    yield cell, peer, *min(leads, key=lambda pair: pair[0])
 
 
 def read_reasons(path):
@@ -198,7 +207,7 @@ def read_reasons(path):
 def loses(run, reasons):
     groups = {}
     for cell, peer, lead, ours in losses(run):
-        label = f"{cell} / {peer['subject']}"
+        label = f"{cell} / {peer['subject']} / {ours['subject']}"
         reason = next((text for pattern, text in reasons if pattern.search(label)), None)
         groups.setdefault(reason, []).append([f"{cell}", peer["subject"], peer["waits"], ours["subject"], f"{lead:.2f}"])
     if not groups:
@@ -234,8 +243,9 @@ def bars(run):
     for bar in run.json["bars"]:
         sign, limit = ("≤", bar["at_most"]) if "at_most" in bar else ("≥", bar["at_least"])
         rows.append([bar["bar"], f"{short(bar['measured'])} {'ms' if bar['unit'] == 'ms' else '×'}",
-                     f"{sign} {limit:g}", "met" if bar["met"] else "**not met**"])
-    return table(["", "measured", "bar", ""], rows)
+                     f"{short(bar['min'])} – {short(bar['max'])}", f"{sign} {limit:g}",
+                     "met" if bar["met"] else "**not met**"])
+    return table(["", "median", "min – max", "bar", ""], rows)
 
 
 def failures(run):

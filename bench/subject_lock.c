@@ -35,7 +35,7 @@ lock_release(void *it)
 const struct subject subject_lock = {
 	.name = "shoal_lock",
 	.about = "told of a holder's death",
-	.traits = SUBJECT_LOCKS | SUBJECT_SURVIVES,
+	.traits = SUBJECT_LOCKS | SUBJECT_SURVIVES | SUBJECT_SPINS_FIRST,
 	.open = lock_open,
 	.lock = lock_acquire,
 	.unlock = lock_release,
