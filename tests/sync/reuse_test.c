@@ -1,13 +1,12 @@
 /* Memory of plain objects, used for something else as soon as the last user is through. */
-#include "steps.h"
-
-#if HAS_STEPS
-
 #include "base/futex.h"
+#include "steps.h"
 #include "sync/gate.h"
 #include "sync/lock.h"
 #include "sync/semaphore.h"
 #include <shoal/sync.h>
+
+#if HAS_STEPS
 
 static struct scene {
 	union {
