@@ -290,6 +290,7 @@ leave_it_to_a_thread(void *arg)
 	pthread_t thread;
 	(void)arg;
 	REQUIRE_EQ(pthread_create(&thread, NULL, join_and_close, spawned(last_shortly, NULL, NULL)), 0);
+	REQUIRE_EQ(pthread_detach(thread), 0);
 	sleep_ms(2);
 	return 4;
 }
