@@ -152,6 +152,21 @@ wait_asleep(struct shoal_thread *t, struct semaphore *s, const struct stay *stay
 	}
 }
 
+/*
+ * The gate may be cleared by this: those who sleep at the value, where one word alone is watched,
+ * arm it again, or no releaser would look for them.
+ */
+static void
+pass_on(struct semaphore *s)
+{
+	if (permits(s))
+		gate_open(&s->gate);
+	else
+		gate_open_all(&s->gate);
+	if (wakes_at_value(s))
+		futex_wake(&s->value, FUTEX_ALL);
+}
+
 static int
 wait_slow(struct shoal_thread *t, struct semaphore *s, const struct stay *stay, int64_t deadline)
 {
@@ -159,10 +174,9 @@ wait_slow(struct shoal_thread *t, struct semaphore *s, const struct stay *stay, 
 	void *old = robust_pending_set(t, &s->gate);
 	int rc = spin(t, s) ? 0 : wait_asleep(t, s, stay, deadline, &slept);
 	/* Also one that leaves without a permit: the wake that it may have had is another one's. */
-	if (slept && permits(s))
-		gate_open(&s->gate);
-	else if (!load_relaxed(&s->named) && load_relaxed(&s->gate) && futex_sleepers(&s->gate) <= 0)
-		gate_open_all(&s->gate);
+	bool plain = !load_relaxed(&s->named) && load_relaxed(&s->gate);
+	if ((slept && permits(s)) || (plain && futex_sleepers(&s->gate) <= 0))
+		pass_on(s);
 	robust_pending_restore(t, old);
 	return rc;
 }

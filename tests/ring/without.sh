@@ -22,7 +22,7 @@ run() {
 
 for lacking in waitv uring membarrier pending,uring waitv,membarrier,noexec,pending,pidfd,uring; do
 	export SHOAL_WITHOUT=$lacking
-	for suite in queue_fd pipe_fd queue pipe; do
+	for suite in queue_fd pipe_fd queue pipe semaphore; do
 		run $lacking "$suite/*"
 	done
 done
