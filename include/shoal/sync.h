@@ -19,8 +19,8 @@
  * makes a lock new that was given up. There is nothing to destroy: when nobody uses an object any
  * more its memory is free for anything. A call that releases a lock, or a semaphore, is over for
  * that once another thread has taken it: one who takes the last lock, or waits for the last permit,
- * may free the memory, though the releaser's call has not returned. Of the others each call must
- * have returned, shoal_event_set's too.
+ * may use the memory for something else, though the releaser's call has not returned; a semaphore's
+ * must stay mapped until it has. Of the others each call must have returned, shoal_event_set's too.
  *
  * THE MEMORY OF A HELD LOCK must stay mapped, and must not be used for anything else: the kernel
  * looks there when the holder dies. Where it is unmapped first, the locks that its holder had taken

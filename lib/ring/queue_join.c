@@ -97,6 +97,7 @@ all_done_but_by_dead(struct cursor *c, struct shoal_thread *t)
 	if (all_done(c))
 		return true;
 	member_recover_all(c->arena, t, c->me);
+	/* Who else joins looks again after FUTEX_SLICE_NS; a putter sleeps longer. */
 	void *old = robust_pending_set(t, &c->ring.queue->put.wait);
 	get_pass_holes(c, t);
 	robust_pending_restore(t, old);

@@ -213,6 +213,7 @@ robust_mend(struct robust *r)
 /*
  * Bit 31 with nobody asleep would send each release to the kernel. It is cleared by one who has the
  * word yet, and has found so before: one who is about to sleep for it sees that it has changed.
+ * Crash point: between the two the word bears our id, as before, and who was woken looks at it.
  */
 static bool
 gives_back_lonely(struct shoal_thread *t, struct robust *r)
