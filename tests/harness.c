@@ -15,10 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/kernel.h"
+
 enum { CHILDREN_MAX = 1024 };
 
 static struct test *current;
 static pid_t test_pid; /* the process in which a failure is the test's, not a child's */
+static unsigned own_threads; /* the test's and its runner's, as the test begins */
 static bool fini_done;
 static pid_t children[CHILDREN_MAX]; /* made by this process and not yet expected */
 static size_t child_count;
@@ -245,6 +248,12 @@ sleep_ms(int ms)
 		;
 }
 
+bool
+is_alone(void)
+{
+	return kernel_threads() == (getpid() == test_pid ? own_threads : 1);
+}
+
 /*
  * Kills the children that still run and returns how many those were; ended ones are only collected.
  */
@@ -277,6 +286,7 @@ test_run(struct test *test)
 {
 	current = test;
 	test_pid = getpid();
+	own_threads = kernel_threads();
 	if (test->init)
 		test->init();
 	test->body();

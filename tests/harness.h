@@ -66,6 +66,9 @@ pid_t untold_child(int (*run)(void *), void *arg);
 #define expect_killed(pid, signo, timeout_ms) \
 	expect_signal(__FILE__, __LINE__, (pid), (signo), (timeout_ms))
 
+/* Whether the caller is the only thread of its process, beside those of the test's runner. */
+bool is_alone(void);
+
 /* Zeroed memory that the children share; it goes with the test. */
 void *shared(size_t bytes);
 

@@ -78,7 +78,7 @@ static inline void
 at_instructions(int (*run)(void *), void (*look)(void))
 {
 	make();
-	for (at = 0; !w->all; at += (1 + at / 16) * HARNESS_SLOW)
+	for (at = 0; !w->all; at = steps_last() + (1 + at / 16) * HARNESS_SLOW)
 		once(run, look);
 	REQUIRE(at > 10);
 	shoal_arena_close(arena);
@@ -92,8 +92,8 @@ at_some_of_the_last(int (*run)(void *), void (*look)(void), uint32_t most, uint3
 	at = UINT32_MAX;
 	once(run, look);
 	uint32_t all = w->all;
-	REQUIRE(all > most);
-	for (at = all - most; at < all; at += apart * HARNESS_SLOW)
+	REQUIRE(all > 10);
+	for (at = all - (all < most ? all : most); at < all; at = steps_last() + apart * HARNESS_SLOW)
 		once(run, look);
 	shoal_arena_close(arena);
 }
@@ -108,6 +108,7 @@ at_the_last_instructions(int (*run)(void *), void (*look)(void))
 static inline void
 in_steps(void (*op)(void *), void *arg, void (*what)(void))
 {
+	steps.others_wait = true;
 	if (!steps_into(op, arg, at, what))
 		w->all = steps.done;
 }

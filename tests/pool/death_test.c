@@ -110,16 +110,11 @@ static int
 fail_at_first(shoal_task *t)
 {
 	int i = *(const int *)t->in;
-	struct sigaction act = { .sa_sigaction = steps_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
 	if (i != 3 || atomic_fetch_add(&board->runs[i], 1)) {
-		steps.on = false;
+		steps_end();
 		return shoal_task_reply(t, &i, sizeof i);
 	}
-	REQUIRE_EQ(sigaction(SIGTRAP, &act, NULL), 0);
-	steps.at = (uint32_t)atomic_load(&board->runs[4]);
-	steps.come = end_here;
-	steps.on = true;
-	raise(SIGTRAP);
+	steps_begin((uint32_t)atomic_load(&board->runs[4]), end_here);
 	return -EDOM;
 }
 

@@ -223,6 +223,7 @@ adopt_while_it_ends(uint32_t at, size_t bytes)
 	adoption.lent = adoption.over = adoption.taken = adoption.end = 0;
 	REQUIRE_EQ(pthread_create(&adoption.former, NULL, lend, NULL), 0);
 	await(&adoption.lent, 1);
+	steps.others_wait = true;
 	bool more = steps_into(adopt_op, NULL, at, another_takes_the_record);
 	if (!more)
 		another_takes_the_record();

@@ -61,6 +61,7 @@ begin(struct other *o, shoal_queue *q)
 	o->order = IDLE;
 	o->rc = 0;
 	REQUIRE_EQ(pthread_create(&o->thread, NULL, obey, o), 0);
+	steps.others_wait = true;
 	return o;
 }
 

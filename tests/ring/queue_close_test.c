@@ -40,7 +40,7 @@ close_at_each_instruction(int (*run)(void *))
 	at = UINT32_MAX;
 	close_once(run);
 	uint32_t stride = progress->all / TIMES + 1;
-	for (at = 0, progress->more = true; progress->more; at += stride)
+	for (at = 0, progress->more = true; progress->more; at = steps_last() + stride)
 		close_once(run);
 	REQUIRE(at > 20);
 	world_end(w);
@@ -230,7 +230,7 @@ ruin_in(struct ruin how, uint32_t times)
 	at = UINT32_MAX;
 	ruin_once();
 	uint32_t stride = progress->all / times + STEPS_STRIDE;
-	for (at = 0, progress->more = true; progress->more; at += stride)
+	for (at = 0, progress->more = true; progress->more; at = steps_last() + stride)
 		used += ruin_once();
 	make_another();
 	world_end(w);
@@ -342,7 +342,7 @@ Test(queue_close, what_is_destroyed_meanwhile_stays_destroyed, .timeout = 2 * HA
 	w = world_make(4, 0, 0);
 	at = UINT32_MAX;
 	destroy_a_closers();
-	for (at = 0, progress->more = true; progress->more; at++)
+	for (at = 0, progress->more = true; progress->more; at = steps_last() + 1)
 		destroy_a_closers();
 	make_another();
 	world_end(w);
@@ -387,7 +387,7 @@ Test(queue_close, who_dies_at_it_leaves_word)
 	at = UINT32_MAX;
 	REQUIRE(!die_once());
 	uint32_t stride = progress->all / (3 * TIMES) + 1;
-	for (at = 0, progress->more = true; progress->more; at += stride)
+	for (at = 0, progress->more = true; progress->more; at = steps_last() + stride)
 		left += die_once();
 	make_another();
 	world_end(w);
@@ -438,7 +438,7 @@ Test(queue_close, who_dies_at_it_in_a_child_is_not_its_parent)
 	at = UINT32_MAX;
 	close_in_a_bare_fork();
 	uint32_t stride = progress->all / TIMES + 1;
-	for (at = 0, progress->more = true; progress->more; at += stride)
+	for (at = 0, progress->more = true; progress->more; at = steps_last() + stride)
 		close_in_a_bare_fork();
 	REQUIRE(at > 20);
 	shoal_queue *q;

@@ -23,6 +23,7 @@ static volatile struct progress *progress;
 static inline void
 in_steps(void (*op)(void *), void *arg, void (*come)(void))
 {
+	steps.others_wait = true;
 	progress->more = steps_into(op, arg, at, come);
 	if (!progress->more)
 		progress->all = steps.done;

@@ -368,6 +368,7 @@ Test(owned, who_gives_the_last_permit_back_writes_to_no_memory_of_others)
 	other.w = w;
 	other.bytes = block_bytes(w->arena, arena_offset(w->arena, w->s));
 	REQUIRE_EQ(pthread_create(&p, NULL, be_the_other, NULL), 0);
+	steps.others_wait = true;
 	for (int armed = 0; armed < 2; armed++) {
 		bool more = true;
 		/* Sanitized code has more instructions, of which fewer are the library's. */
