@@ -20,6 +20,7 @@
 #include "pool/map.h"
 #include "pool/mourn.h"
 #include "pool/slot.h"
+#include "process/process.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,12 +194,24 @@ break_for_want(struct shoal_pool *p)
 	breaks(p, -ECHILD, why);
 }
 
+/* It has not told how one ended, and may stand still: a start would too, and hold up the rest. */
+static bool
+server_is_late(const struct shoal_pool *p)
+{
+	bool any = false;
+	for (uint32_t i = 1; i <= p->head->workers && p->head->method == SHOAL_FORKSERVER; i++)
+		any |= p->workers[i].untold;
+	return any;
+}
+
 /* When to try again; CLOCK_NEVER: all are there. */
 static int64_t
 fill_seats(struct watch *w)
 {
 	struct shoal_pool *p = w->pool;
 	int64_t again = CLOCK_NEVER;
+	if (server_is_late(p))
+		return again;
 	for (uint32_t i = 1; i <= p->head->workers && wants_workers(w); i++) {
 		struct worker *worker = &p->workers[i];
 		if (worker->process)
@@ -276,9 +289,9 @@ look_at_worker(struct watch *w, uint32_t i, bool blind)
 	bool told = w->fds[i].revents || one->untold;
 	if (!one->process || !(told || blind))
 		return;
-	int rc = shoal_process_join(one->process, 0);
-	one->untold = rc < 0 && told;
-	if (rc == 0)
+	bool ended = process_ended(one->process);
+	one->untold = !ended && told;
+	if (ended)
 		bury(w, i);
 }
 

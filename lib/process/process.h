@@ -72,8 +72,11 @@ void process_unpin(struct shoal_process *p);
 /* Takes note of the end of a running child, if it has come. The family's lock is held. */
 bool process_reap(struct shoal_process *p);
 
+/* The same of any process but this one; takes the lock. */
+bool process_ended(struct shoal_process *p);
+
 /*
- * The same, without the lock: of one that has ended and whose server is about to tell how, once it
+ * As that: of one that has ended and whose server is about to tell how, once it
  * has told, or after SERVER_TELLS_NS.
  */
 bool process_settle(struct shoal_process *p);

@@ -120,8 +120,8 @@ sleep_on(int fd, int64_t deadline)
 	return rc < 0 && rc != -EINTR ? fail(rc, "poll of a process: %s", strerror(-rc)) : rc == 1;
 }
 
-static bool
-note_end(struct shoal_process *p)
+bool
+process_ended(struct shoal_process *p)
 {
 	family_lock();
 	bool is = ended(p);
@@ -137,7 +137,7 @@ wait_for(struct shoal_process *p, int fd, shoal_time timeout)
 	bool traced = false;
 	if (timeout <= 0 && p->kind == PROCESS_CHILD)
 		(void)process_settle(p);
-	while (!note_end(p)) {
+	while (!process_ended(p)) {
 		if (timeout <= 0)
 			return fail_quiet(-EAGAIN, "the process is still running");
 		if (clock_now() >= deadline)
