@@ -132,15 +132,18 @@ SHOAL_CHECK_ int shoal_pipe_recv_any(shoal_pipe_end *, shoal_any *out, shoal_tim
  */
 int     shoal_pipe_poll(shoal_pipe_end *, shoal_time timeout);
 
-/* Messages of item_bytes each. How many were sent in time, at least one; else why not. */
-ssize_t shoal_pipe_send_many(shoal_pipe_end *, const void *items, size_t item_bytes, size_t count,
-                             shoal_time timeout);
+/*
+ * Messages of item_bytes each. How many were sent in time, at least one; else why not. -EINVAL:
+ * items of some bytes at NULL.
+ */
+SHOAL_CHECK_ ssize_t shoal_pipe_send_many(shoal_pipe_end *, const void *items, size_t item_bytes,
+                                          size_t count, shoal_time timeout);
 /*
  * Waits for the first, takes what is there, at most count; stops before a message of another length
- * (-EMSGSIZE if it is the first).
+ * (-EMSGSIZE if it is the first: it stays). -EINVAL as above.
  */
-ssize_t shoal_pipe_recv_many(shoal_pipe_end *, void *items, size_t item_bytes, size_t count,
-                             shoal_time timeout);
+SHOAL_CHECK_ ssize_t shoal_pipe_recv_many(shoal_pipe_end *, void *items, size_t item_bytes,
+                                          size_t count, shoal_time timeout);
 
 /*
  * Memory to write a message into, for shoal_loan_commit. It takes no place in the pipe: nobody

@@ -158,12 +158,13 @@ ssize_t shoal_queue_peek_bytes(shoal_queue *);
 /*
  * `count` items of item_bytes, each a message of its own, one after another in memory. They give
  * how many were done in time, at least one, or why not even that. get_many waits for the first
- * only, and stops before a message of another length (-EMSGSIZE if it is first).
+ * only, and stops before a message of another length (-EMSGSIZE if it is first: it stays). As put
+ * and get; also -EINVAL: items of some bytes at NULL.
  */
-ssize_t shoal_queue_put_many(shoal_queue *, const void *items, size_t item_bytes, size_t count,
-                             shoal_time timeout);
-ssize_t shoal_queue_get_many(shoal_queue *, void *items, size_t item_bytes, size_t count,
-                             shoal_time timeout);
+SHOAL_CHECK_ ssize_t shoal_queue_put_many(shoal_queue *, const void *items, size_t item_bytes,
+                                          size_t count, shoal_time timeout);
+SHOAL_CHECK_ ssize_t shoal_queue_get_many(shoal_queue *, void *items, size_t item_bytes,
+                                          size_t count, shoal_time timeout);
 
 /*
  * Loans, see shoal/base.h. reserve gives memory to write a message in; it takes no place in the

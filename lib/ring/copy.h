@@ -2,6 +2,9 @@
 #ifndef RING_COPY_H
 #define RING_COPY_H
 
+#include "base/atomic.h"
+#include "base/error.h"
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -58,6 +61,15 @@ copy_bytes(void *restrict to, const void *restrict from, size_t n)
 		memcpy(to, from, n);
 	else
 		copy_short(to, from, n);
+}
+
+/* -EINVAL: there are some, and nowhere. */
+static inline int
+items_check(const void *items, size_t item_bytes, size_t count)
+{
+	if (likely(items) || !item_bytes || !count)
+		return 0;
+	return fail(-EINVAL, "%zu items of %zu bytes at NULL", count, item_bytes);
 }
 
 #endif

@@ -557,7 +557,8 @@ shoal_pipe_send_many(shoal_pipe_end *end, const void *items, size_t item_bytes, 
 {
 	struct shoal_thread *t;
 	struct pipe_handle *h;
-	int rc = pipe_enter(end, PIPE_CLAIM, &t, &h);
+	int rc = items_check(items, item_bytes, count);
+	rc = rc ? rc : pipe_enter(end, PIPE_CLAIM, &t, &h);
 	if (unlikely(rc))
 		return rc;
 	void *old = t->robust->pending;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/probe.h"
+#include "ring/copy.h"
 #include "ring/group.h"
 
 /*
@@ -198,7 +199,8 @@ shoal_queue_put_many(shoal_queue *q, const void *items, size_t item_bytes, size_
 {
 	struct shoal_thread *t;
 	struct cursor *c;
-	int rc = queue_enter(q, &t, &c);
+	int rc = items_check(items, item_bytes, count);
+	rc = rc ? rc : queue_enter(q, &t, &c);
 	if (unlikely(rc))
 		return rc;
 	ssize_t n = item_bytes <= ring_inside(&c->ring)

@@ -76,7 +76,8 @@ shoal_queue_get_many(shoal_queue *q, void *items, size_t item_bytes, size_t coun
 {
 	struct shoal_thread *t;
 	struct cursor *c;
-	int rc = queue_enter(q, &t, &c);
+	int rc = items_check(items, item_bytes, count);
+	rc = rc ? rc : queue_enter(q, &t, &c);
 	if (unlikely(rc))
 		return rc;
 	/* Items longer than any message must not read as "of any length". */

@@ -158,7 +158,7 @@ static void
 put_many(void)
 {
 	size_t item = y % 4 ? 8 : length() % 1000;
-	(void)shoal_queue_put_many(a_queue(), buffer, item, x / 6, 0);
+	ignored = (int)shoal_queue_put_many(a_queue(), buffer, item, x / 6, 0);
 }
 
 static void

@@ -231,6 +231,16 @@ Test(pipe, a_batch_has_no_time_or_too_little)
 	world_end(w);
 }
 
+Test(pipe, a_batch_at_nothing_is_refused)
+{
+	struct world w = world_make(0, 0);
+	REQUIRE_EQ(shoal_pipe_send_many(w.left, NULL, 8, 3, 0), -EINVAL);
+	REQUIRE(strstr(shoal_error(), "3 items of 8 bytes"));
+	REQUIRE_EQ(shoal_pipe_recv_many(w.right, NULL, 8, 3, 0), -EINVAL);
+	REQUIRE_EQ(shoal_pipe_poll(w.right, 0), 0);
+	world_end(w);
+}
+
 Test(pipe, a_batch_stops_before_another_length)
 {
 	struct world w = world_make(4096, 0);

@@ -219,6 +219,11 @@ Test(queue, bad_arguments_are_refused_with_a_sentence)
 	REQUIRE_EQ(shoal_queue_open(w.arena, "nowhere", 0, &q), -ENOENT);
 	REQUIRE_EQ(shoal_queue_at(w.arena, 12345, &q), -ENOENT);
 	REQUIRE_EQ(shoal_queue_put(w.queue, "x", (size_t)1 << 40, 0), -EMSGSIZE);
+	REQUIRE_EQ(shoal_queue_put_many(w.queue, NULL, 8, 3, 0), -EINVAL);
+	REQUIRE(strstr(shoal_error(), "3 items of 8 bytes"));
+	REQUIRE_EQ(shoal_queue_get_many(w.queue, NULL, 8, 3, 0), -EINVAL);
+	REQUIRE_EQ(shoal_queue_put_many(w.queue, NULL, 8, 0, 0), 0);
+	REQUIRE_EQ(shoal_queue_size(w.queue), 0);
 	REQUIRE_EQ(shoal_queue_task_done(w.queue), -EINVAL);
 	REQUIRE_EQ(shoal_queue_join(w.queue, 0), -EINVAL);
 	REQUIRE_EQ(shoal_queue_destroy(w.arena, NULL), 0);
