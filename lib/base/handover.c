@@ -96,6 +96,19 @@ recv_one(int socket, struct iovec *parts, size_t part_count, int *fds, size_t *c
 	return m.msg_flags & (MSG_CTRUNC | MSG_TRUNC) ? -EMFILE : 0;
 }
 
+/* Parts that are not wanted; the kernel closes what there is no room for. */
+static void
+pass_over(int socket, size_t parts)
+{
+	struct head h;
+	ssize_t n = 1;
+	for (; parts && n > 0; parts--) {
+		do
+			n = recv(socket, &h, sizeof h, 0);
+		while (n < 0 && errno == EINTR);
+	}
+}
+
 int
 handover_recv(int socket, void *data, size_t bytes, int *fds)
 {
@@ -104,12 +117,18 @@ handover_recv(int socket, void *data, size_t bytes, int *fds)
 	size_t count = 0, before;
 	int rc = recv_one(socket, parts, 2, fds, &count);
 	uint32_t all = h.count;
-	while (!rc && count < all) {
+	size_t left = all && all <= HANDOVER_FDS ? (all - 1) / A_MESSAGE : 0;
+	if (!rc && all > HANDOVER_FDS)
+		rc = -EPROTO;
+	for (; !rc && left; left--) {
 		before = count;
-		rc = all <= HANDOVER_FDS ? recv_one(socket, parts, 1, fds, &count) : -EPROTO;
+		rc = recv_one(socket, parts, 1, fds, &count);
 		if (!rc && count == before)
 			rc = -EMFILE;
 	}
+	if (!rc && count < all)
+		rc = -EMFILE;
+	pass_over(socket, left);
 	for (size_t i = 0; i < count; i++)
 		fds[i] = descriptor_above(fds[i]);
 	if (!rc)
