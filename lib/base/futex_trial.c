@@ -16,6 +16,7 @@
  */
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/kernel.h"
 #include "base/signals.h"
 #include <errno.h>
 #include <linux/futex.h>
@@ -125,10 +126,9 @@ int
 futex_death_wakes(void)
 {
 	sigset_t old;
-#if defined(__SANITIZE_THREAD__)
-	/* It must know each thread, and takes one that a fork leaves behind for a leak. */
-	return 1;
-#endif
+	/* ThreadSanitizer must know each thread, and takes one that a fork leaves behind for a leak. */
+	if (kernel_clone_is_watched())
+		return kernel_release_at_least(6, 2);
 	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
 	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)

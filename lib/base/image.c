@@ -1,5 +1,6 @@
 #include "base/image.h"
 #include "base/descriptor.h"
+#include "base/kernel.h"
 #include "base/signals.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -27,13 +28,6 @@
 #define SIGNALS 64
 #define KERNEL_SET_BYTES (SIGNALS / 8)
 
-/* ThreadSanitizer's own clone takes the child for one with memory of its own, and so it gets it. */
-#if defined(__SANITIZE_THREAD__)
-#define BORROW CLONE_VFORK
-#else
-#define BORROW (CLONE_VM | CLONE_VFORK)
-#endif
-
 /* No call of the C library: its state is the parent's, and sanitizers know nothing of this one. */
 #define BARE __attribute__((no_sanitize("address", "thread", "undefined")))
 
@@ -42,6 +36,7 @@ struct scene {
 	const struct image *image;
 	sigset_t mask;
 	int error, pidfd;
+	int borrow; /* the flags with which a child has this memory and holds its thread up */
 	char outer[STACK_BYTES] __attribute__((aligned(16)));
 	char inner[STACK_BYTES] __attribute__((aligned(16)));
 };
@@ -110,7 +105,7 @@ BARE static int
 stand_between(void *arg)
 {
 	struct scene *s = arg;
-	int flags = BORROW | CLONE_PIDFD | SIGCHLD;
+	int flags = s->borrow | CLONE_PIDFD | SIGCHLD;
 	if (clone(become, s->inner + STACK_BYTES, flags, s, &s->pidfd) < 0)
 		s->error = errno;
 	syscall(SYS_exit_group, 0);
@@ -128,7 +123,7 @@ collect(pid_t pid, int options)
 static int
 start_apart(struct scene *s)
 {
-	pid_t pid = clone(stand_between, s->outer + STACK_BYTES, BORROW | CLONE_FILES, s);
+	pid_t pid = clone(stand_between, s->outer + STACK_BYTES, s->borrow | CLONE_FILES, s);
 	if (pid < 0)
 		return -errno;
 	collect(pid, (int)__WCLONE);
@@ -138,7 +133,7 @@ start_apart(struct scene *s)
 static int
 start_child(struct scene *s, pid_t *pid)
 {
-	int flags = BORROW | CLONE_PIDFD | SIGCHLD;
+	int flags = s->borrow | CLONE_PIDFD | SIGCHLD;
 	*pid = clone(become, s->outer + STACK_BYTES, flags, s, &s->pidfd);
 	if (*pid < 0)
 		return -errno;
@@ -160,6 +155,8 @@ image_start(const struct image *image, pid_t *pid, int *pidfd)
 		return -errno;
 	s->image = image;
 	s->pidfd = -1;
+	/* ThreadSanitizer's own clone takes the child for one with memory of its own: so it gets it. */
+	s->borrow = CLONE_VFORK | (kernel_clone_is_watched() ? 0 : CLONE_VM);
 	signals_block(&s->mask);
 	int rc = image->apart ? start_apart(s) : start_child(s, pid);
 	signals_restore(&s->mask);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -228,6 +229,25 @@ kernel_process_ended(pid_t pid, uint64_t start_time)
 	uint64_t started = ended ? 0 : kernel_start_time(pid);
 	direct_close(fd);
 	return ended || (start_time && started && started != start_time);
+}
+
+/* Every program that is compiled with -fsanitize=thread has it; nobody else. */
+extern void __tsan_init(void) __attribute__((weak, visibility("default")));
+
+bool
+kernel_clone_is_watched(void)
+{
+	return __tsan_init != NULL;
+}
+
+bool
+kernel_release_at_least(int major, int minor)
+{
+	struct utsname u;
+	int has_major, has_minor;
+	if (uname(&u) || sscanf(u.release, "%d.%d", &has_major, &has_minor) != 2)
+		return false;
+	return has_major > major || (has_major == major && has_minor >= minor);
 }
 
 uint64_t

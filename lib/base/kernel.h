@@ -71,6 +71,16 @@ uint32_t kernel_thread_mark(pid_t tid);
  */
 bool kernel_thread_ended(uint32_t mark, uint32_t known);
 
+/*
+ * Whether this program runs under ThreadSanitizer, however the library itself was compiled. That
+ * has a clone of its own, which takes each child for one with memory of its own, and no thread that
+ * it does not know.
+ */
+bool kernel_clone_is_watched(void);
+
+/* Whether the kernel's release, which says nothing of what was taken over, is at least this one. */
+bool kernel_release_at_least(int major, int minor);
+
 /* Bytes of memory that the machine has; UINT64_MAX where that is not known. */
 uint64_t kernel_memory(void);
 

@@ -1,6 +1,7 @@
 #include "base/uring.h"
 #include "base/descriptor.h"
 #include "base/direct.h"
+#include "base/kernel.h"
 #include "base/signals.h"
 #include <errno.h>
 #include <sched.h>
@@ -217,16 +218,10 @@ try_one(void *result)
 	return 0;
 }
 
-/* ThreadSanitizer takes two processes in one memory for one: there the child has its own. */
-#if defined(__SANITIZE_THREAD__)
-#define PROBE_FLAGS 0
-#else
-#define PROBE_FLAGS (CLONE_VM | CLONE_VFORK)
-#endif
-
 /*
  * As posix_spawn does it: the caller stands still until the child, which nobody is told of, ends.
- * What the child finds it leaves at the low end of its stack.
+ * What the child finds it leaves at the low end of its stack. ThreadSanitizer takes two processes
+ * in one memory for one: there the child has its own.
  */
 int
 uring_probe(void)
@@ -238,8 +233,9 @@ uring_probe(void)
 		return -ENOMEM;
 	int *result = (int *)(void *)stack;
 	*result = -ENOSYS;
+	int flags = kernel_clone_is_watched() ? 0 : CLONE_VM | CLONE_VFORK;
 	signals_block(&old);
-	pid_t pid = clone(try_one, stack + STACK_BYTES, PROBE_FLAGS, result);
+	pid_t pid = clone(try_one, stack + STACK_BYTES, flags, result);
 	if (pid > 0)
 		syscall(SYS_wait4, pid, NULL, __WALL, NULL);
 	int rc = pid < 0 ? -errno : *result;

@@ -6,19 +6,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static bool
-release_at_least(int major, int minor)
-{
-	struct utsname u;
-	int has_major, has_minor;
-	REQUIRE_EQ(uname(&u), 0);
-	REQUIRE_EQ(sscanf(u.release, "%d.%d", &has_major, &has_minor), 2);
-	return has_major > major || (has_major == major && has_minor >= minor);
-}
 
 /* A machine may be so busy that one try finds nothing. */
 static bool
@@ -32,7 +21,7 @@ death_wakes(void)
 
 Test(kernel, a_death_wakes_who_sleeps_on_the_pending_word)
 {
-	if (release_at_least(6, 2))
+	if (kernel_release_at_least(6, 2))
 		REQUIRE(death_wakes());
 }
 
@@ -52,7 +41,7 @@ doubts(void *unused)
 /* One who is stopped and continued sleeps again where it began, out of reach of the death. */
 Test(kernel, a_sleeper_that_is_stopped_does_not_doubt_the_rule)
 {
-	if (!release_at_least(6, 2))
+	if (!kernel_release_at_least(6, 2))
 		return;
 	pid_t pid = child(doubts, NULL);
 	int status;

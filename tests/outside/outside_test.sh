@@ -7,6 +7,7 @@ set -eu
 build=$1 cc=${CC:-cc} cxx=${CXX:-c++}
 stage=$PWD/$build/outside
 prefix=/opt/shoal
+plainly=
 warn="-Wall -Wextra -Wpedantic -Werror"
 rm -rf "$stage"
 mkdir -p "$stage"
@@ -19,7 +20,7 @@ ours() { PKG_CONFIG_SYSROOT_DIR=$stage PKG_CONFIG_PATH=$stage$prefix/lib/pkgconf
 
 # run PROGRAM [LINE]: it must end by itself with 0, and have said that line.
 run() {
-	LD_LIBRARY_PATH=$stage$prefix/lib timeout -k 2 30 "$stage/$1" > "$stage/$1.out" 2>&1 < /dev/null ||
+	LD_LIBRARY_PATH=$stage$prefix/lib timeout -k 2 30 $plainly "$stage/$1" > "$stage/$1.out" 2>&1 < /dev/null ||
 		{ cat "$stage/$1.out"; fail "$1 failed"; }
 	test -z "${2:-}" || grep -qxF "$2" "$stage/$1.out" || { cat "$stage/$1.out"; fail "$1 did not say: $2"; }
 }
@@ -39,6 +40,23 @@ $cc -std=c11 -D_GNU_SOURCE $warn -o "$stage/api_static" tests/outside/*.c $(ours
 run api_static "outside: every section"
 ! ldd "$stage/api_static" | grep -q libshoal || fail "the static program needs libshoal.so"
 done="C, static"
+
+# A program under ThreadSanitizer, with the library as it is; without address randomization, which its map may not fit.
+echo 'int main(void) { return 0; }' > "$stage/none.c"
+for compiler in "$cc" clang; do
+	if ! $compiler -fsanitize=thread -o "$stage/none" "$stage/none.c" 2>/dev/null; then
+		echo "outside: no ThreadSanitizer of $compiler here"
+		continue
+	fi
+	! setarch -R true 2>/dev/null || plainly="setarch -R"
+	watched="$compiler -std=c11 -D_GNU_SOURCE $warn -fsanitize=thread tests/outside/watched/main.c"
+	$watched -o "$stage/watched" $(ours --cflags --libs) -pthread
+	run watched "outside: watched"
+	$watched -o "$stage/watched_static" $(ours --cflags) $(ours --static --libs | sed 's/-lshoal/-l:libshoal.a/') -pthread
+	run watched_static "outside: watched"
+	plainly=
+	done="$done, under ThreadSanitizer by $compiler"
+done
 
 # What `ninja install` does, with nothing else known than the graph: the same files, where configure was told to
 # put them, and the manual. Its command is run here, since a ninja inside of ninja would write the same log.
