@@ -4,20 +4,41 @@
 #ifndef SHOAL_MESSAGE_HPP
 #define SHOAL_MESSAGE_HPP
 #include <shoal/owner.hpp>
+#include <atomic>
 
 namespace shoal {
 
 /* ---- loans ---- */
 
+/*
+ * Whether the last call found the end of all, whichever thread made it: threads may receive at
+ * once. Nothing else is read because of it, so it orders nothing.
+ */
+class ended_flag_ {
+public:
+	ended_flag_() noexcept = default;
+	ended_flag_(ended_flag_ &&other) noexcept : ended_(other.get()) {}
+	ended_flag_ &operator=(ended_flag_ &&other) noexcept
+	{
+		set(other.get());
+		return *this;
+	}
+	void set(bool ended) noexcept { ended_.store(ended, std::memory_order_relaxed); }
+	bool get() const noexcept { return ended_.load(std::memory_order_relaxed); }
+
+private:
+	std::atomic<bool> ended_{ false };
+};
+
 /* Whether one came, all of it. A failure is thrown, but for the end of all, which `ended` tells. */
 template <class T>
 bool
-received_(ssize_t rc, bool &ended)
+received_(ssize_t rc, ended_flag_ &ended)
 {
-	ended = rc == -EPIPE;
+	ended.set(rc == -EPIPE);
 	if (rc >= 0 && static_cast<std::size_t>(rc) != sizeof(T))
 		throw error(-EPROTO, "a message that is shorter than its type");
-	return !ended && in_time(rc);
+	return rc != -EPIPE && in_time(rc);
 }
 
 /*
@@ -75,7 +96,7 @@ reserve_(int (*reserve)(From *, size_t, shoal_time, shoal_loan *), From *from)
 template <class T, class From>
 std::optional<loan<T>>
 borrow_(int (*borrow)(From *, shoal_time, shoal_loan *), From *from, shoal_time timeout,
-        bool &ended)
+        ended_flag_ &ended)
 {
 	shoal_loan lent;
 	int rc = borrow(from, timeout, &lent);
@@ -132,7 +153,8 @@ public:
 	{
 		return borrow_<T>(shoal_queue_borrow, get(), timeout, ended_);
 	}
-	bool ended() const noexcept { return ended_; }
+	/* Of any thread's last call. */
+	bool ended() const noexcept { return ended_.get(); }
 	void close() noexcept { shoal_queue_close(get()); }
 	std::size_t size() const noexcept { return shoal_queue_size(get()); }
 	int fd() { return check(shoal_queue_fd(get())); }
@@ -140,7 +162,7 @@ public:
 
 private:
 	queue(const arena &in, shoal_queue *q, bool owned) : object(in, q, owned) {}
-	bool ended_ = false;
+	ended_flag_ ended_;
 };
 
 /* ---- pipes ---- */
@@ -157,7 +179,8 @@ public:
 	explicit pipe_end(shoal_pipe_end *end, bool owned = true) noexcept
 	    : end_(end), closer_(owned ? getpid() : 0) {}
 	pipe_end(pipe_end &&other) noexcept
-	    : end_(std::exchange(other.end_, nullptr)), closer_(other.closer_), ended_(other.ended_) {}
+	    : end_(std::exchange(other.end_, nullptr)), closer_(other.closer_),
+	      ended_(std::move(other.ended_)) {}
 	pipe_end &operator=(pipe_end &&other) noexcept
 	{
 		pipe_end taken(std::move(other));
@@ -199,7 +222,8 @@ public:
 	{
 		return received_<T>(shoal_pipe_recv(end_, &out, sizeof out, timeout), ended_);
 	}
-	bool ended() const noexcept { return ended_; }
+	/* Of any thread's last call. */
+	bool ended() const noexcept { return ended_.get(); }
 	/* Whether recv would not wait. */
 	bool poll(shoal_time timeout = SHOAL_NOWAIT)
 	{
@@ -229,7 +253,7 @@ public:
 private:
 	shoal_pipe_end *end_;
 	pid_t closer_;
-	bool ended_ = false;
+	ended_flag_ ended_;
 };
 
 /* A new pipe, with its two ends; destroyed as every object is. */

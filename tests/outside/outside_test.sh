@@ -96,6 +96,12 @@ env -u LD_LIBRARY_PATH timeout -k 2 30 "$stage/hello" > "$stage/hello.out" || fa
 if command -v "$cxx" >/dev/null; then
 	$cxx -std=c++17 $warn -o "$stage/raii" tests/outside/*.cc $(ours --cflags --libs) $also
 	run raii "outside: C++"
+	if $cxx -fsanitize=thread -o "$stage/none" "$stage/none.c" 2>/dev/null; then
+		$cxx -std=c++17 $warn -fsanitize=thread -o "$stage/threads" tests/outside/watched/threads.cc $(ours --cflags --libs) -pthread
+		! setarch -R true 2>/dev/null || plainly="setarch -R"
+		run threads "outside: threads"
+		plainly=
+	fi
 	for wrong in 'int *' 'const shoal_list *' 'volatile char *' 'void (*)(int)'; do
 		printf '#include <shoal/any.h>\nusing T = %s; shoal_any f(T p) { return SHOAL_ANY(p); }\n' "$wrong" > "$stage/wrong.cc"
 		! $cxx -std=c++17 -fsyntax-only $(ours --cflags) "$stage/wrong.cc" 2>/dev/null || fail "$wrong is a value"
