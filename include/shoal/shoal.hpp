@@ -98,11 +98,28 @@ public:
 	}
 	~any() { shoal_any_clear(&any_); }
 
-	shoal_any *out() noexcept
-	{
-		shoal_any_clear(&any_);
-		return &any_;
-	}
+	/*
+	 * For the call that is to fill it, as std::out_ptr: what the any was it is to the end of the
+	 * whole expression, so that other arguments may be of it, and what the call gave from there on;
+	 * nil, if that was nothing. Not to be kept as a pointer.
+	 */
+	class filling {
+	public:
+		explicit filling(any &to) noexcept : to_(to) {}
+		filling(const filling &) = delete;
+		filling &operator=(const filling &) = delete;
+		~filling()
+		{
+			std::swap(to_.any_, given_);
+			shoal_any_clear(&given_);
+		}
+		operator shoal_any *() && noexcept { return &given_; }
+
+	private:
+		any &to_;
+		shoal_any given_ = {};
+	};
+	[[nodiscard]] filling out() noexcept { return filling(*this); }
 	const shoal_any &view() const noexcept { return any_; }
 	const shoal_any *operator->() const noexcept { return &any_; }
 	int64_t integer(int64_t otherwise = 0) const { return shoal_any_int(&any_, otherwise); }

@@ -67,6 +67,14 @@ values(const shoal::arena &arena)
 	shoal::check(shoal_list_append(list.get(), SHOAL_ANY("x")));
 	shoal::check(shoal_list_get(list.get(), 0, got.out()));
 	CHECK(!std::strcmp(got.string(), "x") && got == got);
+	/* What is asked for may be in the any that the answer goes to, which is nil if there is none. */
+	shoal::check(shoal_dict_set(dict.get(), SHOAL_ANY("x"), SHOAL_ANY("a string with memory")));
+	shoal::check(shoal_dict_get(dict.get(), got.view(), got.out()));
+	CHECK(!std::strcmp(got.string(), "a string with memory"));
+	CHECK(shoal_dict_get(dict.get(), got.view(), all.out()) == -ENOENT && all->kind == SHOAL_ANY_NIL);
+	CHECK(shoal_dict_get(dict.get(), got.view(), got.out()) == -ENOENT);
+	CHECK(got->kind == SHOAL_ANY_NIL);
+	shoal::check(shoal_dict_pop(dict.get(), SHOAL_ANY("x"), got.out()));
 	CHECK(moved_to_itself(dict).get() && moved_to_itself(got).view().kind == SHOAL_ANY_STRING);
 	shoal::dict moved = std::move(dict);
 	CHECK(!dict.get() && shoal_dict_size(moved.get()) == 1);
