@@ -30,6 +30,12 @@
  * THREADS. Any call may be made from any thread on any object at once, except where a header says
  * so. No wait is a cancellation point.
  *
+ * FUNCTIONS that a call takes (shoal_condition_wait_for's and _barrier_wait_do's, what fills a
+ * memory that _memory_create makes, an order for _list_sort, what a process runs, tasks and a
+ * pool's other functions, the log's) return: they must not throw, nor leave by longjmp or
+ * pthread_exit. What the library has begun would never be ended. Those that a process or a worker
+ * runs may exit.
+ *
  * DEATH. Any process may be killed at any instruction. Nobody else waits for what it held longer
  * than 10 ms; 50 ms where it died closing or destroying that, or was its owner. The kernel's own
  * notice takes about 0.14 ms. Each header says what becomes of what the dead one held. What only

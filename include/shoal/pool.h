@@ -82,8 +82,7 @@
  * exactly once, before the result reads as ready. `out` and `error` are valid during the call. One
  * that blocks delays other callbacks, and join, and nothing else. Inside one,
  * shoal_pool_apply_async and _map_async give -EAGAIN rather than wait, and _apply, _map, _join,
- * _destroy, and waiting for a result that is not ready, by shoal_wait too, give -EDEADLK. Callbacks
- * must not throw or longjmp.
+ * _destroy, and waiting for a result that is not ready, by shoal_wait too, give -EDEADLK.
  *
  * MEMORY. A pool has an arena of its own; inputs and results up to 64 bytes travel inside a task's
  * place, others in blocks of it. `in` is copied before _apply_async returns. Under map inputs and
