@@ -142,7 +142,12 @@ typedef struct shoal_any shoal_any;
  * their waits; as after any destroy, no call may begin on it then.
  * OR_OPEN: create opens what exists under the name instead of failing with -EEXIST.
  */
+#ifdef __cplusplus
+/* Of no enum: C++20 warns where constants of two are joined by |, and C++26 refuses that. */
+constexpr unsigned SHOAL_WITH_OWNER = 1u << 30, SHOAL_OR_OPEN = 1u << 29;
+#else
 enum { SHOAL_WITH_OWNER = 1 << 30, SHOAL_OR_OPEN = 1 << 29 };
+#endif
 
 /*
  * Memory of a queue or pipe lent to a thread: to write a message in place (reserve … commit) or to

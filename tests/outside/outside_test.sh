@@ -106,6 +106,18 @@ if command -v "$cxx" >/dev/null; then
 		printf '#include <shoal/any.h>\nusing T = %s; shoal_any f(T p) { return SHOAL_ANY(p); }\n' "$wrong" > "$stage/wrong.cc"
 		! $cxx -std=c++17 -fsyntax-only $(ours --cflags) "$stage/wrong.cc" 2>/dev/null || fail "$wrong is a value"
 	done
+	cat > "$stage/flags.cc" <<-END
+	#include <shoal/shoal.hpp>
+	unsigned flags[] = { SHOAL_QUEUE_JOINABLE | SHOAL_QUEUE_REDELIVER | SHOAL_OR_OPEN, SHOAL_LOCK_AUTOCLEAN | SHOAL_OR_OPEN,
+		SHOAL_PIPE_SIMPLEX | SHOAL_WITH_OWNER, SHOAL_WITH_OWNER | SHOAL_OR_OPEN, 1 | SHOAL_SEMAPHORE_OWNED };
+	shoal_queue_options some = { 16, 48, SHOAL_QUEUE_JOINABLE | SHOAL_OR_OPEN, {} };
+	void f(shoal_arena *arena, shoal_lock **out)
+	{
+		(void)shoal_lock_create(arena, nullptr, SHOAL_LOCK_AUTOCLEAN | SHOAL_WITH_OWNER, out);
+	}
+	END
+	! $cxx -std=c++20 -fsyntax-only "$stage/none.c" 2>/dev/null ||
+		$cxx -std=c++20 $warn -Wconversion -fsyntax-only $(ours --cflags) "$stage/flags.cc" || fail "C++20 warns of flags"
 	done="$done, C++"
 fi
 if command -v clang >/dev/null; then
