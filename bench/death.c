@@ -58,7 +58,7 @@ struct play {
 	enum victim victim;
 };
 
-static void
+static __attribute__((format(printf, 2, 3))) void
 stop(struct scene *scene, const char *format, ...)
 {
 	va_list args;

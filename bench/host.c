@@ -35,7 +35,7 @@ chosen(char text[HOST_TEXT])
 	memmove(text, from + 1, (size_t)(to - from));
 }
 
-static void
+static __attribute__((format(printf, 2, 3))) void
 warn(struct host *h, const char *format, ...)
 {
 	va_list args;

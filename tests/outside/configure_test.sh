@@ -25,4 +25,10 @@ b"; do
 		refused "--$option=$wrong"
 	done
 done
-echo "configure: directories"
+
+# The library compiles with another compiler, if there is one, without a warning.
+other=$(command -v clang || command -v cc)
+ln -s "$top/build.ninja" "$top/tools" "$top/lib" "$top/include" "$top/shoal.pc.in" .
+CC=$other ./configure --without-tests --werror > log 2>&1 || { cat log; fail "no build by $other"; }
+ninja build/release/lib/base/error.o > log 2>&1 || { cat log; fail "warnings of $other"; }
+echo "configure: directories, $other"

@@ -201,7 +201,7 @@ person_wait(struct person *p, int ms)
 	return n > 0;
 }
 
-static void
+static __attribute__((format(printf, 2, 3))) void
 note(struct step_world *w, const char *format, ...)
 {
 	if (w->failed)
