@@ -1,6 +1,7 @@
 #!/bin/sh
 # install.sh BUILD PREFIX LIBDIR INCLUDEDIR: puts what stands in BUILD below $DESTDIR, if that is set. If it is
 # not, programs are to find the library at once: the loader's cache is made anew, or it is said what to do.
+# PKG_CONFIG is the program that knows what the static library needs.
 set -eu
 
 build=$1 prefix=$2 libdir=$3 includedir=$4
@@ -8,15 +9,19 @@ to=${DESTDIR:-}
 version=$(sed -n 's/^#define SHOAL_VERSION 0x\(..\)\(..\)\(..\)$/\1 \2 \3/p' include/shoal/base.h |
 	{ read -r major minor patch; echo "$((0x$major)).$((0x$minor)).$((0x$patch))"; })
 
+# What the static library needs, as shoal.pc says, for CMake's list.
+packages=$(sed -n 's/^Requires.private: *//p' shoal.pc.in | tr -d ,)
+needs=$("${PKG_CONFIG:-pkg-config}" --static --libs-only-l $packages) ||
+	{ echo "install: ${PKG_CONFIG:-pkg-config} does not know $packages" >&2; exit 1; }
+needs=$(echo $needs | tr ' ' ';')
+test -n "$needs" || { echo "install: ${PKG_CONFIG:-pkg-config} says that $packages need no library" >&2; exit 1; }
+
 install -d "$to$includedir/shoal" "$to$libdir/pkgconfig" "$to$libdir/cmake/shoal"
 install -m 644 include/shoal/*.h include/shoal/*.hpp "$to$includedir/shoal"
 install -m 644 "$build/libshoal.a" "$to$libdir"
 install -m 755 "$build/libshoal.so.0" "$to$libdir"
 ln -sf libshoal.so.0 "$to$libdir/libshoal.so"
 to_includedir=$(realpath -m --relative-to="$libdir/cmake/shoal" "$includedir")
-# What the static library needs, as shoal.pc says, for CMake's list.
-needs=$(sed -n 's/^Requires.private: *//p' shoal.pc.in | tr -d , |
-	xargs "${PKG_CONFIG:-pkg-config}" --static --libs-only-l | tr -s ' ' ';' | sed 's/;$//')
 fill_in() {
 	sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@includedir@|$includedir|" \
 		-e "s|@version@|$version|" -e "s|@to_includedir@|$to_includedir|" -e "s|@needs@|$needs|" "$1" > "$to$2/${1%.in}"

@@ -28,7 +28,22 @@ done
 
 # The library compiles with another compiler, if there is one, without a warning.
 other=$(command -v clang || command -v cc)
-ln -s "$top/build.ninja" "$top/tools" "$top/lib" "$top/include" "$top/shoal.pc.in" .
-CC=$other ./configure --without-tests --werror > log 2>&1 || { cat log; fail "no build by $other"; }
+ln -s "$top/build.ninja" "$top/tools" "$top/lib" "$top/include" "$top"/*.in .
+printf '#!/bin/sh\necho "$*" >> "%s/asked"\nexec "%s" "$@"\n' "$work" "$(command -v "${PKG_CONFIG:-pkg-config}")" > own-config
+chmod +x own-config
+CC=$other PKG_CONFIG=$work/own-config ./configure --without-tests --werror > log 2>&1 || { cat log; fail "no build by $other"; }
 ninja build/release/lib/base/error.o > log 2>&1 || { cat log; fail "warnings of $other"; }
-echo "configure: directories, $other"
+
+# What is installed is asked of the pkg-config that configure was told of, and nothing is where it knows nothing.
+touch build/release/libshoal.a build/release/libshoal.so.0
+ninja -t commands install | sed -n '$s/.*build\/man && //p' > install
+rm -f asked
+DESTDIR=$work/to sh ./install > log 2>&1 || { cat log; fail "install"; }
+test -e asked || fail "install asks another pkg-config"
+grep -q 'INTERFACE_LINK_LIBRARIES ".*lcbor' "$(find to -name shoal-config.cmake)" || fail "CMake's static library needs nothing"
+for unknowing in false true; do
+	! DESTDIR=$work/never PKG_CONFIG=$unknowing tools/install.sh build/release /opt /opt/lib /opt/include > log 2>&1 ||
+		fail "installed what a pkg-config that is $unknowing knows"
+	test ! -e never || fail "installed half"
+done
+echo "configure: directories, $other, pkg-config"
