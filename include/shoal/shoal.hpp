@@ -138,13 +138,17 @@ private:
 
 /*
  * A forked process that runs a function, and is joined at the end of the scope. The function's
- * result is the exit status, 0 where it has none; what it throws is printed, and is 1.
+ * result is the exit status, 0 where it has none; what it throws is printed, and is 1. It is not
+ * copied as bytes, which would mean nothing elsewhere: options with arg_bytes are thrown as -EINVAL,
+ * and FORKSERVER and SPAWN are for shoal_process_spawn.
  */
 class process {
 public:
 	template <class Run>
 	explicit process(Run run, const shoal_process_options *options = nullptr)
 	{
+		if (options && options->arg_bytes)
+			throw error(-EINVAL, "a function object is not copied as bytes (arg_bytes)");
 		check(shoal_process_spawn(&process::trampoline<Run>, &run, options, &process_));
 	}
 	process(process &&other) noexcept : process_(std::exchange(other.process_, nullptr)) {}

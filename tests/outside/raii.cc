@@ -93,6 +93,15 @@ main()
 		shoal::process thrower([] { throw std::runtime_error("as it should be"); });
 		CHECK(thrower.join(SHOAL_SEC(5)) && thrower.exitcode() == 1);
 	}
+	{
+		/* Bytes of what it refers to would not be what it refers to. */
+		shoal_process_options options = {};
+		options.arg_bytes = 1;
+		CHECK(thrown([&] { shoal::process([] {}, &options); }, "arg_bytes") == -EINVAL);
+		options.arg_bytes = 0;
+		options.method = SHOAL_SPAWN;
+		CHECK(thrown([&] { shoal::process([] {}, &options); }, "") == -EINVAL);
+	}
 	shoal_arena_info info;
 	CHECK(shoal_arena_stat(arena.get(), &info) == 0 && info.objects == 0);
 	CHECK(shoal_arena_check(arena.get(), stderr) == 0);
