@@ -126,7 +126,7 @@ public:
 	{
 		shoal_queue *out;
 		check(shoal_queue_open(in.get(), name, timeout, &out));
-		return queue(in, out, false);
+		return queue(opened{}, in, out);
 	}
 
 	/* False: no room in time. */
@@ -161,7 +161,8 @@ public:
 	using object::get;
 
 private:
-	queue(const arena &in, shoal_queue *q, bool owned) : object(in, q, owned) {}
+	struct opened {};
+	queue(opened, const arena &in, shoal_queue *q) noexcept : object(in, q, false) {}
 	ended_flag_ ended_;
 };
 

@@ -55,7 +55,9 @@ public:
 	{
 		check(shoal_arena_create(name, options, &arena_));
 	}
-	explicit arena(shoal_arena *handle) noexcept : arena_(handle) {}
+	/* Takes over a handle. nullptr is no handle but no name. */
+	template <class Handle, std::enable_if_t<std::is_same_v<Handle, shoal_arena>, int> = 0>
+	explicit arena(Handle *handle) noexcept : arena_(handle) {}
 	arena(arena &&other) noexcept : arena_(std::exchange(other.arena_, nullptr)) {}
 	arena &operator=(arena &&other) noexcept
 	{

@@ -69,6 +69,7 @@ public:
 	/* Nothing: not ready in time. The task's own failure is thrown, each time. */
 	std::optional<T> answer(shoal_time timeout = SHOAL_FOREVER)
 	{
+		static_assert(std::is_default_constructible_v<T>, "an answer is copied into a T that is there");
 		T out;
 		if (!wait(timeout))
 			return std::nullopt;
@@ -114,6 +115,8 @@ public:
 	template <auto run>
 	task_out<run> apply(const task_in<run> &in)
 	{
+		static_assert(std::is_default_constructible_v<task_out<run>>,
+		              "an answer is copied into one that is there");
 		task_out<run> out;
 		check(shoal_pool_apply(pool_, task_<run>, &in, sizeof in, &out, sizeof out));
 		return out;
@@ -136,6 +139,8 @@ public:
 	{
 		static_assert(!std::is_same_v<task_in<run>, bool> && !std::is_same_v<task_out<run>, bool>,
 		              "a std::vector<bool> is no array");
+		static_assert(std::is_default_constructible_v<task_out<run>>,
+		              "answers are copied into those that are there");
 		std::vector<task_out<run>> out(in.size());
 		std::vector<int> codes(in.size());
 		shoal_map_options o = options ? *options : shoal_map_options{};

@@ -129,6 +129,7 @@ public:
 		return shoal_any_string(&any_, otherwise);
 	}
 	bool operator==(const any &other) const { return shoal_any_equal(&any_, &other.any_); }
+	bool operator!=(const any &other) const { return !(*this == other); }
 
 private:
 	shoal_any any_;

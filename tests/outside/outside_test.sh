@@ -106,6 +106,15 @@ if command -v "$cxx" >/dev/null; then
 		printf '#include <shoal/any.h>\nusing T = %s; shoal_any f(T p) { return SHOAL_ANY(p); }\n' "$wrong" > "$stage/wrong.cc"
 		! $cxx -std=c++17 -fsyntax-only $(ours --cflags) "$stage/wrong.cc" 2>/dev/null || fail "$wrong is a value"
 	done
+	cat > "$stage/wrong.cc" <<-END
+	#include <shoal/shoal.hpp>
+	struct made { explicit made(int n) : n(n) {} int n; };
+	made make(int n) { return made(n); }
+	int f(shoal::pool &p, shoal::result<made> &r) { return p.apply<make>(1).n + p.map<make>({ 1 })[0].n + r.answer()->n; }
+	END
+	! $cxx -std=c++17 -fsyntax-only $(ours --cflags) "$stage/wrong.cc" 2> "$stage/log" || fail "answers come from nothing"
+	test "$(grep -c 'error: static.assert.*copied into' "$stage/log")" -eq 3 ||
+		{ cat "$stage/log"; fail "it is not said what an answer is"; }
 	cat > "$stage/flags.cc" <<-END
 	#include <shoal/shoal.hpp>
 	unsigned flags[] = { SHOAL_QUEUE_JOINABLE | SHOAL_QUEUE_REDELIVER | SHOAL_OR_OPEN, SHOAL_LOCK_AUTOCLEAN | SHOAL_OR_OPEN,

@@ -75,6 +75,7 @@ values(const shoal::arena &arena)
 	CHECK(shoal_dict_get(dict.get(), got.view(), got.out()) == -ENOENT);
 	CHECK(got->kind == SHOAL_ANY_NIL);
 	shoal::check(shoal_dict_pop(dict.get(), SHOAL_ANY("x"), got.out()));
+	CHECK(got != all && !(got != got) && all == shoal::any());
 	CHECK(moved_to_itself(dict).get() && moved_to_itself(got).view().kind == SHOAL_ANY_STRING);
 	shoal::dict moved = std::move(dict);
 	CHECK(!dict.get() && shoal_dict_size(moved.get()) == 1);
@@ -83,7 +84,7 @@ values(const shoal::arena &arena)
 int
 main()
 {
-	shoal::arena arena;
+	shoal::arena arena(nullptr);
 	messages(arena);
 	interrupts(arena);
 	locks(arena);

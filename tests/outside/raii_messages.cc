@@ -86,7 +86,8 @@ finishing(const shoal::arena &arena)
 {
 	shoal_queue_options options = {};
 	options.flags = SHOAL_QUEUE_JOINABLE;
-	shoal::queue<int> jobs(arena, nullptr, &options);
+	shoal::queue<int> jobs(arena, NULL, &options), none(arena, NULL, NULL);
+	shoal::arena unnamed(NULL), handle(shoal::arena(NULL, NULL));
 	CHECK(jobs.put(1));
 	auto job = jobs.borrow();
 	CHECK(job && shoal_queue_join(jobs.get(), SHOAL_NOWAIT) == -EAGAIN);
