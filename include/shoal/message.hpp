@@ -43,7 +43,8 @@ received_(ssize_t rc, ended_flag_ &ended)
 
 /*
  * A message in place: *loan. It is its thread's (shoal/base.h). At its end what was borrowed is
- * done with, and what was reserved and not committed never was. Queues and pipe ends give it.
+ * done with, and what was reserved and not committed never was. Queues and pipe ends give it, and
+ * live at least as long as it does.
  */
 template <class T>
 class loan {
@@ -137,7 +138,8 @@ public:
 	/*
 	 * False: nothing in time, or no more at all; ended() tells which. A message that is shorter
 	 * than a T, which another program put, is taken and thrown as -EPROTO; `out` is good for
-	 * nothing then.
+	 * nothing then. A longer one stays, and is thrown as -EMSGSIZE each time, and so does a value
+	 * of shoal_queue_put_any, as -EPROTO: only shoal_queue_get_any takes that.
 	 */
 	bool get(T &out, shoal_time timeout = SHOAL_FOREVER)
 	{

@@ -24,10 +24,11 @@
  * RESULTS. What goes wrong is thrown, as shoal::error with the sentence of shoal_error(). What is
  * merely not there in time is false, or an empty std::optional.
  *
- * OWNERS move and are not copied. Their ends are as those of the C calls that they make: an owner
- * of an object destroys it for all processes, but one that was opened, made with SHOAL_OR_OPEN, or
- * inherited by a fork, leaves it alone. Processes that a fork made end without unwinding, as C's
- * do.
+ * OWNERS move and are not copied. One that was moved from owns nothing: its get() is NULL, an any
+ * is nil; it may be assigned to, and nothing else be asked of it. Their ends are as those of the C
+ * calls that they make: an owner of an object destroys it for all processes, but one that was
+ * opened, made with SHOAL_OR_OPEN, or inherited by a fork, leaves it alone. Processes that a fork
+ * made end without unwinding, as C's do.
  *
  * MESSAGES, and what tasks take and give, are copied byte by byte.
  */

@@ -28,6 +28,15 @@ queues(const shoal::arena &arena)
 	job j;
 	CHECK(thrown([&] { shoal::queue<job>::open(arena, "sums").get(j, SHOAL_NOWAIT); }, "shorter") ==
 	      -EPROTO);
+	/* What no double can be stays where it is. */
+	CHECK(shoal_queue_put_any(sums.get(), SHOAL_ANY("a value"), SHOAL_NOWAIT) == 0);
+	for (int i = 0; i < 2; i++)
+		CHECK(thrown([&] { sums.get(sum, SHOAL_NOWAIT); }, "any") == -EPROTO && sums.size() == 1);
+	shoal::any value;
+	CHECK(shoal_queue_get_any(sums.get(), value.out(), SHOAL_NOWAIT) == 0);
+	CHECK(shoal_queue_put(sums.get(), "longer than it", 15, SHOAL_NOWAIT) == 0);
+	for (int i = 0; i < 2; i++)
+		CHECK(thrown([&] { sums.get(sum, SHOAL_NOWAIT); }, "") == -EMSGSIZE && sums.size() == 1);
 	CHECK(thrown([&] { jobs.put({ 0, 0 }); }, "closed") == -EPIPE);
 }
 
