@@ -9,11 +9,13 @@ to=${DESTDIR:-}
 version=$(sed -n 's/^#define SHOAL_VERSION 0x\(..\)\(..\)\(..\)$/\1 \2 \3/p' include/shoal/base.h |
 	{ read -r major minor patch; echo "$((0x$major)).$((0x$minor)).$((0x$patch))"; })
 
-# What the static library needs, as shoal.pc says, for CMake's list.
-packages=$(sed -n 's/^Requires.private: *//p' shoal.pc.in | tr -d ,)
-needs=$("${PKG_CONFIG:-pkg-config}" --static --libs-only-l $packages) ||
+# What the static library needs, with where it is and, for CMake, as a list of names. Were it Requires.private, those
+# who link the shared library would have to have these packages, too.
+packages="liburcu-bp liburcu-cds libcbor"
+ask() { "${PKG_CONFIG:-pkg-config}" --static "$1" $packages; }
+libs=$(ask --libs) && needs=$(ask --libs-only-l) ||
 	{ echo "install: ${PKG_CONFIG:-pkg-config} does not know $packages" >&2; exit 1; }
-needs=$(echo $needs | tr ' ' ';')
+libs=$(echo $libs) needs=$(echo $needs | tr ' ' ';')
 test -n "$needs" || { echo "install: ${PKG_CONFIG:-pkg-config} says that $packages need no library" >&2; exit 1; }
 
 install -d "$to$includedir/shoal" "$to$libdir/pkgconfig" "$to$libdir/cmake/shoal"
@@ -24,7 +26,7 @@ ln -sf libshoal.so.0 "$to$libdir/libshoal.so"
 to_includedir=$(realpath -m --relative-to="$libdir/cmake/shoal" "$includedir")
 fill_in() {
 	sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$libdir|" -e "s|@includedir@|$includedir|" \
-		-e "s|@version@|$version|" -e "s|@to_includedir@|$to_includedir|" -e "s|@needs@|$needs|" "$1" > "$to$2/${1%.in}"
+		-e "s|@version@|$version|" -e "s|@to_includedir@|$to_includedir|" -e "s|@needs@|$needs|" -e "s|@libs@|$libs|" "$1" > "$to$2/${1%.in}"
 }
 fill_in shoal.pc.in "$libdir/pkgconfig"
 fill_in shoal-config.cmake.in "$libdir/cmake/shoal"

@@ -28,6 +28,10 @@ run() {
 test "$(ours --modversion)" = "$(sed -n 's/^installed shoal \([0-9.]*\) .*/\1/p' "$stage/log")" ||
 	fail "pkg-config has another version"
 
+# Who links the shared library need not have what that was made with.
+test "$(echo $(PKG_CONFIG_LIBDIR=$stage$prefix/lib/pkgconfig pkg-config --cflags --libs shoal))" = \
+	"-I$prefix/include -L$prefix/lib -lshoal" || fail "pkg-config wants more than shoal.pc"
+
 # Besides shoal: threads, and a library for each of the two programs, which is loaded from beside it.
 also="-pthread -ldl"
 $cc -std=c11 -D_GNU_SOURCE $warn -o "$stage/api" tests/outside/*.c $(ours --cflags --libs) $also
