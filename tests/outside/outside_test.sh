@@ -80,7 +80,11 @@ if command -v ninja >/dev/null; then
 			test -s "$tree$(configured prefix)/share/man/man${page##*.}/$page" || fail "ninja install has no $page"
 		done
 	fi
-	done="$done, ninja install"
+	ninja -t commands uninstall | tail -n 1 > "$stage/uninstall"
+	DESTDIR=$tree sh "$stage/uninstall" > "$stage/log" 2>&1 || { cat "$stage/log"; fail "ninja uninstall"; }
+	left=$(find "$tree" ! -type d -o -name shoal)
+	test -z "$left" || fail "ninja uninstall leaves $left"
+	done="$done, ninja install and uninstall"
 fi
 
 # Installed for good, by a user: in the loader's cache, or it is said how a program finds it, and so it does.
