@@ -5,6 +5,7 @@
 #define SHOAL_OWNER_HPP
 #include <shoal/shoal.h>
 #include <cstdlib>
+#include <cxxabi.h>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -25,6 +26,16 @@ public:
 private:
 	int code_;
 };
+
+/*
+ * What pthread_exit unwinds with: one who catches everything must throw it on. Other libraries than
+ * GNU's have no name for it.
+ */
+#ifdef __GLIBCXX__
+using thread_ends_ = abi::__forced_unwind;
+#else
+struct thread_ends_ {};
+#endif
 
 /* A result that is no failure. */
 template <class Result>

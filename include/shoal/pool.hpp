@@ -32,7 +32,7 @@ template <auto run> using task_out = typename signature<decltype(run)>::out;
 /* The task of a function. What that throws is the task's error text; an error has its code too. */
 template <auto run>
 int
-task_(shoal_task *t) noexcept
+task_(shoal_task *t)
 {
 	try {
 		const task_out<run> answer = run(*static_cast<const task_in<run> *>(t->in));
@@ -42,6 +42,8 @@ task_(shoal_task *t) noexcept
 		return e.code() < 0 ? e.code() : rc;
 	} catch (const std::exception &e) {
 		return shoal_task_fail(t, "%s", e.what());
+	} catch (thread_ends_ &) {
+		throw;
 	} catch (...) {
 		return shoal_task_fail(t, "a task ended by an exception");
 	}

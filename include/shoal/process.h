@@ -110,7 +110,9 @@ typedef struct {
 
 /*
  * Makes a handle; nothing runs yet. `run` is what the child will do; what it returns, & 0xff, is
- * the exit code. `options` may be NULL. The handle is yours to close.
+ * the exit code. It must not leave by pthread_exit: under FORK that is 0, but under the others it
+ * crashes, since main, behind which it would end, has not begun there. `options` may be NULL. The
+ * handle is yours to close.
  *
  * -EINVAL: run or out is NULL, or an option is out of its range. -ENOMEM.
  */

@@ -193,7 +193,7 @@ public:
 
 private:
 	template <class Run>
-	static int trampoline(void *run) noexcept
+	static int trampoline(void *run)
 	{
 		try {
 			if constexpr (std::is_void_v<std::invoke_result_t<Run &>>) {
@@ -204,6 +204,8 @@ private:
 			}
 		} catch (const std::exception &e) {
 			std::fprintf(stderr, "%s: %s\n", shoal_process_name(shoal_process_current()), e.what());
+		} catch (thread_ends_ &) {
+			throw;
 		} catch (...) {
 			std::fputs("a process ended by an exception\n", stderr);
 		}

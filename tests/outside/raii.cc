@@ -1,5 +1,6 @@
 /* The C++ of shoal.hpp: what a scope opens it closes; failures are thrown; deaths are told. */
 #include "raii.hpp"
+#include <pthread.h>
 
 /* Owners move and are not copied, nor is what has one among its members; the traits say so. */
 template <class T>
@@ -93,6 +94,10 @@ main()
 	{
 		shoal::process thrower([] { throw std::runtime_error("as it should be"); });
 		CHECK(thrower.join(SHOAL_SEC(5)) && thrower.exitcode() == 1);
+	}
+	{
+		shoal::process leaver([] { pthread_exit(nullptr); });
+		CHECK(leaver.join(SHOAL_SEC(5)) && leaver.exitcode() == 0);
 	}
 	{
 		/* Bytes of what it refers to would not be what it refers to. */

@@ -1,5 +1,6 @@
 /* Of shoal.hpp: pools, whose tasks are functions, and results. */
 #include "raii.hpp"
+#include <pthread.h>
 
 static double
 half(int n)
@@ -26,6 +27,12 @@ stay(int)
 {
 	for (;;)
 		pause();
+}
+
+static int
+leave(int)
+{
+	pthread_exit(nullptr);
 }
 
 static void
@@ -61,6 +68,14 @@ tasks()
 	CHECK(thrown([&] { moved.apply<half>(1); }, "") == -EPIPE);
 }
 
+/* The end of a task's thread is its worker's, and no exception of the task. */
+static void
+leaves()
+{
+	shoal::pool pool(1);
+	CHECK(thrown([&] { pool.apply<leave>(1); }, "exited with status 0") == -EOWNERDEAD);
+}
+
 /* A pool that goes takes along what is pending; its results remain. */
 static void
 ends()
@@ -86,5 +101,6 @@ void
 pools()
 {
 	tasks();
+	leaves();
 	ends();
 }
