@@ -31,8 +31,13 @@ other=$(command -v clang || command -v cc)
 ln -s "$top/build.ninja" "$top/tools" "$top/lib" "$top/include" "$top"/*.in .
 printf '#!/bin/sh\necho "$*" >> "%s/asked"\nexec "%s" "$@"\n' "$work" "$(command -v "${PKG_CONFIG:-pkg-config}")" > own-config
 chmod +x own-config
-CC=$other PKG_CONFIG=$work/own-config ./configure --without-tests --werror > log 2>&1 || { cat log; fail "no build by $other"; }
+quoted="-DFIRST='\"it is one\"' -DSECOND=\"'x'\""
+CC=$other CFLAGS=$quoted PKG_CONFIG=$work/own-config ./configure --without-tests --werror > log 2>&1 || { cat log; fail "no build by $other"; }
 ninja build/release/lib/base/error.o > log 2>&1 || { cat log; fail "warnings of $other"; }
+# CFLAGS are as the shell reads them, also when configure is run again by ninja.
+ninja -t commands build/release/lib/base/error.o | tail -n 1 | grep -qF -e "$quoted" || fail "loses quotes of CFLAGS"
+again=$(sed -n 's/^configure_env = //p' build/config.ninja)
+test "$(sh -c "$again printenv CFLAGS")" = "$quoted" || fail "would run again with other CFLAGS"
 
 # What is installed is asked of the pkg-config that configure was told of, and nothing is where it knows nothing.
 touch build/release/libshoal.a build/release/libshoal.so.0
