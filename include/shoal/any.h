@@ -163,6 +163,12 @@ SHOAL_END_
 
 /* ---- views by name: 32 items at most, 16 pairs; more by shoal_any_from_items, _from_pairs ---- */
 
+/*
+ * In C each SHOAL_LIST or SHOAL_MAP within others takes the compiler several times as long: beyond
+ * six, a second and then minutes. The inner ones may be variables. And in C a bit-field has a type
+ * of its own, which SHOAL_ANY does not know: SHOAL_ANY((int)s.field).
+ */
+
 #define SHOAL_E1_(m, a) m(a)
 #define SHOAL_E2_(m, a, ...) m(a), SHOAL_E1_(m, __VA_ARGS__)
 #define SHOAL_E3_(m, a, ...) m(a), SHOAL_E2_(m, __VA_ARGS__)
