@@ -73,7 +73,7 @@
 #define CHUNK_BITS 10u
 #define CHUNK (UINT64_C(1) << CHUNK_BITS)
 #define SLOTS 6u
-#define LINES_MAX 4096u /* of one bucket: a longer chain is damage */
+#define LINES_MAX 4096u /* of one bucket, its own too: none is added, a longer chain is damage */
 
 _Static_assert(FIRST << (LEVEL_WHOLE - 1) == CHUNK, "the greatest whole level is one chunk");
 _Static_assert(FIRST_BITS >= STRIPE_BITS, "a bucket and what is split from it have one stripe");
@@ -311,6 +311,7 @@ struct dict_place {
 	word64 *room; /* the first empty slot, or NULL */
 	word64 *end; /* the last line's link */
 	unsigned full; /* slots in use */
+	unsigned lines; /* where the key has no slot */
 };
 
 /* NULL: its level or chunk is not there. */

@@ -139,7 +139,6 @@ int
 dict_locate(struct dict_call *c, const struct dict_key *key, struct dict_place *out)
 {
 	struct dict_found found;
-	unsigned lines = 0;
 	*out = (struct dict_place){ 0 };
 	if (!dict_find_bucket(c, key->hash, out) || !dict_owns_bucket(c, out->bucket, out->index))
 		return dict_damaged(c);
@@ -152,7 +151,7 @@ dict_locate(struct dict_call *c, const struct dict_key *key, struct dict_place *
 		return likely(owns_line(c, out, found.slot)) ? 0 : dict_damaged(c);
 	}
 	for (struct bucket *line = out->bucket; line; line = dict_more(&c->seen, line)) {
-		if (lines++ == LINES_MAX || !owns_line(c, out, line))
+		if (out->lines++ == LINES_MAX || !owns_line(c, out, line))
 			return dict_damaged(c);
 		look_at_line(line, out);
 	}

@@ -261,6 +261,8 @@ find_named(struct dict_call *c, uint64_t order, uint64_t hash, struct newest *ou
 	if (!dict_find_bucket(c, hash, &p))
 		return false;
 	for (const struct bucket *line = p.bucket; line; line = dict_more(&c->seen, line)) {
+		if (lines++ == LINES_MAX)
+			return false;
 		for (unsigned i = 0; i < SLOTS; i++) {
 			uint64_t slot = load_relaxed(&line->slot[i]), offset = slot & SLOT_OFFSET;
 			const struct dict_entry *e = slot ? dict_at(c, offset, sizeof *e) : NULL;
@@ -271,8 +273,6 @@ find_named(struct dict_call *c, uint64_t order, uint64_t hash, struct newest *ou
 			racy_read(&out->head, e, sizeof out->head);
 			return true;
 		}
-		if (++lines == LINES_MAX)
-			return false;
 	}
 	return false;
 }

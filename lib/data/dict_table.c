@@ -153,7 +153,7 @@ walk_bucket(struct walk *w, const struct bucket *b, uint64_t index)
 	for (const struct bucket *line = b; line; line = dict_more(&w->call->seen, line)) {
 		/* The link is read before the visitor may take the line away. */
 		uint64_t at = arena_offset(w->call->in.arena, line);
-		if (++lines > LINES_MAX || !walk_line(w, line, index, state_depth(state)))
+		if (lines++ == LINES_MAX || !walk_line(w, line, index, state_depth(state)))
 			return false;
 		if (line != b && !w->visit(w->arg, at, NULL))
 			return false;

@@ -132,6 +132,9 @@ insert(struct dict_call *c, const struct dict_key *key, const struct dict_place 
 		ledger_commit(&c->hold, p->room, slot);
 		return 0;
 	}
+	if (unlikely(p->lines >= LINES_MAX))
+		return fail(-ENOMEM, "a bucket of dict %u of arena '%s' is full, and could not be split",
+		            c->in.object, c->in.arena->name);
 	int rc = ledger_take(&c->hold, sizeof(struct bucket), &more);
 	if (rc)
 		return rc;
@@ -142,6 +145,16 @@ insert(struct dict_call *c, const struct dict_key *key, const struct dict_place 
 	store_relaxed(&line->more, 0);
 	ledger_commit(&c->hold, p->end, more);
 	return 0;
+}
+
+/* The bucket has no room for an entry: one that comes again may find it split. */
+static void
+grow_for_another(struct dict_call *c, const struct dict_place *p)
+{
+	struct error_kept kept;
+	error_keep(&kept);
+	dict_grow(c, p);
+	error_restore(&kept);
 }
 
 int
@@ -162,6 +175,8 @@ dict_put(struct dict_call *c, const struct dict_key *key, const struct dict_plac
 		ledger_give_up(&c->hold);
 	else if (!p->slot)
 		dict_grow(c, p);
+	if (unlikely(rc && p->lines >= LINES_MAX))
+		grow_for_another(c, p);
 	return rc;
 }
 

@@ -1,5 +1,8 @@
-/* Dicts in a full arena. */
+/* Dicts in a full arena, and full buckets. */
 #include "dict_common.h"
+
+#include "data/dict_read.h"
+#include <pthread.h>
 
 static void
 fill_arena(shoal_arena *a)
@@ -41,5 +44,81 @@ Test(dict, clear_needs_memory_for_an_empty_table)
 	REQUIRE_EQ(shoal_dict_clear(w.dict), -ENOMEM);
 	REQUIRE(strstr(shoal_error(), "limit of 1048576 bytes"));
 	REQUIRE_EQ(shoal_dict_size(w.dict), 200);
+	dict_world_end(&w);
+}
+
+/* ---- buckets that cannot be split ---- */
+
+struct grower {
+	shoal_dict *dict;
+	pthread_barrier_t grows;
+};
+
+/* As if it were stopped while it makes a level: nobody else makes one. */
+static void *
+grows(void *arg)
+{
+	struct grower *g = arg;
+	struct dict_call c;
+	REQUIRE_EQ(dict_enter(g->dict, SHOAL_KIND_DICT, &c), 0);
+	struct ledger_hold shared = dict_hold(&c, SHARED_LEDGER);
+	REQUIRE_EQ(ledger_lock(&shared), 0);
+	pthread_barrier_wait(&g->grows);
+	pthread_barrier_wait(&g->grows);
+	ledger_unlock(&shared);
+	dict_leave(&c);
+	return NULL;
+}
+
+/* The next number after `from` whose bucket is the first one. */
+static int64_t
+next_of_first(shoal_dict *d, int64_t from)
+{
+	struct dict_key key = { .cell = { .kind = SHOAL_ANY_INT, .bytes = 8 } };
+	do {
+		from++;
+		key.bytes = &from;
+	} while (dict_read_hash(d, &key) & (FIRST - 1));
+	return from;
+}
+
+Test(dict, a_full_bucket_takes_no_more_until_it_is_split, .timeout = 30 * HARNESS_SLOW)
+{
+	struct dict_world w = dict_world(0);
+	struct grower g = { .dict = w.dict };
+	pthread_t thread;
+	int64_t k = next_of_first(w.dict, 0), last = 0;
+	uint64_t count = 0;
+	int rc;
+	REQUIRE_EQ(pthread_barrier_init(&g.grows, NULL, 2), 0);
+	REQUIRE_EQ(pthread_create(&thread, NULL, grows, &g), 0);
+	pthread_barrier_wait(&g.grows);
+	while ((rc = shoal_dict_set(w.dict, SHOAL_ANY(k), SHOAL_ANY(k))) == 0) {
+		REQUIRE(++count <= LINES_MAX * SLOTS);
+		last = k;
+		k = next_of_first(w.dict, k);
+	}
+	REQUIRE_EQ(rc, -ENOMEM);
+	REQUIRE(strstr(shoal_error(), "full, and could not be split"));
+	REQUIRE_EQ(count, LINES_MAX * SLOTS);
+	REQUIRE_EQ(shoal_dict_size(w.dict), LINES_MAX * SLOTS);
+	REQUIRE(!shoal_dict_has(w.dict, SHOAL_ANY(k)));
+	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY(last)), last);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(last), SHOAL_ANY(3)), 0);
+	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	/* The newest is found in the last line. */
+	shoal_any key;
+	REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY(last), NULL), 0);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(last), SHOAL_ANY(4)), 0);
+	pthread_barrier_wait(&g.grows);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	pthread_barrier_destroy(&g.grows);
+	REQUIRE_EQ(shoal_dict_popitem(w.dict, &key, NULL), 0);
+	REQUIRE_EQ(shoal_any_int(&key, -1), last);
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(last), SHOAL_ANY(5)), 0);
+	/* Somebody can split it now. */
+	(void)shoal_dict_set(w.dict, SHOAL_ANY(k), SHOAL_ANY(k));
+	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(k), SHOAL_ANY(k)), 0);
+	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY(k)), k);
 	dict_world_end(&w);
 }
