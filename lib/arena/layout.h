@@ -42,7 +42,7 @@
 
 /* "\x89\nSHOAL1", little-endian; zero is not valid. */
 #define ARENA_MAGIC UINT64_C(0x314c414f48530a89)
-#define ARENA_VERSION 3u
+#define ARENA_VERSION 4u
 
 #define PAGE_BITS 16
 #define PAGE_BYTES (UINT64_C(1) << PAGE_BITS)

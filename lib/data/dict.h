@@ -27,7 +27,11 @@
  * epoch         raised after the root has changed, before the old table goes
  * table.level   the highest level of which buckets may be born
  * table.at[L]   the level's buckets; beyond LEVEL_WHOLE its directory, whose words lead to chunks
- *               of 1024 buckets, or are 0
+ *               of 1024 buckets, or are 0. With TREE, as a chunk's word too: there was no block so
+ *               long, and it leads to a node
+ * node          a line whose words lead to nodes, or are 0: which one the bits of a bucket's place
+ *               in its level or chunk say, three at a time from the highest on. The last ones lead
+ *               to buckets, each a PART block of its own
  *
  * ---- who changes what ----
  *
@@ -51,7 +55,7 @@
  *	           that lead to the child's entries are emptied. Until then both buckets lead to them,
  *	           nobody writes, and a reader finds them by either.
  *	level      commit: table.at[L]; then: table.level
- *	chunk      commit: the directory's word
+ *	chunk      commit: the directory's word; so a node, or a bucket of a tree: the node's before it
  *	clear      commit: the root; then: the epoch; then the old table with all it leads to is freed
  */
 #ifndef DATA_DICT_H
@@ -72,6 +76,8 @@
 #define LEVEL_WHOLE 7u /* up to this one a level's buckets are one block, of at most 1024 */
 #define CHUNK_BITS 10u
 #define CHUNK (UINT64_C(1) << CHUNK_BITS)
+#define TREE UINT64_C(1)
+#define NODE_BITS 3u
 #define SLOTS 6u
 #define LINES_MAX 4096u /* of one bucket, its own too: none is added, a longer chain is damage */
 
@@ -84,6 +90,7 @@ struct bucket {
 	word64 more;
 };
 _Static_assert(sizeof(struct bucket) == LINE, "a bucket is one line");
+_Static_assert(sizeof(word64) << NODE_BITS == LINE, "and so is a node");
 
 struct dict_table {
 	word64 level;
@@ -300,6 +307,20 @@ level_first(unsigned level)
 	return level ? FIRST << (level - 1) : 0;
 }
 
+/* So many bits a place has among a level's buckets. */
+static inline unsigned
+level_bits(unsigned level)
+{
+	return level ? FIRST_BITS + level - 1 : FIRST_BITS;
+}
+
+/* In a tree of places of so many bits: below those that the first node looks at. */
+static inline unsigned
+tree_shift(unsigned bits)
+{
+	return (bits - 1) / NODE_BITS * NODE_BITS;
+}
+
 struct dict_place {
 	struct bucket *bucket;
 	uint64_t index;
@@ -329,9 +350,9 @@ int dict_new_table(struct ledger_hold *h, uint64_t *table);
 typedef bool dict_visit(void *arg, uint64_t block, const struct dict_entry *entry);
 bool dict_walk(struct dict_call *c, dict_visit *visit, void *arg);
 
-/* The level after the present one, or the chunk of a bucket, by the holder of what is shared. */
+/* The level after the present one, or what a bucket lies in, by the holder of what is shared. */
 int dict_new_level(struct dict_call *c, struct ledger_hold *h, unsigned level);
-int dict_new_chunk(struct dict_call *c, struct ledger_hold *h, uint64_t index);
+int dict_new_bucket(struct dict_call *c, struct ledger_hold *h, uint64_t index);
 
 /*
  * Before anything is written there: whether it is the dict's own, a part of so many bytes, or the

@@ -31,6 +31,18 @@ dict_bucket(const struct dict_call *c, uint64_t index)
 	return level_of(index) <= LEVELS ? dict_read_bucket(&c->seen, index) : NULL;
 }
 
+struct bucket *
+dict_read_tree(struct dict_view v, uint64_t tree, uint64_t place, unsigned bits)
+{
+	uint64_t at = tree & ~TREE;
+	for (unsigned shift = tree_shift(bits);; shift -= NODE_BITS) {
+		const word64 *node = dict_seen_lines(&v, at, LINE);
+		at = node ? load_acquire(&node[place >> shift & ((1u << NODE_BITS) - 1)]) : 0;
+		if (!at || !shift)
+			return at ? dict_seen_lines(&v, at, LINE) : NULL;
+	}
+}
+
 bool
 dict_find_bucket(struct dict_call *c, uint64_t hash, struct dict_place *out)
 {

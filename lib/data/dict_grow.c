@@ -93,7 +93,7 @@ dict_finish_split(struct ledger_hold *h)
 	}
 }
 
-/* Where the child's chunk is not there yet, it is made, if nobody else is growing the dict. */
+/* Where the child's memory is not there yet, it is made, if nobody else is growing the dict. */
 static struct bucket *
 child_of(struct dict_call *c, uint64_t index)
 {
@@ -101,7 +101,7 @@ child_of(struct dict_call *c, uint64_t index)
 	struct ledger_hold shared = dict_hold(c, SHARED_LEDGER);
 	if (child || !ledger_try(&shared))
 		return child;
-	(void)dict_new_chunk(c, &shared, index);
+	(void)dict_new_bucket(c, &shared, index);
 	ledger_unlock(&shared);
 	return dict_bucket(c, index);
 }

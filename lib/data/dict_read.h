@@ -64,6 +64,9 @@ dict_read_in_block(const struct dict_view *v, uint64_t block, uint64_t index)
 	return block ? dict_seen_lines(v, block + index * LINE, LINE) : NULL;
 }
 
+/* Of a level or chunk that is a tree: the bucket of the place, or NULL. */
+struct bucket *dict_read_tree(struct dict_view v, uint64_t tree, uint64_t place, unsigned bits);
+
 /* Of a level that has a directory. */
 static ALWAYS_INLINE struct bucket *
 dict_read_in_chunk(const struct dict_view *v, uint64_t directory, uint64_t index)
@@ -71,7 +74,11 @@ dict_read_in_chunk(const struct dict_view *v, uint64_t directory, uint64_t index
 	const word64 *chunk =
 		directory ? dict_seen(v, directory + (index >> CHUNK_BITS) * 8, sizeof *chunk)
 		          : NULL;
-	return chunk ? dict_read_in_block(v, load_acquire(chunk), index & (CHUNK - 1)) : NULL;
+	uint64_t at = chunk ? load_acquire(chunk) : 0;
+	index &= CHUNK - 1;
+	if (unlikely(at & TREE))
+		return dict_read_tree(*v, at, index, CHUNK_BITS);
+	return dict_read_in_block(v, at, index);
 }
 
 /* Else the state was overwritten: a cursor would go through hashes one by one. */
@@ -86,10 +93,12 @@ static ALWAYS_INLINE struct bucket *
 dict_read_bucket(const struct dict_view *v, uint64_t index)
 {
 	unsigned level = level_of(index);
-	uint64_t at = load_acquire(&v->table->at[level]);
+	uint64_t at = load_acquire(&v->table->at[level]), place = level ? without_top(index) : index;
+	if (unlikely(at & TREE))
+		return dict_read_tree(*v, at, place, level_bits(level));
 	if (level <= LEVEL_WHOLE)
-		return dict_read_in_block(v, at, level ? without_top(index) : index);
-	return dict_read_in_chunk(v, at, level ? without_top(index) : index);
+		return dict_read_in_block(v, at, place);
+	return dict_read_in_chunk(v, at, place);
 }
 
 /* From the highest level down to the first bucket that is born. */

@@ -130,14 +130,17 @@ add_bucket(struct all *s, const struct bucket *b)
 	return 0;
 }
 
-/* A level that was overwritten leads to no more buckets than the arena has lines. */
+/*
+ * No stripe has more buckets than the arena has lines: a level is begun for the entries that one
+ * has. Else the level was overwritten.
+ */
 static int
 add_stripe(struct all *s, unsigned stripe)
 {
 	uint64_t level = load_relaxed(&s->call->seen.table->level);
 	uint64_t most = s->call->in.arena->bytes / LINE;
 	int rc = level > LEVELS ? dict_damaged(s->call) : 0;
-	for (uint64_t i = stripe; rc == 0 && i < FIRST << level && i < most; i += STRIPES) {
+	for (uint64_t i = stripe; rc == 0 && i < FIRST << level && i / STRIPES < most; i += STRIPES) {
 		const struct bucket *b = dict_bucket(s->call, i);
 		if (b && load_relaxed(&b->state))
 			rc = add_bucket(s, b);

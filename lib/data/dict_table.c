@@ -24,8 +24,10 @@ dict_owns_bucket(const struct dict_call *c, const struct bucket *b, uint64_t ind
 		rest &= CHUNK - 1;
 		count = CHUNK;
 	}
+	uint64_t at = arena_offset(c->in.arena, b);
+	/* That of a tree is a part by itself. */
 	return (level == 0 && b - rest == c->dict->buckets) ||
-	       dict_owns(c, arena_offset(c->in.arena, b) - rest * LINE, count * LINE);
+	       dict_owns(c, at - rest * LINE, count * LINE) || dict_owns(c, at, LINE);
 }
 
 /* ---- making ---- */
@@ -72,41 +74,83 @@ level_bytes(unsigned level)
 	return level <= LEVEL_WHOLE ? buckets * LINE : (buckets >> CHUNK_BITS) * 8;
 }
 
+/* One block, or, where there is none so long, a tree's first node: what is to lead there. */
+static int
+take_or_tree(struct ledger_hold *h, uint64_t bytes, uint64_t *to)
+{
+	int rc = take_zeroed(h, bytes, to);
+	if (rc != -ENOMEM && rc != -ENOSPC)
+		return rc;
+	rc = take_zeroed(h, LINE, to);
+	*to |= TREE;
+	return rc;
+}
+
 int
 dict_new_level(struct dict_call *c, struct ledger_hold *h, unsigned level)
 {
-	uint64_t block;
+	uint64_t to;
 	if (level > LEVELS)
 		return fail(-ENOMEM, "a dict has at most %u levels", LEVELS);
 	ledger_open(h, 0);
-	int rc = take_zeroed(h, level_bytes(level), &block);
+	int rc = take_or_tree(h, level_bytes(level), &to);
 	if (rc) {
 		ledger_give_up(h);
 		return rc;
 	}
 	ledger_then(h, 0, &c->seen.table->level, level);
-	ledger_commit(h, &c->seen.table->at[level], block);
+	ledger_commit(h, &c->seen.table->at[level], to);
 	return 0;
 }
 
-int
-dict_new_chunk(struct dict_call *c, struct ledger_hold *h, uint64_t index)
+static int
+new_part(struct ledger_hold *h, word64 *word, uint64_t bytes)
 {
-	unsigned level = level_of(index);
-	uint64_t at = load_relaxed(&c->seen.table->at[level]), block;
-	word64 *word = dict_at(c, at + ((index - level_first(level)) >> CHUNK_BITS) * 8, 8);
-	if (level <= LEVEL_WHOLE || !at || !word)
-		return -EPROTO;
-	if (load_relaxed(word))
-		return 0;
+	uint64_t to;
 	ledger_open(h, 0);
-	int rc = take_zeroed(h, CHUNK * LINE, &block);
-	if (rc) {
+	int rc = bytes == LINE ? take_zeroed(h, LINE, &to) : take_or_tree(h, bytes, &to);
+	if (rc)
 		ledger_give_up(h);
-		return rc;
+	else
+		ledger_commit(h, word, to);
+	return rc;
+}
+
+/* A node after the other, and the bucket, as far as they are not there. */
+static int
+new_in_tree(struct dict_call *c, struct ledger_hold *h, uint64_t tree, uint64_t place,
+            unsigned bits)
+{
+	uint64_t at = tree & ~TREE;
+	for (unsigned shift = tree_shift(bits);; shift -= NODE_BITS) {
+		if (!dict_owns(c, at, LINE))
+			return dict_damaged(c);
+		word64 *node = arena_at(c->in.arena, at);
+		word64 *word = &node[place >> shift & ((1u << NODE_BITS) - 1)];
+		int rc = load_relaxed(word) ? 0 : new_part(h, word, LINE);
+		if (rc || !shift)
+			return rc;
+		at = load_relaxed(word);
 	}
-	ledger_commit(h, word, block);
-	return 0;
+}
+
+int
+dict_new_bucket(struct dict_call *c, struct ledger_hold *h, uint64_t index)
+{
+	unsigned level = level_of(index), bits = level_bits(level);
+	uint64_t at = load_relaxed(&c->seen.table->at[level]), place = index - level_first(level);
+	if (at && !(at & TREE) && level > LEVEL_WHOLE) {
+		word64 *word = dict_at(c, at + (place >> CHUNK_BITS) * 8, 8);
+		int rc = word ? 0 : -EPROTO;
+		if (word && !load_relaxed(word))
+			rc = new_part(h, word, CHUNK * LINE);
+		if (rc)
+			return rc;
+		at = load_relaxed(word);
+		place &= CHUNK - 1;
+		bits = CHUNK_BITS;
+	}
+	return at & TREE ? new_in_tree(c, h, at, place, bits) : 0;
 }
 
 /* ---- walking ---- */
@@ -181,19 +225,39 @@ walk_buckets(struct walk *w, uint64_t block, uint64_t count, uint64_t first)
 	return visit_part(w, block);
 }
 
+/* A node, whose words each lead to the buckets of 2^shift places, or to one bucket. */
+static bool
+walk_tree(struct walk *w, uint64_t at, unsigned bits, uint64_t first)
+{
+	unsigned shift = tree_shift(bits);
+	const word64 *node = dict_at(w->call, at, LINE);
+	if (!node || !spend(w, LINE))
+		return false;
+	for (uint64_t i = 0; i < UINT64_C(1) << (bits - shift); i++) {
+		uint64_t to = load_acquire(&node[i]), place = first + (i << shift);
+		if (to && !(shift ? walk_tree(w, to, shift, place) : walk_buckets(w, to, 1, place)))
+			return false;
+	}
+	return w->visit(w->arg, at, NULL);
+}
+
 static bool
 walk_level(struct walk *w, unsigned level)
 {
 	uint64_t at = load_acquire(&w->call->seen.table->at[level]);
 	uint64_t first = level_first(level), count = level ? first : FIRST;
+	if (at & TREE)
+		return walk_tree(w, at & ~TREE, level_bits(level), first);
 	if (level <= LEVEL_WHOLE)
 		return walk_buckets(w, at, count, first);
 	const word64 *chunk = dict_at(w->call, at, level_bytes(level));
 	if (!chunk)
 		return false;
 	for (uint64_t i = 0; i < count >> CHUNK_BITS; i++) {
-		uint64_t block = load_acquire(&chunk[i]);
-		if (block && !walk_buckets(w, block, CHUNK, first + (i << CHUNK_BITS)))
+		uint64_t to = load_acquire(&chunk[i]), place = first + (i << CHUNK_BITS);
+		bool is = to & TREE ? walk_tree(w, to & ~TREE, CHUNK_BITS, place)
+		                    : !to || walk_buckets(w, to, CHUNK, place);
+		if (!is)
 			return false;
 	}
 	return w->visit(w->arg, at, NULL);

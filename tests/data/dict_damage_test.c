@@ -53,6 +53,12 @@ Test(dict_damage, what_leads_to_no_line_is_not_followed)
 		REQUIRE(shoal_dict_get_bytes(d, &k, sizeof k, value, sizeof value) < 0);
 		REQUIRE(shoal_dict_set_bytes(d, &k, sizeof k, "v", 1) < 0);
 	}
+	/* Buckets are no nodes. */
+	shoal_any all;
+	store_relaxed(at, was | TREE);
+	REQUIRE(shoal_dict_get_bytes(d, &k, sizeof k, value, sizeof value) < 0);
+	REQUIRE(shoal_dict_set_bytes(d, &k, sizeof k, "v", 1) < 0);
+	REQUIRE_EQ(shoal_dict_snapshot(d, &all), -EPROTO);
 	store_relaxed(at, was);
 	for (uint64_t by = 8; by < 64; by += 8) {
 		for (unsigned i = 0; i < FIRST; i++) {

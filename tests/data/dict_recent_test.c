@@ -47,6 +47,85 @@ Test(dict, clear_needs_memory_for_an_empty_table)
 	dict_world_end(&w);
 }
 
+/* ---- memory in lines alone ---- */
+
+/* All pages are cut into blocks of a line, and stay so. */
+static void
+cut_into_lines(shoal_arena *a)
+{
+	size_t count = 0, room = 1 << 18;
+	void **p = malloc(room * sizeof *p);
+	while (count < room && shoal_alloc(a, 64, &p[count]) == 0)
+		count++;
+	REQUIRE(count < room);
+	while (count--)
+		shoal_free(a, p[count]);
+	free(p);
+}
+
+static unsigned
+longest_chain(shoal_dict *d)
+{
+	struct dict_call c;
+	unsigned longest = 0;
+	REQUIRE_EQ(dict_enter(d, SHOAL_KIND_DICT, &c), 0);
+	REQUIRE(dict_look(&c));
+	for (uint64_t i = 0; i < FIRST << load_relaxed(&c.seen.table->level); i++) {
+		const struct bucket *line = dict_bucket(&c, i);
+		unsigned lines = 0;
+		for (; line; line = dict_more(&c.seen, line))
+			lines++;
+		longest = lines > longest ? lines : longest;
+	}
+	dict_leave(&c);
+	return longest;
+}
+
+static void
+grows_by_lines(int64_t before, int64_t items)
+{
+	struct dict_world w;
+	shoal_arena_options small = { .limit_bytes = 12 << 20 };
+	shoal_cursor cursor = { 0 };
+	shoal_any key, all;
+	int64_t seen = 0;
+	REQUIRE_EQ(shoal_arena_create(NULL, &small, &w.arena), 0);
+	REQUIRE_EQ(shoal_dict_create(w.arena, NULL, NULL, &w.dict), 0);
+	dict_fill(w.dict, 0, before);
+	cut_into_lines(w.arena);
+	dict_fill(w.dict, before, items);
+	REQUIRE(longest_chain(w.dict) <= 6);
+	for (int64_t i = 0; i < items; i++)
+		REQUIRE_EQ(int_of(w.dict, SHOAL_ANY(i)), i * 3);
+	REQUIRE(!shoal_dict_has(w.dict, SHOAL_ANY(-1)));
+	while (shoal_dict_next(w.dict, &cursor, NULL, NULL) == 1)
+		seen++;
+	REQUIRE_EQ(seen, items);
+	REQUIRE_EQ(shoal_dict_snapshot(w.dict, &all), 0);
+	REQUIRE_EQ(all.count, items);
+	shoal_any_clear(&all);
+	REQUIRE_EQ(shoal_dict_popitem(w.dict, &key, NULL), 0);
+	REQUIRE_EQ(shoal_any_int(&key, -1), items - 1);
+	for (int64_t i = 0; i < items - 1; i++)
+		REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY(i), NULL), 0);
+	REQUIRE_EQ(shoal_dict_size(w.dict), 0);
+	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	(void)shoal_dict_clear(w.dict);
+	dict_fill(w.dict, 0, 100);
+	dict_world_end(&w);
+}
+
+Test(dict, grows_where_memory_is_in_lines)
+{
+	grows_by_lines(0, 20000);
+}
+
+/* Levels that have directories, whose chunks are trees from then on. */
+Test(dict, grows_on_where_memory_is_in_lines)
+{
+	grows_by_lines(7500, 100000);
+}
+
 /* ---- buckets that cannot be split ---- */
 
 struct grower {

@@ -24,10 +24,12 @@ struct shape {
 	bool by_key; /* each key by itself is as before or as after: update */
 	uint32_t items;
 	uint32_t dense; /* of one stripe: the next one begins a level and splits a bucket */
+	bool tight; /* there is no page left, until somebody checks */
 };
 
-static const struct shape whole = { false, ITEMS, 0 }, each = { true, ITEMS, 0 };
-static const struct shape few = { false, 3, 0 }, none = { false, 0, 0 }, full = { false, 0, 6 };
+static const struct shape whole = { .items = ITEMS }, each = { .by_key = true, .items = ITEMS };
+static const struct shape few = { .items = 3 }, none = { 0 }, full = { .dense = 6 };
+static const struct shape tight = { .dense = 6, .tight = true };
 
 /* In the driver, before anybody is forked. */
 static shoal_any before, after;
@@ -90,16 +92,42 @@ make(struct step_world *w, const char *name)
 	STEP_REQUIRE(w, rc == 0, "setup: %d, %s", rc, shoal_error());
 }
 
+/* All runs of pages, in a chain that begins in a block: one of the arena, as what is put back. */
+static void
+tighten(struct step_world *w)
+{
+	const struct shape *s = w->of->shape;
+	void **chain = w->object[1] = s->tight ? shoal_new(w->arena, 64) : NULL, *run;
+	for (size_t bytes = s->tight ? WORLD_LIMIT : 0; bytes >= 1 << 16; bytes /= 2)
+		while (shoal_alloc(w->arena, bytes, &run) == 0) {
+			*(void **)run = *chain;
+			*chain = run;
+		}
+}
+
+static void
+loosen(struct step_world *w)
+{
+	void **chain = w->object[1], *run;
+	while (chain && (run = *chain)) {
+		*chain = *(void **)run;
+		shoal_free(w->arena, run);
+	}
+}
+
 static void
 setup(struct step_world *w)
 {
 	arena_world(w);
 	make(w, "second");
+	tighten(w);
 	w->of->op(w);
+	loosen(w);
 	STEP_REQUIRE(w, shoal_dict_snapshot(dict_of(w), &after) == 0, "%s", shoal_error());
 	STEP_REQUIRE(w, shoal_dict_destroy(w->arena, dict_of(w)) == 0, "%s", shoal_error());
 	make(w, "first");
 	STEP_REQUIRE(w, shoal_dict_snapshot(dict_of(w), &before) == 0, "%s", shoal_error());
+	tighten(w);
 	memset(step_mine(w), 0, sizeof *step_mine(w));
 }
 
@@ -204,6 +232,7 @@ check(struct step_world *w)
 	const struct step_part *part = &w->part[STEP_VICTIM];
 	shoal_any now;
 	int rc;
+	loosen(w);
 	STEP_WITHIN(w, "snapshot", rc = shoal_dict_snapshot(dict_of(w), &now));
 	STEP_REQUIRE(w, rc == 0, "snapshot: %d, %s", rc, shoal_error());
 	demand_keys(w, &now);
@@ -312,6 +341,19 @@ op_grow(struct step_world *w)
 	step_mine(w)->result = shoal_dict_set(dict_of(w), new_key, text_of(3));
 }
 
+/* The same by lines. */
+static void
+op_grow_tight(struct step_world *w)
+{
+	op_grow(w);
+	if (step_me == STEP_SETUP) {
+		struct dict_call c;
+		STEP_REQUIRE(w, dict_enter(dict_of(w), SHOAL_KIND_DICT, &c) == 0 && dict_look(&c), "look");
+		STEP_REQUIRE(w, load_relaxed(&c.seen.table->at[1]) & TREE, "the level is no tree");
+		dict_leave(&c);
+	}
+}
+
 static void
 op_update(struct step_world *w)
 {
@@ -405,6 +447,10 @@ DICT_CASE(add_int_new, whole, NULL)
 DICT_CASE(compare_exchange, whole, meet_again)
 DICT_CASE(update, each, NULL)
 DICT_CASE(grow, full, meet_again)
+STEP_CASE(dict, grow_tight, .shape = &tight, .setup = setup, .prepare = arena_join,
+          .op = op_grow_tight, .check = check, .audit = arena_audit, .meet_prepare = arena_join,
+          .meet = { meet_recover, meet_again },
+          .role = { { "reader", try_read }, { "writer", try_write } })
 DICT_CASE(set_bytes, whole, NULL)
 DICT_CASE(pop_bytes, whole, NULL)
 DICT_CASE(get, few, NULL)
