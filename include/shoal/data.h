@@ -298,8 +298,9 @@ int shoal_list_print(shoal_list *, FILE *);
  */
 
 /*
- * flags: SHOAL_OR_OPEN, SHOAL_WITH_OWNER. `reserve`: room for so many items now, as far as there is
- * memory. 0; -EEXIST, -EINVAL, -ENOMEM, -ENOSPC, -EPROTO (the name is of another kind).
+ * flags: SHOAL_OR_OPEN, SHOAL_WITH_OWNER. `reserve`: room for so many items now, a hint: it ends
+ * where memory does, at as many as the arena's limit may hold, and where the dict is there already.
+ * 0; -EEXIST, -EINVAL, -ENOMEM, -ENOSPC, -EPROTO (the name is of another kind).
  */
 int shoal_dict_create(shoal_arena *, const char *name, const shoal_container_options *,
                       shoal_dict **out);

@@ -21,17 +21,34 @@ fill(shoal_arena *a, uint32_t index, void *body, const void *unused)
 	return 0;
 }
 
+static int
+create(const char *call, shoal_arena *a, const char *name, uint32_t kind,
+       const shoal_container_options *options, void **out)
+{
+	return container_create(call, a, name, kind, sizeof(struct shoal_dict), options, fill, out);
+}
+
 /*
- * Room is made once the dict is there: where there is not enough memory, it has less. One that was
- * there already may be gone by now.
+ * Room is made once the dict is there, by the one who made it: where there is not enough memory, it
+ * has less. It may be gone by then.
  */
 int
 dict_create(const char *call, shoal_arena *a, const char *name, uint32_t kind,
             const shoal_container_options *options, void **out)
 {
 	struct dict_call c;
-	int rc = container_create(call, a, name, kind, sizeof(struct shoal_dict), options, fill, out);
-	if (rc || !options || !options->reserve)
+	if (!options || !options->reserve)
+		return create(call, a, name, kind, options, out);
+	struct error_kept kept;
+	shoal_container_options anew = *options;
+	anew.flags &= ~(unsigned)SHOAL_OR_OPEN;
+	error_keep(&kept);
+	int rc = create(call, a, name, kind, &anew, out);
+	if (rc == -EEXIST && options->flags & SHOAL_OR_OPEN) {
+		error_restore(&kept);
+		return create(call, a, name, kind, options, out);
+	}
+	if (rc)
 		return rc;
 	if (dict_enter_found(*out, kind, &c) == 0) {
 		(void)dict_reserve(&c, options->reserve);

@@ -454,7 +454,7 @@ int dict_remove(struct dict_call *c, const struct dict_place *p);
 /* After an insertion, under the stripe's lock: a bounded step. */
 void dict_grow(struct dict_call *c, const struct dict_place *p);
 void dict_finish_split(struct ledger_hold *h);
-/* Room for so many items: 0, -ENOMEM, -ENOSPC. */
+/* Room for so many items, or for as many as may be. 0; -ENOMEM, -ENOSPC: it ended in between. */
 int dict_reserve(struct dict_call *c, uint64_t items);
 
 /* ---- dict_recent.c ---- */

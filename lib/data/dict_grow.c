@@ -12,6 +12,7 @@
 
 #define CROWDED 5u
 #define HALVES 7u /* LOAD, in halves: 3.5 */
+#define AT_ONCE 32 /* splits under one taking of the lock */
 
 /* The child's slots, and the lines behind it as they are needed. */
 struct filler {
@@ -94,35 +95,40 @@ dict_finish_split(struct ledger_hold *h)
 }
 
 /* Where the child's memory is not there yet, it is made, if nobody else is growing the dict. */
-static struct bucket *
-child_of(struct dict_call *c, uint64_t index)
+static int
+child_of(struct dict_call *c, uint64_t index, struct bucket **child)
 {
-	struct bucket *child = dict_bucket(c, index);
 	struct ledger_hold shared = dict_hold(c, SHARED_LEDGER);
-	if (child || !ledger_try(&shared))
-		return child;
-	(void)dict_new_bucket(c, &shared, index);
+	*child = dict_bucket(c, index);
+	if (*child || !ledger_try(&shared))
+		return 0;
+	int rc = dict_new_bucket(c, &shared, index);
 	ledger_unlock(&shared);
-	return dict_bucket(c, index);
+	*child = dict_bucket(c, index);
+	return rc;
 }
 
-static void
+/* 0, also where it has to be left to another time; -ENOMEM, -ENOSPC. */
+static int
 split(struct dict_call *c, struct bucket *parent, uint64_t index)
 {
 	uint64_t state = load_relaxed(&parent->state);
 	unsigned depth = state_depth(state) + 1;
 	uint64_t to = index | UINT64_C(1) << (depth - 1);
-	struct bucket *child = child_of(c, to);
+	struct bucket *child;
+	int rc = child_of(c, to, &child);
 	if (!child || load_relaxed(&child->state) || !dict_owns_bucket(c, child, to) ||
 	    !dict_owns_bucket(c, parent, index))
-		return;
+		return rc;
 	ledger_open(&c->hold, DICT_SPLIT);
-	if (fill_child(c, parent, child, depth)) {
+	rc = fill_child(c, parent, child, depth);
+	if (rc) {
 		ledger_give_up(&c->hold);
-		return;
+		return rc;
 	}
 	ledger_then(&c->hold, 0, &parent->state, state_make(depth, (state & STATE_VERSION) + 1));
 	ledger_commit(&c->hold, &child->state, state_make(depth, 1));
+	return 0;
 }
 
 static bool
@@ -143,20 +149,23 @@ split_next(struct dict_call *c, uint64_t level)
 		return;
 	struct bucket *b = dict_bucket(c, index);
 	if (is_due(b, level))
-		split(c, b, index);
+		(void)split(c, b, index);
 	/* What could not be split is split when it is crowded. */
 	store_relaxed(hint, level << 48 | (index + STRIPES));
 }
 
-static void
+/* As split. */
+static int
 begin_level(struct dict_call *c, uint64_t level)
 {
 	struct ledger_hold shared = dict_hold(c, SHARED_LEDGER);
+	int rc = 0;
 	if (!ledger_try(&shared))
-		return;
+		return 0;
 	if (load_relaxed(&c->seen.table->level) == level)
-		(void)dict_new_level(c, &shared, (unsigned)level + 1);
+		rc = dict_new_level(c, &shared, (unsigned)level + 1);
 	ledger_unlock(&shared);
+	return rc;
 }
 
 void
@@ -167,46 +176,83 @@ dict_grow(struct dict_call *c, const struct dict_place *p)
 	if (unlikely(level > LEVELS))
 		return;
 	if (level < LEVELS && count * STRIPES * 2 > HALVES * (FIRST << level)) {
-		begin_level(c, level);
+		(void)begin_level(c, level);
 		level = load_acquire(&c->seen.table->level);
 	}
 	if (p->full >= CROWDED && is_due(p->bucket, level))
-		split(c, p->bucket, p->index);
+		(void)split(c, p->bucket, p->index);
 	split_next(c, level);
 }
 
-static void
-split_level(struct dict_call *c, uint64_t level)
+/* ---- at once ---- */
+
+/* How far one stripe is: the buckets from `index` on are to be split for `level`. */
+struct room {
+	uint64_t want; /* level, or where others grow the dict: the one that there is */
+	uint64_t level, index;
+};
+
+static int
+begin_levels(struct dict_call *c, struct room *r)
 {
-	for (uint64_t i = c->hold.index; i < FIRST << level >> 1; i += STRIPES) {
-		struct bucket *b = dict_bucket(c, i);
-		if (is_due(b, level))
-			split(c, b, i);
+	uint64_t level;
+	while ((level = load_acquire(&c->seen.table->level)) < r->want) {
+		int rc = begin_level(c, level);
+		if (rc)
+			return rc;
+		if (load_acquire(&c->seen.table->level) == level)
+			r->want = level;
 	}
+	return 0;
 }
 
-/* As insertions would, but at once, a stripe after the other. */
+/* A few of them, under the stripe's lock, which others wait for. */
+static int
+split_some(struct dict_call *c, struct room *r)
+{
+	int rc = begin_levels(c, r);
+	for (int i = 0; i < AT_ONCE && rc == 0 && r->level <= r->want; i++) {
+		struct bucket *b = dict_bucket(c, r->index);
+		if (is_due(b, r->level))
+			rc = split(c, b, r->index);
+		r->index += STRIPES;
+		if (r->index >= FIRST << r->level >> 1) {
+			r->level++;
+			r->index = c->hold.index;
+		}
+	}
+	return rc;
+}
+
+static int
+room_in_stripe(struct dict_call *c, unsigned stripe, uint64_t want)
+{
+	struct room r = { .want = want, .level = 1, .index = stripe };
+	int rc = 0;
+	while (rc == 0 && r.level <= r.want) {
+		rc = dict_lock(c, stripe);
+		if (rc)
+			break;
+		rc = split_some(c, &r);
+		dict_unlock(c);
+	}
+	return rc;
+}
+
+/*
+ * As insertions would, a stripe after the other. No more than what the arena may hold: an entry
+ * takes a line at the least, and its part of the buckets less than another one.
+ */
 int
 dict_reserve(struct dict_call *c, uint64_t items)
 {
-	uint64_t want = 0, level;
+	uint64_t want = 0, most = arena_limit(c->in.arena) / (2 * LINE);
+	int rc = 0;
+	if (items > most)
+		items = most;
 	while (want < LEVELS && items * 2 > HALVES * (FIRST << want))
 		want++;
-	for (unsigned stripe = 0; want && stripe < STRIPES; stripe++) {
-		int rc = dict_lock(c, stripe);
-		if (rc)
-			return rc;
-		while ((level = load_acquire(&c->seen.table->level)) < want) {
-			begin_level(c, level);
-			if (load_acquire(&c->seen.table->level) == level)
-				break;
-		}
-		for (uint64_t i = 1; i <= want && i <= level; i++)
-			split_level(c, i);
-		dict_unlock(c);
-		if (level < want)
-			return fail(-ENOSPC, "no memory in arena '%s' for a dict of %llu items",
-			            c->in.arena->name, (unsigned long long)items);
-	}
-	return 0;
+	for (unsigned stripe = 0; rc == 0 && stripe < STRIPES; stripe++)
+		rc = room_in_stripe(c, stripe, want);
+	return rc;
 }

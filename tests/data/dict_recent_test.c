@@ -1,4 +1,4 @@
-/* Dicts in a full arena, and full buckets. */
+/* Dicts in a full arena, full buckets, and room that is made before it is wanted. */
 #include "dict_common.h"
 
 #include "data/dict_read.h"
@@ -200,4 +200,114 @@ Test(dict, a_full_bucket_takes_no_more_until_it_is_split, .timeout = 30 * HARNES
 	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(k), SHOAL_ANY(k)), 0);
 	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY(k)), k);
 	dict_world_end(&w);
+}
+
+/* ---- room at once ---- */
+
+static uint64_t
+used(shoal_arena *a)
+{
+	shoal_arena_info info;
+	REQUIRE_EQ(shoal_arena_stat(a, &info), 0);
+	return info.used_bytes;
+}
+
+Test(dict, room_for_all_there_can_be_leaves_room_for_others)
+{
+	struct dict_world w;
+	shoal_arena_options small = { .limit_bytes = 8 << 20 };
+	shoal_container_options most = { .flags = SHOAL_OR_OPEN, .reserve = UINT32_MAX };
+	shoal_dict *again;
+	REQUIRE_EQ(shoal_arena_create(NULL, &small, &w.arena), 0);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "d", &most, &w.dict), 0);
+	REQUIRE(used(w.arena) > 1 << 20);
+	REQUIRE(used(w.arena) < 4 << 20);
+	REQUIRE_EQ(shoal_dict_clear(w.dict), 0);
+	/* It has none any more, and who opens it makes none. */
+	uint64_t before = used(w.arena), version = shoal_dict_version(w.dict);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "d", &most, &again), 0);
+	REQUIRE(again == w.dict);
+	REQUIRE_EQ(used(w.arena), before);
+	REQUIRE_EQ(shoal_dict_version(w.dict), version);
+	dict_world_end(&w);
+}
+
+/* Each try would be a change under way, and so another version. */
+Test(dict, room_is_not_asked_for_again_where_there_was_none)
+{
+	struct dict_world w;
+	shoal_arena_options small = { .limit_bytes = 8 << 20 };
+	shoal_container_options most = { .reserve = UINT32_MAX };
+	shoal_dict *first;
+	void *p;
+	REQUIRE_EQ(shoal_arena_create(NULL, &small, &w.arena), 0);
+	/* Pages for what a dict is made of are cut already; there are no others. */
+	REQUIRE_EQ(shoal_dict_create(w.arena, NULL, NULL, &first), 0);
+	dict_fill(first, 0, 1);
+	for (size_t bytes = 1 << 19; bytes >= 1 << 16; bytes /= 2)
+		while (shoal_alloc(w.arena, bytes, &p) == 0)
+			;
+	REQUIRE_EQ(shoal_dict_create(w.arena, "d", &most, &w.dict), 0);
+	REQUIRE(shoal_dict_version(w.dict) < 5000);
+	dict_world_end(&w);
+}
+
+struct opener {
+	shoal_arena *arena;
+	volatile int made;
+	uint64_t between;
+};
+
+static bool
+is_born(struct dict_call *c, uint64_t index)
+{
+	const struct bucket *b = dict_bucket(c, index);
+	return b && load_relaxed(&b->state);
+}
+
+/* Who has a stripe's lock, as writers have, sees how far its buckets of the last level are. */
+static void *
+locks_each(void *arg)
+{
+	struct opener *o = arg;
+	struct dict_call c;
+	shoal_dict *d;
+	REQUIRE_EQ(shoal_dict_open(o->arena, "d", SHOAL_SEC(30), &d), 0);
+	REQUIRE_EQ(dict_enter(d, SHOAL_KIND_DICT, &c), 0);
+	for (uint64_t i = 0; !__atomic_load_n(&o->made, __ATOMIC_RELAXED); i++) {
+		REQUIRE_EQ(dict_lock(&c, i % STRIPES), 0);
+		uint64_t level = load_relaxed(&c.seen.table->level), first = level_first((unsigned)level);
+		if (level > 8)
+			o->between += is_born(&c, first + i % STRIPES) &&
+			              !is_born(&c, 2 * first - STRIPES + i % STRIPES);
+		dict_unlock(&c);
+	}
+	dict_leave(&c);
+	return NULL;
+}
+
+static void
+make_room(struct opener *o)
+{
+	struct dict_world w = { .arena = o->arena };
+	shoal_container_options many = { .reserve = 1000000 };
+	pthread_t thread;
+	o->made = 0;
+	REQUIRE_EQ(pthread_create(&thread, NULL, locks_each, o), 0);
+	REQUIRE_EQ(shoal_dict_create(w.arena, "d", &many, &w.dict), 0);
+	__atomic_store_n(&o->made, 1, __ATOMIC_RELAXED);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	REQUIRE_EQ(shoal_dict_destroy(w.arena, w.dict), 0);
+}
+
+Test(dict, others_write_while_room_is_made)
+{
+	struct opener o = { 0 };
+	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &o.arena), 0);
+	/* On a busy machine the other thread may run too late. */
+	for (int i = 0; i < 20 && !o.between; i++)
+		make_room(&o);
+	REQUIRE(o.between > 0);
+	REQUIRE_EQ(shoal_arena_check(o.arena, stderr), 0);
+	shoal_arena_close(o.arena);
 }

@@ -193,15 +193,14 @@ create_op(void *dict)
 }
 
 /* As an open would: the handle is of one that is gone by now. */
-Test(dict, one_that_was_found_may_be_gone_before_it_has_room)
+Test(dict, one_that_was_made_may_be_gone_before_it_has_room)
 {
-	shoal_dict *first, *d = NULL;
+	shoal_dict *d = NULL;
 	REQUIRE_EQ(shoal_arena_create(NULL, NULL, &arena), 0);
-	REQUIRE_EQ(shoal_dict_create(arena, "shared", NULL, &first), 0);
 	REQUIRE(steps_into_call(create_op, &d, (void (*)(void))dict_enter_found,
 	                        let_it_be_destroyed));
 	REQUIRE_EQ(made, 0);
-	REQUIRE(d == first);
+	REQUIRE(d);
 	REQUIRE_EQ(shoal_dict_open(arena, "shared", 0, &d), -ENOENT);
 	shoal_arena_close(arena);
 }
