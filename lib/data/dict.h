@@ -79,7 +79,7 @@
 #define TREE UINT64_C(1)
 #define NODE_BITS 3u
 #define SLOTS 6u
-#define LINES_MAX 4096u /* of one bucket, its own too: none is added, a longer chain is damage */
+#define LINES_MAX 4096u /* of one bucket: none is put behind them, a longer chain is damage */
 
 _Static_assert(FIRST << (LEVEL_WHOLE - 1) == CHUNK, "the greatest whole level is one chunk");
 _Static_assert(FIRST_BITS >= STRIPE_BITS, "a bucket and what is split from it have one stripe");

@@ -14,7 +14,7 @@
  *	while the block is full        the place of the oldest is written before `last` moves: that one
  *	                               is named no more, and what stands there instead is not there, or
  *	                               is named twice, and gone when it is met for the second time
- *	after a removal                its name stands: as above
+ *	after a removal                its name stands, as after one by key: as above
  *	while it is filled anew        `last` says that none is named
  */
 #include "base/error.h"
@@ -337,6 +337,18 @@ find_newest(struct dict_call *c, struct newest *out)
 	return any ? 0 : fail_quiet(-ENOENT, "the dict is empty");
 }
 
+/*
+ * The name of what was taken out: while there is none left, the next call looks at the stripe
+ * before it takes all locks.
+ */
+static void
+drop_last_name(struct dict_call *c, unsigned stripe)
+{
+	struct recent r;
+	if (recent_of(c, stripe, &r) && r.count)
+		set_last(&r, r.next - 1, r.count - 1);
+}
+
 static int
 pop_newest(struct dict_call *c, shoal_any *key, shoal_any *value)
 {
@@ -363,6 +375,8 @@ pop_newest(struct dict_call *c, shoal_any *key, shoal_any *value)
 		rc = dict_copy_value(c, &copy, GONE_IS_NIL, value);
 	if (rc == 0)
 		rc = dict_remove(c, &p);
+	if (rc == 0)
+		drop_last_name(c, n.stripe);
 	dict_copy_clear(&copy);
 	return rc;
 }

@@ -2,6 +2,7 @@
 #include "dict_common.h"
 
 #include "data/dict_read.h"
+#include "steps.h"
 #include <pthread.h>
 
 static void
@@ -311,3 +312,72 @@ Test(dict, others_write_while_room_is_made)
 	REQUIRE_EQ(shoal_arena_check(o.arena, stderr), 0);
 	shoal_arena_close(o.arena);
 }
+
+/* ---- where popitem looks for the newest ---- */
+
+#if HAS_STEPS
+
+static shoal_dict *popped_of;
+static int free_ledgers;
+
+static void *
+tries_ledgers(void *unused)
+{
+	struct dict_call c;
+	REQUIRE_EQ(dict_enter(popped_of, SHOAL_KIND_DICT, &c), 0);
+	for (uint32_t i = 0; i <= SHARED_LEDGER; i++) {
+		struct ledger_hold h = dict_hold(&c, i);
+		if (!ledger_try(&h))
+			continue;
+		ledger_unlock(&h);
+		free_ledgers++;
+	}
+	dict_leave(&c);
+	return unused;
+}
+
+static void
+while_it_sorts(void)
+{
+	pthread_t thread;
+	free_ledgers = 0;
+	REQUIRE_EQ(pthread_create(&thread, NULL, tries_ledgers, NULL), 0);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void
+popitem_op(void *dict)
+{
+	REQUIRE_EQ(shoal_dict_popitem(dict, NULL, NULL), 0);
+}
+
+/* Names are hints: all but the newest are taken away. */
+static void
+name_one_of_each(struct dict_world *w)
+{
+	struct shoal_dict *d = w->dict;
+	for (unsigned i = 0; i < STRIPES; i++) {
+		/* Behind the room: how many were ever named, how many still are. */
+		word64 *last = (word64 *)arena_at(w->arena, load_relaxed(&d->first.stripe[i].recent)) + 1;
+		store_relaxed(last, load_relaxed(last) >> 32 << 32 | 1);
+	}
+}
+
+Test(dict, popitem_looks_at_a_stripe_while_others_write)
+{
+	struct dict_world w = dict_world(0);
+	popped_of = w.dict;
+	dict_fill(w.dict, 0, 200);
+	REQUIRE(steps_into_call(popitem_op, w.dict, (void (*)(void))qsort, while_it_sorts));
+	REQUIRE_EQ(free_ledgers, STRIPES);
+	name_one_of_each(&w);
+	REQUIRE_EQ(shoal_dict_popitem(w.dict, NULL, NULL), 0);
+	REQUIRE(steps_into_call(popitem_op, w.dict, (void (*)(void))qsort, while_it_sorts));
+	REQUIRE_EQ(free_ledgers, STRIPES);
+	for (int i = 0; i < 197; i++)
+		REQUIRE_EQ(shoal_dict_popitem(w.dict, NULL, NULL), 0);
+	REQUIRE_EQ(shoal_dict_popitem(w.dict, NULL, NULL), -ENOENT);
+	dict_world_end(&w);
+}
+
+#endif
