@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "data/dict.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define ROOM_LEAST 64u
 #define ROOM_MOST 2048u /* 32 KiB */
@@ -89,23 +90,62 @@ dict_name_recent(struct dict_call *c, uint64_t order, uint64_t hash)
 
 /* ---- filled anew ---- */
 
+/* Of all items the newest, and others among them: twice as many as a block names, at most. */
+#define GATHERED_MOST (2 * (size_t)ROOM_MOST)
+
 struct all {
 	struct dict_call *call;
 	struct { uint64_t order, hash; } *item;
 	size_t count, room;
+	uint64_t least; /* older ones are not wanted any more */
 };
+
+static int
+by_order(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static void
+sort(struct all *s)
+{
+	if (s->count)
+		qsort(s->item, s->count, sizeof *s->item, by_order);
+}
+
+static int
+more_room(struct all *s)
+{
+	size_t room = s->room ? 2 * s->room : 256;
+	void *item = realloc(s->item, room * sizeof *s->item);
+	if (!item)
+		return fail(-ENOMEM, "no memory to look for the newest of %zu items", room);
+	s->item = item;
+	s->room = room;
+	return 0;
+}
+
+/* As many as a block names; so what comes next is mostly older, and nothing has to be done. */
+static void
+keep_newest(struct all *s)
+{
+	sort(s);
+	s->count = ROOM_MOST;
+	memcpy(s->item, s->item + ROOM_MOST, s->count * sizeof *s->item);
+	s->least = s->item[0].order;
+}
 
 static int
 add(struct all *s, const struct dict_entry *e)
 {
-	if (s->count == s->room) {
-		size_t room = s->room ? 2 * s->room : 256;
-		void *item = realloc(s->item, room * sizeof *s->item);
-		if (!item)
-			return fail(-ENOMEM, "no memory to look for the newest of %zu items", room);
-		s->item = item;
-		s->room = room;
-	}
+	if (e->order < s->least)
+		return 0;
+	if (s->count == GATHERED_MOST)
+		keep_newest(s);
+	int rc = s->count == s->room ? more_room(s) : 0;
+	if (rc)
+		return rc;
 	s->item[s->count].order = e->order;
 	s->item[s->count++].hash = e->hash;
 	return 0;
@@ -146,13 +186,6 @@ add_stripe(struct all *s, unsigned stripe)
 			rc = add_bucket(s, b);
 	}
 	return rc;
-}
-
-static int
-by_order(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return x < y ? -1 : x > y;
 }
 
 /* A block with room for as many as there are, within limits; under the stripe's ledger. */
@@ -205,8 +238,7 @@ refill(struct dict_call *c, unsigned stripe)
 	if (rc == 0)
 		rc = make_room(c, stripe, s.count, &r);
 	if (rc == 0) {
-		if (s.count)
-			qsort(s.item, s.count, sizeof *s.item, by_order);
+		sort(&s);
 		fill(&r, &s);
 	}
 	free(s.item);

@@ -315,6 +315,20 @@ Test(dict, others_write_while_room_is_made)
 
 /* ---- where popitem looks for the newest ---- */
 
+/* More than are gathered of each stripe at once, and more than are named then. */
+Test(dict, popitem_finds_the_newest_of_many)
+{
+	struct dict_world w = dict_world(0);
+	int64_t items = 60000;
+	shoal_any key;
+	dict_fill(w.dict, 0, items);
+	for (int64_t i = items; i-- > items - 40000;) {
+		REQUIRE_EQ(shoal_dict_popitem(w.dict, &key, NULL), 0);
+		REQUIRE_EQ(shoal_any_int(&key, -1), i);
+	}
+	dict_world_end(&w);
+}
+
 #if HAS_STEPS
 
 static shoal_dict *popped_of;
