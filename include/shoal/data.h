@@ -216,7 +216,7 @@ int shoal_list_append(shoal_list *, shoal_any);
 int shoal_list_insert(shoal_list *, ptrdiff_t index, shoal_any);
 /*
  * By the items of a list; all of them or none. A list of an arena gives those that it had at one
- * moment of the call, be it this list itself.
+ * moment of the call, be it this list itself. Writers wait while the items are copied.
  */
 int shoal_list_extend(shoal_list *, shoal_any list);
 /* The item goes out and to *out, which may be NULL. -ENOENT. */

@@ -33,15 +33,28 @@ fill(struct item *it, const shoal_any *v, const struct cell *cell)
 int
 item_make(struct ledger_hold *h, const shoal_any *v, const struct cell *cell, uint64_t *block)
 {
-	int rc = ledger_take(h, sizeof(struct item) + cell->bytes, block);
+	size_t bytes = sizeof(struct item) + cell->bytes;
+	if (bytes < LEDGER_BLOCK_MIN)
+		bytes = LEDGER_BLOCK_MIN;
+	int rc = block_take(h->arena, h->thread, h->me, bytes, block);
 	if (rc)
 		return rc;
 	struct item *it = arena_at(h->arena, *block);
 	store_relaxed(&it->counted, 0);
 	rc = fill(it, v, cell);
+	if (unlikely(rc))
+		(void)block_give(h->arena, h->me, *block);
+	return rc;
+}
+
+int
+item_adopt(struct ledger_hold *h, const struct cell *cell, uint64_t block)
+{
+	struct item *it = arena_at(h->arena, block);
+	int rc = ledger_adopt(h, block);
 	if (likely(rc || !cell->refs))
 		return rc;
-	rc = ledger_bears(h, *block);
+	rc = ledger_bears(h, block);
 	return rc ? rc : counted_raise(h, cell, it->bytes, &it->counted);
 }
 

@@ -1,9 +1,10 @@
 /*
  * Value blocks: one value each, as the items of lists that are no small slots.
  *
- * Crash points: it is filled while it is fresh, so nobody sees it; then its word says BEARS; then
- * its references are counted one by one, `counted` and the object's holds together
- * (arena/hold.h). Whoever frees it drops while counted > 0, from the last to the first.
+ * Crash points: it is filled while it is in my hand, so nobody sees it; then it is fresh on the
+ * ledger, and its word says BEARS; then its references are counted one by one, `counted` and the
+ * object's holds together (arena/hold.h). Whoever frees it drops while counted > 0, from the last
+ * to the first.
  */
 #ifndef DATA_ITEM_H
 #define DATA_ITEM_H
@@ -27,11 +28,15 @@ struct item_copy {
 };
 
 /*
- * A fresh block on the ledger's chain with the value, which cell_of measured. 0; -ENOMEM, -ENOSPC,
- * -EPROTO; -ENOENT: an object in it is being destroyed. After a failure the change is given up by
- * the caller.
+ * A block with the value, which cell_of measured: HELD(me), in my hand. h says whose, and need not
+ * have the ledger. 0; -ENOMEM, -ENOSPC, -EPROTO.
  */
 int item_make(struct ledger_hold *h, const shoal_any *v, const struct cell *cell, uint64_t *block);
+/*
+ * It is fresh on the ledger's chain from now on. 0; -EPROTO; -ENOENT: an object in it is being
+ * destroyed. After a failure the change is given up by the caller.
+ */
+int item_adopt(struct ledger_hold *h, const struct cell *cell, uint64_t block);
 
 /* How a ledger_kind of items drops references. */
 void item_drop(struct ledger_hold *h, uint64_t block);

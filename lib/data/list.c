@@ -37,21 +37,27 @@ list_enter_reader(struct list_call *call, const shoal_list *list)
 	return entered(call, list, container_enter_reader(list, SHOAL_KIND_LIST, &call->c));
 }
 
-int
-list_lock(struct list_call *call)
+static int
+lock(struct list_call *call)
 {
 	if (unlikely(!call->c.me))
-		return list_leave_call(call, container_cannot_lock(&call->c, "list"));
+		return container_cannot_lock(&call->c, "list");
 	uint32_t holder = load_relaxed(&call->list->ledger.lock.word) & FUTEX_TID;
 	int rc = holder == call->c.thread->tid
 	                 ? fail(-EDEADLK, "a callback of a call on list %u calls on it again",
 	                        call->c.object)
 	                 : ledger_lock(&call->hold);
-	if (rc)
-		return list_leave_call(call, rc);
-	if (list_shape_read(call->c.arena, call->list, &call->shape))
-		return 0;
-	return list_leave(call, list_damaged(call));
+	if (rc || list_shape_read(call->c.arena, call->list, &call->shape))
+		return rc;
+	ledger_unlock(&call->hold);
+	return list_damaged(call);
+}
+
+int
+list_lock(struct list_call *call)
+{
+	int rc = lock(call);
+	return rc ? list_leave_call(call, rc) : 0;
 }
 
 int
@@ -138,23 +144,62 @@ slot_small(unsigned kind, int64_t value)
 	return (uint64_t)value << 3 | kind;
 }
 
+/* Small, or a block that is not yet on the ledger, but in my hand. */
+static int
+slot_prepare(struct list_call *call, const shoal_any *v, struct cell *cell, uint64_t *slot)
+{
+	int rc = cell_of(call->c.arena, v, cell);
+	if (rc)
+		return rc;
+	int64_t i = v->as.integer;
+	if (cell->kind == SHOAL_ANY_NIL)
+		*slot = slot_small(SLOT_CONSTANT, 0);
+	else if (cell->kind == SHOAL_ANY_BOOL)
+		*slot = slot_small(SLOT_CONSTANT, v->as.boolean ? 2 : 1);
+	else if (cell->kind == SHOAL_ANY_INT && i >= -(INT64_C(1) << 60) && i < INT64_C(1) << 60)
+		*slot = slot_small(SLOT_INT, i);
+	else
+		rc = item_make(&call->hold, v, cell, slot);
+	return rc;
+}
+
+static int
+slot_adopt(struct list_call *call, const struct cell *cell, uint64_t slot)
+{
+	return (slot & 7) == SLOT_BLOCK ? item_adopt(&call->hold, cell, slot) : 0;
+}
+
 int
 list_slot_make(struct list_call *call, const shoal_any *v, uint64_t *slot)
 {
 	struct cell cell;
-	int rc = cell_of(call->c.arena, v, &cell);
+	int rc = slot_prepare(call, v, &cell, slot);
+	return rc ? rc : slot_adopt(call, &cell, *slot);
+}
+
+/*
+ * As list_begin, with a value that comes in: what takes long with a long one is done before the
+ * ledger is taken, so that others write meanwhile.
+ */
+static int
+begin_with(struct list_call *call, shoal_list *list, const shoal_any *v, uint64_t *slot)
+{
+	struct cell cell;
+	int rc = list_enter(call, list);
 	if (rc)
 		return rc;
-	int64_t i = v->as.integer;
-	if (cell.kind == SHOAL_ANY_NIL)
-		*slot = slot_small(SLOT_CONSTANT, 0);
-	else if (cell.kind == SHOAL_ANY_BOOL)
-		*slot = slot_small(SLOT_CONSTANT, v->as.boolean ? 2 : 1);
-	else if (cell.kind == SHOAL_ANY_INT && i >= -(INT64_C(1) << 60) && i < INT64_C(1) << 60)
-		*slot = slot_small(SLOT_INT, i);
-	else
-		rc = item_make(&call->hold, v, &cell, slot);
-	return rc;
+	rc = slot_prepare(call, v, &cell, slot);
+	if (rc)
+		return list_leave_call(call, rc);
+	rc = lock(call);
+	if (rc) {
+		if ((*slot & 7) == SLOT_BLOCK)
+			(void)block_give(call->c.arena, call->c.me, *slot);
+		return list_leave_call(call, rc);
+	}
+	ledger_open(&call->hold, 0);
+	rc = slot_adopt(call, &cell, *slot);
+	return rc ? list_give_up(call, rc) : 0;
 }
 
 int
@@ -268,11 +313,8 @@ shoal_list_append(shoal_list *list, shoal_any v)
 {
 	struct list_call call;
 	uint64_t slot;
-	int rc = list_begin(&call, list);
-	if (rc)
-		return rc;
-	rc = list_slot_make(&call, &v, &slot);
-	return rc ? list_give_up(&call, rc) : append(&call, slot);
+	int rc = begin_with(&call, list, &v, &slot);
+	return rc ? rc : append(&call, slot);
 }
 
 /* A full tail gives its first half to the tree. */
@@ -319,12 +361,9 @@ shoal_list_insert(shoal_list *list, ptrdiff_t index, shoal_any v)
 {
 	struct list_call call;
 	uint64_t slot;
-	int rc = list_begin(&call, list);
+	int rc = begin_with(&call, list, &v, &slot);
 	if (rc)
 		return rc;
-	rc = list_slot_make(&call, &v, &slot);
-	if (rc)
-		return list_give_up(&call, rc);
 	struct list_shape s = call.shape;
 	uint64_t at = clamped(index, shape_size(&s));
 	if (at == shape_size(&s))
@@ -445,12 +484,10 @@ shoal_list_set(shoal_list *list, ptrdiff_t index, shoal_any v)
 	struct list_call call;
 	struct place p;
 	uint64_t at, slot;
-	int rc = list_begin(&call, list);
+	int rc = begin_with(&call, list, &v, &slot);
 	if (rc)
 		return rc;
 	rc = list_place(&call, index, &at, &p);
-	if (rc == 0)
-		rc = list_slot_make(&call, &v, &slot);
 	return rc ? list_give_up(&call, rc) : replace(&call, &p, slot);
 }
 
