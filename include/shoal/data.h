@@ -351,8 +351,8 @@ int shoal_dict_compare_exchange(shoal_dict *, shoal_any key, const shoal_any *ex
 int shoal_dict_add_int(shoal_dict *, shoal_any key, int64_t delta, int64_t *sum);
 
 /*
- * The same items, without anys: key and value are bytes. The quickest way. -EMSGSIZE: 4 GiB or
- * more; -EINVAL: NULL with a length.
+ * The same items, without anys: key and value are bytes. The quickest way. -EMSGSIZE: one of more
+ * than 2^32 - 65 bytes; -EINVAL: NULL with a length.
  */
 int shoal_dict_set_bytes(shoal_dict *, const void *key, size_t key_bytes, const void *value,
                          size_t value_bytes);

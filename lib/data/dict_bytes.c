@@ -18,11 +18,15 @@ struct wanted {
 	uint32_t bytes, kind;
 };
 
+#define BYTES_MOST (UINT32_MAX - 64)
+
 static int
-check_key(const void *key, size_t bytes)
+check(const char *what, const void *at, size_t bytes)
 {
-	if (unlikely(bytes > UINT32_MAX - 64 || (!key && bytes)))
-		return fail(-EINVAL, "a key of %zu bytes at %p", bytes, key);
+	if (unlikely(!at && bytes))
+		return fail(-EINVAL, "a %s of %zu bytes at NULL", what, bytes);
+	if (unlikely(bytes > BYTES_MOST))
+		return fail(-EMSGSIZE, "a %s of %zu bytes: the most is %u", what, bytes, BYTES_MOST);
 	return 0;
 }
 
@@ -77,7 +81,7 @@ get_bytes(shoal_dict *d, const void *key, size_t key_bytes, struct wanted w)
 {
 	struct dict_call c;
 	struct dict_key k;
-	int rc = check_key(key, key_bytes);
+	int rc = check("key", key, key_bytes);
 	if (rc || (rc = dict_enter_reader(d, SHOAL_KIND_DICT, &c)))
 		return rc;
 	dict_key_of_bytes(&c, key, key_bytes, &k);
@@ -116,14 +120,11 @@ shoal_dict_set_bytes(shoal_dict *d, const void *key, size_t key_bytes, const voi
 	struct dict_call c;
 	struct dict_key k;
 	struct dict_value v = { .bytes = value ? value : "" };
-	int rc = check_key(key, key_bytes);
+	int rc = check("key", key, key_bytes);
+	if (likely(rc == 0))
+		rc = check("value", value, value_bytes);
 	if (unlikely(rc))
 		return rc;
-	if (!value && value_bytes)
-		return fail(-EINVAL, "a value of %zu bytes at NULL", value_bytes);
-	if (unlikely(value_bytes > UINT32_MAX - 64))
-		return fail(-EMSGSIZE, "a value of %zu bytes: the most is %u", value_bytes,
-		            UINT32_MAX - 64);
 	v.cell = (struct cell){ .kind = SHOAL_ANY_BYTES, .bytes = (uint32_t)value_bytes };
 	rc = dict_enter(d, SHOAL_KIND_DICT, &c);
 	if (unlikely(rc))
@@ -137,7 +138,7 @@ shoal_dict_set_bytes(shoal_dict *d, const void *key, size_t key_bytes, const voi
 int
 shoal_dict_pop_bytes(shoal_dict *d, const void *key, size_t key_bytes)
 {
-	int rc = check_key(key, key_bytes);
+	int rc = check("key", key, key_bytes);
 	shoal_any k = shoal_any_from_bytes(key, key_bytes);
 	return rc ? rc : dict_pop_any(d, SHOAL_KIND_DICT, &k, NULL);
 }

@@ -158,7 +158,7 @@ Test(dict, bad_input_changes_nothing)
 	REQUIRE_EQ(shoal_dict_set(w.dict, shoal_any_from_bytes("int", 3), SHOAL_ANY(1)), 0);
 	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "int", 3, buffer, sizeof buffer), -EPROTO);
 	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, NULL, 3, buffer, sizeof buffer), -EINVAL);
-	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "k", UINT32_MAX, buffer, sizeof buffer), -EINVAL);
+	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "k", UINT32_MAX, buffer, sizeof buffer), -EMSGSIZE);
 	shoal_container_options bad = { .flags = 0x1000 }, worse = { .reserved_ = { 0, 1 } };
 	shoal_dict *d;
 	REQUIRE_EQ(shoal_dict_create(w.arena, "e", &bad, &d), -EINVAL);
@@ -452,7 +452,22 @@ Test(dict, bytes_of_no_address_are_refused)
 {
 	struct dict_world w = dict_world(0);
 	REQUIRE_EQ(shoal_dict_set_bytes(w.dict, "k", 1, NULL, 5), -EINVAL);
+	REQUIRE_EQ(shoal_dict_set_bytes(w.dict, NULL, 5, "v", 1), -EINVAL);
 	REQUIRE_EQ(shoal_dict_set_bytes(w.dict, "k", 1, NULL, 0), 0);
+	REQUIRE_EQ(shoal_dict_set_bytes(w.dict, NULL, 0, NULL, 0), 0);
+	dict_world_end(&w);
+}
+
+Test(dict, bytes_of_too_many_are_refused)
+{
+	struct dict_world w = dict_world(0);
+	const size_t most = UINT32_MAX - 64;
+	REQUIRE_EQ(shoal_dict_set_bytes(w.dict, "k", most + 1, "v", 1), -EMSGSIZE);
+	REQUIRE_EQ(shoal_dict_set_bytes(w.dict, "k", 1, "v", most + 1), -EMSGSIZE);
+	REQUIRE_EQ(shoal_dict_get_bytes(w.dict, "k", most + 1, NULL, 0), -EMSGSIZE);
+	REQUIRE_EQ(shoal_needed(), 0);
+	REQUIRE_EQ(shoal_dict_pop_bytes(w.dict, "k", most + 1), -EMSGSIZE);
+	REQUIRE_EQ(shoal_dict_size(w.dict), 0);
 	dict_world_end(&w);
 }
 
