@@ -77,7 +77,7 @@ real_from_any(uint32_t type, const shoal_any *v, union typed *out)
 	if (v->kind == SHOAL_ANY_DOUBLE)
 		out->real = v->as.real;
 	else
-		out->real = (double)shoal_any_int(v, 0);
+		out->real = typed_real_of(type, shoal_any_int(v, 0));
 	return typed_round(type, &out->real) ? 0 : wide(type);
 }
 

@@ -33,6 +33,13 @@ bool typed_holds(uint32_t type, int64_t n);
 /* As a floating cell has it: rounded. False: it is finite, and wide of the type. */
 bool typed_round(uint32_t type, double *x);
 
+/* Of a floating type: rounded once, to what its cell holds. */
+static inline double
+typed_real_of(uint32_t type, int64_t n)
+{
+	return type == SHOAL_F32 ? (double)(float)n : (double)n;
+}
+
 /* What an any is in a cell: 0, -EINVAL, -EOVERFLOW. Nil is 0 where nil_is_zero. */
 int typed_from_any(uint32_t type, const shoal_any *v, bool nil_is_zero, union typed *out);
 

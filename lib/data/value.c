@@ -87,7 +87,7 @@ void
 shoal_value_set_int(shoal_value *v, int64_t to)
 {
 	if (typed_is_real(type_of(v)))
-		shoal_value_set_double(v, (double)to);
+		shoal_value_set_double(v, typed_real_of(type_of(v), to));
 	else
 		store_seq_cst(&v->cell, fitting_int(v, to));
 }

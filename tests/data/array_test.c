@@ -152,6 +152,8 @@ Test(array, floating_and_bool_cells)
 	REQUIRE(*(float *)shoal_array_data(f) == 0.1f);
 	REQUIRE_EQ(shoal_array_get(f, 0, &v), 0);
 	REQUIRE(v.kind == SHOAL_ANY_DOUBLE && v.as.real == (double)0.1f);
+	REQUIRE_EQ(shoal_array_set(f, 0, SHOAL_ANY((INT64_C(1) << 60) + (INT64_C(1) << 36) + 1)), 0);
+	REQUIRE(*(float *)shoal_array_data(f) == 0x1.000002p60f);
 	REQUIRE_EQ(shoal_array_get(d, -1, &v), 0);
 	REQUIRE(v.kind == SHOAL_ANY_DOUBLE && v.as.real == 3);
 	REQUIRE_EQ(shoal_array_get(b, 1, &v), 0);

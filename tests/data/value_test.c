@@ -85,6 +85,24 @@ Test(value, floating_cells_round_and_take_infinities)
 	shoal_arena_close(a);
 }
 
+/* As a double first it would lie midway between two floats, and go to the even one. */
+Test(value, an_int_is_rounded_once)
+{
+	shoal_arena *a = create(NULL, &small);
+	int64_t n = (INT64_C(1) << 60) + (INT64_C(1) << 36) + 1;
+	shoal_value *f = value(a, SHOAL_F32, SHOAL_ANY(n)), *d = value(a, SHOAL_F64, SHOAL_ANY(n));
+	REQUIRE(shoal_value_get_double(f) == 0x1.000002p60);
+	REQUIRE(shoal_value_get_double(d) == 0x1.000001p60);
+	shoal_value_set_int(f, 1);
+	shoal_value_set_int(f, -n);
+	REQUIRE(shoal_value_get_double(f) == -0x1.000002p60);
+	shoal_value_set_int(f, INT64_MAX);
+	REQUIRE(shoal_value_get_double(f) == 0x1p63);
+	shoal_value_set_int(d, n);
+	REQUIRE(shoal_value_get_double(d) == 0x1.000001p60);
+	shoal_arena_close(a);
+}
+
 /* ---- what stops the process ---- */
 
 struct wrong {
