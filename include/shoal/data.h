@@ -373,7 +373,8 @@ typedef struct {
  * 1 and the next item, valid until the next call with this cursor; 0: that was all, and the cursor
  * is at the start again. An item whose key is there from the first call to the last is seen
  * exactly once; one that comes or goes meanwhile at most once for each time that it was inserted.
- * In no order.
+ * In no order. A call looks for the next item in bucket after bucket: where the dict had millions
+ * of items, and has few, it may pass all those that are empty.
  */
 int shoal_dict_next(shoal_dict *, shoal_cursor *, const shoal_any **key, const shoal_any **value);
 /* For a cursor that is left before the end. Twice is fine. */

@@ -54,6 +54,8 @@
  *	           state. Then the parent's state says the greater depth, and then (finish) its slots
  *	           that lead to the child's entries are emptied. Until then both buckets lead to them,
  *	           nobody writes, and a reader finds them by either.
+ *	trim       after a pop or a split: commit: what leads to an empty line leads to the next one;
+ *	           until then it stays, and is filled like others
  *	level      commit: table.at[L]; then: table.level
  *	chunk      commit: the directory's word; so a node, or a bucket of a tree: the node's before it
  *	clear      commit: the root; then: the epoch; then the old table with all it leads to is freed
@@ -448,6 +450,8 @@ int dict_set_here(struct dict_call *c, const struct dict_key *key, const struct 
 /* A value of 8 bytes in the place of another of its kind. */
 void dict_put_scalar(struct dict_call *c, const struct dict_place *p, uint64_t value);
 int dict_remove(struct dict_call *c, const struct dict_place *p);
+/* Under the lock: the lines behind the bucket's own that are empty go. */
+void dict_trim(struct dict_call *c, struct bucket *b);
 
 /* ---- dict_grow.c ---- */
 

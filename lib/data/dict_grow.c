@@ -128,6 +128,7 @@ split(struct dict_call *c, struct bucket *parent, uint64_t index)
 	}
 	ledger_then(&c->hold, 0, &parent->state, state_make(depth, (state & STATE_VERSION) + 1));
 	ledger_commit(&c->hold, &child->state, state_make(depth, 1));
+	dict_trim(c, parent);
 	return 0;
 }
 

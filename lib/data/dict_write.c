@@ -189,6 +189,51 @@ dict_put_scalar(struct dict_call *c, const struct dict_place *p, uint64_t value)
 	ledger_commit(&c->hold, (word64 *)(void *)at, value);
 }
 
+/* ---- lines that have nothing any more ---- */
+
+static bool
+is_empty(const struct bucket *line)
+{
+	uint64_t any = 0;
+	for (unsigned i = 0; i < SLOTS; i++)
+		any |= load_relaxed(&line->slot[i]);
+	return !any;
+}
+
+/* What leads to the line leads to the next one. */
+static bool
+take_out(struct dict_call *c, struct bucket *b, struct bucket *before, const struct bucket *line)
+{
+	ledger_open(&c->hold, 0);
+	if (ledger_retire(&c->hold, arena_offset(c->in.arena, line), false)) {
+		ledger_give_up(&c->hold);
+		return false;
+	}
+	ledger_then(&c->hold, 0, &b->state, state_next(load_relaxed(&b->state)));
+	ledger_commit(&c->hold, &before->more, load_relaxed(&line->more));
+	return true;
+}
+
+void
+dict_trim(struct dict_call *c, struct bucket *b)
+{
+	struct bucket *before = b, *line;
+	for (unsigned lines = 0; (line = dict_more(&c->seen, before)) && lines < LINES_MAX; lines++)
+		if (!is_empty(line))
+			before = line;
+		else if (!take_out(c, b, before, line))
+			return;
+}
+
+static void
+trim_after(struct dict_call *c, const struct dict_place *p)
+{
+	uint64_t at = arena_offset(c->in.arena, p->slot) & ~(uint64_t)(LINE - 1);
+	const struct bucket *line = arena_at(c->in.arena, at);
+	if (unlikely(line != p->bucket) && is_empty(line))
+		dict_trim(c, p->bucket);
+}
+
 int
 dict_remove(struct dict_call *c, const struct dict_place *p)
 {
@@ -201,6 +246,7 @@ dict_remove(struct dict_call *c, const struct dict_place *p)
 	ledger_then(&c->hold, 0, &p->bucket->state, state_next(p->state));
 	then_count(c, -1);
 	ledger_commit(&c->hold, p->slot, 0);
+	trim_after(c, p);
 	return 0;
 }
 

@@ -162,6 +162,22 @@ next_of_first(shoal_dict *d, int64_t from)
 	return from;
 }
 
+static void
+grow_nothing(struct grower *g, pthread_t *thread)
+{
+	REQUIRE_EQ(pthread_barrier_init(&g->grows, NULL, 2), 0);
+	REQUIRE_EQ(pthread_create(thread, NULL, grows, g), 0);
+	pthread_barrier_wait(&g->grows);
+}
+
+static void
+grow_again(struct grower *g, pthread_t thread)
+{
+	pthread_barrier_wait(&g->grows);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	pthread_barrier_destroy(&g->grows);
+}
+
 Test(dict, a_full_bucket_takes_no_more_until_it_is_split, .timeout = 30 * HARNESS_SLOW)
 {
 	struct dict_world w = dict_world(0);
@@ -170,9 +186,7 @@ Test(dict, a_full_bucket_takes_no_more_until_it_is_split, .timeout = 30 * HARNES
 	int64_t k = next_of_first(w.dict, 0), last = 0;
 	uint64_t count = 0;
 	int rc;
-	REQUIRE_EQ(pthread_barrier_init(&g.grows, NULL, 2), 0);
-	REQUIRE_EQ(pthread_create(&thread, NULL, grows, &g), 0);
-	pthread_barrier_wait(&g.grows);
+	grow_nothing(&g, &thread);
 	while ((rc = shoal_dict_set(w.dict, SHOAL_ANY(k), SHOAL_ANY(k))) == 0) {
 		REQUIRE(++count <= LINES_MAX * SLOTS);
 		last = k;
@@ -190,9 +204,7 @@ Test(dict, a_full_bucket_takes_no_more_until_it_is_split, .timeout = 30 * HARNES
 	shoal_any key;
 	REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY(last), NULL), 0);
 	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(last), SHOAL_ANY(4)), 0);
-	pthread_barrier_wait(&g.grows);
-	REQUIRE_EQ(pthread_join(thread, NULL), 0);
-	pthread_barrier_destroy(&g.grows);
+	grow_again(&g, thread);
 	REQUIRE_EQ(shoal_dict_popitem(w.dict, &key, NULL), 0);
 	REQUIRE_EQ(shoal_any_int(&key, -1), last);
 	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(last), SHOAL_ANY(5)), 0);
@@ -200,6 +212,37 @@ Test(dict, a_full_bucket_takes_no_more_until_it_is_split, .timeout = 30 * HARNES
 	(void)shoal_dict_set(w.dict, SHOAL_ANY(k), SHOAL_ANY(k));
 	REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(k), SHOAL_ANY(k)), 0);
 	REQUIRE_EQ(int_of(w.dict, SHOAL_ANY(k)), k);
+	dict_world_end(&w);
+}
+
+Test(dict, lines_go_with_their_last_item)
+{
+	struct dict_world w = dict_world(0);
+	struct grower g = { .dict = w.dict };
+	pthread_t thread;
+	int64_t key[600];
+	shoal_arena_info before, after;
+	REQUIRE_EQ(shoal_arena_stat(w.arena, &before), 0);
+	grow_nothing(&g, &thread);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 600; i++) {
+			key[i] = next_of_first(w.dict, i ? key[i - 1] : round * 100000);
+			REQUIRE_EQ(shoal_dict_set(w.dict, SHOAL_ANY(key[i]), SHOAL_ANY(i)), 0);
+		}
+		REQUIRE_EQ(longest_chain(w.dict), 100);
+		/* From the front, from the end, and then what others take out by splitting. */
+		for (int i = 0; i < 600 && round < 2; i++)
+			REQUIRE_EQ(shoal_dict_pop(w.dict, SHOAL_ANY(key[round ? 599 - i : i]), NULL), 0);
+		REQUIRE_EQ(longest_chain(w.dict), round < 2 ? 1 : 100);
+		REQUIRE_EQ(shoal_arena_stat(w.arena, &after), 0);
+		REQUIRE_EQ(after.blocks, before.blocks + (round < 2 ? 0 : 600 + 99));
+	}
+	grow_again(&g, thread);
+	dict_fill(w.dict, -20000, 0);
+	/* What is left of its items is in lines that have others no more. */
+	REQUIRE(longest_chain(w.dict) <= 30);
+	for (int i = 0; i < 600; i++)
+		REQUIRE_EQ(int_of(w.dict, SHOAL_ANY(key[i])), i);
 	dict_world_end(&w);
 }
 

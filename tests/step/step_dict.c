@@ -25,10 +25,12 @@ struct shape {
 	uint32_t items;
 	uint32_t dense; /* of one stripe: the next one begins a level and splits a bucket */
 	bool tight; /* there is no page left, until somebody checks */
+	uint32_t lined; /* of one bucket, with one more that is there: the last is in another line */
 };
 
 static const struct shape whole = { .items = ITEMS }, each = { .by_key = true, .items = ITEMS };
 static const struct shape few = { .items = 3 }, none = { 0 }, full = { .dense = 6 };
+static const struct shape lined = { .lined = SLOTS };
 static const struct shape tight = { .dense = 6, .tight = true };
 
 /* In the driver, before anybody is forked. */
@@ -48,9 +50,9 @@ text_of(int64_t i)
 	return shoal_any_from_bytes(text, 8 + (size_t)i * 13 % 380);
 }
 
-/* The n-th key of the stripe, of those from `first` downwards. */
+/* The n-th key whose hash has these low bits, of those from `first` downwards. */
 static shoal_any
-key_in(struct step_world *w, uint64_t stripe, int first, uint32_t n)
+key_with(struct step_world *w, uint64_t mask, uint64_t low, int first, uint32_t n)
 {
 	struct dict_call c;
 	struct dict_key key;
@@ -59,14 +61,31 @@ key_in(struct step_world *w, uint64_t stripe, int first, uint32_t n)
 	for (uint32_t found = 0; found <= n;) {
 		k.as.integer--;
 		(void)dict_key_of(&c, &k, &key);
-		found += key.hash % STRIPES == stripe;
+		found += (key.hash & mask) == low;
 	}
 	dict_leave(&c);
 	return k;
 }
 
+static shoal_any
+key_in(struct step_world *w, uint64_t stripe, int first, uint32_t n)
+{
+	return key_with(w, STRIPES - 1, stripe, first, n);
+}
+
+/* Of the bucket that has the first stripe's role_key. */
+static shoal_any
+key_beside(struct step_world *w, uint32_t n)
+{
+	shoal_any k = key_with(w, FIRST - 1, 0, 1900, 0);
+	bool is = shoal_dict_has(dict_of(w), k);
+	return key_with(w, FIRST - 1, is ? 0 : STRIPES, 0, n);
+}
+
 /* One of each stripe, which survivors may change at any time. */
 static shoal_any role_key[STRIPES];
+/* Alone in its line. */
+static shoal_any last_key;
 
 static void
 make(struct step_world *w, const char *name)
@@ -85,6 +104,8 @@ make(struct step_world *w, const char *name)
 		rc = shoal_dict_set(dict_of(w), SHOAL_ANY((int)i), text_of(i));
 	for (uint32_t i = 0; rc == 0 && i < s->dense; i++)
 		rc = shoal_dict_set(dict_of(w), key_in(w, 0, 0, i), text_of(i));
+	for (uint32_t i = 0; rc == 0 && i < s->lined; i++)
+		rc = shoal_dict_set(dict_of(w), last_key = key_beside(w, i), text_of(i));
 	if (rc == 0)
 		rc = shoal_dict_set(dict_of(w), SHOAL_ANY("count"), SHOAL_ANY(5));
 	if (rc == 0)
@@ -330,6 +351,21 @@ op_compare_exchange(struct step_world *w)
 		shoal_dict_compare_exchange(dict_of(w), SHOAL_ANY("count"), &five, &six);
 }
 
+/* The line goes with it. */
+static void
+op_pop_line(struct step_world *w)
+{
+	shoal_arena_info was, is;
+	if (step_me == STEP_SETUP)
+		(void)shoal_arena_stat(w->arena, &was);
+	step_mine(w)->result = shoal_dict_pop(dict_of(w), last_key, NULL);
+	if (step_me != STEP_SETUP)
+		return;
+	(void)shoal_arena_stat(w->arena, &is);
+	STEP_REQUIRE(w, is.blocks == was.blocks - 2, "%llu blocks, then %llu",
+	             (unsigned long long)was.blocks, (unsigned long long)is.blocks);
+}
+
 /* A level is begun, and what is split moves keys. The key is as setup found it in every process. */
 static shoal_any new_key;
 
@@ -341,7 +377,7 @@ op_grow(struct step_world *w)
 	step_mine(w)->result = shoal_dict_set(dict_of(w), new_key, text_of(3));
 }
 
-/* The same by lines. */
+/* Likewise, where memory is in lines alone. */
 static void
 op_grow_tight(struct step_world *w)
 {
@@ -439,6 +475,7 @@ DICT_CASE(set_int, whole, meet_again)
 DICT_CASE(set_map, whole, NULL)
 DICT_CASE(set_long, few, NULL)
 DICT_CASE(pop, whole, meet_again)
+DICT_CASE(pop_line, lined, meet_again)
 DICT_CASE(popitem, few, NULL)
 DICT_CASE(clear, none, NULL)
 DICT_CASE(setdefault, whole, NULL)
