@@ -35,7 +35,8 @@ dict_make_entry(struct dict_call *c, const struct dict_key *key, const struct di
 		return rc;
 	char *e = arena_at(c->in.arena, *entry);
 	racy_write(e, &head, sizeof head);
-	racy_write(e + sizeof head, key->bytes, key->cell.bytes);
+	if (key->cell.bytes)
+		racy_write(e + sizeof head, key->bytes, key->cell.bytes);
 	return write_cell(value, e + at);
 }
 
