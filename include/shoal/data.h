@@ -270,11 +270,14 @@ int shoal_list_print(shoal_list *, FILE *);
  * they take the lock of a writer.
  *
  * WRITERS of keys of different stripes (an eighth of the hashes each) do not meet. A member
- * STOPPED inside a write holds up other writes of its stripe, popitem and clear, and nobody else;
- * stopped inside clear or popitem, all writes. Growth is a bounded step of each insertion: no call
- * moves the whole table, and an arena that was cut into small blocks will do. Without any memory
- * to grow, or while a member stands still that was about to, buckets become long, and calls on
- * their keys slow; one of 24576 items takes no more (-ENOMEM). The dict never shrinks but by clear.
+ * STOPPED inside a write holds up other writes of its stripe, popitem and clear, and nobody else: a
+ * popitem or clear that finds one stripe taken lets the others go within 50 ms, mostly 0.02, and
+ * waits for it without them. Stopped inside clear or popitem, all writes.
+ *
+ * Growth is a bounded step of each insertion: no call moves the whole table, and an arena that was
+ * cut into small blocks will do. Without any memory to grow, or while a member stands still that
+ * was about to, buckets become long, and calls on their keys slow; one of 24576 items takes no more
+ * (-ENOMEM). The dict never shrinks but by clear.
  *
  * A READ-ONLY handle (shoal_arena_attach_readonly) reads too, but for values with objects in them,
  * and gives -EPERM where writers are too quick; it does not keep the dict from being destroyed:

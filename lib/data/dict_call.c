@@ -1,4 +1,5 @@
 /* Going into a call on a dict, out of it, and to its locks. */
+#include "base/clock.h"
 #include "base/error.h"
 #include "data/dict_read.h"
 
@@ -127,20 +128,67 @@ unlock_below(struct dict_call *c, uint32_t end)
 	}
 }
 
-/* In order, so that two who do so never wait for each other. */
+/*
+ * All of them, in order, so that two who do so never wait for each other for long. Whoever has one
+ * may be stopped. So the others are held only for so long as nobody minds; then all are let go, and
+ * that one is waited for with nothing in hand: who is stopped holds up this call, and no writer of
+ * another stripe. Once it could be had the next round has more patience, since one that has waited
+ * so often met writers who run, and are many: at last it outlasts each of them.
+ *
+ * A death in here leaves ledgers with nothing under way in them.
+ */
+#define PATIENCE_NS INT64_C(20000)
+#define PATIENCE_DOUBLED 11u /* so often at most: 41 ms */
+
+/* How many are held then: all of them, or those before the one that *rc is of. */
+static uint32_t
+lock_in_order(struct dict_call *c, int64_t patience, int *rc)
+{
+	int64_t deadline = CLOCK_NEVER;
+	for (uint32_t i = 0; i <= SHARED_LEDGER; i++) {
+		struct ledger_hold h = dict_hold(c, i);
+		*rc = ledger_lock_until(&h, deadline);
+		if (*rc)
+			return i;
+		if (i == 0)
+			deadline = clock_now() + patience;
+	}
+	return SHARED_LEDGER + 1;
+}
+
+/* Until it could be had. */
+static int
+wait_for(struct dict_call *c, uint32_t index)
+{
+	struct ledger_hold h = dict_hold(c, index);
+	int rc = ledger_lock(&h);
+	if (rc == 0)
+		ledger_unlock(&h);
+	return rc;
+}
+
+static int
+lock_each(struct dict_call *c)
+{
+	for (unsigned round = 0;; round += round < PATIENCE_DOUBLED) {
+		int rc;
+		uint32_t held = lock_in_order(c, PATIENCE_NS << round, &rc);
+		if (held > SHARED_LEDGER)
+			return 0;
+		unlock_below(c, held);
+		if (rc == -ETIMEDOUT)
+			rc = wait_for(c, held);
+		if (rc)
+			return rc;
+	}
+}
+
 int
 dict_lock_all(struct dict_call *c)
 {
-	if (!c->in.me)
-		return container_cannot_lock(&c->in, "dict");
-	for (uint32_t i = 0; i <= SHARED_LEDGER; i++) {
-		struct ledger_hold h = dict_hold(c, i);
-		int rc = ledger_lock(&h);
-		if (rc) {
-			unlock_below(c, i);
-			return rc;
-		}
-	}
+	int rc = c->in.me ? lock_each(c) : container_cannot_lock(&c->in, "dict");
+	if (rc)
+		return rc;
 	if (look_at_own(c))
 		return 0;
 	dict_unlock_all(c);

@@ -332,11 +332,13 @@ is_usable(struct ledger_hold *h)
 }
 
 int
-ledger_lock(struct ledger_hold *h)
+ledger_lock_until(struct ledger_hold *h, int64_t deadline)
 {
-	int rc = robust_take(h->thread, &h->ledger->lock, CLOCK_NEVER);
+	int rc = robust_take(h->thread, &h->ledger->lock, deadline);
 	if (unlikely(rc == -EOWNERDEAD))
 		mend(h);
+	else if (unlikely(rc == -ETIMEDOUT))
+		return rc;
 	else if (unlikely(rc))
 		return fail(-EPROTO,
 		            "this thread has ledger %u of container %u of arena '%s' already: shared "
@@ -348,6 +350,12 @@ ledger_lock(struct ledger_hold *h)
 	            "ledger %u of container %u of arena '%s' contradicts itself: shared memory was "
 	            "overwritten; destroy the container",
 	            h->index, h->object, h->arena->name);
+}
+
+int
+ledger_lock(struct ledger_hold *h)
+{
+	return ledger_lock_until(h, CLOCK_NEVER);
 }
 
 bool

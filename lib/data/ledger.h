@@ -141,6 +141,8 @@ ledger_what(struct ledger *l)
  * overwritten.
  */
 int ledger_lock(struct ledger_hold *h);
+/* The same until the deadline: -ETIMEDOUT, without a sentence. */
+int ledger_lock_until(struct ledger_hold *h, int64_t deadline);
 /* The same without waiting: false where another one has it, or it is damaged. */
 bool ledger_try(struct ledger_hold *h);
 void ledger_unlock(struct ledger_hold *h);
