@@ -39,7 +39,8 @@
  * once.
  *
  * STOPPED. A process that is stopped inside a call that changes a container holds up other changes
- * of that list, or of that part of a dict; nobody who reads.
+ * of that list, or of that part of a dict; nobody who reads: what it was to do has happened for
+ * them or it has not, also where it was killed there and nobody has mended it yet.
  *
  * OVERWRITTEN. Where another program wrote over a container's memory, calls give -EPROTO, and none
  * writes outside of the container because of it. Destroying it gives back all blocks that still say

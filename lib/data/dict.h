@@ -351,6 +351,8 @@ int dict_new_table(struct ledger_hold *h, uint64_t *table);
 /* Every block that the table leads to, itself last. False: it is damaged. */
 typedef bool dict_visit(void *arg, uint64_t block, const struct dict_entry *entry);
 bool dict_walk(struct dict_call *c, dict_visit *visit, void *arg);
+/* The same in the midst of changes: each entry once, also where two buckets lead to it. */
+bool dict_walk_amid(struct dict_call *c, dict_visit *visit, void *arg);
 
 /* The level after the present one, or what a bucket lies in, by the holder of what is shared. */
 int dict_new_level(struct dict_call *c, struct ledger_hold *h, unsigned level);
@@ -427,6 +429,15 @@ int dict_lock(struct dict_call *c, uint64_t hash);
 void dict_unlock(struct dict_call *c);
 int dict_lock_all(struct dict_call *c);
 void dict_unlock_all(struct dict_call *c);
+/*
+ * How long others are held up, at first, by one who has some and is to have them all; it is
+ * doubled.
+ */
+#define DICT_PATIENCE_NS INT64_C(20000)
+#define DICT_PATIENCE_DOUBLED 11u /* so often at most: 41 ms */
+/* Of all of them those that are had within the time, a bit for each. */
+uint32_t dict_lock_some(struct dict_call *c, int64_t patience);
+void dict_unlock_some(struct dict_call *c, uint32_t held);
 /* Another ledger of the same dict. */
 struct ledger_hold dict_hold(const struct dict_call *c, uint32_t index);
 

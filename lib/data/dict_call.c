@@ -119,13 +119,20 @@ dict_unlock(struct dict_call *c)
 	ledger_unlock(&c->hold);
 }
 
+void
+dict_unlock_some(struct dict_call *c, uint32_t held)
+{
+	for (uint32_t i = SHARED_LEDGER + 1; i-- > 0;) {
+		struct ledger_hold h = dict_hold(c, i);
+		if (held & 1u << i)
+			ledger_unlock(&h);
+	}
+}
+
 static void
 unlock_below(struct dict_call *c, uint32_t end)
 {
-	while (end--) {
-		struct ledger_hold h = dict_hold(c, end);
-		ledger_unlock(&h);
-	}
+	dict_unlock_some(c, (1u << end) - 1);
 }
 
 /*
@@ -136,11 +143,9 @@ unlock_below(struct dict_call *c, uint32_t end)
  * so often met writers who run, and are many: at last it outlasts each of them.
  *
  * A death in here leaves ledgers with nothing under way in them.
+ *
+ * How many are held then: all of them, or those before the one that *rc is of.
  */
-#define PATIENCE_NS INT64_C(20000)
-#define PATIENCE_DOUBLED 11u /* so often at most: 41 ms */
-
-/* How many are held then: all of them, or those before the one that *rc is of. */
 static uint32_t
 lock_in_order(struct dict_call *c, int64_t patience, int *rc)
 {
@@ -170,9 +175,9 @@ wait_for(struct dict_call *c, uint32_t index)
 static int
 lock_each(struct dict_call *c)
 {
-	for (unsigned round = 0;; round += round < PATIENCE_DOUBLED) {
+	for (unsigned round = 0;; round += round < DICT_PATIENCE_DOUBLED) {
 		int rc;
-		uint32_t held = lock_in_order(c, PATIENCE_NS << round, &rc);
+		uint32_t held = lock_in_order(c, DICT_PATIENCE_NS << round, &rc);
 		if (held > SHARED_LEDGER)
 			return 0;
 		unlock_below(c, held);
@@ -199,4 +204,17 @@ void
 dict_unlock_all(struct dict_call *c)
 {
 	unlock_below(c, SHARED_LEDGER + 1);
+}
+
+/* Each has its share of the time, so that a stopped one does not use up that of the others. */
+uint32_t
+dict_lock_some(struct dict_call *c, int64_t patience)
+{
+	uint32_t held = 0;
+	for (uint32_t i = 0; i <= SHARED_LEDGER; i++) {
+		struct ledger_hold h = dict_hold(c, i);
+		if (ledger_lock_until(&h, clock_now() + patience / (SHARED_LEDGER + 1)) == 0)
+			held |= 1u << i;
+	}
+	return held;
 }

@@ -1,10 +1,16 @@
-/* All items as they were at one moment, in the order of their insertion. */
+/*
+ * All items as they were at one moment, in the order of their insertion: every ledger stands where
+ * it stood before they were read (ledger_look), between two changes or in the midst of one. Where
+ * writers leave no such moment, this one takes the locks that are to be had: who is stopped keeps
+ * its own, and changes nothing.
+ */
 #include "base/error.h"
 #include "data/any.h"
 #include "data/dict.h"
 #include <stdlib.h>
 
 #define MOMENT_TRIES 3u
+#define PAUSES 64u /* for a change to be over */
 
 struct item {
 	uint64_t order;
@@ -68,55 +74,69 @@ forget(struct items *s)
 	s->rc = 0;
 }
 
+/* ---- the moment ---- */
+
+struct moment {
+	struct ledger_state at[SHARED_LEDGER + 1];
+	bool amid; /* a change is under way: it lasts, or its maker is stopped or dead */
+};
+
 static bool
-all_quiet(const struct dict_call *c, uint64_t *writes)
+look(const struct dict_call *c, struct moment *m)
 {
-	for (unsigned i = 0; i <= SHARED_LEDGER; i++) {
-		writes[i] = load_acquire(&c->dict->ledger[i].writes);
-		if (writes[i] & 1)
-			return false;
+	bool is = true;
+	m->amid = false;
+	for (unsigned i = 0; i <= SHARED_LEDGER && is; i++) {
+		struct ledger *l = &c->dict->ledger[i];
+		for (unsigned p = 0; p < PAUSES && load_relaxed(&l->writes) & 1; p++)
+			cpu_relax();
+		is = ledger_look(c->in.arena, l, &m->at[i]);
+		m->amid |= m->at[i].writes & 1;
 	}
-	return true;
+	return is;
 }
 
 static bool
-all_still(const struct dict_call *c, const uint64_t *writes)
+still(const struct dict_call *c, const struct moment *m)
 {
-	fence_acquire();
-	for (unsigned i = 0; i <= SHARED_LEDGER; i++)
-		if (load_relaxed(&c->dict->ledger[i].writes) != writes[i])
-			return false;
-	return true;
+	bool is = true;
+	for (unsigned i = 0; i <= SHARED_LEDGER && is; i++)
+		is = ledger_still(c->in.arena, &c->dict->ledger[i], &m->at[i]);
+	return is;
 }
 
-static int
-gather_all(struct items *s)
+/* False: there was no such moment. Nothing may be gathered yet. */
+static bool
+gather_all(struct items *s, int *rc)
 {
-	forget(s);
-	if (dict_look(s->call) && dict_walk(s->call, gather, s))
-		return 0;
-	return s->rc ? s->rc : dict_damaged(s->call);
+	struct dict_call *c = s->call;
+	struct moment m;
+	if (!look(c, &m))
+		return false;
+	bool is = dict_look(c) &&
+	          (m.amid ? dict_walk_amid(c, gather, s) : dict_walk(c, gather, s));
+	*rc = is ? 0 : s->rc ? s->rc : dict_damaged(c);
+	return still(c, &m);
 }
 
-/* While nobody writes, or else while nobody may. */
+/* While nobody writes, or else while nobody may but those who do not come to it. */
 static int
 gather_moment(struct items *s)
 {
-	uint64_t writes[SHARED_LEDGER + 1];
-	for (unsigned tries = 0; tries < MOMENT_TRIES; tries++) {
-		if (!all_quiet(s->call, writes))
-			continue;
-		int rc = gather_all(s);
-		if (all_still(s->call, writes))
+	for (unsigned round = 0;; round += round < DICT_PATIENCE_DOUBLED) {
+		int rc;
+		for (unsigned tries = 0; tries < MOMENT_TRIES; tries++, forget(s))
+			if (gather_all(s, &rc))
+				return rc;
+		if (!s->call->in.me)
+			return container_cannot_lock(&s->call->in, "dict");
+		uint32_t held = dict_lock_some(s->call, DICT_PATIENCE_NS << round);
+		bool is = gather_all(s, &rc);
+		dict_unlock_some(s->call, held);
+		if (is)
 			return rc;
+		forget(s);
 	}
-	forget(s);
-	int rc = dict_lock_all(s->call);
-	if (rc)
-		return rc;
-	rc = gather_all(s);
-	dict_unlock_all(s->call);
-	return rc;
 }
 
 static int

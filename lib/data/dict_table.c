@@ -160,6 +160,7 @@ struct walk {
 	dict_visit *visit;
 	void *arg;
 	uint64_t left; /* bytes: what it leads to lies side by side, so together in the arena */
+	bool amid;
 };
 
 static bool
@@ -171,6 +172,21 @@ spend(struct walk *w, uint64_t bytes)
 	return true;
 }
 
+/*
+ * Whether a split that has happened, and may not be finished, gave the entry to the child: there it
+ * is met, in any case.
+ */
+static bool
+went_over(const struct walk *w, uint64_t hash, uint64_t index, unsigned depth)
+{
+	if (!bucket_fits(index, depth, hash))
+		return bucket_fits(index, depth - 1, hash);
+	if (!(hash >> depth & 1))
+		return false;
+	const struct bucket *child = dict_bucket(w->call, index | UINT64_C(1) << depth);
+	return child && load_acquire(&child->state);
+}
+
 static bool
 walk_line(struct walk *w, const struct bucket *line, uint64_t index, unsigned depth)
 {
@@ -178,8 +194,11 @@ walk_line(struct walk *w, const struct bucket *line, uint64_t index, unsigned de
 		uint64_t slot = load_acquire(&line->slot[i]);
 		uint64_t offset = slot & SLOT_OFFSET;
 		const struct dict_entry *e = slot ? dict_at(w->call, offset, sizeof *e) : NULL;
-		if (slot && (!e || !bucket_fits(index, depth, e->hash) ||
-		             slot_make(e->hash, offset) != slot))
+		if (slot && (!e || slot_make(e->hash, offset) != slot))
+			return false;
+		if (e && w->amid && went_over(w, e->hash, index, depth))
+			continue;
+		if (e && !bucket_fits(index, depth, e->hash))
 			return false;
 		if (e && (!spend(w, entry_bytes(e)) || !w->visit(w->arg, offset, e)))
 			return false;
@@ -263,10 +282,10 @@ walk_level(struct walk *w, unsigned level)
 	return w->visit(w->arg, at, NULL);
 }
 
-bool
-dict_walk(struct dict_call *c, dict_visit *visit, void *arg)
+static bool
+walk(struct dict_call *c, dict_visit *visit, void *arg, bool amid)
 {
-	struct walk w = { c, visit, arg, item_room(c->in.arena, c->in.arena->data_at) };
+	struct walk w = { c, visit, arg, item_room(c->in.arena, c->in.arena->data_at), amid };
 	uint64_t level = load_acquire(&c->seen.table->level);
 	if (level > LEVELS)
 		return false;
@@ -279,4 +298,16 @@ dict_walk(struct dict_call *c, dict_visit *visit, void *arg)
 			return false;
 	}
 	return visit_part(&w, arena_offset(c->in.arena, c->seen.table));
+}
+
+bool
+dict_walk(struct dict_call *c, dict_visit *visit, void *arg)
+{
+	return walk(c, visit, arg, false);
+}
+
+bool
+dict_walk_amid(struct dict_call *c, dict_visit *visit, void *arg)
+{
+	return walk(c, visit, arg, true);
 }

@@ -50,7 +50,8 @@ ledger_open(struct ledger_hold *h, uint32_t what)
 	store_relaxed(&l->stale, 0);
 	fence_crash();
 	store_relaxed(ledger_op(l), LEDGER_OPEN);
-	store_relaxed(&l->writes, load_relaxed(&l->writes) | 1);
+	/* Pairs with ledger_look: who sees it odd sees this change's op, and all earlier changes. */
+	store_release(&l->writes, load_relaxed(&l->writes) | 1);
 	/* Before the change's own stores: who reads many items sees `writes` odd, or nothing of it. */
 	fence_release();
 }
@@ -208,7 +209,8 @@ ledger_commit(struct ledger_hold *h, word64 *at, uint64_t to)
 	store_relaxed(&l->commit.at, arena_offset(h->arena, at));
 	store_relaxed(&l->commit.to, to);
 	fence_crash();
-	store_relaxed(ledger_op(l), LEDGER_COMMITTING);
+	/* Pairs with has_happened: it compares these two, not those of an earlier change. */
+	store_release(ledger_op(l), LEDGER_COMMITTING);
 	fence_crash();
 	/* Pairs with the readers' load_acquire of the word: they see the blocks that it leads to. */
 	store_release(at, to);
@@ -378,6 +380,48 @@ ledger_recover(struct ledger_hold *h)
 {
 	if (ledger_try(h))
 		ledger_unlock(h);
+}
+
+/* ---- for readers ---- */
+
+/* What a change that is under way, or was left so, says of itself. False: another one just now. */
+static bool
+has_happened(const shoal_arena *a, struct ledger *l, bool *committed)
+{
+	uint32_t op = load_acquire(ledger_op(l));
+	uint64_t at = load_relaxed(&l->commit.at), end = arena_pages_end(a);
+	*committed = op == LEDGER_DAMAGED;
+	if (op != LEDGER_COMMITTING)
+		return op == LEDGER_OPEN || op == LEDGER_DAMAGED;
+	if (at % sizeof(word64) || at < a->data_at || at >= end)
+		return false;
+	const word64 *word = arena_at(a, at);
+	/* Pairs with the commit: what is read from now on is of the new state. */
+	*committed = load_acquire(word) == load_relaxed(&l->commit.to);
+	return true;
+}
+
+bool
+ledger_look(const shoal_arena *a, struct ledger *l, struct ledger_state *out)
+{
+	/* Pairs with ledger_open and close_ledger: all changes before this number are seen. */
+	*out = (struct ledger_state){ .writes = load_acquire(&l->writes) };
+	if (likely(!(out->writes & 1)))
+		return true;
+	bool is = has_happened(a, l, &out->committed);
+	/* Else it may be of a later change what was found. */
+	fence_acquire();
+	return is && load_relaxed(&l->writes) == out->writes;
+}
+
+bool
+ledger_still(const shoal_arena *a, struct ledger *l, const struct ledger_state *first)
+{
+	struct ledger_state now;
+	/* Pairs with ledger_open's fence: who read what a later change wrote sees its `writes`. */
+	fence_acquire();
+	return ledger_look(a, l, &now) && now.writes == first->writes &&
+	       now.committed == first->committed;
 }
 
 bool

@@ -8,7 +8,8 @@
  * nobody: they copy, and then compare a 64-bit version, which rises after the change has happened
  * and before any block that it took out is freed.
  *
- * A stopped holder holds up other writers of the same part, and nobody else. What a dead holder
+ * A stopped holder holds up other writers of the same part, and nobody else: what it is about to do
+ * has happened or not, and stays so. What a dead holder
  * left never waits for anybody: who recovers the dead one only tries the lock, since one who has it
  * was told and repairs.
  *
@@ -30,7 +31,7 @@
  *	stale   the blocks that it takes out, a chain through their words
  *	next    while the head of a chain is freed: the one behind it
  *	writes  odd while a change is under way: readers of many items compare it, all ledgers'
- *	        at once
+ *	        at once, and look at op and commit where it is odd (ledger_look)
  *
  * The word of a block on a chain is BLOCK_PART of the container, and its low 40 bits are
  *	39..6  the next block of the chain (bits 39..6 of its offset; such blocks are of 64 bytes and
@@ -174,6 +175,26 @@ void ledger_recover(struct ledger_hold *h);
  * all of the arena's blocks. Again, where one dies in it.
  */
 void ledger_reclaim(struct ledger_hold *h);
+
+/* ---- for those who read more than a version is over ---- */
+
+/*
+ * Where a ledger stands. Two looks that find the same had no commit between them; so all that the
+ * ledger is over was the same from the end of the first to the beginning of the second, for one who
+ * sees what it leads to and nothing else: before its commit a change writes only where nothing
+ * leads, and what it takes out is given back afterwards. (What may lead there twice is the
+ * container's affair, as a dict's split.) Who makes the change may be stopped or dead: that only
+ * makes it last. Where the store that commits changes nothing, it does not matter which it is.
+ */
+struct ledger_state {
+	uint64_t writes;
+	bool committed; /* where that is odd */
+};
+
+/* False: it changes just now. The container's memory may be anything, as for all readers. */
+bool ledger_look(const shoal_arena *a, struct ledger *l, struct ledger_state *out);
+/* The second look, after all that was read. */
+bool ledger_still(const shoal_arena *a, struct ledger *l, const struct ledger_state *first);
 
 /* For shoal_arena_check of a quiet arena: whether nothing is under way in it. */
 bool ledger_idle(struct ledger *l);

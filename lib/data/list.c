@@ -1,4 +1,5 @@
 #include "data/list.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/racy.h"
 #include <string.h>
@@ -38,7 +39,7 @@ list_enter_reader(struct list_call *call, const shoal_list *list)
 }
 
 static int
-lock(struct list_call *call)
+lock_until(struct list_call *call, int64_t deadline)
 {
 	if (unlikely(!call->c.me))
 		return container_cannot_lock(&call->c, "list");
@@ -46,7 +47,7 @@ lock(struct list_call *call)
 	int rc = holder == call->c.thread->tid
 	                 ? fail(-EDEADLK, "a callback of a call on list %u calls on it again",
 	                        call->c.object)
-	                 : ledger_lock(&call->hold);
+	                 : ledger_lock_until(&call->hold, deadline);
 	if (rc || list_shape_read(call->c.arena, call->list, &call->shape))
 		return rc;
 	ledger_unlock(&call->hold);
@@ -54,10 +55,16 @@ lock(struct list_call *call)
 }
 
 int
+list_lock_until(struct list_call *call, int64_t deadline)
+{
+	int rc = lock_until(call, deadline);
+	return rc && rc != -ETIMEDOUT ? list_leave_call(call, rc) : rc;
+}
+
+int
 list_lock(struct list_call *call)
 {
-	int rc = lock(call);
-	return rc ? list_leave_call(call, rc) : 0;
+	return list_lock_until(call, CLOCK_NEVER);
 }
 
 int
@@ -191,7 +198,7 @@ begin_with(struct list_call *call, shoal_list *list, const shoal_any *v, uint64_
 	rc = slot_prepare(call, v, &cell, slot);
 	if (rc)
 		return list_leave_call(call, rc);
-	rc = lock(call);
+	rc = lock_until(call, CLOCK_NEVER);
 	if (rc) {
 		if ((*slot & 7) == SLOT_BLOCK)
 			(void)block_give(call->c.arena, call->c.me, *slot);

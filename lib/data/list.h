@@ -22,8 +22,8 @@
  * Readers: `version` (acquire), top, tail_count (acquire), down to the slot (acquire), copy; then
  * `version` again. Appending does not raise it: nothing that was there changes; so a reader that
  * counts from the end compares tail_count too, else an item set meanwhile might be taken for the
- * last one after it had ceased to be that. Readers of several items compare the ledger's `writes`
- * instead, for one moment of the whole list.
+ * last one after it had ceased to be that. Readers of several items compare where the ledger stands
+ * instead (ledger_look), for one moment of the whole list.
  *
  * Leaves and nodes are at least a quarter full, but for those on the right edge: so the height is
  * at most LIST_HEIGHT_MAX, and a place is found in O(log n).
@@ -189,6 +189,8 @@ int list_enter_reader(struct list_call *call, const shoal_list *list);
 int list_begin(struct list_call *call, shoal_list *list);
 /* After list_enter: the ledger, and the shape; no change is open yet. Leaves where it fails. */
 int list_lock(struct list_call *call);
+/* -ETIMEDOUT: it is not held by then, and the call was not left. */
+int list_lock_until(struct list_call *call, int64_t deadline);
 /* Commits a new top that says what s says; or, where rc is not 0, gives up. Then leaves. */
 int list_end(struct list_call *call, int rc, struct list_shape *s);
 /* Leaves the ledger and the call; or the call alone. */

@@ -1,8 +1,10 @@
 /*
- * Many items of a list, as they were at one moment: the ledger's `writes` is even and the same
- * before and after. Where writers leave no such moment, this one takes the ledger for as long as it
- * copies.
+ * Many items of a list, as they were at one moment: the ledger stands where it stood before they
+ * were read (ledger_look), between two changes or in the midst of one. Where writers leave no such
+ * moment, this one takes the ledger for as long as it copies; but it waits for that only a while,
+ * since whoever has it may be stopped by now, and then there is such a moment.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "data/list.h"
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 
 #define GATHER_TRIES 16
 #define PATIENCE 256 /* pauses for a change to be over */
+#define LOCK_NS INT64_C(5000000)
 
 void
 list_gathered_free(struct gathered *g)
@@ -123,24 +126,20 @@ list_gathered_anys(struct list_call *call, const struct gathered *g, shoal_any *
 	return rc;
 }
 
-/* An even `writes`; false where a change is under way for longer than one would wait for it. */
+/* Between two changes, if the one that is under way is soon over. */
 static bool
-quiet(const struct ledger *l, uint64_t *writes)
+look(const struct list_call *call, struct ledger_state *state)
 {
-	for (int i = 0; i < PATIENCE; i++) {
-		*writes = load_acquire(&l->writes);
-		if (!(*writes & 1))
-			return true;
+	struct ledger *l = &call->list->ledger;
+	for (int i = 0; i < PATIENCE && load_relaxed(&l->writes) & 1; i++)
 		cpu_relax();
-	}
-	return false;
+	return ledger_look(call->c.arena, l, state);
 }
 
 static bool
-unchanged(const struct ledger *l, uint64_t writes)
+unchanged(const struct list_call *call, const struct ledger_state *state)
 {
-	fence_acquire();
-	return load_relaxed(&l->writes) == writes;
+	return ledger_still(call->c.arena, &call->list->ledger, state);
 }
 
 /* Without the ledger: false where there was no such moment. */
@@ -148,19 +147,20 @@ static bool
 try_read(struct list_call *call, list_range *range, const void *arg, shoal_any **out,
          uint64_t *count, uint64_t *writes, int *rc)
 {
-	struct ledger *l = &call->list->ledger;
+	struct ledger_state state;
 	struct gathered g = { 0 };
 	uint64_t first, end;
-	if (!quiet(l, writes) || !list_shape_read(call->c.arena, call->list, &call->shape))
+	if (!look(call, &state) || !list_shape_read(call->c.arena, call->list, &call->shape))
 		return false;
 	range(shape_size(&call->shape), &first, &end, arg);
 	bool whole = list_gather(call->c.arena, &call->shape, first, end, &g, rc);
-	bool same = unchanged(l, *writes);
+	bool same = unchanged(call, &state);
+	*writes = state.writes;
 	if (same && whole) {
 		*count = g.count;
 		*rc = list_gathered_anys(call, &g, out);
 		/* What was pinned now stays, if it was still in the list then. */
-		same = unchanged(l, *writes);
+		same = unchanged(call, &state);
 		if (!same) {
 			list_anys_free(*out, *rc ? 0 : *count);
 			*out = NULL;
@@ -170,15 +170,14 @@ try_read(struct list_call *call, list_range *range, const void *arg, shoal_any *
 	return same && (whole || *rc == -ENOMEM);
 }
 
+/* With the ledger; leaves. */
 static int
 read_locked(struct list_call *call, list_range *range, const void *arg, shoal_any **out,
             uint64_t *count, uint64_t *writes)
 {
 	struct gathered g = { 0 };
 	uint64_t first, end;
-	int rc = list_lock(call);
-	if (rc)
-		return rc;
+	int rc;
 	*writes = load_relaxed(&call->list->ledger.writes);
 	range(shape_size(&call->shape), &first, &end, arg);
 	if (list_gather(call->c.arena, &call->shape, first, end, &g, &rc)) {
@@ -191,6 +190,25 @@ read_locked(struct list_call *call, list_range *range, const void *arg, shoal_an
 	return list_leave(call, rc);
 }
 
+/* False: not in so many tries. Else the call was left. */
+static bool
+read_beside(struct list_call *call, list_range *range, const void *arg, shoal_any **out,
+            uint64_t *count, uint64_t *writes, int *rc)
+{
+	for (int i = 0; i < GATHER_TRIES; i++) {
+		*rc = 0;
+		if (!try_read(call, range, arg, out, count, writes, rc))
+			continue;
+		*rc = list_leave_call(call, *rc);
+		if (unlikely(*rc) && *out) {
+			list_anys_free(*out, *count);
+			*out = NULL;
+		}
+		return true;
+	}
+	return false;
+}
+
 int
 list_read_many(const shoal_list *list, list_range *range, const void *arg, shoal_any **out,
                uint64_t *count, uint64_t *writes)
@@ -199,19 +217,14 @@ list_read_many(const shoal_list *list, list_range *range, const void *arg, shoal
 	uint64_t seen = 0;
 	*out = NULL;
 	*count = 0;
+	writes = writes ? writes : &seen;
 	int rc = list_enter_reader(&call, list);
 	if (rc)
 		return rc;
-	for (int i = 0; i < GATHER_TRIES; i++) {
-		rc = 0;
-		if (!try_read(&call, range, arg, out, count, writes ? writes : &seen, &rc))
-			continue;
-		rc = list_leave_call(&call, rc);
-		if (unlikely(rc) && *out) {
-			list_anys_free(*out, *count);
-			*out = NULL;
-		}
-		return rc;
-	}
-	return read_locked(&call, range, arg, out, count, writes ? writes : &seen);
+	do {
+		if (read_beside(&call, range, arg, out, count, writes, &rc))
+			return rc;
+		rc = list_lock_until(&call, clock_deadline(LOCK_NS));
+	} while (rc == -ETIMEDOUT);
+	return rc ? rc : read_locked(&call, range, arg, out, count, writes);
 }

@@ -138,3 +138,59 @@ Test(dict, who_needs_all_stripes_comes_through_among_writers)
 		expect_child(writer[i], 0, 5000);
 	dict_world_end(&s->w);
 }
+
+/* In the midst of a change there, too. */
+static int
+changes_the_last(void *arg)
+{
+	struct stage *s = arg;
+	struct dict_call c;
+	REQUIRE_EQ(dict_enter(s->w.dict, SHOAL_KIND_DICT, &c), 0);
+	REQUIRE_EQ(dict_lock(&c, LAST), 0);
+	ledger_open(&c.hold, 0);
+	raise(SIGSTOP);
+	ledger_give_up(&c.hold);
+	dict_unlock(&c);
+	dict_leave(&c);
+	return 0;
+}
+
+static int
+writes_the_others_on(void *arg)
+{
+	struct stage *s = arg;
+	while (!s->stop)
+		writes_the_others(s);
+	return 0;
+}
+
+static int
+snapshots(void *arg)
+{
+	struct stage *s = arg;
+	for (int i = 0; i < 50; i++) {
+		shoal_any v;
+		REQUIRE_EQ(shoal_dict_snapshot(s->w.dict, &v), 0);
+		REQUIRE_EQ(v.count, ITEMS);
+		shoal_any_clear(&v);
+	}
+	return 0;
+}
+
+/* Writers leave it no moment, and one lock is not to be had. */
+Test(dict, a_snapshot_among_writers_waits_for_no_stopped_one)
+{
+	struct stage *s = stage_make();
+	pid_t writer[2];
+	dict_fill(s->w.dict, 0, ITEMS);
+	pid_t stopped = stopped_child(changes_the_last, s);
+	for (int i = 0; i < 2; i++)
+		writer[i] = child(writes_the_others_on, s);
+	expect_child(child(snapshots, s), 0, 8000);
+	s->stop = 1;
+	for (int i = 0; i < 2; i++)
+		expect_child(writer[i], 0, 5000);
+	REQUIRE_EQ(kill(stopped, SIGCONT), 0);
+	expect_child(stopped, 0, 5000);
+	dict_world_end(&s->w);
+}

@@ -246,21 +246,31 @@ write_again(struct step_world *w, const shoal_any *now)
 	STEP_REQUIRE(w, rc == 0 && shoal_dict_size(dict_of(w)) == 0, "clear: %d", rc);
 }
 
+/* A snapshot: before the call or after it, each key once. */
 static void
-check(struct step_world *w)
+demand_moment(struct step_world *w, const shoal_any *now)
 {
 	const struct shape *s = w->of->shape;
 	const struct step_part *part = &w->part[STEP_VICTIM];
+	demand_keys(w, now);
+	bool is_after = is_as(now, &after, &before), is_before = is_as(now, &before, &after);
+	STEP_REQUIRE(w, s->by_key || is_after || is_before, "half of it has happened");
+	STEP_REQUIRE(w, !part->done || is_after, "what returned has not happened: %lld",
+	             (long long)part->result);
+	for (size_t i = 0; i < now->count; i++)
+		STEP_REQUIRE(w, find(now, &now->as.items[2 * i]) == &now->as.items[2 * i + 1],
+		             "a key is there twice");
+}
+
+static void
+check(struct step_world *w)
+{
 	shoal_any now;
 	int rc;
 	loosen(w);
 	STEP_WITHIN(w, "snapshot", rc = shoal_dict_snapshot(dict_of(w), &now));
 	STEP_REQUIRE(w, rc == 0, "snapshot: %d, %s", rc, shoal_error());
-	demand_keys(w, &now);
-	bool is_after = is_as(&now, &after, &before), is_before = is_as(&now, &before, &after);
-	STEP_REQUIRE(w, s->by_key || is_after || is_before, "half of it has happened");
-	STEP_REQUIRE(w, !part->done || is_after, "what returned has not happened: %lld",
-	             (long long)part->result);
+	demand_moment(w, &now);
 	demand_whole(w, &now);
 	write_again(w, &now);
 	shoal_any_clear(&now);
@@ -303,7 +313,12 @@ try_read(struct step_world *w, int64_t ns)
 		if (shoal_dict_get(dict_of(w), SHOAL_ANY(i), &v) == 0)
 			shoal_any_clear(&v);
 	(void)shoal_dict_size(dict_of(w));
-	return step_now() - began > ns;
+	int rc = shoal_dict_snapshot(dict_of(w), &v);
+	bool held = step_now() - began > ns;
+	STEP_REQUIRE(w, rc == 0, "snapshot: %d, %s", rc, shoal_error());
+	demand_moment(w, &v);
+	shoal_any_clear(&v);
+	return held;
 }
 
 static bool

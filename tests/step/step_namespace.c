@@ -3,6 +3,7 @@
  * attribute is as it was before the call, or as it is after it, and all others are as they were.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "arena_world.h"
@@ -146,10 +147,17 @@ static bool
 try_read(struct step_world *w, int64_t ns)
 {
 	int64_t began = step_now();
+	char text[400] = "";
+	FILE *to = fmemopen(text, sizeof text, "w");
 	shoal_any v;
 	if (shoal_namespace_get(w->object[0], "kept", &v) == 0)
 		shoal_any_clear(&v);
-	return step_now() - began > ns;
+	int rc = to ? shoal_namespace_print(w->object[0], to) : -1;
+	bool held = step_now() - began > ns;
+	if (to)
+		fclose(to);
+	STEP_REQUIRE(w, rc == 0 && strstr(text, "\"kept\""), "print: %d, %s", rc, text);
+	return held;
 }
 
 #define NAMESPACE_CASE(name_, shape_, op_, ...) \
