@@ -246,3 +246,99 @@ Test(moment, of_a_namespace_beside_one_who_stands_still_or_is_dead)
 {
 	beside(sets_in_namespace, reads_namespace, watches_namespace);
 }
+
+/* ---- the looks themselves ---- */
+
+static void
+look(struct ledger_hold *h, bool committed, struct ledger_state *out)
+{
+	REQUIRE(ledger_look(h->arena, h->ledger, out));
+	REQUIRE_EQ(out->committed, committed);
+	REQUIRE(ledger_still(h->arena, h->ledger, out));
+}
+
+/* The one between them is seen, though its maker is inside all the while. */
+Test(moment, ends_where_a_change_happens)
+{
+	struct dict_world w = dict_world(0);
+	struct ledger_state before, inside, happened, after;
+	struct dict_call c;
+	REQUIRE_EQ(dict_enter(w.dict, SHOAL_KIND_DICT, &c), 0);
+	REQUIRE_EQ(dict_lock(&c, 0), 0);
+	struct ledger *l = c.hold.ledger;
+	word64 *at = &w.dict->order;
+	uint64_t to = load_relaxed(at) + 1;
+	look(&c.hold, false, &before);
+	ledger_open(&c.hold, 0);
+	REQUIRE(!ledger_still(w.arena, l, &before));
+	look(&c.hold, false, &inside);
+	store_relaxed(&l->commit.at, arena_offset(w.arena, at));
+	store_relaxed(&l->commit.to, to);
+	store_release(ledger_op(l), LEDGER_COMMITTING);
+	look(&c.hold, false, &inside);
+	store_release(at, to);
+	REQUIRE(!ledger_still(w.arena, l, &inside));
+	look(&c.hold, true, &happened);
+	ledger_commit(&c.hold, at, to);
+	REQUIRE(!ledger_still(w.arena, l, &happened));
+	look(&c.hold, false, &after);
+	dict_unlock(&c);
+	dict_leave(&c);
+	dict_world_end(&w);
+}
+
+/* ---- beside those who go on ---- */
+
+enum { PLAYERS = 2, FILLERS = 100 };
+static const char *const player_key[PLAYERS] = { "first", "second" };
+
+struct game {
+	struct dict_world w;
+	volatile int player, stop;
+};
+
+static int64_t
+ball(struct game *g, int player)
+{
+	return int_of(g->w.dict, shoal_any_from_string(player_key[player]));
+}
+
+/* One is ahead by 1 as soon as anybody has seen that the other one has come so far. */
+static int
+plays(void *arg)
+{
+	struct game *g = arg;
+	int me = __atomic_fetch_add(&g->player, 1, __ATOMIC_RELAXED);
+	for (int64_t i = 1; !g->stop; i++) {
+		while (!g->stop && ball(g, !me) < i - !me)
+			continue;
+		shoal_any key = shoal_any_from_string(player_key[me]);
+		REQUIRE_EQ(shoal_dict_set(g->w.dict, key, SHOAL_ANY(i)), 0);
+	}
+	return 0;
+}
+
+/* A change that somebody saw came before all that he did then, also while its maker is inside. */
+Test(moment, of_a_dict_has_no_change_without_what_came_before_it)
+{
+	struct game *g = shared(sizeof *g);
+	pid_t pid[PLAYERS];
+	g->w = dict_world(0);
+	dict_fill(g->w.dict, 0, FILLERS);
+	REQUIRE_EQ(shoal_dict_update(g->w.dict, SHOAL_MAP("first", 0, "second", 0)), 0);
+	for (int i = 0; i < PLAYERS; i++)
+		pid[i] = child(plays, g);
+	for (int64_t end = now_ns() + 400000000; now_ns() < end;) {
+		shoal_any map;
+		REQUIRE_EQ(shoal_dict_snapshot(g->w.dict, &map), 0);
+		REQUIRE_EQ(map.count, FILLERS + PLAYERS);
+		int64_t first = shoal_any_int(shoal_any_find(&map, "first"), -9);
+		int64_t second = shoal_any_int(shoal_any_find(&map, "second"), -9);
+		REQUIRE(first == second || first == second + 1);
+		shoal_any_clear(&map);
+	}
+	g->stop = 1;
+	for (int i = 0; i < PLAYERS; i++)
+		expect_child(pid[i], 0, 5000);
+	dict_world_end(&g->w);
+}
