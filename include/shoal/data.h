@@ -268,7 +268,9 @@ int shoal_list_print(shoal_list *, FILE *);
  *
  * READERS (get, get_bytes, has, next, size, snapshot, print) take no lock, write nothing that
  * others read, and never wait, unless writers changed what they read a hundred times over: then
- * they take the lock of a writer.
+ * they take the lock of a writer. snapshot and print, which read all items, give up after three
+ * walks' worth of tries, if these are fewer; then they take all the locks that are to be had, and
+ * keep writers out while they look at what has changed since: not for another walk.
  *
  * WRITERS of keys of different stripes (an eighth of the hashes each) do not meet. A member
  * STOPPED inside a write holds up other writes of its stripe, popitem and clear, and nobody else: a

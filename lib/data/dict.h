@@ -43,6 +43,8 @@
  * state and epoch again. If neither has changed, nothing that it read had been freed. Offsets are
  * looked at before they are followed, lengths are read once, and steps are bounded, since what it
  * reads meanwhile may be anything. When that fails too often it takes the stripe's lock.
+ * One who reads all of them looks at where the ledgers stand (ledger_look, dict_snapshot.c), and
+ * trusts a bucket's state only where its stripe is in the midst of nothing.
  *
  * ---- crash points ----
  *
@@ -351,8 +353,24 @@ int dict_new_table(struct ledger_hold *h, uint64_t *table);
 /* Every block that the table leads to, itself last. False: it is damaged. */
 typedef bool dict_visit(void *arg, uint64_t block, const struct dict_entry *entry);
 bool dict_walk(struct dict_call *c, dict_visit *visit, void *arg);
-/* The same in the midst of changes: each entry once, also where two buckets lead to it. */
-bool dict_walk_amid(struct dict_call *c, dict_visit *visit, void *arg);
+
+/* For one who keeps what the buckets had from one walk to the next. */
+enum dict_bucket_is {
+	DICT_BUCKET_NEW, /* it is read */
+	DICT_BUCKET_KNOWN, /* it need not be */
+	DICT_BUCKET_LAST /* the walk ends, and is false */
+};
+
+struct dict_renewal {
+	dict_visit *visit;
+	enum dict_bucket_is (*look)(void *arg, const struct bucket *b, uint64_t index,
+	                            uint64_t state);
+	/* whole: it does not contradict itself, and visit did not end it. False ends the walk. */
+	bool (*was_read)(void *arg, const struct bucket *b, uint64_t state, bool whole);
+	/* A split may be under way: each entry once, also where two buckets lead to it. */
+	bool amid;
+};
+bool dict_walk_anew(struct dict_call *c, const struct dict_renewal *renewal, void *arg);
 
 /* The level after the present one, or what a bucket lies in, by the holder of what is shared. */
 int dict_new_level(struct dict_call *c, struct ledger_hold *h, unsigned level);

@@ -160,7 +160,7 @@ struct walk {
 	dict_visit *visit;
 	void *arg;
 	uint64_t left; /* bytes: what it leads to lies side by side, so together in the arena */
-	bool amid;
+	const struct dict_renewal *renewal; /* or NULL */
 };
 
 static bool
@@ -196,7 +196,7 @@ walk_line(struct walk *w, const struct bucket *line, uint64_t index, unsigned de
 		const struct dict_entry *e = slot ? dict_at(w->call, offset, sizeof *e) : NULL;
 		if (slot && (!e || slot_make(e->hash, offset) != slot))
 			return false;
-		if (e && w->amid && went_over(w, e->hash, index, depth))
+		if (e && w->renewal && w->renewal->amid && went_over(w, e->hash, index, depth))
 			continue;
 		if (e && !bucket_fits(index, depth, e->hash))
 			return false;
@@ -207,12 +207,9 @@ walk_line(struct walk *w, const struct bucket *line, uint64_t index, unsigned de
 }
 
 static bool
-walk_bucket(struct walk *w, const struct bucket *b, uint64_t index)
+walk_lines(struct walk *w, const struct bucket *b, uint64_t index, uint64_t state)
 {
-	uint64_t state = load_acquire(&b->state);
 	unsigned lines = 0;
-	if (!state)
-		return true;
 	for (const struct bucket *line = b; line; line = dict_more(&w->call->seen, line)) {
 		/* The link is read before the visitor may take the line away. */
 		uint64_t at = arena_offset(w->call->in.arena, line);
@@ -222,6 +219,22 @@ walk_bucket(struct walk *w, const struct bucket *b, uint64_t index)
 			return false;
 	}
 	return true;
+}
+
+static bool
+walk_bucket(struct walk *w, const struct bucket *b, uint64_t index)
+{
+	uint64_t state = load_acquire(&b->state);
+	const struct dict_renewal *r = w->renewal;
+	enum dict_bucket_is is = DICT_BUCKET_NEW;
+	if (!state)
+		return true;
+	if (r)
+		is = r->look(w->arg, b, index, state);
+	if (is != DICT_BUCKET_NEW)
+		return is == DICT_BUCKET_KNOWN;
+	bool whole = walk_lines(w, b, index, state);
+	return r ? r->was_read(w->arg, b, state, whole) : whole;
 }
 
 /* The first table is no block of its own. */
@@ -283,9 +296,9 @@ walk_level(struct walk *w, unsigned level)
 }
 
 static bool
-walk(struct dict_call *c, dict_visit *visit, void *arg, bool amid)
+walk(struct dict_call *c, dict_visit *visit, void *arg, const struct dict_renewal *renewal)
 {
-	struct walk w = { c, visit, arg, item_room(c->in.arena, c->in.arena->data_at), amid };
+	struct walk w = { c, visit, arg, item_room(c->in.arena, c->in.arena->data_at), renewal };
 	uint64_t level = load_acquire(&c->seen.table->level);
 	if (level > LEVELS)
 		return false;
@@ -303,11 +316,11 @@ walk(struct dict_call *c, dict_visit *visit, void *arg, bool amid)
 bool
 dict_walk(struct dict_call *c, dict_visit *visit, void *arg)
 {
-	return walk(c, visit, arg, false);
+	return walk(c, visit, arg, NULL);
 }
 
 bool
-dict_walk_amid(struct dict_call *c, dict_visit *visit, void *arg)
+dict_walk_anew(struct dict_call *c, const struct dict_renewal *renewal, void *arg)
 {
-	return walk(c, visit, arg, true);
+	return walk(c, renewal->visit, arg, renewal);
 }

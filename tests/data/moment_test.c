@@ -5,6 +5,7 @@
 #include "data/dict.h"
 #include "data/list.h"
 #include "dict_common.h"
+#include "steps.h"
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -341,4 +342,206 @@ Test(moment, of_a_dict_has_no_change_without_what_came_before_it)
 	for (int i = 0; i < PLAYERS; i++)
 		expect_child(pid[i], 0, 5000);
 	dict_world_end(&g->w);
+}
+
+/* ---- what is kept from one walk to the next ---- */
+
+enum { WINDOW = 3000, EPOCH = 7000 };
+
+/* Bytes, or an int, which changes in place afterwards. */
+static int
+slides(void *arg)
+{
+	static const char bytes[64];
+	struct dict_world *w = &((struct game *)arg)->w;
+	int64_t first = 1;
+	for (int64_t last = 1; !((struct game *)arg)->stop; last++) {
+		shoal_any v = last % 3 ? shoal_any_from_bytes(bytes, (size_t)(last % 50))
+		                       : shoal_any_from_int(last);
+		REQUIRE_EQ(shoal_dict_set(w->dict, SHOAL_ANY(last), v), 0);
+		REQUIRE_EQ(shoal_dict_set(w->dict, SHOAL_ANY("last"), SHOAL_ANY(last)), 0);
+		if (last - first == WINDOW) {
+			REQUIRE_EQ(shoal_dict_pop(w->dict, SHOAL_ANY(first), NULL), 0);
+			REQUIRE_EQ(shoal_dict_set(w->dict, SHOAL_ANY("first"), SHOAL_ANY(++first)), 0);
+		}
+		if (last % EPOCH == 0) {
+			REQUIRE_EQ(shoal_dict_clear(w->dict), 0);
+			first = last + 1;
+			REQUIRE_EQ(shoal_dict_set(w->dict, SHOAL_ANY("last"), SHOAL_ANY(last)), 0);
+			REQUIRE_EQ(shoal_dict_set(w->dict, SHOAL_ANY("first"), SHOAL_ANY(first)), 0);
+		}
+	}
+	return 0;
+}
+
+/* All between the two, in their order, each with its value. */
+static void
+demand_window(const shoal_any *map)
+{
+	const shoal_any *first = shoal_any_find(map, "first"), *last = shoal_any_find(map, "last");
+	int64_t from = 0, to = -1;
+	for (size_t i = 0; i < map->count; i++) {
+		const shoal_any *key = &map->as.items[2 * i], *v = key + 1;
+		if (key->kind != SHOAL_ANY_INT)
+			continue;
+		int64_t k = key->as.integer;
+		REQUIRE(to < 0 || k == to + 1);
+		from = to < 0 ? k : from;
+		to = k;
+		REQUIRE(k % 3 ? v->kind == SHOAL_ANY_BYTES && v->count == (size_t)(k % 50)
+		              : shoal_any_int(v, -1) == k);
+	}
+	if (to < 0 || !first || !last)
+		return;
+	int64_t f = first->as.integer, l = last->as.integer;
+	REQUIRE(from == f || from == f + 1);
+	REQUIRE(to == l || (to == l + 1 && from == f));
+}
+
+Test(moment, of_a_dict_that_grows_and_shrinks)
+{
+	struct game *g = shared(sizeof *g);
+	g->w = dict_world(0);
+	REQUIRE_EQ(shoal_dict_set(g->w.dict, SHOAL_ANY("first"), SHOAL_ANY(1)), 0);
+	pid_t pid = child(slides, g);
+	for (int64_t end = now_ns() + 800000000; now_ns() < end;) {
+		shoal_any map;
+		REQUIRE_EQ(shoal_dict_snapshot(g->w.dict, &map), 0);
+		demand_window(&map);
+		shoal_any_clear(&map);
+	}
+	g->stop = 1;
+	expect_child(pid, 0, 5000);
+	dict_world_end(&g->w);
+}
+
+#if HAS_STEPS
+
+static struct removal {
+	struct dict_world w;
+	pid_t pid;
+	volatile int begin;
+	shoal_any map;
+	int rc;
+} *removal;
+
+/* Takes out 5, and comes no further than the one store: its bucket's state is as before. */
+static int
+removes(void *arg)
+{
+	struct removal *r = arg;
+	shoal_any five = SHOAL_ANY(5);
+	struct dict_call c;
+	struct dict_key k;
+	struct dict_place p;
+	REQUIRE_EQ(dict_enter(r->w.dict, SHOAL_KIND_DICT, &c), 0);
+	REQUIRE_EQ(dict_key_of(&c, &five, &k), 0);
+	while (!r->begin)
+		sleep_ms(1);
+	REQUIRE_EQ(dict_lock(&c, k.hash), 0);
+	REQUIRE_EQ(dict_locate(&c, &k, &p), 0);
+	word64 *count = &c.seen.table->stripe[c.hold.index].count;
+	ledger_open(&c.hold, 0);
+	REQUIRE_EQ(ledger_retire(&c.hold, p.offset, false), 0);
+	ledger_then(&c.hold, 0, &p.bucket->state, state_next(p.state));
+	ledger_then(&c.hold, 1, count, load_relaxed(count) - 1);
+	stand_still(&c.hold, HAPPENED, p.slot, 0);
+	return 0;
+}
+
+static void
+let_it_remove(void)
+{
+	int status;
+	removal->begin = 1;
+	REQUIRE_EQ(waitpid(removal->pid, &status, WUNTRACED), removal->pid);
+	REQUIRE(WIFSTOPPED(status));
+}
+
+static void
+snapshot_op(void *arg)
+{
+	struct removal *r = arg;
+	r->rc = shoal_dict_snapshot(r->w.dict, &r->map);
+}
+
+/* It has been through all items, and finds that it was of no moment. */
+Test(moment, of_a_dict_does_not_ask_the_bucket_of_a_change_that_goes_on)
+{
+	removal = shared(sizeof *removal);
+	removal->w = dict_world(0);
+	dict_fill(removal->w.dict, 0, ITEMS);
+	removal->pid = child(removes, removal);
+	REQUIRE(steps_into_call(snapshot_op, removal, (void (*)(void))ledger_still, let_it_remove));
+	REQUIRE_EQ(removal->rc, 0);
+	REQUIRE_EQ(removal->map.count, ITEMS - 1);
+	for (size_t i = 0; i < removal->map.count; i++)
+		REQUIRE(shoal_any_int(&removal->map.as.items[2 * i], -1) != 5);
+	shoal_any_clear(&removal->map);
+	REQUIRE_EQ(kill(removal->pid, SIGKILL), 0);
+	expect_killed(removal->pid, SIGKILL, 3000);
+	REQUIRE_EQ(shoal_arena_recover(removal->w.arena), 1);
+	dict_world_end(&removal->w);
+}
+
+#endif
+
+/* ---- for how long others are kept out ---- */
+
+enum { MANY = 100000, LOOKS = 5 };
+
+struct kept_out {
+	struct dict_world w;
+	volatile int stop;
+	volatile int64_t worst;
+};
+
+static int
+sets_on(void *arg)
+{
+	struct kept_out *k = arg;
+	for (int64_t i = 0; !k->stop; i++) {
+		int64_t began = now_ns();
+		REQUIRE_EQ(shoal_dict_set(k->w.dict, SHOAL_ANY(i % 1000), SHOAL_ANY(i)), 0);
+		int64_t took = now_ns() - began;
+		if (took > k->worst)
+			k->worst = took;
+	}
+	return 0;
+}
+
+static int64_t
+snapshot_ns(shoal_dict *d)
+{
+	shoal_any map;
+	int64_t began = now_ns();
+	REQUIRE_EQ(shoal_dict_snapshot(d, &map), 0);
+	int64_t took = now_ns() - began;
+	REQUIRE_EQ(map.count, MANY);
+	shoal_any_clear(&map);
+	return took;
+}
+
+/* Not for the walk through all items, but for a look at what has changed since. */
+Test(moment, of_many_items_keeps_writers_out_for_a_part_of_the_walk)
+{
+	struct kept_out *k = shared(sizeof *k);
+	int64_t quiet = INT64_MAX, least = INT64_MAX;
+	k->w = dict_world(MANY);
+	dict_fill(k->w.dict, 0, MANY);
+	for (int i = 0; i < 2; i++) {
+		int64_t took = snapshot_ns(k->w.dict);
+		quiet = took < quiet ? took : quiet;
+	}
+	pid_t pid = child(sets_on, k);
+	/* A busy machine keeps them out too, but not each time. */
+	for (int i = 0; i < LOOKS && least >= quiet / 5; i++) {
+		k->worst = 0;
+		(void)snapshot_ns(k->w.dict);
+		least = k->worst < least ? k->worst : least;
+	}
+	REQUIRE(least < quiet / 5);
+	k->stop = 1;
+	expect_child(pid, 0, 5000);
+	dict_world_end(&k->w);
 }
