@@ -32,7 +32,8 @@
  * container with more objects in it fail so, snapshots and printing with more than half as many.
  *
  * READERS take no lock, wait for nobody and leave no trace: obstruction-free; after some tries in
- * vain (writers all the time) they take the writers' lock.
+ * vain (writers all the time) they take the writers' lock, and where they do not get it within 5 ms
+ * try again without it.
  *
  * DEATH. A process may be killed at any instruction of any call: what the call was to do has
  * happened or it has not, the container is whole, no block is lost, and the next writer goes on at

@@ -44,6 +44,12 @@ int container_leave_reader(struct container *c, const void *body, int rc);
 int container_cannot_lock(const struct container *c, const char *kind);
 void container_leave(struct container *c);
 
+/*
+ * When a reader to whom writers were too quick gives up waiting for their lock, and tries again
+ * without it: whoever has it may be stopped, and then nothing changes.
+ */
+#define CONTAINER_READER_NS INT64_C(5000000)
+
 /* ---- what a thread knows of containers ---- */
 
 /* A power of two. A thread that uses more containers in turn looks them up anew. */

@@ -403,6 +403,7 @@ typedef int dict_reader(const struct dict_view *v, const struct dict_place *p, u
                         const struct dict_entry *head, void *arg);
 /* -ENOENT: there is no such key. */
 int dict_read(struct dict_call *c, const struct dict_key *key, dict_reader *reader, void *arg);
+/* -ETIMEDOUT: somebody else has the lock for long. */
 int dict_read_locked(struct dict_call *c, const struct dict_key *key, dict_reader *reader,
                      void *arg);
 /*
@@ -444,6 +445,8 @@ int dict_copy_value(const struct dict_call *c, const struct dict_copy *copy,
 
 /* The stripe of the hash, or what all share; afterwards the root is as it stays. */
 int dict_lock(struct dict_call *c, uint64_t hash);
+/* -ETIMEDOUT: it is not held by then. */
+int dict_lock_until(struct dict_call *c, uint64_t hash, int64_t deadline);
 void dict_unlock(struct dict_call *c);
 int dict_lock_all(struct dict_call *c);
 void dict_unlock_all(struct dict_call *c);

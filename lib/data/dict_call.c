@@ -99,18 +99,24 @@ look_at_own(struct dict_call *c)
 }
 
 int
-dict_lock(struct dict_call *c, uint64_t hash)
+dict_lock_until(struct dict_call *c, uint64_t hash, int64_t deadline)
 {
 	if (unlikely(!c->in.me))
 		return container_cannot_lock(&c->in, "dict");
 	c->hold = dict_hold(c, hash & (STRIPES - 1));
-	int rc = ledger_lock(&c->hold);
+	int rc = ledger_lock_until(&c->hold, deadline);
 	if (rc)
 		return rc;
 	if (likely(look_at_own(c)))
 		return 0;
 	ledger_unlock(&c->hold);
 	return dict_damaged(c);
+}
+
+int
+dict_lock(struct dict_call *c, uint64_t hash)
+{
+	return dict_lock_until(c, hash, CLOCK_NEVER);
 }
 
 void

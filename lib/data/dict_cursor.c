@@ -8,6 +8,7 @@
  *
  * internal_: the batch that was copied; a mark that the last interval was covered.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "data/dict.h"
 #include "data/item.h"
@@ -132,14 +133,17 @@ copy_bucket(struct dict_call *c, uint64_t from, struct batch **at, unsigned *dep
 static int
 read_bucket(struct dict_call *c, uint64_t from, struct batch **at, unsigned *depth)
 {
-	int rc = -EAGAIN;
-	for (unsigned tries = 0; rc == -EAGAIN && tries < BATCH_TRIES; tries++)
-		rc = copy_bucket(c, from, at, depth);
-	if (rc != -EAGAIN)
-		return rc;
-	/* What its pins were the last to hold is buried outside of the lock. */
-	empty_batch(*at);
-	rc = dict_lock(c, reversed(from));
+	int rc;
+	do {
+		rc = -EAGAIN;
+		for (unsigned tries = 0; rc == -EAGAIN && tries < BATCH_TRIES; tries++)
+			rc = copy_bucket(c, from, at, depth);
+		if (rc != -EAGAIN)
+			return rc;
+		/* What its pins were the last to hold is buried outside of the lock. */
+		empty_batch(*at);
+		rc = dict_lock_until(c, reversed(from), clock_now() + CONTAINER_READER_NS);
+	} while (rc == -ETIMEDOUT);
 	if (rc)
 		return rc;
 	rc = copy_bucket(c, from, at, depth);

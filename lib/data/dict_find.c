@@ -1,4 +1,5 @@
 /* From a key to its entry: by readers, who take nothing, and by the holder of the stripe's lock. */
+#include "base/clock.h"
 #include "base/error.h"
 #include "data/dict_read.h"
 
@@ -73,19 +74,23 @@ int
 dict_read(struct dict_call *c, const struct dict_key *key, dict_reader *reader, void *arg)
 {
 	struct dict_view v = dict_view_of(c->in.arena, c->dict);
-	for (unsigned tries = 0; tries < READ_TRIES; tries++) {
-		int rc = dict_read_once(v, key, reader, arg);
-		if (likely(rc != -EAGAIN))
-			return rc;
-	}
-	return dict_read_locked(c, key, reader, arg);
+	int rc;
+	do {
+		for (unsigned tries = 0; tries < READ_TRIES; tries++) {
+			rc = dict_read_once(v, key, reader, arg);
+			if (likely(rc != -EAGAIN))
+				return rc;
+		}
+		rc = dict_read_locked(c, key, reader, arg);
+	} while (rc == -ETIMEDOUT);
+	return rc;
 }
 
-/* Writers are too quick for this one: they wait, then. */
+/* Writers are too quick for this one: they wait, then, unless one of them is stopped. */
 int
 dict_read_locked(struct dict_call *c, const struct dict_key *key, dict_reader *reader, void *arg)
 {
-	int rc = dict_lock(c, key->hash);
+	int rc = dict_lock_until(c, key->hash, clock_now() + CONTAINER_READER_NS);
 	if (rc)
 		return rc;
 	rc = dict_read_once(dict_view_of(c->in.arena, c->dict), key, reader, arg);

@@ -12,7 +12,6 @@
 
 #define GATHER_TRIES 16
 #define PATIENCE 256 /* pauses for a change to be over */
-#define LOCK_NS INT64_C(5000000)
 
 void
 list_gathered_free(struct gathered *g)
@@ -224,7 +223,7 @@ list_read_many(const shoal_list *list, list_range *range, const void *arg, shoal
 	do {
 		if (read_beside(&call, range, arg, out, count, writes, &rc))
 			return rc;
-		rc = list_lock_until(&call, clock_deadline(LOCK_NS));
+		rc = list_lock_until(&call, clock_now() + CONTAINER_READER_NS);
 	} while (rc == -ETIMEDOUT);
 	return rc ? rc : read_locked(&call, range, arg, out, count, writes);
 }

@@ -1,7 +1,9 @@
 /*
  * One item, and how many there are, without the ledger: after some tries in vain, since writers
- * raise the version all the time, with it.
+ * raise the version all the time, with it. It is waited for a while only, since whoever has it may
+ * be stopped by now.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "data/list.h"
 
@@ -70,12 +72,13 @@ try_get(struct list_call *call, ptrdiff_t index, shoal_any *out, int *rc)
 	return GOT;
 }
 
+/* -ETIMEDOUT: not so soon, and the call was not left. */
 static __attribute__((noinline)) int
 get_locked(struct list_call *call, ptrdiff_t index, shoal_any *out)
 {
 	struct place p;
 	uint64_t at;
-	int rc = list_lock(call);
+	int rc = list_lock_until(call, clock_now() + CONTAINER_READER_NS);
 	if (rc)
 		return rc;
 	rc = list_place(call, index, &at, &p);
@@ -92,15 +95,18 @@ shoal_list_get(shoal_list *list, ptrdiff_t index, shoal_any *out)
 	int rc = list_enter_reader(&call, list);
 	if (rc)
 		return rc;
-	for (int i = 0; i < GET_TRIES; i++) {
-		if (unlikely(try_get(&call, index, out, &rc) == GOT_AGAIN))
-			continue;
-		rc = list_leave_call(&call, rc);
-		if (unlikely(rc))
-			shoal_any_clear(out);
-		return rc;
-	}
-	return get_locked(&call, index, out);
+	do {
+		for (int i = 0; i < GET_TRIES; i++) {
+			if (unlikely(try_get(&call, index, out, &rc) == GOT_AGAIN))
+				continue;
+			rc = list_leave_call(&call, rc);
+			if (unlikely(rc))
+				shoal_any_clear(out);
+			return rc;
+		}
+		rc = get_locked(&call, index, out);
+	} while (rc == -ETIMEDOUT);
+	return rc;
 }
 
 bool
@@ -125,9 +131,13 @@ shoal_list_size(const shoal_list *list)
 	uint64_t size;
 	if (list_enter_reader(&call, list))
 		return 0;
-	if (likely(list_size_try(call.c.arena, list, &size)))
-		return list_leave_call(&call, 0) ? 0 : size;
-	if (list_lock(&call))
+	int rc;
+	do {
+		if (likely(list_size_try(call.c.arena, list, &size)))
+			return list_leave_call(&call, 0) ? 0 : size;
+		rc = list_lock_until(&call, clock_now() + CONTAINER_READER_NS);
+	} while (rc == -ETIMEDOUT);
+	if (rc)
 		return 0;
 	size = shape_size(&call.shape);
 	(void)list_leave(&call, 0);

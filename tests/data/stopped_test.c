@@ -1,5 +1,6 @@
-/* Dicts while a process that has one of their locks stands still: whom it holds up. */
+/* Containers while a process that has one of their locks stands still: whom it holds up. */
 #include "data/dict.h"
+#include "data/list.h"
 #include "dict_common.h"
 #include <signal.h>
 #include <sys/wait.h>
@@ -193,4 +194,131 @@ Test(dict, a_snapshot_among_writers_waits_for_no_stopped_one)
 	REQUIRE_EQ(kill(stopped, SIGCONT), 0);
 	expect_child(stopped, 0, 5000);
 	dict_world_end(&s->w);
+}
+
+/* ---- one who reads, and found writers too quick before they were stopped ---- */
+
+struct race {
+	struct dict_world w;
+	shoal_list *list;
+	word64 *word; /* while it is `bad`, no look comes to anything, as among quick writers */
+	uint64_t bad;
+	struct robust *lock;
+	bool dict;
+	void (*read)(struct race *);
+};
+
+static int
+holds_the_lock(void *arg)
+{
+	struct race *r = arg;
+	struct list_call call;
+	struct dict_call c;
+	shoal_any key = SHOAL_ANY(1);
+	struct dict_key k;
+	if (r->dict) {
+		REQUIRE_EQ(dict_enter(r->w.dict, SHOAL_KIND_DICT, &c), 0);
+		REQUIRE_EQ(dict_key_of(&c, &key, &k), 0);
+		REQUIRE_EQ(dict_lock(&c, k.hash), 0);
+	} else {
+		REQUIRE_EQ(list_enter(&call, r->list), 0);
+		REQUIRE_EQ(list_lock(&call), 0);
+	}
+	raise(SIGSTOP);
+	return 0;
+}
+
+static int
+reads_once(void *arg)
+{
+	struct race *r = arg;
+	r->read(r);
+	return 0;
+}
+
+static void
+read_item(struct race *r)
+{
+	shoal_any v;
+	REQUIRE_EQ(shoal_list_get(r->list, 1, &v), 0);
+}
+
+static void
+read_size(struct race *r)
+{
+	REQUIRE_EQ(shoal_list_size(r->list), 10);
+}
+
+static void
+read_key(struct race *r)
+{
+	REQUIRE_EQ(int_of(r->w.dict, SHOAL_ANY(1)), 3);
+}
+
+static void
+read_next(struct race *r)
+{
+	shoal_cursor cursor = { 0 };
+	while (shoal_dict_next(r->w.dict, &cursor, NULL, NULL) == 1)
+		continue;
+}
+
+static void
+find_words(struct race *r)
+{
+	struct dict_call c;
+	struct dict_key k;
+	struct dict_place p;
+	shoal_any key = SHOAL_ANY(1);
+	struct list_top *top = arena_at(r->w.arena, load_relaxed(&r->list->top));
+	r->word = &top->tail_count;
+	r->bad = LEAF_SLOTS + 1;
+	r->lock = &r->list->ledger.lock;
+	if (!r->dict)
+		return;
+	REQUIRE_EQ(dict_enter(r->w.dict, SHOAL_KIND_DICT, &c), 0);
+	REQUIRE_EQ(dict_key_of(&c, &key, &k), 0);
+	REQUIRE(dict_look(&c) && dict_find_bucket(&c, k.hash, &p));
+	r->word = &p.bucket->state;
+	r->bad = state_make(1, 1);
+	r->lock = &r->w.dict->ledger[k.hash % STRIPES].lock;
+	dict_leave(&c);
+}
+
+static void
+read_beside_a_stopped_one(void (*read)(struct race *), bool dict)
+{
+	struct race *r = shared(sizeof *r);
+	*r = (struct race){ .w = dict_world(0), .read = read, .dict = dict };
+	dict_fill(r->w.dict, 0, 10);
+	REQUIRE_EQ(shoal_list_create(r->w.arena, "l", NULL, &r->list), 0);
+	for (int i = 0; i < 10; i++)
+		REQUIRE_EQ(shoal_list_append(r->list, SHOAL_ANY(i)), 0);
+	find_words(r);
+	pid_t stopped = stopped_child(holds_the_lock, r);
+	uint64_t good = load_relaxed(r->word);
+	store_relaxed(r->word, r->bad);
+	pid_t reader = child(reads_once, r);
+	for (int i = 0; i < 5000 && !(load_relaxed(&r->lock->word) & FUTEX_SLEEPERS); i++)
+		sleep_ms(1);
+	REQUIRE(load_relaxed(&r->lock->word) & FUTEX_SLEEPERS);
+	store_relaxed(r->word, good);
+	expect_child(reader, 0, 5000);
+	REQUIRE_EQ(kill(stopped, SIGKILL), 0);
+	expect_killed(stopped, SIGKILL, 5000);
+	REQUIRE(shoal_arena_recover(r->w.arena) >= 1);
+	REQUIRE_EQ(shoal_list_destroy(r->w.arena, r->list), 0);
+	dict_world_end(&r->w);
+}
+
+Test(list, who_reads_gives_up_waiting_for_a_stopped_writer)
+{
+	read_beside_a_stopped_one(read_item, false);
+	read_beside_a_stopped_one(read_size, false);
+}
+
+Test(dict, who_reads_gives_up_waiting_for_a_stopped_writer)
+{
+	read_beside_a_stopped_one(read_key, true);
+	read_beside_a_stopped_one(read_next, true);
 }
