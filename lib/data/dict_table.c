@@ -187,20 +187,30 @@ went_over(const struct walk *w, uint64_t hash, uint64_t index, unsigned depth)
 	return child && load_acquire(&child->state);
 }
 
+/* What is there may be written by its next owner just now. */
+static bool
+walk_entry(struct walk *w, uint64_t slot, uint64_t index, unsigned depth)
+{
+	uint64_t offset = slot & SLOT_OFFSET;
+	const struct dict_entry *e = dict_at(w->call, offset, sizeof *e);
+	struct dict_entry head;
+	if (!e)
+		return false;
+	racy_read(&head, e, sizeof head);
+	if (slot_make(head.hash, offset) != slot)
+		return false;
+	if (w->renewal && w->renewal->amid && went_over(w, head.hash, index, depth))
+		return true;
+	return bucket_fits(index, depth, head.hash) && spend(w, entry_bytes(&head)) &&
+	       w->visit(w->arg, offset, e);
+}
+
 static bool
 walk_line(struct walk *w, const struct bucket *line, uint64_t index, unsigned depth)
 {
 	for (unsigned i = 0; i < SLOTS; i++) {
 		uint64_t slot = load_acquire(&line->slot[i]);
-		uint64_t offset = slot & SLOT_OFFSET;
-		const struct dict_entry *e = slot ? dict_at(w->call, offset, sizeof *e) : NULL;
-		if (slot && (!e || slot_make(e->hash, offset) != slot))
-			return false;
-		if (e && w->renewal && w->renewal->amid && went_over(w, e->hash, index, depth))
-			continue;
-		if (e && !bucket_fits(index, depth, e->hash))
-			return false;
-		if (e && (!spend(w, entry_bytes(e)) || !w->visit(w->arg, offset, e)))
+		if (slot && !walk_entry(w, slot, index, depth))
 			return false;
 	}
 	return spend(w, LINE);

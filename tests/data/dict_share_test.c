@@ -84,6 +84,19 @@ reads_as_thread(void *arg)
 	return (void *)(intptr_t)reads(arg);
 }
 
+static void
+look_at_all(shoal_dict *d)
+{
+	shoal_any map;
+	REQUIRE_EQ(shoal_dict_snapshot(d, &map), 0);
+	for (size_t i = 0; i < map.count; i++) {
+		const shoal_any *v = &map.as.items[2 * i + 1];
+		for (size_t at = 8; at < v->count; at += 8)
+			REQUIRE(memcmp(v->as.bytes, (const char *)v->as.bytes + at, 8) == 0);
+	}
+	shoal_any_clear(&map);
+}
+
 /* The same by threads of one process, for ThreadSanitizer to see. */
 Test(dict, threads_read_beside_writers)
 {
@@ -94,7 +107,8 @@ Test(dict, threads_read_beside_writers)
 		void *(*run)(void *) = i < WRITERS ? writes_as_thread : reads_as_thread;
 		REQUIRE_EQ(pthread_create(&thread[i], NULL, run, &c), 0);
 	}
-	sleep_ms(500);
+	for (int64_t end = now_ns() + 500000000; now_ns() < end;)
+		look_at_all(c.w.dict);
 	__atomic_store_n(&c.stop, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < WRITERS + READERS; i++)
 		REQUIRE_EQ(pthread_join(thread[i], NULL), 0);
