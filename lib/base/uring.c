@@ -93,6 +93,7 @@ fill(struct uring *r, const struct uring_params *p)
 	r->mask = p->entries - 1;
 	r->completion_mask = p->completions - 1;
 	r->done_at = p->out.entries;
+	r->head = (word32 *)(void *)(r->rings + p->in.head);
 	r->tail = (word32 *)(void *)(r->rings + p->in.tail);
 	r->done_head = (word32 *)(void *)(r->rings + p->out.head);
 	r->done_tail = (word32 *)(void *)(r->rings + p->out.tail);
@@ -183,10 +184,14 @@ reap(struct uring *r)
 	return told;
 }
 
+/*
+ * What is not taken, for want of memory, stays in the ring, and is offered again. The kernel moves
+ * the head in this thread's calls alone.
+ */
 int
 uring_enter(struct uring *r, bool quiet, uint32_t *told)
 {
-	uint32_t count = r->submitted - load_relaxed(r->tail);
+	uint32_t count = r->submitted - load_relaxed(r->head);
 	store_release(r->tail, r->submitted);
 	if (quiet)
 		store_relaxed(r->done_flags, EVENTFD_DISABLED);

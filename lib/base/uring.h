@@ -22,7 +22,7 @@ struct uring {
 	char *rings; /* the kernel's head, tail and flag words, and the completions */
 	size_t rings_bytes;
 	struct uring_entry *entries;
-	word32 *tail, *done_head, *done_tail, *done_flags;
+	word32 *head, *tail, *done_head, *done_tail, *done_flags;
 	uint32_t done_at;
 };
 
@@ -39,15 +39,18 @@ void uring_close(struct uring *r);
 void uring_forget(struct uring *r);
 
 /*
- * What the next uring_enter begins to watch. `id` is below 32, at most four at a time. A futex with
- * `deaths_only` is told by FUTEX_WAKE_OP and by the kernel, when a member dies, not by futex_wake.
+ * What the next uring_enter that gives 0 begins to watch. `id` is below 32, at most four from one
+ * such to the next. A futex with `deaths_only` is told by FUTEX_WAKE_OP and by the kernel, when a
+ * member dies, not by futex_wake.
  */
 void uring_add_futex(struct uring *r, unsigned id, word32 *word, uint32_t seen, bool deaths_only);
 void uring_add_pollable(struct uring *r, unsigned id, int fd);
 
 /*
  * Begins what was added, and gives the ids of all that has told, bit by bit. With `quiet` the
- * eventfd is not raised by that. 0 or -errno: -EEXIST, the ring is another thread's.
+ * eventfd is not raised by that. 0; or -errno, and not all of it has begun, which the next one
+ * tries again: -EEXIST, the ring is another thread's; -EBADR, some that have told are not given,
+ * and never will be.
  */
 int uring_enter(struct uring *r, bool quiet, uint32_t *told);
 

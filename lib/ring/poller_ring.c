@@ -95,8 +95,8 @@ find(struct poller_ring **link, uint32_t tid)
 
 /*
  * What has told is read off, so that the next to tell raises the eventfd again. Who tells meanwhile
- * has changed the object before the look that follows. -EEXIST: the ring of another thread, ended
- * since, that had the same number.
+ * has changed the object before the look that follows. What the kernel did not take the last time
+ * is offered again; until it takes it this ring adds nothing, and does not count as watching.
  */
 static int
 flush(struct poller_ring *r)
@@ -181,13 +181,20 @@ watch(struct poller_ring *r, const struct poller_object *o)
 	return followed > answer ? followed : answer;
 }
 
+/* It is another thread's, ended since, that had the same number; or forgot what had told. */
+static bool
+is_useless(int rc)
+{
+	return rc == -EEXIST || rc == -EBADR;
+}
+
 int
 poller_ring_watch(struct poller_ring **rings, const struct poller_object *o, int eventfd)
 {
 	uint32_t tid = (uint32_t)kernel_tid();
 	struct poller_ring **mine = find(rings, tid);
 	int rc = *mine ? flush(*mine) : open_ring(mine = rings, tid, eventfd);
-	if (rc == -EEXIST) {
+	if (is_useless(rc)) {
 		end_ring(mine, uring_close);
 		rc = open_ring(mine = rings, tid, eventfd);
 	}

@@ -18,7 +18,7 @@ struct poller_ring {
 	struct poller_ring *next;
 	struct uring uring;
 	uint32_t tid;         /* the thread that may enter it */
-	uint32_t watched;     /* ids that have been submitted and have not told, bit by bit */
+	uint32_t watched;     /* ids that have been added and have not told, bit by bit */
 	int peer_fd;          /* a pidfd, -1: none */
 	struct poller_peer peer;
 };
