@@ -449,6 +449,29 @@ look_at_members(const shoal_arena *a, uint32_t index, uint32_t generation, bool 
 	}
 }
 
+/* Another process may have the record by now: it has the next generation. */
+static bool
+is_of(const struct member *m, uint32_t process, uint32_t generation)
+{
+	return load_acquire(&m->process) == process &&
+	       load_relaxed(&m->process_generation) == generation;
+}
+
+struct member *
+process_living_member(const shoal_arena *a, uint32_t index, uint32_t generation, uint32_t hint)
+{
+	struct member *m = member_of_tag(a, hint);
+	if (m && member_state(a, hint) == MEMBER_ALIVE && is_of(m, index, generation))
+		return m;
+	for (uint32_t i = 1; i <= members_high(a); i++) {
+		m = arena_member(a, i);
+		uint32_t life = load_acquire(&m->life.word);
+		if (life && !(life & FUTEX_DIED) && is_of(m, index, generation))
+			return m;
+	}
+	return NULL;
+}
+
 /*
  * A process is gone when a member of it died and none lives, or when it has no member left and its
  * pidfd says so: the robust words of a killed process are marked a little before its pidfd reads as

@@ -161,6 +161,9 @@ bool process_is_joined(const shoal_arena *a);
 bool process_leave(shoal_arena *a);
 /* Whether the process of this record and generation has ended or left. */
 bool process_gone(shoal_arena *a, uint32_t index, uint32_t generation);
+/* One whose life word tells of its death; NULL: none of it lives. `hint`: a tag to try first. */
+struct member *process_living_member(const shoal_arena *a, uint32_t index, uint32_t generation,
+                                     uint32_t hint);
 /*
  * The process's start time as the record with this word has it; 0 while it has only that of the
  * process before.

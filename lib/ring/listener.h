@@ -21,8 +21,9 @@
  * stale then. After L2: the pipe is pending, with one end closed: it is accepted and read to its
  * end. Before its wakes: list_op_pending names the gate of those who accept. Server, after L3: the
  * end is its own, and closed by its death; the entry is stale. Before its wakes: who waits for a
- * place looks every 5 ms. Destroyer: as of all objects; the pending ends are closed by it, or by
- * the one who buries it.
+ * place looks every 5 ms. The listener's process: who accepts in another one watches the life of a
+ * member of it, as long as one lives, else looks every 5 ms. Destroyer: as of all objects; the
+ * pending ends are closed by it, or by the one who buries it.
  *
  * Stopped: a client between L1 and L2 takes a place away; a server between L3 and L4 nothing.
  * Whoever stands still in a call on the listener delays its burial, and with it the end of

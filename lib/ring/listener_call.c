@@ -91,19 +91,40 @@ take_first(const struct listener_call *c)
 	return NULL;
 }
 
-/* Asleep at a gate while the word is as it was. 0: look again. */
+/* Asleep while the words are as they were. 0: look again. */
 static int
-sleep_at(const struct listener_call *c, word32 *gate, word32 *word, uint32_t seen, uint32_t bell,
+sleep_on(const struct listener_call *c, const struct futex_watch *watch, unsigned count,
          int64_t deadline, bool sliced)
 {
-	struct futex_watch watch[] = { { gate, GATE_ARMED },
-		                       { word, seen },
-		                       { &c->listener->bell.word, bell } };
 	int64_t until = sliced ? clock_sooner(deadline, FUTEX_SLICE_NS) : deadline;
-	int rc = gate_sleep(c->thread, watch, 3, until);
+	int rc = gate_sleep(c->thread, watch, count, until);
 	if (rc == -ECANCELED)
 		return fail_quiet(rc, "the wait was interrupted by shoal_thread_interrupt");
 	return 0;
+}
+
+/*
+ * The death of the listener's process is told by one who lives of it; where none does, and where
+ * the kernel may tell a descriptor's ring instead, by the slices.
+ */
+static int
+sleep_accepting(const struct listener_call *c, uint32_t turns, uint32_t bell, int64_t deadline)
+{
+	shoal_arena *a = c->arena;
+	shoal_listener *l = c->listener;
+	struct futex_watch watch[] = { { &l->accept.wait, GATE_ARMED },
+		                       { &l->turns, turns },
+		                       { &l->bell.word, bell },
+		                       { NULL, 0 } };
+	if (l->process == a->process && l->process_generation == process_generation(a, a->process))
+		return sleep_on(c, watch, 3, deadline, load_relaxed(&l->polled));
+	struct member *life = process_living_member(a, l->process, l->process_generation, 0);
+	if (!life)
+		return sleep_on(c, watch, 3, deadline, true);
+	watch[3] = (struct futex_watch){ &life->life.word, load_acquire(&life->life.word) };
+	if (!watch[3].seen || watch[3].seen & FUTEX_DIED)
+		return 0;
+	return sleep_on(c, watch, 4, deadline, load_relaxed(&l->polled));
 }
 
 /*
@@ -130,8 +151,7 @@ accept_waiting(const struct listener_call *c, shoal_time timeout, shoal_pipe_end
 			return fail_quiet(-ETIMEDOUT, "nobody has connected in time");
 		int rc = 0;
 		if (armed)
-			rc = sleep_at(c, &l->accept.wait, &l->turns, turns, bell, deadline,
-			              load_relaxed(&l->polled));
+			rc = sleep_accepting(c, turns, bell, deadline);
 		else
 			gate_arm(&l->accept.wait, false);
 		if (rc)
@@ -244,7 +264,9 @@ wait_for_place(const struct listener_call *c, shoal_time timeout, int64_t deadli
 {
 	shoal_listener *l = c->listener;
 	for (bool armed = false;; armed = !armed) {
-		uint32_t freed = load_acquire(&l->freed), bell = bell_read(&l->bell);
+		struct futex_watch watch[] = { { &l->room, GATE_ARMED },
+			                       { &l->freed, load_acquire(&l->freed) },
+			                       { &l->bell.word, bell_read(&l->bell) } };
 		clear_stale(c);
 		if (listener_over(c) || listener_recover(c))
 			return over();
@@ -256,7 +278,7 @@ wait_for_place(const struct listener_call *c, shoal_time timeout, int64_t deadli
 			return fail_quiet(-ETIMEDOUT, "the listener had as many waiting as it takes");
 		int rc = 0;
 		if (armed)
-			rc = sleep_at(c, &l->room, &l->freed, freed, bell, deadline, true);
+			rc = sleep_on(c, watch, 3, deadline, true);
 		else
 			gate_arm(&l->room, false);
 		if (rc)

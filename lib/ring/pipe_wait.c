@@ -56,31 +56,6 @@ pipe_peer_closed(const struct pipe_handle *h)
 	return load_acquire(&other_end(h)->owner) & OWNER_CLOSED;
 }
 
-/* Another process may have the record by now: it has the next generation. */
-static bool
-is_of(const struct member *m, uint32_t process, uint32_t generation)
-{
-	return load_acquire(&m->process) == process &&
-	       load_relaxed(&m->process_generation) == generation;
-}
-
-/* A living member of the process, or NULL. */
-static struct member *
-living_member(const shoal_arena *a, uint32_t process, uint32_t generation, uint32_t hint)
-{
-	struct member *m = member_of_tag(a, hint);
-	if (m && member_state(a, hint) == MEMBER_ALIVE && is_of(m, process, generation))
-		return m;
-	uint32_t high = load_acquire(&a->header->members_high);
-	for (uint32_t i = 1; i <= high && i <= a->members_max; i++) {
-		m = arena_member(a, i);
-		uint32_t life = load_acquire(&m->life.word);
-		if (life && !(life & FUTEX_DIED) && is_of(m, process, generation))
-			return m;
-	}
-	return NULL;
-}
-
 /*
  * Finishes what the members of the process left, which may close its ends; then closes this one if
  * that is due.
@@ -88,7 +63,7 @@ living_member(const shoal_arena *a, uint32_t process, uint32_t generation, uint3
 static bool
 process_ended(struct pipe_handle *h, struct shoal_thread *t, uint32_t process, uint32_t generation)
 {
-	if (living_member(h->arena, process, generation, 0))
+	if (process_living_member(h->arena, process, generation, 0))
 		return false;
 	member_recover_all(h->arena, t, pipe_me(h, t));
 	return process_gone(h->arena, process, generation);
@@ -108,7 +83,7 @@ owner_gone(struct pipe_handle *h, struct shoal_thread *t, const shoal_pipe_end *
 		return false;
 	uint32_t process = (uint32_t)(word >> 32) & 0xfff;
 	uint32_t generation = (uint32_t)word;
-	*life = living_member(h->arena, process, generation, load_relaxed(&end->tag));
+	*life = process_living_member(h->arena, process, generation, load_relaxed(&end->tag));
 	return !*life && process_ended(h, t, process, generation);
 }
 
@@ -129,7 +104,7 @@ look_at_users(struct pipe_handle *h, struct shoal_thread *t, unsigned side, stru
 			continue;
 		used = true;
 		uint32_t generation = (uint32_t)(user >> 2);
-		*life = living_member(h->arena, i, generation, load_relaxed(&p->end[side].tag));
+		*life = process_living_member(h->arena, i, generation, load_relaxed(&p->end[side].tag));
 		if (*life)
 			return;
 		if (process_ended(h, t, i, generation))
