@@ -2,10 +2,10 @@
  * From an end's address to this thread's handle, and who owns the end.
  *
  * Crash points: an owner that dies right after its CAS is named by the word, and its end is closed
- * for it. A closer that dies after its end is CLOSED and before the other one says PEER_CLOSED: who
- * waits there looks at both words, and recover_process sets it again. One who dies when an end has
- * become its own, or the one's that it gave it to, before it said so to those who wait for it: the
- * bell tells them.
+ * for it. A closer that dies after its end is CLOSED, and before the other one says PEER_CLOSED,
+ * what lay unread is given back and all are woken: who waits there looks at both words, and watches
+ * its life; recover_process does all of it again. One who dies when an end has become its own, or
+ * the one's that it gave it to, before it said so to those who wait for it: the bell tells them.
  */
 #include "base/error.h"
 #include "base/kernel.h"

@@ -113,19 +113,17 @@ recover_hand(shoal_arena *a, struct member *dead, const struct hand *hand)
 	(void)dead;
 }
 
+/*
+ * One that is closed may have been closed by the dead one, who told nobody of it, or did not give
+ * back what lay unread there: all of that is done, again if need be.
+ */
 static void
 end_of_owner(shoal_arena *a, struct pipe *p, unsigned side, uint32_t process, uint32_t generation)
 {
 	uint64_t word = load_acquire(&p->end[side].owner);
 	uint64_t its = OWNER_OWNED | (uint64_t)process << 32 | generation;
-	if ((word & OWNER_WHO) == its)
+	if ((word & OWNER_WHO) == its || word & OWNER_CLOSED)
 		pipe_shut_end(a, p, side, word);
-	/* Closed by one who died before it told the other end. */
-	else if (word & OWNER_CLOSED && !(load_acquire(&p->end[!side].owner) & OWNER_PEER_CLOSED))
-		fetch_or_seq_cst(&p->end[!side].owner, OWNER_PEER_CLOSED);
-	else
-		return;
-	wake_all(p);
 }
 
 /*

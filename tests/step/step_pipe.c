@@ -192,7 +192,7 @@ check_receiver(struct step_world *w)
 
 /* The dead one received: soon nothing can be sent to it. */
 static void
-check_sender(struct step_world *w)
+send_to_the_dead(struct step_world *w)
 {
 	int rc = 0;
 	STEP_WITHIN(w, "send", rc = send_one(w, SHOAL_NOWAIT));
@@ -206,7 +206,27 @@ check_sender(struct step_world *w)
 		            n = shoal_pipe_recv(left_of(w), NULL, 0, SHOAL_MS(TIMEOUT_MS)));
 		STEP_REQUIRE(w, n == -EPIPE, "recv from the dead: %zd", n);
 	}
+}
+
+static void
+check_sender(struct step_world *w)
+{
+	send_to_the_dead(w);
 	end_of_pipe(w);
+}
+
+/* What it had not received is gone before the pipe is. */
+static void
+check_drained(struct step_world *w)
+{
+	shoal_arena_info before, after;
+	send_to_the_dead(w);
+	STEP_REQUIRE(w, shoal_arena_recover(w->arena) >= 0, "recover: %s", shoal_error());
+	shoal_arena_stat(w->arena, &before);
+	end_of_pipe(w);
+	shoal_arena_stat(w->arena, &after);
+	int left = (int)(before.blocks - after.blocks) - 1;
+	STEP_REQUIRE(w, left == 0 || !w->base_known, "%d messages were left", left);
 }
 
 /* ---- sleepers ---- */
@@ -396,7 +416,7 @@ fd_op(struct step_world *w)
 static void
 close_op(struct step_world *w)
 {
-	shoal_pipe_close(left_of(w));
+	shoal_pipe_close(shape_of(w)->before ? right_of(w) : left_of(w));
 	step_mine(w)->result = 0;
 }
 
@@ -530,6 +550,9 @@ STEP_CASE(pipe, look, .shape = SHAPE(0, INLINE, 0, 3, 0, 0), ALONE(check_sender)
           .prepare = recv_prepare, .op = look_op)
 STEP_CASE(pipe, close, .shape = SHAPE(0, INLINE, 0, 0, 0, 1), ALONE(check_receiver),
           .prepare = send_prepare, .op = close_op)
+STEP_CASE(pipe, close_unread, .shape = SHAPE(0, BLOCK, 0, 3, 0, 0), ALONE(check_drained),
+          .prepare = recv_prepare, .op = close_op,
+          .role = { { "others", try_others } })
 STEP_CASE(pipe, close_to_sleeper, .shape = SHAPE(0, INLINE, 0, 0, 0, 1), .setup = setup,
           .prepare = send_prepare, .op = close_op, .sleeper = sleep_receiving,
           .rouse = rouse_by_death)
