@@ -70,7 +70,7 @@ make(struct envelope_call *c, const shoal_any *v, uint32_t refs, struct envelope
 		object_abandon(a, c->me, made.index);
 		return rc ? rc : -EPROTO;
 	}
-	e->ring = object_ref(a, c->ring);
+	e->ring = c->to = object_ref(a, c->ring);
 	e->index = c->ring;
 	e->refs = gather(v, e->ref);
 	store_relaxed(&e->place, NOWHERE);
@@ -107,18 +107,35 @@ envelope_make(shoal_arena *a, uint32_t ring, const shoal_any *v, uint32_t refs,
 	return rc;
 }
 
+static bool
+stands(const shoal_arena *a, uint32_t ring, shoal_ref ref)
+{
+	uint64_t word = load_acquire(&arena_object(a, ring)->word);
+	return object_state(word) == OBJECT_READY && object_ref(a, ring) == ref;
+}
+
+static bool
+is_pipe(const shoal_arena *a, uint32_t ring)
+{
+	return load_relaxed(&arena_object(a, ring)->kind) == SHOAL_KIND_PIPE;
+}
+
 /*
- * Who destroyed the queue meanwhile may have looked before `mailed` was set: then this one looks.
- * By now the envelope may have gone, and its index be another one's, which is looked at in vain.
+ * Who destroyed the queue meanwhile may have looked before `mailed` was set, or while `posting`
+ * named the envelope, and so may who closed the end that was to receive: then this one looks. By
+ * now the envelope may have gone, and its index be another one's, which is looked at in vain.
  */
 void
 envelope_sent(struct envelope_call *c, int rc)
 {
+	const shoal_arena *a = c->arena;
 	if (!c->index)
 		return;
+	uint64_t place = load_relaxed(c->place);
 	store_release(&c->me->posting, 0);
 	fence_seq_cst();
-	if (rc || object_state(load_acquire(&arena_object(c->arena, c->ring)->word)) != OBJECT_READY)
+	if (rc || !stands(a, c->ring, c->to) ||
+	    (is_pipe(a, c->ring) && !pipe_receives(a, c->ring, place)))
 		object_end_lost(c->arena, c->thread, c->me, c->index);
 	c->index = 0;
 }
@@ -162,24 +179,18 @@ is_opened(const shoal_arena *a, uint32_t ring, uint64_t place)
 	return false;
 }
 
-static bool
-stands(const shoal_arena *a, const struct envelope *e)
-{
-	uint64_t word = load_acquire(&arena_object(a, e->index)->word);
-	return object_state(word) == OBJECT_READY && object_ref(a, e->index) == e->ring;
-}
-
 /* What is read of a queue that goes meanwhile is memory of anybody's; so it is looked at again. */
 static bool
 lies_there(const shoal_arena *a, uint32_t object, const struct envelope *e, uint64_t place)
 {
-	if (place == NOWHERE || !e->index || e->index >= objects_high(a) || !stands(a, e))
+	if (place == NOWHERE || !e->index || e->index >= objects_high(a) ||
+	    !stands(a, e->index, e->ring))
 		return false;
-	bool queue = load_relaxed(&arena_object(a, e->index)->kind) == SHOAL_KIND_QUEUE;
-	bool has = queue ? queue_has_message(a, e->index, place)
-	                 : pipe_has_message(a, e->index, place, object_ref(a, object));
+	bool has = is_pipe(a, e->index)
+	                   ? pipe_has_message(a, e->index, place, object_ref(a, object))
+	                   : queue_has_message(a, e->index, place);
 	fence_acquire();
-	return has && stands(a, e);
+	return has && stands(a, e->index, e->ring);
 }
 
 static bool

@@ -29,7 +29,8 @@
  *	                       Where a dead taker's message comes back, 2 holds all the time
  *	its end                as for containers: DYING, then `counted` falls with each reference
  *	                       dropped, then the body and the entry go; anybody goes on
- * Who looks: its receiver; recovery, at all; and what drops messages of the living notes that
+ * Who looks: its receiver; its sender, where the queue or pipe was destroyed or the receiving end
+ * closed meanwhile; recovery, at all; and what drops messages of the living notes that
  * (object_note_mail): a queue or pipe destroyed, an end closed, task_done, a delivery too many.
  *
  * A stopped member holds up those who send or receive references only as arena/hold.h and
@@ -50,6 +51,7 @@ struct envelope_call {
 	shoal_ref ref;
 	uint32_t index;
 	uint32_t ring;
+	shoal_ref to; /* the queue or pipe */
 };
 
 /*

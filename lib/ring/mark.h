@@ -64,5 +64,7 @@ int pipe_recv_marked(shoal_pipe_end *end, struct marked *m, shoal_time timeout);
  */
 bool queue_has_message(const shoal_arena *a, uint32_t object, uint64_t place);
 bool pipe_has_message(const shoal_arena *a, uint32_t object, uint64_t place, uint64_t last);
+/* Whether the end to which the place's messages go is open. */
+bool pipe_receives(const shoal_arena *a, uint32_t object, uint64_t place);
 
 #endif

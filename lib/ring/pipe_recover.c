@@ -84,12 +84,20 @@ is_there(struct pipe *p, uint32_t ring, unsigned side, uint64_t pos, uint64_t bl
 	return rc == 1 && m.pos == pos && m.block == block;
 }
 
+/* Whether the end that receives what comes on the way is open. */
+static bool
+receives(const struct pipe *p, unsigned side)
+{
+	return !(load_acquire(&p->end[!side].owner) & OWNER_CLOSED);
+}
+
 /*
  * The block is PLACE(pipe, pos), and a living receiver makes it HELD before `done` passes. Of a
  * sender: it is nobody's if its record was not published; the record at pos may be another sender's
  * by now. Of a receiver: it is nobody's once the receiver had passed it; with SHARED_ENDS `taken`
- * may be another receiver's, and who mends the lock drops what the dead one took. Else it is its
- * record's affair.
+ * may be another receiver's, and who mends the lock drops what the dead one took. Of both: where
+ * nobody receives any more, it may have come after the end was drained. Else it is its record's
+ * affair.
  */
 static void
 recover_hand(shoal_arena *a, struct member *dead, const struct hand *hand)
@@ -103,7 +111,7 @@ recover_hand(shoal_arena *a, struct member *dead, const struct hand *hand)
 		return;
 	const struct pipe_way *w = &p->way[side];
 	bool alone = !(p->flags & SHOAL_PIPE_SHARED_ENDS);
-	bool nobodys = load_acquire(&w->done) > pos;
+	bool nobodys = load_acquire(&w->done) > pos || !receives(p, side);
 	if (load_relaxed(&hand->kind) == HAND_GET)
 		nobodys |= alone && load_acquire(&w->taken) > pos;
 	else
@@ -274,6 +282,14 @@ read_last(const shoal_arena *a, const struct pipe_message *m, uint64_t *last)
 }
 
 bool
+pipe_receives(const shoal_arena *a, uint32_t object, uint64_t place)
+{
+	uint32_t ring;
+	const struct pipe *p = body(a, object, &ring);
+	return p && receives(p, place & 1);
+}
+
+bool
 pipe_has_message(const shoal_arena *a, uint32_t object, uint64_t place, uint64_t last)
 {
 	uint32_t ring;
@@ -281,7 +297,7 @@ pipe_has_message(const shoal_arena *a, uint32_t object, uint64_t place, uint64_t
 	unsigned side = place & 1;
 	struct pipe *p = body(a, object, &ring);
 	struct pipe_message m;
-	if (!p || (load_acquire(&p->end[!side].owner) & OWNER_CLOSED))
+	if (!p || !receives(p, side))
 		return false;
 	const struct pipe_way *w = &p->way[side];
 	if (load_acquire(&w->done) > pos || load_acquire(&w->taken) > pos)
@@ -315,7 +331,7 @@ check_way(shoal_arena *a, struct pipe *p, uint32_t ring, unsigned side, uint32_t
 		               ? complain(report, object, side, done, "no position")
 		               : 0;
 	/* A closed end's messages were drained. */
-	bool drained = load_acquire(&p->end[!side].owner) & OWNER_CLOSED;
+	bool drained = !receives(p, side);
 	for (uint64_t pos = done; pos - done < ring; pos = m.next) {
 		int rc = way_look(pipe_ring(p, ring, side), ring - 1, pos, &m);
 		if (load_acquire(&w->done) != done)

@@ -7,6 +7,8 @@
  *	a WRAP record stored        the writer goes on at 0, where a zero stands; the reader waits there
  *	block PLACE, no header      the hand still names it; recovery finds no record of it and frees it
  *	the header stored           the message is there; a block that the hand names is its affair
+ *	the same, where the other   its block is nobody's: whoever finds that takes it back from exactly
+ *	end was drained before      that place: this one, or its recovery, or that of its process
  *	before `tail` moves         whoever owns the end next walks on from it
  *	before the wake             the readers watch the header and this process's life
  */
@@ -287,6 +289,18 @@ send_inline(struct pipe_handle *h, struct shoal_thread *t, const void *message, 
 	return 0;
 }
 
+/*
+ * Who closes the other end while the record comes drains before or after it is there: either that
+ * one sees the record, or this one that the end is closed.
+ */
+static void
+reclaim_unreceived(const struct pipe_handle *h, uint64_t block, uint64_t pos)
+{
+	fence_seq_cst();
+	if (unlikely(pipe_peer_closed(h)))
+		block_reclaim(h->arena, block, pipe_place(h->object, h->side, pos));
+}
+
 int
 send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64_t bytes,
            uint32_t mark, shoal_time timeout)
@@ -311,6 +325,7 @@ send_block(struct pipe_handle *h, struct shoal_thread *t, uint64_t block, uint64
 	uint64_t marked = (uint64_t)mark << RECORD_MARK_SHIFT;
 	PROBE_PIPE_SEND(h->end, pos, bytes, 1);
 	finish_record(h, pos, 16, record_word(RECORD_BLOCK, 0, bytes) | marked);
+	reclaim_unreceived(h, block, pos);
 	hand_clear(hand);
 	give_back(h, t);
 	return 0;
