@@ -232,10 +232,8 @@ others(struct pipe_handle *h, uint64_t word)
 	uint32_t process = (uint32_t)(word >> 32) & 0xfff;
 	if (word & OWNER_GIVEN) {
 		pid_t to = pipe_given_pid(word);
-		if (to == getpid())
-			return 0;
 		if (!pipe_given_ended(word))
-			return busy_error(h, to);
+			return to == getpid() ? 0 : busy_error(h, to);
 	} else if (!process_gone(h->arena, process, (uint32_t)word)) {
 		return busy_error(h, process_pid(h->arena, process));
 	}

@@ -425,3 +425,21 @@ Test(pipe_owner, a_word_that_says_shared_leads_to_no_rows)
 	REQUIRE_EQ(load_relaxed(beside), pipe_user_word(7, 1));
 	shoal_arena_close(w.arena);
 }
+
+/* As if its number had come round again since the end was given. */
+Test(pipe_owner, what_was_given_to_a_dead_process_is_no_later_ones)
+{
+	struct world w = world_make(0, 0);
+	uint64_t started = kernel_start_time(getpid());
+	if (skip_unless(started, "/proc"))
+		return;
+	uint64_t nonce = load_relaxed(&w.right->owner) & OWNER_NONCE;
+	store_relaxed(&w.right->owner, nonce | pipe_given_word(getpid(), started));
+	send_text(w.right, "mine");
+	recv_text(w.left, "mine");
+	REQUIRE_EQ(shoal_pipe_give(w.right, 0), 0);
+	store_relaxed(&w.right->owner, nonce | pipe_given_word(getpid(), started + 1));
+	REQUIRE_EQ(shoal_pipe_send(w.right, "", 1, 0), -EPIPE);
+	REQUIRE_EQ(shoal_pipe_recv(w.left, NULL, 0, 0), -EPIPE);
+	world_end(w);
+}
