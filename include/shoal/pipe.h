@@ -175,6 +175,8 @@ int     shoal_pipe_give(shoal_pipe_end *, pid_t to);
  * SHOAL_NOWAIT until -EAGAIN, which re-arms them. Slices of 5 ms as of a queue's: without io_uring,
  * of room_fd, WITH_OWNER, for the death of the users of a shared end, and once several processes
  * made one. That the other end's owner executed another program they tell only when that ends.
+ * Those of a destroyed pipe stay, readable, until shoal_pipe_close of the end, until another pipe's
+ * are made at its address, or until the arena is closed.
  */
 int     shoal_pipe_fd(shoal_pipe_end *);
 int     shoal_pipe_room_fd(shoal_pipe_end *);

@@ -5,6 +5,7 @@
 #include "base/kernel.h"
 #include "base/racy.h"
 #include "ring/handed.h"
+#include "ring/poller.h"
 #include <unistd.h>
 
 #define FLAGS (SHOAL_PIPE_SIMPLEX | SHOAL_PIPE_SHARED_ENDS)
@@ -193,14 +194,21 @@ shoal_pipe_destroy(shoal_arena *a, shoal_pipe_end *end)
 
 /* ---- whose it is ---- */
 
-/* Another one's end is not closed by it: its copy of the pointer just goes. */
+/*
+ * Another one's end is not closed by it: its copy of the pointer just goes. Of a pipe that is gone
+ * already the descriptors do, but not in a handler inside another call.
+ */
 void
 shoal_pipe_close(shoal_pipe_end *end)
 {
 	struct shoal_thread *t;
 	struct pipe_handle *h;
-	if (!end || pipe_enter(end, PIPE_LOOK, &t, &h))
+	int rc = end ? pipe_enter(end, PIPE_LOOK, &t, &h) : -EDEADLK;
+	if (rc) {
+		if (rc != -EDEADLK)
+			poller_forget_ended(end);
 		return;
+	}
 	if (h->shared) {
 		if (load_relaxed(h->user) != h->user_word)
 			store_seq_cst(h->user, h->user_word);

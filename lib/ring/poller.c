@@ -352,6 +352,30 @@ poller_forget(word32 *gate)
 	masked_unlock(&lock);
 }
 
+static bool
+has_ended(const struct poller_object *o)
+{
+	uint32_t index = o->seen_as.index;
+	uint64_t word = index ? load_acquire(&arena_object(o->arena, index)->word) : 0;
+	return index && (word >> 32 != o->seen_as.generation || object_state(word) != OBJECT_READY);
+}
+
+void
+poller_forget_ended(const void *object)
+{
+	if (likely(!load_relaxed(&poller_sources)))
+		return;
+	notice_fork();
+	masked_lock(&lock);
+	for (struct source **link = &sources; *link;) {
+		if ((*link)->of.object == object && has_ended(&(*link)->of))
+			drop(link);
+		else
+			link = &(*link)->next;
+	}
+	masked_unlock(&lock);
+}
+
 /*
  * Cleared first, looked at after: what comes in between raises it again. One that stays without a
  * helper thread, since there can be none now, is left readable: its user comes again.

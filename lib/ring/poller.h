@@ -71,6 +71,12 @@ int poller_fd(const struct poller_object *o);
 /* The descriptor of this gate, if there is one, is closed. */
 void poller_forget(word32 *gate);
 
+/*
+ * For the user of the object who is done with it: the descriptors of what lay there go, if that was
+ * destroyed. Else they stay, readable, for those who have not seen it yet.
+ */
+void poller_forget_ended(const void *object);
+
 /* A call met nothing at this gate: its descriptor is unreadable until there is something again. */
 void poller_rearm_slow(word32 *gate);
 extern word32 poller_sources; /* of this process; 0: nobody asked for a descriptor */

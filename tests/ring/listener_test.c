@@ -233,6 +233,20 @@ Test(listener, its_descriptor_tells_of_clients)
 	world_end(w);
 }
 
+/* The other side may have destroyed it at once. */
+Test(listener, a_destroyed_connections_descriptors_go_when_it_is_closed)
+{
+	struct world *w = world_make();
+	shoal_pipe_end *client = connected(w), *server = accepted(w);
+	int fd = shoal_pipe_fd(client), room = shoal_pipe_room_fd(client);
+	REQUIRE(fd >= 0 && room >= 0);
+	REQUIRE_EQ(shoal_pipe_destroy(w->arena, server), 0);
+	REQUIRE(readable(fd, 5000) && readable(room, 5000));
+	shoal_pipe_close(client);
+	REQUIRE(fcntl(fd, F_GETFD) < 0 && fcntl(room, F_GETFD) < 0);
+	world_end(w);
+}
+
 Test(listener, simplex_clients_send)
 {
 	shoal_arena *a;
