@@ -117,7 +117,7 @@ struct pipe_way {
 	_Alignas(SPACING) word64 tail; /* of the next record; may lag by what a dead writer published */
 	word64 head_seen;              /* the reader's progress as last looked at */
 	word64 sent;
-	word64 wanted;                 /* bytes that the last one who found too little room needed */
+	word64 wanted;                 /* way_wanted of the last one who found too little room */
 	/* lines 3, 4: the reader writes */
 	_Alignas(SPACING) word64 done; /* received up to here */
 	word64 taken;                  /* never delivered (again) below this; may be below `done` */
@@ -492,6 +492,8 @@ void way_drop_taken(shoal_arena *a, struct pipe *p, unsigned side);
  * What the writer may use is below this plus the ring's size; *word is what changes when it grows.
  */
 uint64_t way_free(struct pipe_way *w, word64 **word);
+/* What `wanted` says: the bytes, and how many had been sent then; it holds until one more is. */
+uint64_t way_wanted(const struct pipe_way *w, uint64_t bytes);
 /*
  * The reader tells the writer how far it is. One who sleeps for room is woken when there is plenty,
  * or the reader is about to wait.

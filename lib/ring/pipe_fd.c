@@ -99,6 +99,15 @@ readable(const struct poller_object *o, struct poller_peer *peer)
 	return has_owner(a, p) ? POLLER_UNTOLD : answer;
 }
 
+/* The bytes that the last one who sent was refused for; a short record's, if it was not. */
+static uint64_t
+room_wanted(const struct pipe_way *w)
+{
+	uint64_t wanted = load_relaxed(&w->wanted);
+	uint32_t bytes = (uint32_t)wanted;
+	return bytes && wanted == way_wanted(w, bytes) ? bytes : LINE;
+}
+
 /*
  * For what was refused last, or any short record. The reader tells only now and then of the room
  * that it makes.
@@ -117,8 +126,7 @@ has_room(const struct poller_object *o, struct poller_peer *unused)
 		return POLLER_READY;
 	struct pipe_way *w = &p->way[side];
 	uint64_t used = load_acquire(&w->tail) - way_free(w, &word);
-	uint64_t wanted = load_relaxed(&w->wanted);
-	if (used + (wanted ? wanted : LINE) <= ring || is_over(a, p, side))
+	if (used + room_wanted(w) <= ring || is_over(a, p, side))
 		return POLLER_READY;
 	return POLLER_UNTOLD;
 }

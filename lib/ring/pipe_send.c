@@ -79,7 +79,6 @@ finish_record(struct pipe_handle *h, uint64_t pos, uint64_t size, uint64_t word)
 	publish(h, pipe_header(h->tx_ring, h->mask, pos), word);
 	store_relaxed(&w->tail, pos + size);
 	store_relaxed(&w->sent, load_relaxed(&w->sent) + 1);
-	store_relaxed(&w->wanted, 0);
 	renew_room(h);
 	wake(w);
 }
@@ -131,7 +130,7 @@ wait_free(struct pipe_handle *h, struct shoal_thread *t, struct pipe_wait *w, ui
 			return 0;
 		if (pipe_end_closed(h) || pipe_peer_closed(h))
 			return refuse(h);
-		store_relaxed(&h->tx->wanted, need);
+		store_relaxed(&h->tx->wanted, way_wanted(h->tx, need));
 		int rc = pipe_wait(h, t, w, word, seen);
 		if (rc)
 			return rc;

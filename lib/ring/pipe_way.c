@@ -115,6 +115,12 @@ way_free(struct pipe_way *w, word64 **word)
 	return free;
 }
 
+uint64_t
+way_wanted(const struct pipe_way *w, uint64_t bytes)
+{
+	return load_relaxed(&w->sent) << 32 | bytes;
+}
+
 static void
 open_gates(struct pipe_gates *g)
 {

@@ -179,3 +179,22 @@ Test(pipe_fd, nobody_runs_while_all_is_idle)
 	shoal_pipe_close(w.right);
 	shoal_arena_close(w.arena);
 }
+
+/* Where there is room for what was sent last, though less than what was refused before. */
+Test(pipe_fd, of_room_goes_by_what_was_sent_last)
+{
+	struct world w = world_make(1 << 16, 0);
+	static char long_one[15000];
+	int fd = shoal_pipe_room_fd(w.right);
+	REQUIRE(fd >= 0);
+	for (int i = 0; i < 4; i++)
+		REQUIRE_EQ(shoal_pipe_send(w.right, long_one, sizeof long_one, 0), 0);
+	for (int i = 0; i < 3; i++)
+		send_text(w.right, "short");
+	REQUIRE_EQ(shoal_pipe_send(w.right, long_one, sizeof long_one, 0), -EAGAIN);
+	REQUIRE(!is_readable(fd, 20));
+	for (int i = 0; i < 3; i++)
+		send_text(w.right, "short");
+	REQUIRE(is_readable(fd, 5000));
+	world_end(w);
+}
