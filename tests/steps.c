@@ -4,8 +4,8 @@
  * operation takes is kept, and the next time it runs to the last place on it that can be told by
  * its address, unstepped, and is stepped from there.
  *
- * An operation may take another way the next time, and not come to that place. Then come() is called
- * after its last instruction, and the next one is stepped from the start.
+ * An operation may take another way the next time, and not come to that place. Then come() is
+ * called after its last instruction, and the next one is stepped from the start.
  */
 #include "steps.h"
 
@@ -22,6 +22,7 @@ enum { TRAP_FLAG = 0x100, BREAKPOINT = 0xcc };
 
 struct steps steps;
 static pid_t stepped; /* the thread */
+static bool runs_next; /* to steps.entry, from the next instruction on: it may be there now */
 
 /* ---- the ways that operations take ---- */
 
@@ -250,6 +251,10 @@ trap(int signo, siginfo_t *info, void *context)
 	stop_arrive(reg);
 	leave_unblocked(reg);
 	bool is_it = stepped == gettid();
+	if (runs_next && is_it && reg[REG_RIP] != steps.entry) {
+		runs_next = false;
+		stop_at(steps.entry, NULL);
+	}
 	if (steps.on && is_it && has_begun(reg[REG_RIP]))
 		step(reg, sigismember(&at->uc_sigmask, SIGUSR1));
 	if (steps.on && is_it && !stop.at)
@@ -269,6 +274,7 @@ begin(uint32_t at, greg_t entry, void (*come)(void))
 	steps.done = steps.waits = 0;
 	steps.came = false;
 	steps.come = come;
+	runs_next = false;
 	steps.on = true;
 }
 
@@ -295,8 +301,7 @@ void
 steps_run_to(void (*entry)(void))
 {
 	steps.entry = (greg_t)entry;
-	stop_at(steps.entry, NULL);
-	steps.on = true;
+	runs_next = steps.on = true;
 }
 
 /* ---- an operation ---- */

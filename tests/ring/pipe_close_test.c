@@ -147,6 +147,7 @@ close_within(void *(*send)(void *), void *dies, uint32_t at)
 	scene.at = at;
 	scene.came = false;
 	scene.closing = 0;
+	steps.others_wait = true;
 	REQUIRE_EQ(shoal_pipe_create(scene.w.arena, NULL, &o, &scene.w.left, &scene.w.right), 0);
 	REQUIRE_EQ(pthread_create(&thread, NULL, send, dies), 0);
 	await(1);
