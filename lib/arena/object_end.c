@@ -243,8 +243,8 @@ let_barrier_pass(const shoal_arena *a)
  * What ended alone (object_end_alone) has no destroyer at all.
  *
  * A barrier lies between what `shut` wrote and the look who is inside. Pairs with pipe_enter_quick,
- * which stores its name, and then goes by the owner word alone, with a fence for the compiler only:
- * it may have read the word while that was open, and its name be on its way yet. The look's own
+ * which stores its name, and then looks at two words, with a fence for the compiler only:
+ * it may have read them while the end was open, and its name be on its way yet. The look's own
  * fence orders nobody else's store, and the barrier of the destroyer's recovery
  * (object_recover_making) came before the word was closed. Behind this one either the name is seen
  * here, or there that the end is closed. A destroyer that lives let one pass after its own `shut`.

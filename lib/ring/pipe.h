@@ -260,6 +260,8 @@ struct pipe_handle {
 	uint64_t last_word;  /* of the last short record received: the next one is mostly as long */
 	uint64_t tail_seen;  /* the writer was beyond this when it was last looked at */
 	uint64_t kept_at;    /* where this reader last stayed back, or found nothing */
+	const word64 *life;  /* the object's word, and what that is until the pipe is destroyed */
+	uint64_t alive;
 	struct pipe_way *tx, *rx; /* NULL: SIMPLEX, the other direction */
 	unsigned side;       /* of the end: it sends on way[side] */
 	unsigned seat;
@@ -280,8 +282,6 @@ struct pipe_handle {
 	uint64_t user_word;
 	struct pace pace;
 	word64 *posting;      /* where the place of a message under MARK_HOLDS is told */
-	const word64 *life;   /* the object's word, and what that is until the pipe is destroyed */
-	uint64_t alive;
 };
 
 /* A power of two. A thread that uses more ends in turn looks them up anew. */
@@ -365,8 +365,8 @@ pipe_handle_known(struct shoal_thread *t, const shoal_pipe_end *end, enum thread
 /*
  * The everyday way into a call: NULL when this thread did not use the end before, when something
  * changed, or when another call is interrupted; then nothing was done. The record of the call comes
- * before the look at the owner word: one who destroys the pipe changes the word, lets a barrier
- * pass, and looks for calls inside.
+ * before the look at the words: one who destroys the pipe changes them, lets a barrier pass, and
+ * looks for calls inside.
  */
 static ALWAYS_INLINE struct pipe_handle *
 pipe_enter_quick(struct shoal_thread *t, const shoal_pipe_end *end, enum thread_last which)
@@ -380,7 +380,7 @@ pipe_enter_quick(struct shoal_thread *t, const shoal_pipe_end *end, enum thread_
 	if (likely(h)) {
 		store_relaxed(&h->me->call.object, h->object);
 		fence_compiler();
-		if (likely(load_relaxed(&end->owner) == h->mine))
+		if (likely(load_relaxed(&end->owner) == h->mine && load_relaxed(h->life) == h->alive))
 			return h;
 		store_relaxed(&h->me->call.object, 0);
 	}

@@ -371,8 +371,7 @@ pipe_find(const shoal_arena *a, const shoal_pipe_end *end, struct pipe **p, unsi
 
 /*
  * Asked after the record names the call: true until it leaves (Y1 of sync/stay.h). The quick way
- * asks the owner word alone, which is closed before the memory is free. Until the word names the
- * same owner of a pipe of the same identity again, it is none that the quick way takes.
+ * asks it too: the owner word has 14 bits of the identity, which come round.
  */
 static bool
 lives(const struct pipe_handle *h)
