@@ -160,16 +160,19 @@ stop_at(greg_t address, const struct place *place)
 static void
 stop_remove(void)
 {
-	*stop.at = stop.code;
+	unsigned char *at = stop.at;
+	if (at)
+		*at = stop.code;
 	stop.at = NULL;
 }
 
-/* Calls nothing until it is gone, since it may lie in whatever is called. */
+/*
+ * Calls nothing until it is gone, since it may lie in whatever is called. Two threads may have come
+ * to it before the first one removes it.
+ */
 static void
 stop_arrive(greg_t *reg)
 {
-	if (!stop.at || reg[REG_RIP] != (greg_t)stop.at + 1)
-		return;
 	reg[REG_RIP]--;
 	stop_remove();
 	if (!stop.place || stepped != gettid())
@@ -247,8 +250,10 @@ trap(int signo, siginfo_t *info, void *context)
 {
 	ucontext_t *at = context;
 	greg_t *reg = at->uc_mcontext.gregs;
-	(void)signo, (void)info;
-	stop_arrive(reg);
+	(void)signo;
+	/* Of an int3, not of a step. */
+	if (info->si_code == SI_KERNEL)
+		stop_arrive(reg);
 	leave_unblocked(reg);
 	bool is_it = stepped == gettid();
 	if (runs_next && is_it && reg[REG_RIP] != steps.entry) {
@@ -291,8 +296,7 @@ void
 steps_end(void)
 {
 	steps.on = false;
-	if (stop.at)
-		stop_remove();
+	stop_remove();
 	/* The next trap is the last one; and UBSan's look at a bool is not volatile. */
 	__asm__ volatile("" ::: "memory");
 }
