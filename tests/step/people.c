@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,6 +26,39 @@ enum {
 
 enum step_who step_me;
 static pid_t driver_pid;
+
+/* ---- processors ---- */
+
+static cpu_set_t cpus;
+
+/* On which the driver is: several of them are spread over all when they may use all. */
+static int
+this_cpu(void)
+{
+	if (!CPU_COUNT(&cpus) && sched_getaffinity(0, sizeof cpus, &cpus))
+		return -1;
+	return sched_getcpu();
+}
+
+void
+people_share_cpu(pid_t tid)
+{
+	cpu_set_t one;
+	int cpu = this_cpu();
+	if (cpu < 0)
+		return;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(tid, sizeof one, &one);
+	sched_setaffinity(0, sizeof one, &one);
+}
+
+void
+people_use_all_cpus(void)
+{
+	if (CPU_COUNT(&cpus))
+		sched_setaffinity(0, sizeof cpus, &cpus);
+}
 
 int64_t
 step_now(void)
@@ -138,6 +172,7 @@ people_fork(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != driver)
 		_exit(99);
+	people_use_all_cpus();
 	return 0;
 }
 
@@ -153,6 +188,21 @@ people_sleeps(pid_t tid)
 	close(fd);
 	const char *state = n > 0 ? strrchr(text, ')') : NULL;
 	return state && state[1] == ' ' && state[2] == 'S';
+}
+
+long
+people_sleep_count(pid_t tid)
+{
+	char path[64], line[100];
+	long count = 0;
+	snprintf(path, sizeof path, "/proc/%d/status", (int)tid);
+	FILE *file = fopen(path, "r");
+	while (file && fgets(line, sizeof line, file) &&
+	       sscanf(line, "voluntary_ctxt_switches: %ld", &count) != 1)
+		;
+	if (file)
+		fclose(file);
+	return count;
 }
 
 struct person

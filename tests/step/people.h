@@ -18,6 +18,14 @@ struct person {
 pid_t people_fork(void);
 /* Whether a process sleeps in the kernel. */
 bool people_sleeps(pid_t tid);
+/* How often it fell asleep, or stopped for its tracer. */
+long people_sleep_count(pid_t tid);
+/*
+ * The driver and this one on one processor: each step is a change from the one to the other, which
+ * takes several times as long between two. Until the driver may use all again. Its children may.
+ */
+void people_share_cpu(pid_t tid);
+void people_use_all_cpus(void);
 
 struct person people_start(struct step_world *w, enum step_who who, step_fn *fn);
 /* Waits until it sleeps in its call: false if it returned instead. */

@@ -107,29 +107,13 @@ stop_note(struct victim *v, int status)
 	return false;
 }
 
-/* How often it fell asleep, or stopped for its tracer. */
-static long
-sleeps_of(pid_t tid)
-{
-	char path[64], line[100];
-	long count = 0;
-	snprintf(path, sizeof path, "/proc/%d/status", (int)tid);
-	FILE *file = fopen(path, "r");
-	while (file && fgets(line, sizeof line, file) &&
-	       sscanf(line, "voluntary_ctxt_switches: %ld", &count) != 1)
-		;
-	if (file)
-		fclose(file);
-	return count;
-}
-
 enum tell { TELL_NO_SLEEP, TELL_SLEEP, TELL_NEXT_SLEEP };
 
 /* Another sleep than the one told last, and not for a moment. */
 static bool
 sleeps_again(struct victim *v, long *seen, int *looks)
 {
-	long sleeps = sleeps_of(v->tid);
+	long sleeps = people_sleep_count(v->tid);
 	*looks = sleeps == *seen ? *looks + 1 : 0;
 	*seen = sleeps;
 	return sleeps != v->slept && *looks >= AGAIN_LOOKS;
@@ -164,7 +148,7 @@ victim_wait(struct victim *v, enum tell tell)
 		bool sleeps = people_sleeps(v->tid);
 		if (sleeps && (tell == TELL_SLEEP ||
 		               (tell == TELL_NEXT_SLEEP && sleeps_again(v, &seen, &looks)))) {
-			v->slept = sleeps_of(v->tid);
+			v->slept = people_sleep_count(v->tid);
 			return MOVED_ASLEEP;
 		}
 		/* One that gets no processor is not stuck; what does not sleep has longer. */
@@ -243,6 +227,7 @@ victim_start(struct victim *v, struct step_world *w, const struct act *act)
 	ptrace(PTRACE_SETOPTIONS, v->tid, NULL, (void *)(long)PTRACE_O_EXITKILL);
 	cpu_pass_trap(v->tid);
 	names_add(act->who, v->tid);
+	people_share_cpu(v->tid);
 	size_t length = 0;
 	if (syscall(SYS_get_robust_list, v->tid, &v->robust, &length) != 0)
 		v->robust = NULL;
@@ -255,6 +240,7 @@ victim_kill(struct victim *v)
 	int status;
 	if (v->pid <= 0)
 		return;
+	people_use_all_cpus();
 	kill(v->pid, SIGKILL);
 	if (v->tid != v->pid) {
 		while (waitpid(v->tid, &status, __WALL) < 0 && errno == EINTR)
