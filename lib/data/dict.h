@@ -363,10 +363,9 @@ enum dict_bucket_is {
 
 struct dict_renewal {
 	dict_visit *visit;
-	enum dict_bucket_is (*look)(void *arg, const struct bucket *b, uint64_t index,
-	                            uint64_t state);
+	enum dict_bucket_is (*look)(void *arg, uint64_t index, uint64_t state);
 	/* whole: it does not contradict itself, and visit did not end it. False ends the walk. */
-	bool (*was_read)(void *arg, const struct bucket *b, uint64_t state, bool whole);
+	bool (*was_read)(void *arg, bool whole);
 	/* A split may be under way: each entry once, also where two buckets lead to it. */
 	bool amid;
 };

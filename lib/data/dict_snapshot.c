@@ -215,11 +215,10 @@ refresh(struct items *s, const struct known *k)
 }
 
 static enum dict_bucket_is
-look_at_bucket(void *arg, const struct bucket *b, uint64_t index, uint64_t state)
+look_at_bucket(void *arg, uint64_t index, uint64_t state)
 {
 	struct items *s = arg;
 	const struct ledger_state *stripe = &s->moment.at[index % STRIPES];
-	(void)b;
 	if (is_in_vain(s))
 		return DICT_BUCKET_LAST;
 	const struct known *k = find_known(s, index);
@@ -234,15 +233,15 @@ look_at_bucket(void *arg, const struct bucket *b, uint64_t index, uint64_t state
 	return note(s, &fresh) ? DICT_BUCKET_NEW : DICT_BUCKET_LAST;
 }
 
-/* One that changed meanwhile will have another state, and is read again by the next walk. */
+/*
+ * One that changed meanwhile is known by the state that it had before, and has another one: the
+ * next walk reads it again.
+ */
 static bool
-was_read(void *arg, const struct bucket *b, uint64_t state, bool whole)
+was_read(void *arg, bool whole)
 {
 	struct items *s = arg;
-	fence_acquire();
-	bool same = load_relaxed(&b->state) == state &&
-	            load_relaxed(&s->call->dict->epoch) == s->epoch;
-	if (same && whole)
+	if (whole)
 		return true;
 	s->now.at[s->now.count - 1].state = 0;
 	if (s->hasty || !is_over(s->call, &s->moment))

@@ -240,11 +240,11 @@ walk_bucket(struct walk *w, const struct bucket *b, uint64_t index)
 	if (!state)
 		return true;
 	if (r)
-		is = r->look(w->arg, b, index, state);
+		is = r->look(w->arg, index, state);
 	if (is != DICT_BUCKET_NEW)
 		return is == DICT_BUCKET_KNOWN;
 	bool whole = walk_lines(w, b, index, state);
-	return r ? r->was_read(w->arg, b, state, whole) : whole;
+	return r ? r->was_read(w->arg, whole) : whole;
 }
 
 /* The first table is no block of its own. */

@@ -289,8 +289,9 @@ send_inline(struct pipe_handle *h, struct shoal_thread *t, const void *message, 
 }
 
 /*
- * Who closes the other end while the record comes drains before or after it is there: either that
- * one sees the record, or this one that the end is closed.
+ * Who closes the other end while the record comes drains before or after it is there. Pairs with
+ * pipe_shut_end, whose CAS to CLOSED comes before its drain: either that one sees the record, or
+ * this one that the end is closed.
  */
 static void
 reclaim_unreceived(const struct pipe_handle *h, uint64_t block, uint64_t pos)
