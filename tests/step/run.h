@@ -38,8 +38,9 @@ void run_rewind(struct run *r, const struct memory_image *image);
  * another way. false: it did not start.
  */
 bool run_kill(struct run *r, size_t n);
-/* Records until two runs in a row take the same way; a long one once. */
+/* Whether it took the last one's way; a long one need but be about as long. */
 bool run_trace_good(const struct trace *t, const struct trace *last);
+/* Records until two runs in a row take the same way; a long one once, if others pass its places. */
 void run_trace_act(struct run *r, const struct act *act, struct trace *t);
 /* The state that is there: true if it is new. */
 bool run_state(struct run *r, size_t n, struct state **out);
