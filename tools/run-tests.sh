@@ -3,8 +3,8 @@
 #
 # Runs tests one after the other, each for at most SECONDS, with its output in DIR/log. A TEST is either
 # "FLOOR PROGRAM [ARGUMENT...]", a test program that must run at least FLOOR tests, or "COMMAND [ARGUMENT...]",
-# whose exit status counts. What failed is said once more at the end, and the closing lines of the test
-# programs come last.
+# whose exit status counts. One after "&" mostly sleeps: those that follow run beside it. What failed is said
+# once more at the end, and the closing lines of the test programs come last.
 #
 # What a runner's exit status does not tell is looked for here: too few tests, a report of a sanitizer,
 # a process or an arena that is left. A run is never piped: what outlives it would hold the pipe for ever.
@@ -17,22 +17,18 @@ mkdir -p "$log"
 rm -f "$log"/san.*
 closing=$(mktemp "$log/closing.XXXXXX")
 failures=$(mktemp "$log/failures.XXXXXX")
-bad=0
-SHOAL_TEST_RUN=$$.$(date +%s)
+run=$$.$(date +%s) count=0 beside=
 
-complain() {
-	printf 'run-tests: %s\n' "$*" | tee -a "$failures"
-	bad=1
-}
+complain() { printf 'run-tests: %s\n' "$*" | tee -a "$failures"; }
 
 # The tests that failed and why; of the stepper, where and what.
 failed_tests() {
 	grep -E '^\[(FAIL|----)\]|^[a-z_]+\.[a-z_]+: (.*: at |the driver |.*not judged, the )' "$out" | head -n 40
 }
 
-# Those of this run bear its number in their environment, wherever they went.
+# Those of a test, or of all, bear its number in their environment, wherever they went.
 leftovers() {
-	grep -lsz "^SHOAL_TEST_RUN=$SHOAL_TEST_RUN\$" /proc/[0-9]*/environ | cut -d/ -f3
+	grep -lsz "^SHOAL_TEST_RUN=$run[.]${1:-[0-9]*}\$" /proc/[0-9]*/environ | cut -d/ -f3
 }
 
 arenas() { find /dev/shm -path '/dev/shm/shoal-*/*' 2>/dev/null | sort; }
@@ -45,7 +41,7 @@ new_arenas() {
 }
 
 end_leftovers() {
-	for pid in $(leftovers); do kill -9 "$pid" 2>/dev/null; done
+	for left in $(leftovers "$@"); do kill -9 "$left" 2>/dev/null; done
 }
 
 # Without address randomization, which ThreadSanitizer's map of memory may not fit.
@@ -55,7 +51,7 @@ case $dir in *tsan*) setarch -R true 2>/dev/null && plainly="setarch -R" ;; esac
 run() {
 	out=$1
 	shift
-	set -- env SHOAL_TEST_RUN="$SHOAL_TEST_RUN" SHOAL_BUILD="$dir" \
+	set -- env SHOAL_TEST_RUN="$run.$count" SHOAL_BUILD="$dir" \
 		ASAN_OPTIONS="log_path=$log/san.address:detect_stack_use_after_return=0" \
 		LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0" \
 		UBSAN_OPTIONS="log_path=$log/san.undefined:print_stacktrace=1" \
@@ -63,10 +59,9 @@ run() {
 		$plainly "$@"
 	timeout -k 5 "$seconds" "$@" > "$out" 2>&1 < /dev/null &
 	pid=$!
-	trap 'kill $pid; wait $pid; end_leftovers; exit 130' INT TERM
+	trap 'kill $pid $beside 2>/dev/null; wait; end_leftovers; exit 130' INT TERM
 	wait $pid
-	rc=$?
-	trap - INT TERM
+	rc=$? pid=
 	test $rc != 124 && test $rc != 137 || complain "$name: not done after $seconds s"
 }
 
@@ -106,14 +101,19 @@ run_test() {
 	cat "$log/$name.log"
 	! grep -qE 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|: runtime error: ' "$log/$name.log" ||
 		complain "$name: a sanitizer's report in $log/$name.log"
+	left=$(leftovers "$count")
+	test -z "$left" || { complain "$name: left processes" $left; end_leftovers "$count"; }
 }
 
 arenas > "$log/shm.before"
 for test do
-	run_test $test
-	left=$(leftovers)
-	test -z "$left" || { complain "$name: left processes" $left; end_leftovers; }
+	count=$((count + 1))
+	case $test in
+	"&"*) run_test ${test#&} & beside="$beside $!" ;;
+	*) run_test $test ;;
+	esac
 done
+wait
 left=$(new_arenas)
 # The library leaves the user's directory for the next arena; a test run leaves nothing.
 rmdir "/dev/shm/shoal-$(id -u)" 2>/dev/null || true
@@ -124,5 +124,7 @@ for report in "$log"/san.*; do
 	head -n 60 "$report"
 done
 cat "$failures" "$closing"
+test ! -s "$failures"
+bad=$?
 rm -f "$closing" "$failures"
 exit $bad
