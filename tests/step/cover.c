@@ -57,6 +57,12 @@ cover_begin(void)
 	return from != 0;
 }
 
+bool
+cover_is_on(void)
+{
+	return count != 0;
+}
+
 void
 cover_note(uint64_t pc)
 {

@@ -10,6 +10,7 @@
 
 /* Looks up the library's functions in this program: false if that cannot be done. */
 bool cover_begin(void);
+bool cover_is_on(void);
 /* A watched process comes by an address. */
 void cover_note(uint64_t pc);
 /* Prints what is wrong: how many functions have neither a case nor a reason, or both. */

@@ -7,6 +7,7 @@
  *	shoal-step --uncovered               lists the public functions that no case watches and
  *	                                     without.txt does not excuse
  *	shoal-step --cases                   lists them
+ *	shoal-step-bare --case NAME          is a case's driver
  * Environment: STEP_FULL=1 everything, STEP_STRIDE=n each n-th instruction, STEP_STATES=n recovery
  * from so many of a case's states, STEP_PHASES: those of k(ill), s(leeper), r(ecovery), h(eld up)
  * that it names, STEP_DONE=file an interrupted run goes on where it was (done.h).
@@ -57,6 +58,16 @@ run_some(const char *part)
 	}
 	fprintf(stderr, "%d failed\n", failed);
 	return failed != 0;
+}
+
+static int
+drive(const char *name)
+{
+	for (size_t i = 0; i < case_count; i++) {
+		if (!strcmp(cases[i]->name, name))
+			step_drive(cases[i]);
+	}
+	return 200;
 }
 
 static int
@@ -112,6 +123,8 @@ main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "--cases"))
 		return list_cases();
+	if (argc > 2 && !strcmp(argv[1], "--case"))
+		return drive(argv[2]);
 	if (argc > 1 && !strcmp(argv[1], "--uncovered"))
 		return list_uncovered();
 	if (argc > 1 && !strcmp(argv[1], "--run"))

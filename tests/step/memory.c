@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "name.h"
+#include "own.h"
 
 enum { PAGE = 4096, WORDS = PAGE / 4, REGIONS = 4 };
 
@@ -27,7 +27,7 @@ struct image_page {
 };
 
 struct memory_image {
-	size_t bytes; /* of the image itself, which is not forked with the driver */
+	size_t bytes; /* of the image itself */
 	size_t count;
 	struct names names;
 	struct step_world world;
@@ -151,7 +151,7 @@ page_save(size_t region, size_t page, void *arg)
 	(void)arg;
 	if (memcmp(page_at(region, page), zeros, PAGE) == 0)
 		return;
-	unsigned char *copy = malloc(PAGE);
+	unsigned char *copy = own_alloc(PAGE);
 	memcpy(copy, page_at(region, page), PAGE);
 	regions[region].base[page] = copy;
 }
@@ -161,7 +161,7 @@ memory_base(void)
 {
 	for (size_t i = 0; i < region_count; i++) {
 		for (size_t p = 0; p < regions[i].pages; p++) {
-			free(regions[i].base[p]);
+			own_free(regions[i].base[p], PAGE);
 			regions[i].base[p] = NULL;
 		}
 	}
@@ -207,19 +207,13 @@ page_copy(size_t region, size_t page, void *arg)
 	memcpy(copy->bytes, page_at(region, page), PAGE);
 }
 
-/*
- * Thousands of images would make each fork of the driver dear: MADV_DONTFORK keeps them out of it.
- */
 struct memory_image *
 memory_copy(void)
 {
 	size_t count = 0;
 	memory_each(page_count, &count);
 	size_t bytes = sizeof(struct memory_image) + count * sizeof(struct image_page);
-	struct memory_image *image =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (image == MAP_FAILED || madvise(image, bytes, MADV_DONTFORK) != 0)
-		abort();
+	struct memory_image *image = own_alloc(bytes);
 	image->bytes = bytes;
 	memory_each(page_copy, image);
 	image->names = *names_now();
@@ -245,7 +239,7 @@ void
 memory_drop(struct memory_image *image)
 {
 	if (image)
-		munmap(image, image->bytes);
+		own_free(image, image->bytes);
 }
 
 /* The page with names in place of thread ids, and zeros in place of what is left out. */
@@ -449,15 +443,7 @@ shadow_add(size_t region, size_t page)
 {
 	if (shadow_count == shadow_room) {
 		size_t room = shadow_room ? shadow_room * 2 : 64;
-		struct shadow *more = mmap(NULL, room * sizeof *more, PROT_READ | PROT_WRITE,
-		                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (more == MAP_FAILED || madvise(more, room * sizeof *more, MADV_DONTFORK) != 0)
-			abort();
-		if (shadows) {
-			memcpy(more, shadows, shadow_count * sizeof *more);
-			munmap(shadows, shadow_room * sizeof *more);
-		}
-		shadows = more;
+		shadows = own_grow(shadows, shadow_room * sizeof *shadows, room * sizeof *shadows);
 		shadow_room = room;
 	}
 	struct shadow *s = &shadows[shadow_count++];

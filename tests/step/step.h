@@ -206,6 +206,8 @@ void step_account(struct step_world *w, const struct step_expect *e);
 
 /* Runs a case in a process of its own: how many violations, all printed. */
 int step_run(const struct step_case *c);
+/* In that process: ends with that number, at most 99. */
+_Noreturn void step_drive(const struct step_case *c);
 void step_register(const struct step_case *c);
 
 #define STEP_CASE_WHERE(suite_, name_, runs_, ...) \

@@ -15,6 +15,7 @@
 #include "cpu.h"
 #include "memory.h"
 #include "name.h"
+#include "own.h"
 #include "people.h"
 #include "tracer.h"
 
@@ -377,7 +378,7 @@ static struct known *
 known_at(uint64_t pc)
 {
 	if (!known)
-		known = calloc(KNOWN_MAX, sizeof *known);
+		known = own_alloc(KNOWN_MAX * sizeof *known);
 	size_t i = (size_t)(pc * UINT64_C(0x9e3779b97f4a7c15) >> 40) % KNOWN_MAX;
 	while (known[i].pc && known[i].pc != pc)
 		i = (i + 1) % KNOWN_MAX;
@@ -401,8 +402,9 @@ struct point *
 trace_add(struct trace *t, const struct victim *v, bool system_call)
 {
 	if (t->count == t->room) {
-		t->room = t->room ? t->room * 2 : 512;
-		t->point = realloc(t->point, t->room * sizeof *t->point);
+		size_t room = t->room ? t->room * 2 : 512;
+		t->point = own_grow(t->point, t->room * sizeof *t->point, room * sizeof *t->point);
+		t->room = room;
 	}
 	struct point p = { .pc = cpu_pc(v->tid), .hash = memory_next() + robust_hash(v) };
 	const struct point *last = t->count ? &t->point[t->count - 1] : NULL;
@@ -511,7 +513,7 @@ trace_warm(struct step_world *w, const struct act *act)
 void
 trace_drop(struct trace *t)
 {
-	free(t->point);
+	own_free(t->point, t->room * sizeof *t->point);
 	*t = (struct trace){ 0 };
 }
 
