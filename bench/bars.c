@@ -1,6 +1,7 @@
 /* bars.c - the table of bars, and the verdicts */
 #include "bars.h"
 
+#include "limits.h"
 #include "options.h"
 #include "progress.h"
 
@@ -188,22 +189,43 @@ ratio_of(const struct bar *bar, const struct sample *ours, const struct sample *
 	return inverted ? its / mine : mine / its;
 }
 
+/* Of the repetitions of which both were, or of those where the processors were as far for both. */
+static size_t
+ratios_of(const struct bar *bar, const struct session *s, bool same_line, double *ratios,
+          double *lines)
+{
+	const struct series *ours = &s->series[bar->ours_at], *peer = &s->series[bar->peer_at];
+	size_t count = 0;
+
+	for (unsigned rep = 0; rep < s->reps; rep++) {
+		const struct sample *mine = &ours->sample[rep], *its = &peer->sample[rep];
+
+		if (!mine->ok || !its->ok)
+			continue;
+		if (same_line && mine->line_ns > 0 && !limits_same_line(mine->line_ns, its->line_ns))
+			continue;
+		ratios[count] = ratio_of(bar, mine, its);
+		lines[count++] = mine->line_ns;
+	}
+	return count;
+}
+
 static void
 judge_ratio(struct bar *bar, const struct session *s)
 {
-	const struct series *ours = &s->series[bar->ours_at], *peer = &s->series[bar->peer_at];
-	double *ratios = calloc(s->reps, sizeof *ratios);
-	size_t count = 0;
+	double *ratios = calloc(2 * s->reps, sizeof *ratios), *lines = ratios + s->reps;
+	size_t count;
 
 	if (!ratios)
 		return;
-	bar->error = series_error(s, ours);
+	bar->error = series_error(s, &s->series[bar->ours_at]);
 	if (!bar->error)
-		bar->error = series_error(s, peer);
-	for (unsigned rep = 0; rep < s->reps; rep++)
-		if (ours->sample[rep].ok && peer->sample[rep].ok)
-			ratios[count++] = ratio_of(bar, &ours->sample[rep], &peer->sample[rep]);
+		bar->error = series_error(s, &s->series[bar->peer_at]);
+	count = ratios_of(bar, s, true, ratios, lines);
+	if (count == 0)
+		count = ratios_of(bar, s, false, ratios, lines);
 	bar->measured = spread_of(ratios, count);
+	bar->line = spread_of(lines, count);
 	if (count == 0 && !bar->error)
 		bar->error = "not measured";
 	free(ratios);
@@ -289,6 +311,8 @@ print_bar(const struct bar *bar, FILE *out)
 		fprintf(out, "%7.2f%s  %-17s %s %g%s", bar->measured.median, times, range,
 		        bar->at_most ? "<=" : ">=", bar->limit, times);
 	}
+	if (bar->line.median > 0)
+		fprintf(out, "  line %.0f ns (%.0f-%.0f)", bar->line.median, bar->line.min, bar->line.max);
 	if (bar->pool && !bar->error)
 		fprintf(out, "  (%.3g and %.3g)", bar->pooled.ours, bar->pooled.peer);
 	if (bar->error)

@@ -30,6 +30,7 @@ struct bar {
 
 	long ours_at, peer_at; /* where the session has them */
 	struct spread measured;
+	struct spread line; /* how far the processors were from each other meanwhile, in ns */
 	struct death_result death;
 	struct pool_result pooled;
 	bool met;

@@ -84,6 +84,7 @@ print_sample(const struct sample *s, bool curve, FILE *out)
 	fputs(curve ? "\"curve_us\": [" : "", out);
 	for (int i = 0; curve && i < CURVE; i++)
 		fprintf(out, "%.6g%s", s->curve[i], i + 1 < CURVE ? ", " : "], ");
+	fprintf(out, "\"line_ns\": %.4g, ", s->line_ns);
 	fprintf(out, "\"messages\": %llu", (unsigned long long)s->messages);
 	if (!s->ok) {
 		fputs(", \"error\": ", out);
@@ -128,6 +129,8 @@ print_bar(const struct bar *bar, FILE *out)
 	fprintf(out, ", \"unit\": \"%s\", \"measured\": %.6g, \"min\": %.6g, \"max\": %.6g, ",
 	        bar->kills ? "ms" : "ratio", bar->measured.median, bar->measured.min,
 	        bar->measured.max);
+	if (bar->line.median > 0)
+		fprintf(out, "\"line_ns\": %.4g, ", bar->line.median);
 	fprintf(out, "\"%s\": %g, \"met\": %s", bar->at_most ? "at_most" : "at_least", bar->limit,
 	        bar->met ? "true" : "false");
 	if (bar->error) {

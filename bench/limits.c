@@ -20,6 +20,7 @@
 enum {
 	ADDITIONS = 8000000,
 	HOPS = 20000,
+	HOPS_QUICK = 2000,
 	WAKES = 200,
 	CALLS = 2000,
 	COPIED = 64 * MEBI,
@@ -28,6 +29,8 @@ enum {
 };
 
 #define ASLEEP_NS 60000ull /* so long after it went to wait is the other one asleep */
+/* One core's two halves, two cores with one cache, two without: 13, 33 and 155 ns on an EPYC. */
+#define FARTHER 2.0
 #define PATIENCE_NS 2000000000ull
 
 struct board {
@@ -139,12 +142,12 @@ additions_beside(void)
 
 /* The other side of the hops: answers on the same line (0), or on one of its own. */
 static void
-echo(struct board *b, bool own_line)
+echo(struct board *b, bool own_line, uint32_t count)
 {
 	_Atomic uint32_t *out = own_line ? &b->back : &b->there;
 
 	pin_to(1);
-	for (uint32_t i = 1; i <= HOPS; i++) {
+	for (uint32_t i = 1; i <= count; i++) {
 		if (!wait_for(&b->there, 2 * i - 1))
 			return;
 		atomic_store_explicit(out, 2 * i, memory_order_release);
@@ -152,7 +155,7 @@ echo(struct board *b, bool own_line)
 }
 
 static double
-hops(bool own_line)
+hops(bool own_line, uint32_t count)
 {
 	struct board *b = shared_memory(sizeof *b);
 	_Atomic uint32_t *in = own_line ? &b->back : &b->there;
@@ -163,11 +166,11 @@ hops(bool own_line)
 	if (!b || (pid = fork_bound()) < 0)
 		return 0;
 	if (pid == 0) {
-		echo(b, own_line);
+		echo(b, own_line, count);
 		_exit(0);
 	}
-	for (uint32_t i = 1; i <= HOPS && ok; i++) {
-		if (i == HOPS / 4)
+	for (uint32_t i = 1; i <= count && ok; i++) {
+		if (i == count / 4)
 			began = clock_ns();
 		atomic_store_explicit(&b->there, 2 * i - 1, memory_order_release);
 		ok = wait_for(in, 2 * i);
@@ -176,7 +179,7 @@ hops(bool own_line)
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	munmap(b, sizeof *b);
-	return ok ? (double)began / (HOPS - HOPS / 4.0) : 0;
+	return ok ? (double)began / (count - count / 4) : 0;
 }
 
 static long
@@ -347,8 +350,8 @@ measure_all(double out[LIMITS])
 	pin_to(0);
 	out[WORK_ALONE] = additions();
 	out[WORK_BOTH] = additions_beside();
-	out[LINE_HOP] = hops(false) / 2;
-	out[TWO_LINE_TRIP] = hops(true);
+	out[LINE_HOP] = hops(false, HOPS) / 2;
+	out[TWO_LINE_TRIP] = hops(true, HOPS);
 	out[FUTEX_HOP] = wake();
 	out[COPY_SMALL] = copy(64 * KIBI);
 	out[COPY_LARGE] = copy(MEBI);
@@ -359,24 +362,58 @@ measure_all(double out[LIMITS])
 	out[SYSCALL] = calls(SYS_getppid, 0);
 }
 
+static void
+measure_line(double out[1])
+{
+	pin_to(0);
+	out[0] = hops(false, HOPS_QUICK) / 2;
+}
+
 /* In a process of its own: nothing of it stays, such as a place on one processor. */
+static void
+apart(void (*measure)(double *), double *values, size_t count)
+{
+	double *out = shared_memory(sizeof(double) * count);
+	pid_t pid = out ? fork_bound() : -1;
+
+	if (pid == 0) {
+		measure(out);
+		_exit(0);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	for (size_t i = 0; i < count; i++)
+		values[i] = pid > 0 ? out[i] : 0;
+	if (out)
+		munmap(out, sizeof(double) * count);
+}
+
 void
 limits_measure(struct limits *all)
 {
-	double *out = shared_memory(sizeof(double) * LIMITS);
-	pid_t pid = out && all->reps < LIMIT_REPS_MAX ? fork_bound() : -1;
+	double values[LIMITS];
 
-	if (pid == 0) {
-		measure_all(out);
-		_exit(0);
-	}
-	if (pid < 0)
+	if (all->reps == LIMIT_REPS_MAX)
 		return;
-	waitpid(pid, NULL, 0);
+	apart(measure_all, values, LIMITS);
 	for (int i = 0; i < LIMITS; i++)
-		all->value[i][all->reps] = out[i];
+		all->value[i][all->reps] = values[i];
 	all->reps++;
-	munmap(out, sizeof(double) * LIMITS);
+}
+
+double
+limits_line(void)
+{
+	double ns;
+
+	apart(measure_line, &ns, 1);
+	return ns;
+}
+
+bool
+limits_same_line(double one_ns, double other_ns)
+{
+	return one_ns < FARTHER * other_ns && other_ns < FARTHER * one_ns;
 }
 
 struct spread

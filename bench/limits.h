@@ -9,6 +9,8 @@
 
 #include "stats.h"
 
+#include <stdbool.h>
+
 enum limit {
 	WORK_ALONE, /* additions a ns, each independent of three others, by one processor */
 	WORK_BOTH, /* the same, while the other processor does as much */
@@ -36,6 +38,11 @@ struct limits {
 
 /* One more repetition of all. Those that this kernel cannot do are 0. */
 void limits_measure(struct limits *);
+
+/* A quick look at LINE_HOP. */
+double limits_line(void);
+/* Whether two such looks are of one distance: less than twice as far. */
+bool limits_same_line(double one_ns, double other_ns);
 
 struct spread limits_spread(const struct limits *, enum limit);
 const char *limit_name(enum limit);

@@ -158,11 +158,19 @@ def match(ours, peer):
     return ours["waits"] != "spins"
 
 
+def same_line(one, other):
+    """Whether the processors were about as far from each other for both."""
+    here, there = one.get("line_ns", 0), other.get("line_ns", 0)
+    return here <= 2 * there and there <= 2 * here
+
+
 def lead_of(peer, ours):
     """How far the peer is ahead, repetition by repetition; 0 where it is within the noise."""
     key = "p50_us" if in_times(peer) else "million_per_s"
-    ratios = [p[key] / o[key] for p, o in zip(peer["samples"], ours["samples"])
-              if p["ok"] and o["ok"] and p[key] > 0 and o[key] > 0]
+    both = [(p, o) for p, o in zip(peer["samples"], ours["samples"])
+            if p["ok"] and o["ok"] and p[key] > 0 and o[key] > 0]
+    near = [(p, o) for p, o in both if same_line(p, o)]
+    ratios = [p[key] / o[key] for p, o in near or both]
     if key == "p50_us":
         ratios = [1 / r for r in ratios]
     if not ratios or min(ratios) <= 1 or statistics.median(ratios) <= NOISE:

@@ -61,6 +61,7 @@ struct sample {
 	double curve[CURVE]; /* FIXED_RATE: the delay of all but 10^(-i/4) of the messages */
 	double share; /* acquisitions of whoever got fewest, of what would be fair */
 	double pause_us; /* MAP_GROWTH: the longest call */
+	double line_ns; /* a line's way to the other processor meanwhile; 0: nothing went there */
 	uint64_t messages;
 	char error[160];
 };
