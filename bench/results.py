@@ -149,9 +149,11 @@ def others(run, wanted):
 
 # Ours that a peer is to be compared with: whoever may spin is no match for one that must sleep; but
 # one that sleeps when it must, and is ahead of one that never does, is ahead all the more. Batches
-# are compared with nobody who has none.
+# are compared with batches.
 def match(ours, peer):
-    if ours["subject"].endswith("x32") or not ours["subject"].startswith("shoal"):
+    if not ours["subject"].startswith("shoal"):
+        return False
+    if ours["subject"].endswith("x32") != peer["subject"].endswith("x32"):
         return False
     if peer["waits"] == "spins":
         return ours["waits"] in ("spins", "both")

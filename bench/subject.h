@@ -105,12 +105,14 @@ struct subject {
 extern const struct subject subject_queue, subject_queue_batch, subject_queue_loan;
 extern const struct subject subject_shoal_pipe, subject_shoal_pipe_batch, subject_shoal_pipe_loan;
 extern const struct subject subject_shoal_pipe_default, subject_queue_spinning;
-extern const struct subject subject_pipe, subject_pipe_large;
+extern const struct subject subject_pipe, subject_pipe_large, subject_pipe_batch;
 extern const struct subject subject_vmsplice, subject_vmsplice_loan;
 extern const struct subject subject_stream, subject_seqpacket, subject_mq, subject_eventfd;
 extern const struct subject subject_zeromq, subject_nng, subject_queue_boost, subject_queue_tbb;
 extern const struct subject subject_ck_spsc, subject_ck_mpmc;
-extern const struct subject subject_rte_ring, subject_rte_ring_rts, subject_rte_ring_hts;
+extern const struct subject subject_rte_ring_spsc, subject_rte_ring_spsc_batch;
+extern const struct subject subject_rte_ring, subject_rte_ring_batch;
+extern const struct subject subject_rte_ring_rts, subject_rte_ring_hts;
 extern const struct subject subject_python_queue, subject_python_simple, subject_python_pipe;
 extern const struct subject subject_mutex, subject_vyukov;
 extern const struct subject subject_alloc, subject_malloc;

@@ -1,5 +1,5 @@
 /*
- * subject_dpdk.c - DPDK's rte_ring of elements, with its three ways of many on either side
+ * subject_dpdk.c - DPDK's rte_ring of elements: one on either side, many in three ways, in bursts
  *
  * The ring lies in our own shared memory and needs nothing of DPDK's environment: rte_ring_init
  * writes its head, and everything else is in the headers. A ring of n holds n - 1. It cannot
@@ -12,6 +12,7 @@
 
 #if HAVE_DPDK
 #include "peer.h"
+#include "run.h"
 #include "spin.h"
 
 #include <errno.h>
@@ -49,6 +50,18 @@ mpmc_open(struct opening *o)
 }
 
 static int
+spsc_open(struct opening *o)
+{
+	return rings_open(o, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+static bool
+spsc_fits(const struct plan *p)
+{
+	return p->producers == 1 && p->consumers == 1;
+}
+
+static int
 rts_open(struct opening *o)
 {
 	return rings_open(o, RING_F_MP_RTS_ENQ | RING_F_MC_RTS_DEQ);
@@ -82,19 +95,48 @@ ring_recv(void *way, void *item, size_t bytes, size_t count)
 	return 1;
 }
 
-#define SUBJECT(id, title, how, opens) \
+static long
+burst_send(void *way, const void *items, size_t bytes, size_t count)
+{
+	unsigned waits = 0, sent;
+
+	while (!(sent = rte_ring_enqueue_burst_elem(way, items, (unsigned)bytes, (unsigned)count,
+	                                            NULL)))
+		spin_a_little(&waits);
+	return sent;
+}
+
+static long
+burst_recv(void *way, void *items, size_t bytes, size_t count)
+{
+	unsigned waits = 0, taken;
+
+	while (!(taken = rte_ring_dequeue_burst_elem(way, items, (unsigned)bytes, (unsigned)count,
+	                                             NULL)))
+		spin_a_little(&waits);
+	return taken;
+}
+
+#define SUBJECT_OF(id, title, how, opens, fitting, most, longest, also, sends, recvs) \
 	const struct subject id = { \
 		.name = title, \
-		.about = "DPDK's rte_ring_enqueue_elem, rte_ring_dequeue_elem, " how, \
-		.traits = SUBJECT_SPINS | SUBJECT_FULL_ONLY, \
-		.batch = 1, \
-		.bytes_max = 64 * KIBI, \
+		.about = "DPDK's rte_ring of elements, " how, \
+		.traits = SUBJECT_SPINS | SUBJECT_FULL_ONLY | (also), \
+		.batch = most, \
+		.bytes_max = longest, \
 		.open = opens, \
-		.send = ring_send, \
-		.recv = ring_recv, \
+		.fits = fitting, \
+		.send = sends, \
+		.recv = recvs, \
 	}
+#define SUBJECT(id, title, how, opens, fitting) \
+	SUBJECT_OF(id, title, how, opens, fitting, 1, 64 * KIBI, 0, ring_send, ring_recv)
+#define SUBJECT_BURST(id, title, how, opens, fitting) \
+	SUBJECT_OF(id, title, how, opens, fitting, BATCH_MAX, 4 * KIBI, SUBJECT_BATCHES, \
+	           burst_send, burst_recv)
 #else
-#define SUBJECT(id, title, how, opens) \
+#define SUBJECT_BURST SUBJECT
+#define SUBJECT(id, title, how, opens, fitting) \
 	const struct subject id = { \
 		.name = title, \
 		.about = "left out: configure has not found DPDK (Debian's libdpdk-dev)", \
@@ -102,6 +144,11 @@ ring_recv(void *way, void *item, size_t bytes, size_t count)
 	}
 #endif
 
-SUBJECT(subject_rte_ring, "rte_ring", "the default of many on either side", mpmc_open);
-SUBJECT(subject_rte_ring_rts, "rte_ring RTS", "relaxed tails", rts_open);
-SUBJECT(subject_rte_ring_hts, "rte_ring HTS", "head and tail together", hts_open);
+SUBJECT(subject_rte_ring_spsc, "rte_ring SP/SC", "one on either side", spsc_open, spsc_fits);
+SUBJECT_BURST(subject_rte_ring_spsc_batch, "rte_ring SP/SC x32", "the same in bursts of 32",
+              spsc_open, spsc_fits);
+SUBJECT(subject_rte_ring, "rte_ring", "the default of many on either side", mpmc_open, NULL);
+SUBJECT_BURST(subject_rte_ring_batch, "rte_ring x32", "the same in bursts of 32", mpmc_open,
+              NULL);
+SUBJECT(subject_rte_ring_rts, "rte_ring RTS", "relaxed tails", rts_open, NULL);
+SUBJECT(subject_rte_ring_hts, "rte_ring HTS", "head and tail together", hts_open, NULL);

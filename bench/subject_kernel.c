@@ -73,15 +73,16 @@ way_open(struct opening *o, int i, int fds[2], bool whole)
 	return o->producers + o->consumers > 2 && !whole ? sides_open(w) : 0;
 }
 
+/* `whole` bytes are written at once. */
 static int
-pipes_open(struct opening *o, int size)
+pipes_open(struct opening *o, int size, size_t whole)
 {
 	int fds[2], rc = 0;
 
 	for (int i = 0; i <= o->duplex && rc == 0; i++) {
 		if (pipe2(fds, O_CLOEXEC) < 0 || (size && fcntl(fds[1], F_SETPIPE_SZ, size) < 0))
 			return -errno;
-		rc = way_open(o, i, fds, o->bytes <= PIPE_BUF);
+		rc = way_open(o, i, fds, whole <= PIPE_BUF);
 	}
 	return rc;
 }
@@ -89,13 +90,19 @@ pipes_open(struct opening *o, int size)
 static int
 pipe_open(struct opening *o)
 {
-	return pipes_open(o, 0);
+	return pipes_open(o, 0, o->bytes);
 }
 
 static int
 pipe_open_large(struct opening *o)
 {
-	return pipes_open(o, PIPE_LARGE);
+	return pipes_open(o, PIPE_LARGE, o->bytes);
+}
+
+static int
+pipe_open_batch(struct opening *o)
+{
+	return pipes_open(o, 0, o->bytes * BATCH_MAX);
 }
 
 static int
@@ -188,6 +195,43 @@ fd_recv(void *way, void *item, size_t bytes, size_t count)
 	return rc;
 }
 
+/* As many messages as there are at once, and the rest of the last one. */
+static long
+read_some(int fd, char *at, size_t bytes, size_t count)
+{
+	ssize_t n = read(fd, at, bytes * count);
+	size_t torn = n > 0 ? (size_t)n % bytes : 0;
+	long rc = 1;
+
+	if (n <= 0)
+		return n == 0 ? -EPIPE : errno == EINTR ? read_some(fd, at, bytes, count) : -errno;
+	if (torn)
+		rc = read_all(fd, at + n, bytes - torn);
+	return rc < 0 ? rc : (n + (long)bytes - 1) / (long)bytes;
+}
+
+static long
+batch_send(void *way, const void *items, size_t bytes, size_t count)
+{
+	long rc = fd_send(way, items, bytes * count, 1);
+
+	return rc < 0 ? rc : (long)count;
+}
+
+static long
+batch_recv(void *way, void *items, size_t bytes, size_t count)
+{
+	struct way *w = way;
+	long n;
+
+	if (w->sides)
+		pthread_mutex_lock(&w->sides->recv);
+	n = read_some(w->out, items, bytes, count);
+	if (w->sides)
+		pthread_mutex_unlock(&w->sides->recv);
+	return n;
+}
+
 /* The name is gone before anything can go wrong: nothing is ever left in /dev/mqueue. */
 static int
 mq_way_open(struct opening *o, int i)
@@ -250,6 +294,17 @@ const struct subject subject_pipe_large = {
 	.open = pipe_open_large,
 	.send = fd_send,
 	.recv = fd_recv,
+};
+
+const struct subject subject_pipe_batch = {
+	.name = "pipe(2) x32",
+	.about = "32 messages a write, and as many as there are a read",
+	.traits = SUBJECT_BATCHES | SUBJECT_FULL_ONLY,
+	.batch = BATCH_MAX,
+	.bytes_max = 64 * KIBI / BATCH_MAX,
+	.open = pipe_open_batch,
+	.send = batch_send,
+	.recv = batch_recv,
 };
 
 const struct subject subject_stream = {
