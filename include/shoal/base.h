@@ -28,7 +28,7 @@
  * one deadline on the monotonic clock. Signals never cut a wait short.
  *
  * THREADS. Any call may be made from any thread on any object at once, except where a header says
- * so. No wait is a cancellation point.
+ * so. No call is a cancellation point, but for what writes to a stream that it is given.
  *
  * FUNCTIONS that a call takes (shoal_condition_wait_for's and _barrier_wait_do's, what fills a
  * memory that _memory_create makes, an order for _list_sort, what a process runs, tasks and a

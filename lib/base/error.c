@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "base/atomic.h"
+#include "base/cancel.h"
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,7 @@ stop(const char *format, ...)
 	if (n > (int)sizeof line - 2)
 		n = (int)sizeof line - 2;
 	line[n++] = '\n';
+	(void)cancel_forbid();
 	ssize_t written = write(STDERR_FILENO, line, (size_t)n);
 	(void)written;
 	abort();
@@ -86,10 +88,12 @@ log_line(int level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line, sizeof line, format, args);
 	va_end(args);
+	int old = cancel_forbid();
 	if (sink.fn)
 		sink.fn(sink.arg, level, line);
 	else
 		fprintf(stderr, "shoal: %s\n", line);
+	cancel_restore(old);
 }
 
 void

@@ -1,5 +1,6 @@
 #include "base/handover.h"
 #include "base/descriptor.h"
+#include "base/direct.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -46,7 +47,7 @@ send_one(int socket, struct iovec *parts, size_t part_count, const int *fds, siz
 	}
 	ssize_t n;
 	do
-		n = sendmsg(socket, &m, MSG_NOSIGNAL);
+		n = direct_sendmsg(socket, &m, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
 }
@@ -83,7 +84,7 @@ recv_one(int socket, struct iovec *parts, size_t part_count, int *fds, size_t *c
 		                .msg_controllen = sizeof c.bytes };
 	ssize_t n;
 	do
-		n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
+		n = direct_recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n < 0 ? -errno : -EPIPE;
@@ -104,7 +105,7 @@ pass_over(int socket, size_t parts)
 	ssize_t n = 1;
 	for (; parts && n > 0; parts--) {
 		do
-			n = recv(socket, &h, sizeof h, 0);
+			n = direct_read(socket, &h, sizeof h);
 		while (n < 0 && errno == EINTR);
 	}
 }
@@ -134,6 +135,6 @@ handover_recv(int socket, void *data, size_t bytes, int *fds)
 	if (!rc)
 		return (int)count;
 	while (count)
-		close(fds[--count]);
+		direct_close(fds[--count]);
 	return rc;
 }

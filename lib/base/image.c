@@ -1,5 +1,6 @@
 #include "base/image.h"
 #include "base/descriptor.h"
+#include "base/direct.h"
 #include "base/kernel.h"
 #include "base/signals.h"
 #include <errno.h>
@@ -115,7 +116,7 @@ stand_between(void *arg)
 static void
 collect(pid_t pid, int options)
 {
-	while (waitpid(pid, NULL, options) < 0 && errno == EINTR)
+	while (direct_waitpid(pid, NULL, options) < 0 && errno == EINTR)
 		continue;
 }
 
@@ -162,7 +163,7 @@ image_start(const struct image *image, pid_t *pid, int *pidfd)
 	signals_restore(&s->mask);
 	*pidfd = descriptor_above(s->pidfd);
 	if (rc && *pidfd >= 0)
-		close(*pidfd);
+		direct_close(*pidfd);
 	munmap(s, sizeof *s);
 	return rc;
 }

@@ -163,7 +163,7 @@ read_stat(pid_t pid, char *state)
 {
 	char path[40], text[1024];
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	int fd = direct_open(path);
+	int fd = direct_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
 	ssize_t n = direct_read(fd, text, sizeof text - 1);

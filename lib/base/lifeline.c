@@ -1,5 +1,6 @@
 #include "base/lifeline.h"
 #include "base/descriptor.h"
+#include "base/direct.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,7 +23,7 @@ cut(int *fd)
 {
 	if (*fd < 0)
 		return;
-	close(*fd);
+	direct_close(*fd);
 	*fd = -1;
 }
 
@@ -53,7 +54,7 @@ lifeline_accept(int tied, int signo)
 {
 	struct pollfd p = { .fd = tied };
 	int rc = fcntl(tied, F_SETFD, FD_CLOEXEC) ? -errno : tie(tied, getpid(), signo);
-	return !rc && poll(&p, 1, 0) == 1 ? -EPIPE : rc;
+	return !rc && direct_poll(&p, 1, &(struct timespec){ 0 }) == 1 ? -EPIPE : rc;
 }
 
 void

@@ -1,6 +1,7 @@
 /*
  * A mutex under which signals are blocked, for what a fork waits for: no handler comes to its
- * holder, where one that forks would wait for its own thread for ever.
+ * holder, where one that forks would wait for its own thread for ever. Nor is its holder cancelled,
+ * by a write to a stream or by what else it calls.
  *
  * Held ones may be given back by the forked child, as fork's handlers do. They nest, the first
  * taken to be given back last.
@@ -14,7 +15,10 @@
 
 struct masked {
 	pthread_mutex_t mutex;
-	sigset_t mask; /* the holder's, which it gets back */
+	struct held {
+		sigset_t mask;
+		int cancel;
+	} old; /* the holder's, which it gets back */
 };
 
 #define MASKED_INIT { .mutex = PTHREAD_MUTEX_INITIALIZER }

@@ -1,6 +1,6 @@
 #include "base/peek.h"
+#include "base/cancel.h"
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,14 +60,13 @@ distance(const void *from, const void *to, int64_t *bytes)
 	return true;
 }
 
-/* Streams are full of cancellation points, and who waits for a lock comes here. */
+/* Who waits for a lock comes here. */
 bool
 peek_distance(const void *from, const void *to, int64_t *bytes)
 {
-	int state;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	int old = cancel_forbid();
 	bool known = distance(from, to, bytes);
-	pthread_setcancelstate(state, NULL);
+	cancel_restore(old);
 	return known;
 }
 
@@ -89,9 +88,8 @@ process_of(pid_t thread)
 pid_t
 peek_process(pid_t thread)
 {
-	int state;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	int old = cancel_forbid();
 	pid_t pid = process_of(thread);
-	pthread_setcancelstate(state, NULL);
+	cancel_restore(old);
 	return pid;
 }

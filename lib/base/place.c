@@ -1,4 +1,5 @@
 #include "base/place.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include <fcntl.h>
 #include <string.h>
@@ -88,7 +89,8 @@ open_directory(const char *path, const struct place *p, bool make)
 	if (p->own && make && mkdir(path, 0700) && errno != EEXIST)
 		return fail(-errno, "the directory '%s' for named arenas cannot be made: %s", path,
 		            strerror(errno));
-	int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | (p->own ? O_NOFOLLOW : 0));
+	int dir = direct_open(AT_FDCWD, path,
+	                      O_PATH | O_DIRECTORY | O_CLOEXEC | (p->own ? O_NOFOLLOW : 0));
 	if (dir >= 0)
 		return dir;
 	int rc = errno == ENOTDIR && p->own ? -EPERM : -errno;
@@ -117,6 +119,6 @@ place_find(const char *name, bool make, struct place *out)
 void
 place_leave(struct place *p)
 {
-	close(p->dir);
+	direct_close(p->dir);
 	p->dir = -1;
 }

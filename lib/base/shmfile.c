@@ -1,5 +1,6 @@
 #include "base/shmfile.h"
 #include "base/descriptor.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include "base/kernel.h"
 #include <fcntl.h>
@@ -60,7 +61,7 @@ prepare(int fd, const char *what, uint64_t bytes, unsigned mode)
 	int rc = fchmod(fd, mode) ? fail_file(what, "fchmod") : set_length(fd, what, bytes);
 	if (rc == 0)
 		return fd;
-	close(fd);
+	direct_close(fd);
 	return rc;
 }
 
@@ -80,7 +81,7 @@ shmfile_private(uint64_t bytes, unsigned mode)
 	int rc = prepare(fd, "a private arena", bytes, mode);
 	if (rc >= 0 && fcntl(fd, F_ADD_SEALS, SEALS)) {
 		rc = fail_file("a private arena", "sealing");
-		close(fd);
+		direct_close(fd);
 	}
 	return rc;
 }
@@ -88,7 +89,7 @@ shmfile_private(uint64_t bytes, unsigned mode)
 int
 shmfile_unnamed(const struct place *p, uint64_t bytes, unsigned mode)
 {
-	int fd = openat(p->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int fd = direct_open(p->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC);
 	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
 		return fail(-EOPNOTSUPP,
 		            "arena '%s': the file system there has no unnamed files (O_TMPFILE); "
@@ -162,7 +163,7 @@ check_opened(const struct place *p, const struct shmfile *f)
 int
 shmfile_open(const struct place *p, bool readonly)
 {
-	int fd = openat(p->dir, p->leaf, (readonly ? O_RDONLY : O_RDWR) | OPEN_SAFELY);
+	int fd = direct_open(p->dir, p->leaf, (readonly ? O_RDONLY : O_RDWR) | OPEN_SAFELY);
 	if (fd < 0)
 		return fail_open(p);
 	struct shmfile f;
@@ -172,7 +173,7 @@ shmfile_open(const struct place *p, bool readonly)
 		rc = check_opened(p, &f);
 	if (rc == 0)
 		return fd;
-	close(fd);
+	direct_close(fd);
 	return rc;
 }
 
@@ -218,7 +219,7 @@ shmfile_read(int fd, void *out, size_t bytes)
 {
 	size_t done = 0;
 	while (done < bytes) {
-		ssize_t n = pread(fd, (char *)out + done, bytes - done, (off_t)done);
+		ssize_t n = direct_pread(fd, (char *)out + done, bytes - done, (off_t)done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -245,7 +246,7 @@ shmfile_back(int fd, uint64_t from, uint64_t bytes)
 {
 	int rc;
 	do
-		rc = fallocate(fd, 0, (off_t)from, (off_t)bytes);
+		rc = direct_fallocate(fd, (off_t)from, (off_t)bytes);
 	while (rc && errno == EINTR);
 	return rc ? -errno : 0;
 }
@@ -292,7 +293,7 @@ shmfile_path(int fd, char *out, size_t bytes)
 static int
 open_bare(const struct place *p)
 {
-	int fd = openat(p->dir, p->leaf, O_RDONLY | OPEN_SAFELY);
+	int fd = direct_open(p->dir, p->leaf, O_RDONLY | OPEN_SAFELY);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -304,7 +305,7 @@ flock_for_a_while(int fd)
 			return 0;
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return -errno;
-		nanosleep(&(struct timespec){ .tv_nsec = LOCK_PAUSE_NS }, NULL);
+		direct_poll(NULL, 0, &(struct timespec){ .tv_nsec = LOCK_PAUSE_NS });
 	}
 	return -EBUSY;
 }
@@ -327,7 +328,7 @@ shmfile_lock(const struct place *p, int fd)
 		rc = -ENOENT;
 	if (rc == 0)
 		return locked;
-	close(locked);
+	direct_close(locked);
 	return rc;
 }
 
@@ -357,14 +358,14 @@ shmfile_unlink(const struct place *p, uint64_t magic)
 	} else if (fd < 0) {
 		rc = fd;
 	} else if (is_foreign(p, fd, magic)) {
-		close(fd);
+		direct_close(fd);
 		return fail(-EPROTO, "'%s' is no arena, and is not removed", p->path);
 	} else {
 		int locked = shmfile_lock(p, fd);
 		rc = locked < 0 ? locked : shmfile_unlink_locked(p);
 		if (locked >= 0)
-			close(locked);
-		close(fd);
+			direct_close(locked);
+		direct_close(fd);
 	}
 	return rc ? fail(rc, "the arena '%s' cannot be unlinked: %s", p->path, strerror(-rc)) : 0;
 }
@@ -372,14 +373,14 @@ shmfile_unlink(const struct place *p, uint64_t magic)
 void
 shmfile_close(int fd)
 {
-	close(fd);
+	direct_close(fd);
 }
 
 uint64_t
 shmfile_random(void)
 {
 	uint64_t value = 0;
-	if (getrandom(&value, sizeof value, GRND_NONBLOCK) != sizeof value)
+	if (direct_getrandom(&value, sizeof value, GRND_NONBLOCK) != sizeof value)
 		value = (uint64_t)shoal_now() * UINT64_C(0x9e3779b97f4a7c15) +
 		        (uint64_t)kernel_tid();
 	return value;

@@ -1,4 +1,6 @@
 #include "base/stream.h"
+#include "base/cancel.h"
+#include "base/direct.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -21,21 +23,25 @@ stream_alone(void)
 void
 stream_flush(bool all)
 {
+	int old = cancel_forbid();
 	if (all) {
 		fflush(NULL);
-		return;
+	} else {
+		fflush(stdout);
+		fflush(stderr);
 	}
-	fflush(stdout);
-	fflush(stderr);
+	cancel_restore(old);
 }
 
 void
 stream_flush_written(void)
 {
+	int old = cancel_forbid();
 	if (__fpending(stdout))
 		fflush(stdout);
 	if (__fpending(stderr))
 		fflush(stderr);
+	cancel_restore(old);
 }
 
 /* The C library's fork has freed their locks, whoever held them in the parent. */
@@ -60,10 +66,10 @@ void
 stream_empty_input(bool used)
 {
 	const char path[] = "/dev/null"; /* on the stack, which is there already */
-	close(STDIN_FILENO);
-	int fd = open(path, O_RDONLY);
+	direct_close(STDIN_FILENO);
+	int fd = direct_open(AT_FDCWD, path, O_RDONLY);
 	if (fd > STDIN_FILENO)
-		close(fd);
+		direct_close(fd);
 	if (!used)
 		return;
 	__fpurge(stdin);

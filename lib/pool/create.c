@@ -1,4 +1,5 @@
 /* How a pool begins: its options, its arena, its first workers, its threads. */
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/notice.h"
@@ -194,7 +195,10 @@ blank(const shoal_pool_options *o)
 	struct shoal_pool *p = calloc(1, sizeof *p);
 	if (!p)
 		return NULL;
+	/* It looks into a file for how many processors there are. */
+	int old = cancel_forbid();
 	p->pending = cds_lfht_new_flavor(BUCKETS, BUCKETS, BUCKETS, 0, &rcu_flavor, NULL);
+	cancel_restore(old);
 	if (!p->pending) {
 		free(p);
 		return NULL;

@@ -1,5 +1,6 @@
 #include "pool/pool.h"
 #include "arena/member.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/futex.h"
@@ -65,12 +66,21 @@ pool_hold_used(struct shoal_pool *p)
 	return had ? p : NULL;
 }
 
+/* liburcu waits under its lock. */
+void
+pool_await_readers(void)
+{
+	int old = cancel_forbid();
+	synchronize_rcu();
+	cancel_restore(old);
+}
+
 /* Who saw one of its results not READY may be looking at it still: pool_hold_used. */
 static void
 destroy(struct shoal_pool *p)
 {
 	map_drop_all(p);
-	synchronize_rcu();
+	pool_await_readers();
 	cds_lfht_destroy(p->pending, NULL);
 	cds_wfcq_destroy(&p->calls_head, &p->calls_tail);
 	pthread_mutex_destroy(&p->lock);

@@ -113,6 +113,8 @@ void pool_drop(struct shoal_pool *p);
  * more. It is not freed before the section ends.
  */
 struct shoal_pool *pool_hold_used(struct shoal_pool *p);
+/* Until the RCU sections that have begun are over. */
+void pool_await_readers(void);
 /* How long an item may run by an option; 0, or longer than the clock goes: 0, no limit. */
 shoal_time pool_limit(shoal_time timeout);
 /* Some item will have no longer than this: the supervisor is to look so often. */

@@ -1,5 +1,6 @@
 /* The ready-made progress bar. */
 #include "pool/progress.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include <pthread.h>
 #include <string.h>
@@ -70,8 +71,10 @@ draw(const char *what, size_t done, size_t total, double passed, bool over_it)
 	         over_it ? "\r" : "", what ? what : "", what ? ": " : "",
 	         total ? 100.0 * (double)done / (double)total : 100.0, cells, done, total, went,
 	         left, rate, done == total ? "\n" : "");
+	int old = cancel_forbid();
 	fputs(line, stderr);
 	fflush(stderr);
+	cancel_restore(old);
 }
 
 void

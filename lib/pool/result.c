@@ -36,7 +36,7 @@ empty_grave(void)
 	struct shoal_result *r = (struct shoal_result *)(uintptr_t)exchange_acq_rel(&grave, 0);
 	if (!r)
 		return;
-	synchronize_rcu();
+	pool_await_readers();
 	for (struct shoal_result *next; r; r = next) {
 		next = r->next;
 		destroy(r);

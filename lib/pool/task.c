@@ -5,6 +5,7 @@
  */
 #include "pool/task.h"
 #include "base/clock.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include "base/futex.h"
 #include "base/stream.h"
@@ -42,7 +43,7 @@ end_time(struct self *self)
 	if (deadline != SEAT_OVERDUE && cas64_acq_rel(&self->seat->deadline, deadline, 0))
 		return;
 	for (;;)
-		pause();
+		direct_pause();
 }
 
 int

@@ -1,5 +1,6 @@
 #include "process/apart.h"
 #include "base/clock.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include "base/pidfd.h"
 #include "process/again.h"
@@ -40,7 +41,7 @@ discard(struct delivery *d)
 		rc = pidfd_sleep(d->pidfd, CLOCK_NEVER);
 	while (rc == 0 || rc == -EINTR);
 	pidfd_reap(d->pidfd, &code);
-	close(d->pidfd);
+	direct_close(d->pidfd);
 }
 
 static int
@@ -97,7 +98,7 @@ start_once(struct shoal_process *p, shoal_start_method method)
 	if (rc < 0)
 		return rc;
 	rc = deliver(p, &d, method);
-	close(d.bundle_fd);
+	direct_close(d.bundle_fd);
 	if (rc < 0) {
 		bundle_shrink(d.bundle);
 		bundle_drop(d.bundle);

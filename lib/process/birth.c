@@ -1,4 +1,5 @@
 #include "process/birth.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include "base/lifeline.h"
 #include "base/signals.h"
@@ -47,7 +48,7 @@ attach_arenas(struct bundle *p)
 	}
 	/* The same descriptor may stand for several. */
 	for (size_t i = 0; i < count; i++)
-		close(p->fds[1 + i]);
+		direct_close(p->fds[1 + i]);
 	family.self.arenas = self.arenas;
 	family.self.arena_count = count;
 	return 0;
@@ -123,7 +124,7 @@ redeem(const char *token)
 		     "did it: was it replaced?");
 	if (!is_for_us(p) || !bundle_take(p))
 		_exit(EXIT_FAILURE);
-	close((int)fd);
+	direct_close((int)fd);
 	return p;
 }
 

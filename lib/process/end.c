@@ -1,5 +1,6 @@
 /* How a process ends: its cleanups, its children, its streams, its exit code. */
 #include "arena/close.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include "base/pidfd.h"
 #include "base/stream.h"
@@ -88,7 +89,7 @@ first_to(word64 *one)
 	if (cas64_acq_rel(one, 0, me))
 		return true;
 	while (load_relaxed(one) != me)
-		pause();
+		direct_pause();
 	return false;
 }
 

@@ -1,4 +1,5 @@
 #include "process/family.h"
+#include "base/direct.h"
 #include "base/masked.h"
 #include "base/pidfd.h"
 #include "process/cleanup.h"
@@ -119,7 +120,7 @@ close_siblings(const struct shoal_process *self)
 			continue;
 		lifeline_drop(&p->lifeline);
 		if (p->fd >= 0)
-			close(p->fd);
+			direct_close(p->fd);
 	}
 }
 

@@ -1,5 +1,6 @@
 #include "process/launch.h"
 #include "base/descriptor.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include "base/image.h"
 #include "process/again.h"
@@ -61,7 +62,7 @@ static void
 unpack(const struct luggage *l)
 {
 	for (size_t i = 0; i < l->lifted_count; i++)
-		close(l->lifted[i]);
+		direct_close(l->lifted[i]);
 }
 
 /* This process's environment and the token; the strings stay where they are. */

@@ -1,4 +1,5 @@
 #include "process/process.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include "process/family.h"
 #include "process/method.h"
@@ -163,7 +164,7 @@ process_free(struct shoal_process *p)
 	lifeline_drop(&p->lifeline);
 	process_leave_cradle(p);
 	if (p->fd >= 0)
-		close(p->fd);
+		direct_close(p->fd);
 	free(p);
 }
 

@@ -1,4 +1,5 @@
 #include "process/serve.h"
+#include "base/direct.h"
 #include "base/handover.h"
 #include "base/pidfd.h"
 #include "base/stream.h"
@@ -46,30 +47,30 @@ set_signals(void)
 static void
 hold_streams(void)
 {
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int fd = direct_open(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
 	while (fd >= 0 && fd <= STDERR_FILENO)
 		fd = dup(fd);
 	if (fd >= 0)
-		close(fd);
+		direct_close(fd);
 }
 
 static void
 set_stream(int to, int fd)
 {
-	close(to);
+	direct_close(to);
 	if (fd < 0)
 		return;
 	dup2(fd, to);
-	close(fd);
+	direct_close(fd);
 }
 
 /* In the child: first the bundle's descriptor, last those that the bundle means, in their order. */
 __attribute__((noreturn)) static void
 become_child(struct bundle *p, const struct serve_request *r, const int *fds)
 {
-	close(server.socket);
-	close(server.signals);
-	close(*fds++);
+	direct_close(server.socket);
+	direct_close(server.signals);
+	direct_close(*fds++);
 	sigaction(SIGINT, &server.on_int, NULL);
 	sigaction(SIGCHLD, &server.on_child, NULL);
 	set_stream(STDOUT_FILENO, r->out ? *fds++ : -1);
@@ -154,9 +155,9 @@ answer_one(void)
 	if (handover_send(server.socket, &a, sizeof a, &fd, fd >= 0))
 		_exit(EXIT_FAILURE);
 	if (fd >= 0)
-		close(fd);
+		direct_close(fd);
 	while (count > 0)
-		close(fds[--count]);
+		direct_close(fds[--count]);
 }
 
 static void
@@ -164,9 +165,9 @@ collect(void)
 {
 	struct signalfd_siginfo info;
 	int status;
-	while (read(server.signals, &info, sizeof info) > 0)
+	while (direct_read(server.signals, &info, sizeof info) > 0)
 		continue;
-	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+	for (pid_t pid; (pid = direct_waitpid(-1, &status, WNOHANG)) > 0;) {
 		struct ward **at = &server.wards;
 		while (*at && (*at)->pid != pid)
 			at = &(*at)->next;
@@ -204,7 +205,7 @@ serve(struct bundle *p)
 		                   { .fd = server.parent, .events = POLLIN },
 		                   { .fd = server.socket, .events = POLLIN } };
 	for (;;) {
-		if (poll(on, 3, -1) < 0)
+		if (direct_poll(on, 3, NULL) < 0)
 			continue;
 		if (on[0].revents)
 			collect();

@@ -1,5 +1,6 @@
 #include "process/server.h"
 #include "base/clock.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include "base/handover.h"
 #include "base/pidfd.h"
@@ -39,10 +40,10 @@ drop(void)
 	int socket = server.socket, pidfd = server.pidfd, code;
 	set(-1, -1);
 	if (socket >= 0)
-		close(socket);
+		direct_close(socket);
 	if (pidfd >= 0) {
 		pidfd_reap(pidfd, &code);
-		close(pidfd);
+		direct_close(pidfd);
 	}
 }
 
@@ -60,7 +61,7 @@ hear(int socket, int its_pidfd, struct serve_answer *a, int *pidfd)
 		return count == -EPIPE ? -ECONNRESET : count;
 	if (count != (a->rc == 0)) {
 		while (count > 0)
-			close(fds[--count]);
+			direct_close(fds[--count]);
 		return -EPROTO;
 	}
 	*pidfd = count ? fds[0] : -1;
@@ -74,7 +75,7 @@ greet(int socket, int pidfd)
 	int none, rc = hear(socket, pidfd, &a, &none);
 	if (rc >= 0)
 		return 0;
-	close(pidfd);
+	direct_close(pidfd);
 	return fail(rc, "the fork server did not begin: %s", strerror(-rc));
 }
 
@@ -89,7 +90,7 @@ send_off(struct bundle *p, int bundle_fd, int socket, int *pidfd)
 	p->fds[SERVE_PARENT] = me;
 	p->fd_count = SERVE_FDS;
 	int rc = launch(p, bundle_fd, true, &pid, pidfd);
-	close(me);
+	direct_close(me);
 	return rc;
 }
 
@@ -105,14 +106,14 @@ make(void)
 		fail(rc, "no socket for the fork server: %s", strerror(-rc));
 	if (!rc) {
 		rc = send_off(p, fd, ends[1], &pidfd);
-		close(ends[1]);
+		direct_close(ends[1]);
 		rc = rc ? rc : greet(ends[0], pidfd);
 		if (!rc)
 			set(ends[0], pidfd);
 		else
-			close(ends[0]);
+			direct_close(ends[0]);
 	}
-	close(fd);
+	direct_close(fd);
 	bundle_drop(p);
 	return rc;
 }
@@ -204,9 +205,9 @@ void
 server_forget(void)
 {
 	if (server.socket >= 0)
-		close(server.socket);
+		direct_close(server.socket);
 	if (server.pidfd >= 0)
-		close(server.pidfd);
+		direct_close(server.pidfd);
 	server.socket = server.pidfd = -1;
 	talk = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }

@@ -1,3 +1,4 @@
+#include "base/direct.h"
 #include "base/error.h"
 #include "base/pidfd.h"
 #include "base/stream.h"
@@ -86,7 +87,7 @@ static int
 turn_away(struct shoal_process *p, pid_t pid, int rc)
 {
 	cradle_refuse(p->cradle);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	while (direct_waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	return fail(rc, "process start: no descriptor for %s: %s", p->name, strerror(-rc));
 }
@@ -99,7 +100,7 @@ welcome(struct shoal_process *p, pid_t pid)
 		return turn_away(p, pid, fd);
 	int rc = p->daemon ? lifeline_tie(&p->lifeline, pid, p->last_signal) : 0;
 	if (rc < 0) {
-		close(fd);
+		direct_close(fd);
 		return turn_away(p, pid, rc);
 	}
 	settle(p, pid, fd);

@@ -1,5 +1,6 @@
 /* What is asked of a process from outside: whether it lives, how it ended, signals. */
 #include "base/clock.h"
+#include "base/direct.h"
 #include "base/error.h"
 #include "base/pidfd.h"
 #include "base/thread.h"
@@ -75,7 +76,7 @@ open_parent(struct shoal_process *p)
 	int fd = pidfd_open_pid(p->pid);
 	if (getppid() != p->pid) {
 		if (fd >= 0)
-			close(fd);
+			direct_close(fd);
 		fd = pidfd_open_ended();
 	}
 	if (fd < 0)
