@@ -3,6 +3,7 @@
 #include "base/direct.h"
 #include "base/error.h"
 #include "base/kernel.h"
+#include "base/signals.h"
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
@@ -244,11 +245,18 @@ shmfile_backed(int fd)
 int
 shmfile_back(int fd, uint64_t from, uint64_t bytes)
 {
-	int rc;
+	sigset_t old;
+	int rc = direct_fallocate(fd, (off_t)from, (off_t)bytes);
+	if (!rc || errno != EINTR)
+		return rc ? -errno : 0;
+	/* A kernel before 6.11 undoes all at any signal: a timer's would never let it end. */
+	signals_block(&old);
 	do
 		rc = direct_fallocate(fd, (off_t)from, (off_t)bytes);
 	while (rc && errno == EINTR);
-	return rc ? -errno : 0;
+	rc = rc ? -errno : 0;
+	signals_restore(&old);
+	return rc;
 }
 
 void *
