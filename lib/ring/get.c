@@ -459,9 +459,12 @@ get_take(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, si
 }
 
 void
-get_pass_holes(struct cursor *c, struct shoal_thread *t)
+get_pass_lost(struct cursor *c, struct shoal_thread *t)
 {
 	uint64_t word;
+	struct taken none;
+	if (load_relaxed(&c->ring.queue->backs) != c->backs_seen)
+		(void)take_back(c, t, 0, 0, &(struct marked)MARKED_NONE, &none);
 	while (walk_get(&c->ring, &c->get, &word) == WALK_READY && slot_is_hole(word))
 		pass_hole(c, t, c->get, word);
 }

@@ -478,7 +478,10 @@ int get_refuse_value(void);
 /* Takes the next message and copies it out; under JOINABLE | REDELIVER it stays this thread's. */
 ssize_t get_next(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room,
                 struct sleeper *s);
-/* The holes that come next: join counts them, also where nobody gets any more. */
-void get_pass_holes(struct cursor *c, struct shoal_thread *t);
+/*
+ * What no get gives: the holes that come next, and what is worn before the first that comes back.
+ * Join counts them, also where nobody gets any more.
+ */
+void get_pass_lost(struct cursor *c, struct shoal_thread *t);
 
 #endif

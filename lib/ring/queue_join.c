@@ -90,7 +90,7 @@ is_destroyed(const struct cursor *c)
 	return object_end_orphan(c->arena, c->ring.object) || !cursor_lives(c);
 }
 
-/* What the dead had taken, and where they left holes, is done. */
+/* What the dead had taken, where they left holes, and what too many of them took, is done. */
 static bool
 all_done_but_by_dead(struct cursor *c, struct shoal_thread *t)
 {
@@ -99,7 +99,7 @@ all_done_but_by_dead(struct cursor *c, struct shoal_thread *t)
 	member_recover_all(c->arena, t, c->me);
 	/* Who else joins looks again after FUTEX_SLICE_NS; a putter sleeps longer. */
 	void *old = robust_pending_set(t, &c->ring.queue->put.wait);
-	get_pass_holes(c, t);
+	get_pass_lost(c, t);
 	robust_pending_restore(t, old);
 	return all_done(c);
 }

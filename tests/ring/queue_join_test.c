@@ -243,6 +243,28 @@ Test(queue_join, and_to_one_who_hardly_waits)
 	world_end(w);
 }
 
+/* Nobody gets any more: it is not delivered again, and would never be reported. */
+Test(queue_join, what_too_many_died_with_is_done)
+{
+	struct world w = world_make(8, 0, BOTH);
+	struct stage *s = stage_make(w, 1);
+	put_text(w.queue, "a");
+	for (int i = 0; i < 30; i++) {
+		let_die(get_and_die, s);
+		REQUIRE_EQ(shoal_queue_join(w.queue, 0), -EAGAIN);
+	}
+	let_die(get_and_die, s);
+	REQUIRE_EQ(shoal_queue_join(w.queue, SHOAL_SEC(2)), 0);
+	REQUIRE_EQ(info_of(w).dropped, 1);
+	REQUIRE_EQ(info_of(w).unfinished, 0);
+	put_text(w.queue, "b");
+	get_text(w.queue, "b");
+	REQUIRE_EQ(shoal_queue_task_done(w.queue), 0);
+	REQUIRE_EQ(shoal_queue_join(w.queue, 0), 0);
+	REQUIRE_EQ(shoal_arena_check(w.arena, stderr), 0);
+	world_end(w);
+}
+
 Test(queue_join, a_batch_that_was_not_reported_comes_again)
 {
 	struct world w = world_make(8, 0, BOTH);

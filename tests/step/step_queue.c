@@ -267,18 +267,33 @@ look_op(struct step_world *w)
 		size != 2 || bytes != (ssize_t)queue_shape(w)->bytes || edge ? -EPROTO : rc;
 }
 
-/* Full, with a hole that a dead putter left at its head: whoever passes that makes room. */
+/* Full, with what the dead left at its head, which is no message: whoever passes it makes room. */
 static void
-hole_setup(struct step_world *w)
+fill_behind(struct step_world *w, enum slot_state state, uint32_t tries)
 {
 	struct ring ring;
 	queue_setup(w);
 	STEP_REQUIRE(w, shoal_queue_put(queue_of(w), "", 1, SHOAL_NOWAIT) == 0, "setup cannot put");
 	STEP_REQUIRE(w, ring_find(w->arena, queue_of(w), &ring) == 0, "no ring");
 	word64 *turn = &ring_slot(&ring, 0)->turn;
-	store_release(turn, slot_word(FULL, slot_lap(load_relaxed(turn)), 0, TRIES_HOLE));
+	store_release(turn, slot_word(state, slot_lap(load_relaxed(turn)), 0, tries));
+	fetch_add_relaxed(&ring.queue->backs, state == BACK);
 	for (uint32_t i = 1; i < PLACES; i++)
 		STEP_REQUIRE(w, queue_send(w, SHOAL_NOWAIT) == 0, "setup cannot put");
+}
+
+/* Of a putter. */
+static void
+hole_setup(struct step_world *w)
+{
+	fill_behind(w, FULL, TRIES_HOLE);
+}
+
+/* Of the last one of too many getters. */
+static void
+worn_setup(struct step_world *w)
+{
+	fill_behind(w, BACK, TRIES_MAX);
 }
 
 /* Looks at nothing, lest it pass the hole. */
@@ -455,6 +470,8 @@ STEP_CASE(queue, peek_hole, .shape = SHAPE(0, SMALL, 0, 0, 0), SURVIVORS, .setup
           .prepare = hole_prepare, .op = peek_op, WAKES_PUTTER)
 STEP_CASE(queue, join_hole, .shape = SHAPE(JOINABLE, SMALL, 0, 0, 0), SURVIVORS,
           .setup = hole_setup, .prepare = hole_prepare, .op = join_op, WAKES_PUTTER)
+STEP_CASE(queue, join_worn, .shape = SHAPE(REDELIVER | JOINABLE, SMALL, 0, 0, 0), SURVIVORS,
+          .setup = worn_setup, .prepare = hole_prepare, .op = join_op, WAKES_PUTTER)
 STEP_CASE(queue, fd, .shape = SHAPE(0, SMALL, 2, 0, 0), SURVIVORS, .prepare = get_prepare,
           .op = fd_op, .stepped = true)
 
