@@ -126,7 +126,7 @@ typedef int shoal_task_fn(shoal_task *);
  * The answer, from wherever it lies: of any length under apply_async, up to out_bytes elsewhere
  * (-EMSGSIZE). It is copied, and takes the place of an earlier one and of what is in `out`, the
  * rest of which is zero then; under map, which knows no lengths, the rest stays as it is. -ENOMEM,
- * -ENOSPC. Killed in here: as elsewhere in a task.
+ * -ENOSPC; -EPERM in a process that the task forked. Killed in here: as elsewhere in a task.
  */
 int shoal_task_reply(shoal_task *, const void *, size_t);
 

@@ -149,6 +149,10 @@ shoal_task_reply(shoal_task *task, const void *data, size_t bytes)
 		return -EINVAL;
 	if (!data && bytes)
 		return fail(-EINVAL, "task reply: data is NULL, and %zu bytes long", bytes);
+	/* The worker may be at another item by now. */
+	if (task_in_child())
+		return fail(-EPERM, "task reply: process %d is a child that the task forked; the task "
+		            "itself replies", (int)getpid());
 	if (self->slot && load_relaxed(&self->slot->flags) & SLOT_ANY)
 		return reply_apart(self, data, bytes);
 	return reply_in_place(self, task, data, bytes);

@@ -377,6 +377,32 @@ require_one_worker(void *raw, shoal_time timeout)
 	finish(p);
 }
 
+/* Later, in the place of whoever has it then. */
+static int
+let_child_reply(shoal_task *t)
+{
+	pid_t pid = fork_so(t->context);
+	if (!pid)
+		_exit(shoal_task_reply(t, "child", 6) == -EPERM);
+	return wait_for_status(pid) ? shoal_task_reply(t, "worker", 7) : -EPROTO;
+}
+
+Test(pool_death, a_tasks_child_does_not_reply)
+{
+	char got[64] = "";
+	shoal_result *r;
+	for (intptr_t raw = 0; raw < 2; raw++) {
+		shoal_pool *p = pool_with(&(shoal_pool_options){ .workers = 1, .context = (void *)raw });
+		REQUIRE_EQ(shoal_pool_apply(p, let_child_reply, NULL, 0, got, sizeof got), 0);
+		REQUIRE_STR_EQ(got, "worker");
+		REQUIRE_EQ(shoal_pool_apply_async(p, let_child_reply, NULL, 0, NULL, NULL, &r), 0);
+		REQUIRE_EQ(shoal_result_get(r, got, sizeof got, SHOAL_SEC(5)), 7);
+		REQUIRE_STR_EQ(got, "worker");
+		shoal_result_free(r);
+		finish(p);
+	}
+}
+
 Test(pool_death, a_tasks_child_does_not_go_on_as_the_worker)
 {
 	require_one_worker(NULL, 0);
