@@ -21,8 +21,9 @@
  * shoal_error() is the last failure of this thread as one sentence, with names, numbers and what to
  * do; for what polling gives each time (-EAGAIN, -ETIMEDOUT, -EPIPE) a fixed one. Misuse that would
  * corrupt shared memory (freeing what is not yours, a wrong kind of pointer) stops the process with
- * such a sentence, in every build. NULL for an arena, or for the place of what a call gives, is
- * -EINVAL; closing, freeing and destroying NULL does nothing.
+ * such a sentence, in every build. NULL for an arena, or for the place of the object that a create,
+ * open or attach gives, is -EINVAL; closing, freeing and destroying NULL, and giving back a NULL
+ * loan or cursor, does nothing. Other pointers may be NULL where a header says so.
  *
  * TIME is relative and in nanoseconds; negative counts as 0; SHOAL_FOREVER is no limit. A call has
  * one deadline on the monotonic clock. Signals never cut a wait short.

@@ -370,12 +370,13 @@ bool shoal_barrier_broken(const shoal_barrier *barrier);
 
 /*
  * The same objects as blocks of an arena, found by their names (shoal/arena.h): whole before the
- * name appears. NULL is no name. create: -EEXIST, or, with SHOAL_OR_OPEN in flags, the one that
- * exists; -EINVAL, -EPROTO another kind, -ENOMEM, -ENOSPC, -EUSERS, -EPERM. SHOAL_WITH_OWNER in
- * flags: shoal/base.h. open waits for the creator up to `timeout`: -ENOENT, -EPROTO, -ECANCELED;
- * -EPERM from a read-only handle, since nearly every call on these writes. So no call may be made
- * on one that a reference of a read-only handle leads to, but shoal_lock_stat and the like,
- * shoal_semaphore_value and shoal_event_is_set; waits for an event there give -EPERM.
+ * name appears. NULL is no name. create: -EEXIST, or, with SHOAL_OR_OPEN in flags (a semaphore has
+ * none: its bound is a number), the one that exists; -EINVAL, -EPROTO another kind, -ENOMEM,
+ * -ENOSPC, -EUSERS, -EPERM. SHOAL_WITH_OWNER in flags: shoal/base.h. open waits for the creator up
+ * to `timeout`: -ENOENT, -EPROTO, -ECANCELED; -EPERM from a read-only handle, since nearly every
+ * call on these writes. So no call may be made on one that a reference of a read-only handle leads
+ * to, but shoal_lock_stat and the like, shoal_semaphore_value and shoal_event_is_set; waits for an
+ * event there give -EPERM.
  *
  * destroy: the name goes at once, and those who wait return -EPIPE: from a condition's wait holding
  * the lock, unless that was destroyed too (shoal_lock_held). The memory is used again when no

@@ -43,6 +43,8 @@ empty_batch(struct batch *b)
 void
 shoal_cursor_clear(shoal_cursor *cursor)
 {
+	if (!cursor)
+		return;
 	empty_batch(cursor->internal_[0]);
 	free(cursor->internal_[0]);
 	*cursor = (shoal_cursor){ 0 };

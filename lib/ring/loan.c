@@ -113,6 +113,8 @@ shoal_loan_commit(shoal_loan *loan, shoal_time timeout)
 void
 shoal_loan_release(shoal_loan *loan)
 {
+	if (!loan)
+		return;
 	if ((loan->kind & LOAN_OF) == LOAN_OF_PIPE)
 		pipe_loan_release(loan);
 	else if (loan->kind)

@@ -80,6 +80,8 @@ close_named(shoal_arena *a, struct shoal_thread *t, struct member *me, const str
 void
 shoal_queue_close(shoal_queue *q)
 {
+	if (!q)
+		return;
 	shoal_arena *a = arena_of(q);
 	struct shoal_thread lent, *t = thread_or_lent(&lent);
 	struct ring ring;

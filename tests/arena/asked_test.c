@@ -149,6 +149,11 @@ Test(asked, an_end_needs_an_arena, .timeout = HARNESS_TIMEOUT)
 	refused(shoal_value_destroy(NULL, v), NEEDS_AN_ARENA);
 	REQUIRE_EQ(shoal_queue_destroy(NULL, NULL), 0);
 	REQUIRE_EQ(shoal_list_destroy(NULL, NULL), 0);
+	shoal_arena_close(NULL);
+	shoal_queue_close(NULL);
+	shoal_pipe_close(NULL);
+	shoal_loan_release(NULL);
+	shoal_cursor_clear(NULL);
 	REQUIRE_EQ(shoal_queue_put(q, "m", 1, 0), 0);
 	shoal_arena_close(a);
 }
