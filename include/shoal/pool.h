@@ -348,7 +348,9 @@ int shoal_pool_terminate(shoal_pool *);
 /*
  * Terminates it and frees the handle; NULL is nothing. Waits up to a second for a callback that is
  * running. Results that were given out stay valid until they are freed. In a callback of this pool
- * it does nothing (-EDEADLK in shoal_error()).
+ * it does nothing (-EDEADLK in shoal_error()). The pool's memory stays mapped until each other
+ * thread that called it has ended, or has called another pool, or another arena, for the first
+ * time.
  */
 void shoal_pool_destroy(shoal_pool *);
 

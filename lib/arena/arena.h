@@ -37,6 +37,7 @@ struct shoal_arena {
 	 */
 	word64 pages_seen;
 	word32 threads_max; /* how many threads of this process may join it; 0: as many as like */
+	word32 abandoned;   /* arena_abandon */
 	bool readonly;
 	bool closing;       /* the last reference is gone, threads still have seats */
 	char name[256];     /* the path of a named one, else ARENA_PRIVATE */
@@ -146,6 +147,12 @@ int arena_back(const shoal_arena *a, uint64_t from, uint64_t bytes);
  * and unmaps it. Called by member.c, never under rcu_read_lock.
  */
 void arena_unmap(shoal_arena *a);
+
+/*
+ * shoal_arena_close by one who was the only one to know an address in it: other threads that are
+ * members leave it when they next become one of another arena, not only when they end.
+ */
+void arena_abandon(shoal_arena *a);
 
 /* Told before an arena is unmapped; the ring floor's poller lets go of it there. */
 extern void (*arena_unmap_hook)(shoal_arena *a);

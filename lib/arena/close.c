@@ -155,6 +155,14 @@ shoal_arena_close(shoal_arena *a)
 	arena_unmap(a);
 }
 
+void
+arena_abandon(shoal_arena *a)
+{
+	if (a)
+		store_release(&a->abandoned, 1);
+	shoal_arena_close(a);
+}
+
 /* Its other threads may still use the arena, so the record stays until the process is gone. */
 static void
 end(shoal_arena *a)

@@ -73,6 +73,7 @@ handle_unmap(shoal_arena *a)
 	shmfile_unmap(a->base, a->bytes);
 	a->base = NULL;
 	a->closing = false;
+	store_relaxed(&a->abandoned, 0);
 }
 
 /*

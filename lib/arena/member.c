@@ -278,6 +278,18 @@ join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 	return take_record(a, t, out);
 }
 
+static void
+leave_abandoned(struct shoal_thread *t)
+{
+	for (unsigned i = 0; i < THREAD_SEATS; i++) {
+		struct member *m = t->seat[i];
+		shoal_arena *a = m ? arena_of(m) : NULL;
+		if (a && load_acquire(&a->abandoned) &&
+		    !robust_holds_within(t, a->base, a->bytes, &m->life))
+			member_leave(a, t);
+	}
+}
+
 int
 member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 {
@@ -288,6 +300,7 @@ member_join(shoal_arena *a, struct shoal_thread *t, struct member **out)
 	rc = may_join(a, t);
 	if (rc)
 		return rc;
+	leave_abandoned(t);
 	struct passage before = pass(t);
 	rc = join(a, t, out);
 	passed(t, before);

@@ -84,7 +84,7 @@ destroy(struct shoal_pool *p)
 	cds_lfht_destroy(p->pending, NULL);
 	cds_wfcq_destroy(&p->calls_head, &p->calls_tail);
 	pthread_mutex_destroy(&p->lock);
-	shoal_arena_close(p->arena);
+	arena_abandon(p->arena);
 	if (p->kick >= 0)
 		notice_close(p->kick);
 	free(p->spare);

@@ -406,3 +406,57 @@ Test(pool_end, an_interrupted_pool_that_cannot_be_made_leaves_nothing)
 {
 	expect_child(child(fail_interrupted, NULL), 0, 5000);
 }
+
+/* ---- what stays of it ---- */
+
+static struct {
+	_Atomic int asked, answered;
+	shoal_pool *pool;
+} caller;
+
+static void *
+call_when_asked(void *unused)
+{
+	for (int turn = 1;; turn++) {
+		while (atomic_load(&caller.asked) < turn)
+			sleep_ms(1);
+		if (!caller.pool)
+			return unused;
+		REQUIRE_EQ(value_of(caller.pool, square, turn), turn * turn);
+		atomic_store(&caller.answered, turn);
+	}
+}
+
+static int
+arenas_mapped(void)
+{
+	char line[512];
+	int count = 0;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	REQUIRE(maps);
+	while (fgets(line, sizeof line, maps))
+		count += strstr(line, "memfd:shoal") != NULL;
+	fclose(maps);
+	return count;
+}
+
+/* Its place is one of 256. */
+Test(pool_end, a_thread_that_called_it_and_lives_keeps_only_the_last)
+{
+	pthread_t thread;
+	REQUIRE_EQ(pthread_create(&thread, NULL, call_when_asked, NULL), 0);
+	for (int turn = 1; turn <= 6; turn++) {
+		shoal_pool *p = pool_of(1);
+		caller.pool = p;
+		atomic_store(&caller.asked, turn);
+		while (atomic_load(&caller.answered) < turn)
+			sleep_ms(1);
+		REQUIRE_EQ(arenas_mapped(), 1);
+		shoal_pool_destroy(p);
+		REQUIRE_EQ(arenas_mapped(), 1);
+	}
+	caller.pool = NULL;
+	atomic_fetch_add(&caller.asked, 1);
+	REQUIRE_EQ(pthread_join(thread, NULL), 0);
+	REQUIRE_EQ(arenas_mapped(), 0);
+}
