@@ -9,15 +9,22 @@
 #include "arena/slab.h"
 #include "base/error.h"
 
+/* The word of the entry of the object whose memory it is, or 0. */
 static uint64_t
-generation_at(const shoal_arena *a, uint64_t offset)
+object_word_at(const shoal_arena *a, uint64_t offset)
 {
 	const word64 *word = block_word_at(a, offset);
 	uint64_t seen = word ? load_acquire(word) : 0;
 	uint32_t index = block_object(seen);
 	if (block_state(seen) != BLOCK_OBJECT || index >= objects_high(a))
 		return 0;
-	return object_generation(load_acquire(&arena_object(a, index)->word));
+	return load_acquire(&arena_object(a, index)->word);
+}
+
+static uint64_t
+generation_of(uint64_t word)
+{
+	return word ? object_generation(word) : 0;
 }
 
 /* Whether the offset lies in a block that is somebody's. */
@@ -41,7 +48,7 @@ shoal_ref_of(const shoal_arena *a, const void *p)
 		fail(-EINVAL, "%p is in no block of arena '%s'", p, a->name);
 		return 0;
 	}
-	return (a->id & 0xff) << 56 | generation_at(a, offset) << 40 | offset;
+	return (a->id & 0xff) << 56 | generation_of(object_word_at(a, offset)) << 40 | offset;
 }
 
 void *
@@ -55,7 +62,8 @@ shoal_deref(const shoal_arena *a, shoal_ref ref)
 		     a->name);
 		return NULL;
 	}
-	if ((ref >> 40 & 0xffff) != generation_at(a, offset)) {
+	uint64_t word = object_word_at(a, offset);
+	if ((ref >> 40 & 0xffff) != generation_of(word) || object_state(word) == OBJECT_DYING) {
 		fail(-ENOENT, "what reference %#llx named in arena '%s' was destroyed",
 		     (unsigned long long)ref, a->name);
 		return NULL;

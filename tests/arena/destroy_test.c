@@ -434,9 +434,12 @@ Test(destroy, what_a_dead_one_held_is_free)
 	pid_t pid = child(hold_until_killed, s);
 	for (int i = 0; i < 5000 && !load_acquire(&s->reached); i++)
 		sleep_ms(1);
+	shoal_ref lock = shoal_ref_of(s->arena, s->lock);
+	REQUIRE(shoal_deref(s->arena, lock) == s->lock);
 	REQUIRE_EQ(shoal_lock_destroy(s->arena, s->lock), 0);
 	REQUIRE_EQ(shoal_rwlock_destroy(s->arena, s->rwlock), 0);
 	the_memory_is_back(s->arena, blocks);
+	REQUIRE(!shoal_deref(s->arena, lock));
 	kill(pid, SIGKILL);
 	expect_killed(pid, SIGKILL, 2000);
 	the_memory_is_back(s->arena, blocks - 2);
