@@ -41,13 +41,14 @@ order_begin(void)
 	return true;
 }
 
+/* Among the first n; n where it is none of them. */
 static unsigned
-find(const char *name, unsigned from)
+find(const char *name, unsigned n)
 {
-	unsigned n = load_acquire(&picture->kinds);
-	while (from < n && strcmp(picture->name[from], name))
-		from++;
-	return from;
+	unsigned i = 0;
+	while (i < n && strcmp(picture->name[i], name))
+		i++;
+	return i;
 }
 
 /* KINDS where there is no room. */
@@ -56,7 +57,7 @@ add(struct shoal_thread *t, const char *name)
 {
 	if (robust_take(t, &picture->lock, CLOCK_NEVER) == -EOWNERDEAD)
 		robust_mend(&picture->lock);
-	unsigned n = load_relaxed(&picture->kinds), i = find(name, 0);
+	unsigned n = load_relaxed(&picture->kinds), i = find(name, n);
 	if (i == n && n < KINDS) {
 		strcpy(picture->name[n], name);
 		store_release(&picture->kinds, n + 1);
@@ -72,8 +73,9 @@ kind_of(struct shoal_thread *t, const struct lock *l)
 {
 	char name[NAME_MAX_BYTES + 8];
 	name_of(l, name);
-	unsigned i = find(name, 0);
-	return i < load_acquire(&picture->kinds) ? i : add(t, name);
+	/* Another thread may add one meanwhile. */
+	unsigned n = load_acquire(&picture->kinds), i = find(name, n);
+	return i < n ? i : add(t, name);
 }
 
 static bool

@@ -3,6 +3,7 @@
 #include "base/peek.h"
 #include "sync/watch.h"
 #include <shoal/arena.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 struct world {
@@ -103,6 +104,48 @@ Test(watch, tells_what_two_processes_do_in_different_orders)
 	REQUIRE_EQ(load_relaxed(&w->lines), 0);
 	take_two(&w->b, &w->a);
 	REQUIRE_EQ(load_relaxed(&w->lines), 1);
+}
+
+enum { NEW = 100 };
+
+struct party {
+	shoal_lock hub;
+	word32 *begun;
+	bool from; /* the hub first, then each of its own */
+};
+
+static int
+take_new_ones(void *arg)
+{
+	struct party *c = arg;
+	shoal_lock *own = shared(NEW * sizeof *own);
+	char name[8];
+	for (int i = 0; i < NEW; i++) {
+		snprintf(name, sizeof name, "%c%d", c->from ? 'f' : 't', i);
+		REQUIRE_EQ(shoal_lock_name(&own[i], name), 0);
+	}
+	REQUIRE_EQ(shoal_lock_name(&c->hub, "hub"), 0);
+	fetch_add_seq_cst(c->begun, 1);
+	while (load_acquire(c->begun) < 2)
+		continue;
+	for (int i = 0; i < NEW; i++)
+		take_two(c->from ? &c->hub : &own[i], c->from ? &own[i] : &c->hub);
+	return 0;
+}
+
+/* Of two that look for new names at once neither is taken for the other. */
+Test(watch, tells_new_ones_apart)
+{
+	for (int i = 0; i < 10; i++) {
+		struct world *w = watched(WATCH_ORDER);
+		word32 *begun = shared(sizeof *begun);
+		struct party from = { .begun = begun, .from = true };
+		struct party to = { .begun = begun };
+		pid_t pid = child(take_new_ones, &from), other = child(take_new_ones, &to);
+		expect_child(pid, 0, 5000);
+		expect_child(other, 0, 5000);
+		REQUIRE_STR_EQ(w->told, "");
+	}
 }
 
 static int
