@@ -84,7 +84,10 @@ shoal_any shoal_any_from_int(long long);
 /* Beyond INT64_MAX it is none: each call that takes it gives -EOVERFLOW. */
 shoal_any shoal_any_from_uint(unsigned long long);
 shoal_any shoal_any_from_double(double);
-/* To its NUL. NULL is nil, here and below; SHOAL_ANY(NULL) in C++ alone, in C it is SHOAL_NIL. */
+/*
+ * To its NUL. NULL is nil, here and below, but for no items: an empty list or map. SHOAL_ANY(NULL)
+ * in C++ alone, in C it is SHOAL_NIL.
+ */
 shoal_any shoal_any_from_string(const char *);
 shoal_any shoal_any_from_bytes(const void *, size_t bytes);
 /* So many items; so many pairs, each key before its value. */

@@ -59,7 +59,10 @@ enum {
 
 /* All zero, or NULL, is the default. */
 typedef struct {
-	/* For blocks; in steps of 64 KiB. 0: 64 GiB; less counts as 1 MiB, over 1 TiB is -EINVAL. */
+	/*
+	 * For blocks; in steps of 64 KiB. 0: 64 GiB; less counts as 1 MiB; over 1 TiB, with what the
+	 * arena needs for itself, is -EINVAL.
+	 */
 	size_t limit_bytes;
 	/*
 	 * So much is taken at once: blocks that fit into it never meet -ENOSPC (those over 32640 bytes

@@ -303,7 +303,7 @@ ssize_t shoal_result_get(shoal_result *, void *out, size_t out_bytes, shoal_time
 /* Whether get would not wait. */
 bool shoal_result_ready(const shoal_result *);
 
-/* The task's own code: 0, or negative. -EAGAIN: not ready. */
+/* The task's own code: 0, or negative; no failure of this call's. -EAGAIN: not ready. */
 int shoal_result_code(const shoal_result *);
 
 /* Its error text; "" where it has none, or is not ready. Lives as long as the result. */

@@ -160,7 +160,10 @@ public:
 		std::swap(process_, taken.process_);
 		return *this;
 	}
-	/* An interrupt is kept for the next wait, whose result somebody looks at. */
+	/*
+	 * Waits for its end, also while an exception passes: what it waits for must come then, too. An
+	 * interrupt is kept for the next wait, whose result somebody looks at.
+	 */
 	~process()
 	{
 		if (!process_)
