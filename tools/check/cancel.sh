@@ -1,6 +1,7 @@
 # No call of the library is a cancellation point: what pthreads(7) names is not called. Left out are fcntl, which
-# is one where it waits for a lock alone; write, which is what stop() ends the process with; and streams.
-points="accept accept4 aio_suspend clock_nanosleep close connect copy_file_range creat epoll_pwait epoll_wait
+# is one where it waits for a lock alone; write, which is what stop() ends the process with; close, which is called in
+# one place, with cancellation forbidden; and streams.
+points="accept accept4 aio_suspend clock_nanosleep connect copy_file_range creat epoll_pwait epoll_wait
 fallocate fdatasync fsync getrandom lockf mq_receive mq_send msgrcv msgsnd msync nanosleep open open64 openat openat64
 pause poll posix_fallocate ppoll pread pread64 preadv pselect pthread_cond_timedwait pthread_cond_wait pthread_join
 pthread_testcancel pwrite pwrite64 pwritev read readv recv recvfrom recvmmsg recvmsg select sem_timedwait sem_wait
@@ -13,4 +14,6 @@ $called
 EOF
 )
 test -z "$found" || { echo "a cancellation point, to be called directly (lib/base/direct.h):" $found; exit 1; }
+found=$(grep -rnE '(^|[^_a-z.>])close\(' lib --include=*.c)
+test -z "$found" || { printf 'close is a cancellation point, direct_close (lib/base/direct.h) is none:\n%s\n' "$found"; exit 1; }
 echo "$(printf '%s\n' "$called" | wc -l) functions of other libraries, no cancellation point"
