@@ -413,7 +413,7 @@ limits_line(void)
 bool
 limits_same_line(double one_ns, double other_ns)
 {
-	return one_ns < FARTHER * other_ns && other_ns < FARTHER * one_ns;
+	return one_ns <= FARTHER * other_ns && other_ns <= FARTHER * one_ns;
 }
 
 struct spread

@@ -75,8 +75,15 @@ def who(series):
     return f"**{name}**" if name.startswith("shoal") else name
 
 
-def grid(run, series, column, head, value):
-    """A table of subjects by what column() says of a series; empty where something was not measured."""
+def line_of(series):
+    """How far the processors were from each other in all their repetitions: median and range, in ns."""
+    found = [s["line_ns"] for one in series for s in one["samples"] if s.get("line_ns", 0) > 0]
+    return f"{statistics.median(found):.0f} ({min(found):.0f}–{max(found):.0f})" if found else ""
+
+
+def grid(run, series, column, head, scale):
+    """A table of subjects by what column() says of a series, each with its range; empty where something was
+    not measured. The last row is how far the processors were from each other."""
     columns, rows = [], {}
     for one in series:
         key = column(one)
@@ -88,16 +95,30 @@ def grid(run, series, column, head, value):
     for cells in rows.values():
         first = next(iter(cells.values()))
         lines.append([who(first), first["waits"]] +
-                     [short(value(cells[c])) if c in cells else "" for c in columns])
+                     [ranged(cells[c], scale(cells[c])) if c in cells else "" for c in columns])
+    far = [line_of([one for one in series if column(one) == c]) for c in columns]
+    if any(far):
+        lines.append(["*a line's way, ns*", ""] + far)
     return table(["", "waits"] + [head(c) for c in columns], lines)
+
+
+def ranged(one, scale):
+    found = [value * scale for value in values(one, "million_per_s")]
+    if not found:
+        return "failed"
+    return f"{short(statistics.median(found))} ({short(min(found))}–{short(max(found))})"
 
 
 def rate(one):
     return median(one, "million_per_s")
 
 
-def bandwidth(one):
-    return rate(one) * one["bytes"] / 1e3
+def in_millions(_one):
+    return 1
+
+
+def in_gigabytes(one):
+    return one["bytes"] / 1e3
 
 
 def shape_of(one):
@@ -254,8 +275,8 @@ def bars(run):
         sign, limit = ("≤", bar["at_most"]) if "at_most" in bar else ("≥", bar["at_least"])
         rows.append([bar["bar"], f"{short(bar['measured'])} {'ms' if bar['unit'] == 'ms' else '×'}",
                      f"{short(bar['min'])} – {short(bar['max'])}", f"{sign} {limit:g}",
-                     "met" if bar["met"] else "**not met**"])
-    return table(["", "median", "min – max", "bar", ""], rows)
+                     "met" if bar["met"] else "**not met**", short(bar["line_ns"]) if "line_ns" in bar else ""])
+    return table(["", "median", "min – max", "bar", "", "a line's way, ns"], rows)
 
 
 def failures(run):
@@ -278,18 +299,18 @@ def document(run, judged, reasons, drawn):
     singles = [one for one in one_way if shape_of(one) == (1, 1)]
     touched = [one for one in run.of("one way, every byte made and read") if shape_of(one) == (1, 1)]
     parts = [
-        "# Results\n\nWritten by `ninja bench-full`; [README.md](README.md) says what is measured, and how.\n",
+        "# Results\n\nWritten by `ninja bench-full`; [README.md](README.md) says what is measured, and how. In brackets: the smallest and the largest of the repetitions.\n",
         machine(run),
         "## One way, one producer and one consumer, million messages a second\n",
-        grid(run, singles, lambda one: one["bytes"], size_text, rate),
+        grid(run, singles, lambda one: one["bytes"], size_text, in_millions),
         picture(drawn, "rate-by-size", "rate by size"),
         "## The same, every byte made and read, GB/s\n",
-        grid(run, touched, lambda one: one["bytes"], size_text, bandwidth),
+        grid(run, touched, lambda one: one["bytes"], size_text, in_gigabytes),
         picture(drawn, "bandwidth-by-size", "bandwidth by size"),
     ]
     for size in sorted({one["bytes"] for one in one_way if shape_of(one) == (20, 20)}):
         parts += [f"## Producers and consumers, {size_text(size)}, million messages a second\n",
-                  grid(run, [one for one in one_way if one["bytes"] == size], shape_of, shape_text, rate)]
+                  grid(run, [one for one in one_way if one["bytes"] == size], shape_of, shape_text, in_millions)]
     parts += [
         picture(drawn, "rate-by-shape", "rate by shape"),
         "## What a message costs, 64 B, one producer and one consumer\n\n"
