@@ -31,8 +31,8 @@ claim(struct cursor *c, uint64_t place, uint64_t from, uint64_t to)
 }
 
 /* Every HINT_EVERY places. */
-__attribute__((noinline)) static void
-tell(struct cursor *c, uint64_t next)
+__attribute__((noinline)) void
+get_tell(struct cursor *c, uint64_t next)
 {
 	shoal_queue *q = c->ring.queue;
 	store_relaxed(&q->head, next);
@@ -48,22 +48,14 @@ advance(struct cursor *c, uint64_t place)
 {
 	c->get = place + 1;
 	if (unlikely((c->get & (HINT_EVERY - 1)) == 0))
-		tell(c, c->get);
+		get_tell(c, c->get);
 }
 
 static inline void
 advance_group(struct cursor *c, uint64_t place)
 {
 	c->get = place + GROUP_PLACES;
-	tell(c, c->get);
-}
-
-static inline void
-wake_putters(shoal_queue *q)
-{
-	fence_compiler();
-	if (unlikely(load_relaxed(&q->put_any)))
-		queue_wake_putters(q);
+	get_tell(c, c->get);
 }
 
 static inline void
@@ -98,7 +90,7 @@ pass_hole(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t wor
 	if (claim(c, place, word, m.word)) {
 		advance(c, place);
 		get_release(c, &m);
-		wake_putters(c->ring.queue);
+		queue_tell_putters(c->ring.queue);
 	}
 	robust_pending_restore(t, old);
 }
@@ -187,7 +179,7 @@ pass_group(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t wo
 	if (claim(c, place, word, group_word(GROUP_PASSING, lap, c->tag))) {
 		queue_publish(c, cursor_slot_at(c, place), group_word(GROUP_EMPTY, lap + 1, 0));
 		advance_group(c, place);
-		wake_putters(c->ring.queue);
+		queue_tell_putters(c->ring.queue);
 	}
 	robust_pending_restore(t, old);
 }
@@ -215,7 +207,7 @@ take_group(struct cursor *c, struct shoal_thread *t, uint64_t word, size_t room,
 			advance_group(c, out->place);
 		return rc;
 	}
-	wake_putters(c->ring.queue);
+	queue_tell_putters(c->ring.queue);
 	int rc = group_spread(c, t, c->get, word);
 	return rc ? rc : -EAGAIN;
 }
@@ -249,7 +241,7 @@ drop_worn(struct cursor *c, struct shoal_thread *t, uint64_t place, uint64_t wor
 	/* After the release: until then a death gives it back, and join must wait for it. */
 	if (c->ring.flags & SHOAL_QUEUE_JOINABLE)
 		queue_count_done(c, t);
-	wake_putters(c->ring.queue);
+	queue_tell_putters(c->ring.queue);
 }
 
 /*
@@ -384,7 +376,7 @@ take_slow(struct cursor *c, struct shoal_thread *t, size_t room, size_t exact, s
 			return rc;
 		}
 		store_relaxed(&q->head, c->get);
-		wake_putters(q);
+		queue_tell_putters(q);
 		if (end == WALK_END) {
 			rc = at_end(c, t, s);
 		} else if (load_relaxed(&q->closing) && group_or_slot_empty(word) &&
@@ -489,7 +481,7 @@ get_next(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room, st
 	return rc ? rc : (ssize_t)m.bytes;
 }
 
-__attribute__((noinline)) static ssize_t
+__attribute__((noinline)) ssize_t
 get_slow(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
 {
 	struct shoal_thread *t;
@@ -500,93 +492,8 @@ get_slow(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
 	void *old = robust_pending_set(t, &q->put.wait);
 	struct sleeper s = { .gate = &q->get.wait, .timeout = timeout };
 	ssize_t n = get_next(c, t, buffer, buffer_bytes, &s);
-	wake_putters(q);
+	queue_tell_putters(q);
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
 	return n;
-}
-
-/* Of one that has begun, and done nothing yet. */
-__attribute__((noinline)) static ssize_t
-get_otherwise(struct shoal_thread *t, shoal_queue *q, void *buffer, size_t room, shoal_time timeout)
-{
-	t->busy = 0;
-	return get_slow(q, buffer, room, timeout);
-}
-
-/* What some gets have to do after the place is given back. */
-__attribute__((noinline)) static ssize_t
-finish(struct cursor *c, struct shoal_thread *t, ssize_t bytes)
-{
-	if ((c->get & (HINT_EVERY - 1)) == 0)
-		tell(c, c->get);
-	wake_putters(c->ring.queue);
-	robust_pending_restore(t, NULL);
-	queue_leave(t, c);
-	return bytes;
-}
-
-/*
- * The common case by itself: no flags, the next place is full, and `bytes` of it are inside and fit
- * the buffer. See put.
- */
-static ALWAYS_INLINE ssize_t
-get_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, struct slot *s, void *buffer,
-            size_t room, size_t bytes, shoal_time timeout, bool is_short)
-{
-	uint64_t place = c->get, empty = cursor_word(c, place);
-	queue_enter_at(c, place);
-	robust_pending_set(t, &q->put.wait);
-	if (unlikely(!cursor_lives(c) ||
-	             !cas64_acq_rel(&s->turn, empty | FULL, empty | c->mine | READING))) {
-		robust_pending_restore(t, NULL);
-		queue_leave(t, c);
-		return get_slow(q, buffer, room, timeout);
-	}
-	cursor_prefetch(c, place, false);
-	if (is_short) {
-		copy_short(buffer, s->payload, bytes);
-	} else {
-		cursor_prefetch_read(c, place, bytes);
-		memcpy(buffer, s->payload, bytes);
-	}
-	PROBE_QUEUE_GET(q, c->get, bytes, 1);
-	store_release(&s->turn, slot_word(EMPTY, ring_lap(&c->ring, place) + 1, 0, 0));
-	c->get = ++place;
-	fence_compiler();
-	if (unlikely((place & (HINT_EVERY - 1)) == 0 || load_relaxed(&q->put_any)))
-		return finish(c, t, (ssize_t)bytes);
-	robust_pending_restore(t, NULL);
-	queue_leave(t, c);
-	return (ssize_t)bytes;
-}
-
-/* The next place was found full. */
-__attribute__((noinline)) static ssize_t
-get_longer(struct shoal_thread *t, struct cursor *c, shoal_queue *q, void *buffer, size_t room,
-           shoal_time timeout)
-{
-	struct slot *s = cursor_slot_at(c, c->get);
-	size_t bytes = load_relaxed(&s->bytes);
-	if (unlikely(bytes > room || bytes >= c->quick_long || !c->quick_get ||
-	             load_relaxed(&s->flags) != SLOT_INLINE))
-		return get_otherwise(t, q, buffer, room, timeout);
-	return get_quickly(t, c, q, s, buffer, room, bytes, timeout, false);
-}
-
-ssize_t
-shoal_queue_get(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout)
-{
-	struct shoal_thread *t = thread_here;
-	struct cursor *c = queue_begin(t, q, LAST_RECEIVED);
-	if (unlikely(!c))
-		return get_slow(q, buffer, buffer_bytes, timeout);
-	struct slot *s = cursor_slot_at(c, c->get);
-	if (unlikely(load_acquire(&s->turn) != (cursor_word(c, c->get) | FULL)))
-		return get_otherwise(t, q, buffer, buffer_bytes, timeout);
-	size_t bytes = load_relaxed(&s->bytes);
-	if (unlikely(bytes > buffer_bytes || bytes >= c->quick_get ||
-	             load_relaxed(&s->flags) != SLOT_INLINE))
-		return get_longer(t, c, q, buffer, buffer_bytes, timeout);
-	return get_quickly(t, c, q, s, buffer, buffer_bytes, bytes, timeout, true);
 }

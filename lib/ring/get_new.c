@@ -6,14 +6,6 @@
 #include "ring/queue.h"
 #include <stdlib.h>
 
-static inline void
-wake_putters(shoal_queue *q)
-{
-	fence_compiler();
-	if (unlikely(load_relaxed(&q->put_any)))
-		queue_wake_putters(q);
-}
-
 /* What the place says that its message needs; no message is longer than the arena's memory. */
 static int
 believe(const struct cursor *c, size_t needed)
@@ -60,7 +52,7 @@ shoal_queue_get_new(shoal_queue *q, void **data, shoal_time timeout)
 		return rc;
 	void *old = robust_pending_set(t, &q->put.wait);
 	ssize_t n = get_new(c, t, data, timeout);
-	wake_putters(q);
+	queue_tell_putters(q);
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
 	return n;
@@ -92,7 +84,7 @@ queue_get_marked(shoal_queue *q, struct marked *m, shoal_time timeout)
 	struct sleeper s = { .gate = &q->get.wait, .timeout = timeout, .marked = m };
 	void *old = robust_pending_set(t, &q->put.wait);
 	ssize_t n = get_marked(c, t, m, &s);
-	wake_putters(q);
+	queue_tell_putters(q);
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
 	return n < 0 ? (int)n : 0;

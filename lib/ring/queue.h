@@ -408,6 +408,15 @@ int queue_wait(struct cursor *c, struct shoal_thread *t, struct sleeper *s, uint
 void queue_wake_getters(shoal_queue *q);
 void queue_wake_putters(shoal_queue *q);
 
+/* As said, where some may sleep. */
+static inline void
+queue_tell_putters(shoal_queue *q)
+{
+	fence_compiler();
+	if (unlikely(load_relaxed(&q->put_any)))
+		queue_wake_putters(q);
+}
+
 static inline void
 queue_publish(struct cursor *c, struct slot *s, uint64_t word)
 {
@@ -478,6 +487,12 @@ int get_refuse_value(void);
 /* Takes the next message and copies it out; under JOINABLE | REDELIVER it stays this thread's. */
 ssize_t get_next(struct cursor *c, struct shoal_thread *t, void *buffer, size_t room,
                 struct sleeper *s);
+/* The hint of how far gets are: every HINT_EVERY places, and once a batch. */
+void get_tell(struct cursor *c, uint64_t next);
+/* shoal_queue_get, whatever the queue's flags and the message. */
+ssize_t get_slow(shoal_queue *q, void *buffer, size_t buffer_bytes, shoal_time timeout);
+/* What is there, of this length, and in the common case, one after another: how many. */
+size_t get_each(struct cursor *c, char *items, size_t bytes, size_t count);
 /*
  * What no get gives: the holes that come next, and what is worn before the first that comes back.
  * Join counts them, also where nobody gets any more.

@@ -34,6 +34,8 @@ get_items(struct cursor *c, struct shoal_thread *t, char *items, size_t item_byt
 			break;
 		n += m.places;
 		stop_waiting(s);
+		if (m.places == 1)
+			n += get_each(c, items + n * item_bytes, item_bytes, count - n);
 	}
 	return result(n, rc);
 }
@@ -89,9 +91,7 @@ shoal_queue_get_many(shoal_queue *q, void *items, size_t item_bytes, size_t coun
 	                    ? get_items_late(c, t, items, item_bytes, count, &s)
 	                    : get_items(c, t, items, item_bytes, count, &s);
 	store_relaxed(&q->head, c->get);
-	fence_compiler();
-	if (unlikely(load_relaxed(&q->put_any)))
-		queue_wake_putters(q);
+	queue_tell_putters(q);
 	robust_pending_restore(t, old);
 	queue_leave(t, c);
 	return n;

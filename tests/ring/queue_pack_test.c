@@ -416,3 +416,21 @@ Test(queue_pack, an_interrupt_that_cuts_long_items_short_is_kept)
 	free(items);
 	world_end(w);
 }
+
+/* Also before one that is as long as the items. */
+Test(queue_pack, a_batch_stops_before_a_value)
+{
+	struct world w = world_make(8, 0, 0);
+	char items[4][48] = { 0 };
+	for (size_t bytes = 1; bytes <= sizeof *items; bytes++) {
+		shoal_any value = { 0 };
+		REQUIRE_EQ(shoal_queue_put_many(w.queue, items, bytes, 3, 0), 3);
+		REQUIRE_EQ(shoal_queue_put_any(w.queue, SHOAL_ANY("a value"), 0), 0);
+		REQUIRE_EQ(shoal_queue_get_many(w.queue, items, bytes, 4, 0), 3);
+		REQUIRE_EQ(shoal_queue_get_many(w.queue, items, bytes, 4, 0), -EPROTO);
+		REQUIRE_EQ(shoal_queue_get_any(w.queue, &value, 0), 0);
+		REQUIRE_STR_EQ(value.as.string, "a value");
+		shoal_any_clear(&value);
+	}
+	world_end(w);
+}
