@@ -191,12 +191,24 @@ shared(size_t bytes)
 	return memory;
 }
 
+static int64_t
+read_clock(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 int64_t
 now_ns(void)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t
+thread_cpu_ns(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* How a file of the kernel's begins; nothing where it cannot be read. */

@@ -73,6 +73,7 @@ bool is_alone(void);
 void *shared(size_t bytes);
 
 int64_t now_ns(void);
+int64_t thread_cpu_ns(void); /* of the processor that the calling thread has used */
 /*
  * A clock for upper bounds: it stands still while the machine lets somebody wait for a CPU, and
  * while its host takes a CPU away, as the kernel counts them (/proc/pressure/cpu, and what

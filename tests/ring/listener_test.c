@@ -116,21 +116,13 @@ Test(listener, an_accept_keeps_its_time)
 	world_end(w);
 }
 
-static int64_t
-own_cpu_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
 Test(listener, who_waits_for_clients_sleeps)
 {
 	struct world *w = world_make();
 	shoal_pipe_end *end;
-	int64_t before = own_cpu_ns();
+	int64_t before = thread_cpu_ns();
 	REQUIRE_EQ(shoal_listener_accept(w->listener, SHOAL_MS(400), &end), -ETIMEDOUT);
-	REQUIRE(own_cpu_ns() - before < 20000000);
+	REQUIRE(thread_cpu_ns() - before < 20000000);
 	world_end(w);
 }
 

@@ -122,14 +122,6 @@ Test(queue_damage, a_place_in_no_state_is_told)
 	world_end(w);
 }
 
-static int64_t
-cpu_ns(void)
-{
-	struct timespec t;
-	REQUIRE_EQ(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
-	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
 /* Each object of the arena, and how much it holds. */
 static void
 list(shoal_arena *a)
@@ -153,15 +145,15 @@ Test(queue_damage, the_size_of_an_endless_queue_is_soon_told, .timeout = 60 * HA
 	put_text(w.queue, "b");
 	/* A follower that says it leads. */
 	uint64_t before = exchange_seq_cst(&ring_slot(&ring, 2)->turn, GROUP);
-	int64_t began = cpu_ns();
+	int64_t began = thread_cpu_ns();
 	REQUIRE(!shoal_queue_full(w.queue));
-	int64_t once = cpu_ns() - began;
+	int64_t once = thread_cpu_ns() - began;
 	REQUIRE(once > SHOAL_MS(20));
-	began = cpu_ns();
+	began = thread_cpu_ns();
 	REQUIRE(shoal_queue_size(w.queue) <= 4);
 	REQUIRE_EQ(shoal_queue_stat(w.queue, &info), 0);
 	list(w.arena);
-	REQUIRE(cpu_ns() - began < once / 20);
+	REQUIRE(thread_cpu_ns() - began < once / 20);
 	store_relaxed(&ring_slot(&ring, 2)->turn, before);
 	REQUIRE_EQ(shoal_queue_size(w.queue), 2);
 	get_text(w.queue, "a");
