@@ -119,7 +119,7 @@ take_new_ones(void *arg)
 {
 	struct party *c = arg;
 	shoal_lock *own = shared(NEW * sizeof *own);
-	char name[8];
+	char name[16];
 	for (int i = 0; i < NEW; i++) {
 		snprintf(name, sizeof name, "%c%d", c->from ? 'f' : 't', i);
 		REQUIRE_EQ(shoal_lock_name(&own[i], name), 0);
