@@ -307,7 +307,7 @@ send(void)
 static void
 send_many(void)
 {
-	(void)shoal_pipe_send_many(an_end(), buffer, length() % 1000, y % 16, 0);
+	ignored = (int)shoal_pipe_send_many(an_end(), buffer, length() % 1000, y % 16, 0);
 }
 
 static void
