@@ -24,17 +24,22 @@ copy_short(void *restrict to, const void *restrict from, size_t n)
 	const char *s = from;
 	if (n == 8) {
 		memcpy(d, s, 8);
-	} else if (n >= 16) {
+	} else if (n > 32) {
 		copy_16 a, b, c, e;
-		size_t half = n > 32 ? 16 : 0;
 		memcpy(&a, s, 16);
-		memcpy(&b, s + half, 16);
-		memcpy(&c, s + n - 16 - half, 16);
+		memcpy(&b, s + 16, 16);
+		memcpy(&c, s + n - 32, 16);
 		memcpy(&e, s + n - 16, 16);
 		memcpy(d, &a, 16);
-		memcpy(d + half, &b, 16);
-		memcpy(d + n - 16 - half, &c, 16);
+		memcpy(d + 16, &b, 16);
+		memcpy(d + n - 32, &c, 16);
 		memcpy(d + n - 16, &e, 16);
+	} else if (n >= 16) {
+		copy_16 a, b;
+		memcpy(&a, s, 16);
+		memcpy(&b, s + n - 16, 16);
+		memcpy(d, &a, 16);
+		memcpy(d + n - 16, &b, 16);
 	} else if (n >= 8) {
 		uint64_t head, tail;
 		memcpy(&head, s, 8);
@@ -52,6 +57,18 @@ copy_short(void *restrict to, const void *restrict from, size_t n)
 		d[n / 2] = s[n / 2];
 		d[n - 1] = s[n - 1];
 	}
+}
+
+/* Lines that are to be written, or read, soon; without a loop's share for each. */
+static ALWAYS_INLINE void
+prefetch_lines(const char *from, size_t lines, bool write)
+{
+	for (; lines >= 4; lines -= 4, from += 4 * LINE) {
+		for (size_t i = 0; i < 4 * LINE; i += LINE)
+			write ? prefetch_write(from + i) : prefetch_read(from + i);
+	}
+	for (; lines; lines--, from += LINE)
+		write ? prefetch_write(from) : prefetch_read(from);
 }
 
 static inline void

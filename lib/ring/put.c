@@ -175,8 +175,7 @@ publish_inline(struct cursor *c, uint64_t place, const void *message, size_t byt
 	cursor_prefetch(c, place, true);
 	PROBE_QUEUE_PUT(c->ring.queue, place, bytes, 1);
 	tell_place(c, place, mark);
-	store_relaxed(&s->bytes, (uint32_t)bytes);
-	store_relaxed(&s->flags, mark << SLOT_MARK_SHIFT | SLOT_INLINE);
+	store_relaxed(&s->plain, (uint64_t)(mark << SLOT_MARK_SHIFT) << 32 | bytes);
 	copy_bytes(s->payload, message, bytes);
 	queue_publish(c, s, cursor_word(c, place) | FULL);
 }
@@ -392,7 +391,7 @@ put_slow(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 	return queue_put_marked(q, message, bytes, 0, NULL, timeout);
 }
 
-/* Of one that has begun, and done nothing yet. */
+/* One that has begun, and done nothing yet. */
 __attribute__((noinline)) static int
 put_otherwise(struct shoal_thread *t, shoal_queue *q, const void *message, size_t bytes,
               shoal_time timeout)
@@ -401,10 +400,31 @@ put_otherwise(struct shoal_thread *t, shoal_queue *q, const void *message, size_
 	return put_slow(q, message, bytes, timeout);
 }
 
+/* One whose cursor is not at hand. */
+__attribute__((noinline)) static int
+put_anew(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
+{
+	if (queue_take_aim(thread_here, q, LAST_SENT))
+		return shoal_queue_put(q, message, bytes, timeout);
+	return put_slow(q, message, bytes, timeout);
+}
+
+/* One that has named the place, and did not get it. */
+__attribute__((noinline)) static int
+put_elsewhere(struct cursor *c, const void *message, size_t bytes, shoal_time timeout)
+{
+	struct shoal_thread *t = thread_here;
+	robust_pending_restore(t, NULL);
+	queue_leave(t, c);
+	return put_slow(c->ring.queue, message, bytes, timeout);
+}
+
 /* What some puts have to do after the message is there. */
 __attribute__((noinline)) static int
-finish(struct cursor *c, struct shoal_thread *t)
+finish(struct cursor *c)
 {
+	struct shoal_thread *t = thread_here;
+	cursor_aim(c, c->put, EMPTY, &c->aim[LAST_SENT]);
 	if ((c->put & (HINT_EVERY - 1)) == 0)
 		put_tell(c, c->put);
 	wake_getters(c->ring.queue);
@@ -416,38 +436,49 @@ finish(struct cursor *c, struct shoal_thread *t)
 /*
  * The common case by itself: this thread knows the queue, the next place is free, the message goes
  * inside. That the queue lives and is open is looked at after the record names the call.
+ *
+ * What takes its time are the loads and stores, three in a cycle: so what is known stays in
+ * registers, as long as there are some that need not be pushed.
  */
 static ALWAYS_INLINE int
 put_quickly(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void *message,
             size_t bytes, shoal_time timeout, bool is_short)
 {
-	uint64_t place = c->put, empty = cursor_word(c, place);
-	struct slot *s = cursor_slot_at(c, place);
+	struct aim *aim = &c->aim[LAST_SENT];
+	struct slot *s = aim->slot;
+	uint64_t empty = aim->word;
 	if (unlikely(load_acquire(&s->turn) != empty))
 		return put_otherwise(t, q, message, bytes, timeout);
-	queue_enter_at(c, place);
-	robust_pending_set(t, &q->get.wait);
+	struct member *me = c->me;
+	queue_enter_at(c, me, c->put);
+	robust_name_only(t->robust, &q->get.wait);
 	if (unlikely(!cursor_lives(c) || load_relaxed(&q->closing) ||
-	             !cas64_acq_rel(&s->turn, empty, empty | c->mine | WRITING))) {
-		robust_pending_restore(t, NULL);
-		queue_leave(t, c);
-		return put_slow(q, message, bytes, timeout);
+	             !cas64_acq_rel(&s->turn, empty, empty | c->mine | WRITING)))
+		return put_elsewhere(c, message, bytes, timeout);
+	uint32_t stride = c->ring.stride;
+	if (is_short) {
+		const char *ahead = (const char *)s + aim->ahead;
+		prefetch_lines(ahead, 1, true);
+		if (stride > LINE)
+			prefetch_lines(ahead + LINE, 1, true);
+	} else {
+		cursor_prefetch(c, c->put, true);
 	}
-	cursor_prefetch(c, place, true);
-	store_relaxed(&s->bytes, (uint32_t)bytes);
-	store_relaxed(&s->flags, SLOT_INLINE);
+	store_relaxed(&s->plain, bytes);
 	if (is_short)
 		copy_short(s->payload, message, bytes);
 	else
 		memcpy(s->payload, message, bytes);
-	PROBE_QUEUE_PUT(q, c->put, bytes, 1);
-	store_release(&s->turn, empty | FULL);
-	c->put = ++place;
+	PROBE_QUEUE_PUT(c->ring.queue, c->put, bytes, 1);
+	store_release(&s->turn, aim->word | FULL);
+	aim->slot = slot_beyond(s, stride);
+	uint64_t place = c->put + 1;
+	c->put = place;
 	fence_compiler();
-	if (unlikely((place & (HINT_EVERY - 1)) == 0 || load_relaxed(&q->get_any)))
-		return finish(c, t);
+	if (unlikely((place & c->aim_mask) == 0 || load_relaxed(&c->ring.queue->get_any)))
+		return finish(c);
 	robust_pending_restore(t, NULL);
-	queue_leave(t, c);
+	queue_leave_as(t, me);
 	return 0;
 }
 
@@ -460,14 +491,14 @@ put_longer(struct shoal_thread *t, struct cursor *c, shoal_queue *q, const void 
 	return put_quickly(t, c, q, message, bytes, timeout, false);
 }
 
-/* A short message calls nothing on its way, and so keeps everything in registers. */
+/* A short message calls nothing on its way. */
 int
 shoal_queue_put(shoal_queue *q, const void *message, size_t bytes, shoal_time timeout)
 {
 	struct shoal_thread *t = thread_here;
-	struct cursor *c = queue_begin(t, q, LAST_SENT);
+	struct cursor *c = queue_begin_aimed(t, q, LAST_SENT);
 	if (unlikely(!c))
-		return put_slow(q, message, bytes, timeout);
+		return put_anew(q, message, bytes, timeout);
 	if (unlikely(bytes >= c->quick_put))
 		return put_longer(t, c, q, message, bytes, timeout);
 	return put_quickly(t, c, q, message, bytes, timeout, true);

@@ -15,6 +15,7 @@
 #include "arena/block.h"
 #include "arena/object.h"
 #include "base/error.h"
+#include "ring/copy.h"
 #include "ring/mark.h"
 #include "ring/ring.h"
 #include "sync/bell.h"
@@ -83,6 +84,19 @@ struct shoal_queue {
 };
 
 /*
+ * The place at which a cursor is, for the quick ways of put and get: what takes ten instructions to
+ * find is kept from one call to the next. Each moves it on by one slot, and finds it anew where the
+ * lap may end, at the latest every HINT_EVERY places. Any other call on the queue may move the
+ * cursor, and leaves no aim.
+ */
+struct aim {
+	struct slot *slot; /* NULL: there is none */
+	uint64_t word;     /* what a free place, or a full one, says in this lap */
+	uint64_t given;    /* what a getter gives it back with */
+	ptrdiff_t ahead;   /* to the place whose line is asked for; beyond the last one, in vain */
+};
+
+/*
  * One thread on one queue, private to the thread. What calls need of the queue's description they
  * have from here: checked once, and out of others' reach.
  */
@@ -93,11 +107,14 @@ struct cursor {
 	uint32_t epoch; /* thread_epoch at which it was made */
 	uint32_t tag;
 	/* shorter messages may go the quick way; 0 where there is none */
-	uint32_t quick_put, quick_get;
-	uint32_t quick_long; /* and these, by a call of memcpy */
+	uint64_t quick_put, quick_get;
+	uint64_t quick_long; /* and these, by a call of memcpy */
 	struct member *me;
 	uint64_t mine; /* my tag where a slot word has its owner */
 	uint64_t put, get;
+	struct aim aim[2]; /* of LAST_SENT: its puts, and of LAST_RECEIVED */
+	uint32_t aim_mask; /* where a place is a multiple of this and 1 the aim is found anew */
+	uint32_t lines;    /* of a long slot, to be asked for by a putter */
 	uint64_t put_since, get_since; /* where it stood when it was full, or empty, last */
 	uint64_t tail_seen; /* of long slots: the putters were here when they were last looked at */
 	shoal_arena *arena;
@@ -135,27 +152,41 @@ cursor_word(const struct cursor *c, uint64_t place)
 	return slot_word(EMPTY, ring_lap(&c->ring, place), 0, 0);
 }
 
-/*
- * Asks for the lines that this thread writes a little later: the first ones of a place some way
- * ahead where slots are short, where they are long the next place, all of it for a putter.
- */
-static inline void
-cursor_prefetch_long(const struct cursor *c, uint64_t place, bool put)
+/* As many as a line takes to come; where they are long, the next one. */
+static ALWAYS_INLINE uint32_t
+prefetch_places(const struct cursor *c)
 {
-	bool is_short = c->ring.stride <= 2 * LINE;
-	const char *next = (const char *)cursor_slot_at(c, place + (is_short ? PREFETCH_PLACES : 1));
-	prefetch_write(next);
-	for (uint32_t i = LINE; put && i < c->ring.stride && i < PREFETCH_LINES_MAX * LINE; i += LINE)
-		prefetch_write(next + i);
+	return c->ring.stride <= 2 * LINE ? PREFETCH_PLACES : 1;
 }
 
+/* In the quick ways' state: a putter's EMPTY, a getter's FULL. */
+static inline void
+cursor_aim(const struct cursor *c, uint64_t place, enum slot_state state, struct aim *out)
+{
+	char *slot = (char *)cursor_slot_at(c, place);
+	*out = (struct aim){
+		.slot = (struct slot *)(void *)slot,
+		.word = cursor_word(c, place) | state,
+		.given = slot_word(EMPTY, ring_lap(&c->ring, place) + 1, 0, 0),
+		.ahead = (char *)cursor_slot_at(c, place + prefetch_places(c)) - slot,
+	};
+}
+
+static ALWAYS_INLINE struct slot *
+slot_beyond(struct slot *s, uint32_t stride)
+{
+	return (struct slot *)(void *)((char *)s + stride);
+}
+
+/*
+ * Asks for the lines that this thread writes a little later: the first one of a place some way
+ * ahead, and for a putter the others.
+ */
 static ALWAYS_INLINE void
 cursor_prefetch(const struct cursor *c, uint64_t place, bool put)
 {
-	if (likely(c->ring.stride == LINE))
-		prefetch_write(cursor_slot_at(c, place + PREFETCH_PLACES));
-	else
-		cursor_prefetch_long(c, place, put);
+	const char *ahead = (const char *)cursor_slot_at(c, place + prefetch_places(c));
+	prefetch_lines(ahead, put ? c->lines : 1, true);
 }
 
 /*
@@ -168,8 +199,8 @@ cursor_prefetch_read(const struct cursor *c, uint64_t place, size_t bytes)
 	if (place + 1 >= c->tail_seen)
 		return;
 	const char *next = (const char *)cursor_slot_at(c, place + 1);
-	for (size_t i = LINE; i < SLOT_HEADER + bytes && i < PREFETCH_LINES_MAX * LINE; i += LINE)
-		prefetch_read(next + i);
+	size_t lines = (SLOT_HEADER + bytes - 1) / LINE;
+	prefetch_lines(next + LINE, lines < PREFETCH_LINES_MAX ? lines : PREFETCH_LINES_MAX, false);
 }
 
 /*
@@ -244,8 +275,11 @@ cursor_lives(const struct cursor *c)
 static inline int
 cursor_of(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 {
-	*out = cursor_known(t, q, LAST_OTHER);
-	return likely(*out && cursor_lives(*out)) ? 0 : cursor_make(t, q, out);
+	struct cursor *c = *out = cursor_known(t, q, LAST_OTHER);
+	if (unlikely(!c || !cursor_lives(c)))
+		return cursor_make(t, q, out);
+	c->aim[LAST_SENT].slot = c->aim[LAST_RECEIVED].slot = NULL;
+	return 0;
 }
 
 /* ---- walk.c: where the cursors stand ---- */
@@ -330,22 +364,49 @@ queue_begin(struct shoal_thread *t, const shoal_queue *q, enum thread_last which
 }
 
 /*
+ * The same for put and get: also NULL where the last call of that kind was on another queue, or the
+ * cursor has no aim. queue_take_aim may help then. False: it may not, or was not needed.
+ */
+static ALWAYS_INLINE struct cursor *
+queue_begin_aimed(struct shoal_thread *t, const shoal_queue *q, enum thread_last which)
+{
+	if (unlikely(!t || t->busy || t->robust->pending))
+		return NULL;
+	t->busy = 1;
+	fence_compiler();
+	struct cursor *c = t->cursor_last[which];
+	if (likely(c && c->ring.queue == q && c->epoch == thread_epoch() && c->aim[which].slot))
+		return c;
+	t->busy = 0;
+	return NULL;
+}
+
+bool queue_take_aim(struct shoal_thread *t, const shoal_queue *q, enum thread_last which);
+
+/*
  * Names the place that the call is to take. A record names it before it names the queue; as long as
  * nobody has it, the place says that it is not this thread's.
  */
 static ALWAYS_INLINE void
-queue_enter_at(const struct cursor *c, uint64_t place)
+queue_enter_at(const struct cursor *c, struct member *me, uint64_t place)
 {
-	store_relaxed(&c->me->call.pos, place);
-	store_release(&c->me->call.object, c->ring.object);
+	uint32_t object = c->ring.object;
+	store_relaxed(&me->call.pos, place);
+	store_release(&me->call.object, object);
 	fence_compiler();
+}
+
+static ALWAYS_INLINE void
+queue_leave_as(struct shoal_thread *t, struct member *me)
+{
+	store_release(&me->call.object, 0);
+	t->busy = 0;
 }
 
 static inline void
 queue_leave(struct shoal_thread *t, struct cursor *c)
 {
-	store_release(&c->me->call.object, 0);
-	t->busy = 0;
+	queue_leave_as(t, c->me);
 }
 
 /* The record names the queue, and no place: that of an earlier call is a loan by now. */

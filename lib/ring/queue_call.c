@@ -98,13 +98,15 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 	/* One that must order its stores by fences, or may meet a flag's rules, goes the long way. */
 	bool fenced = !(a->flags & ARENA_MEMBARRIER);
 	uint32_t longest = ring_inside(&ring) < COPY_SHORT ? ring_inside(&ring) : COPY_SHORT;
-	uint32_t tag = member_tag(a, me);
+	uint32_t tag = member_tag(a, me), lines = (ring.stride + LINE - 1) / LINE;
 	**out = (struct cursor){
 		.ring = ring,
 		.life = &arena_object(a, ring.object)->word,
 		.alive = word,
 		.epoch = member_epoch(a, t, me),
 		.tag = tag,
+		.aim_mask = ring.mask < HINT_EVERY ? (uint32_t)ring.mask : HINT_EVERY - 1,
+		.lines = lines < PREFETCH_LINES_MAX ? lines : PREFETCH_LINES_MAX,
 		.quick_put = fenced ? 0 : longest + 1,
 		.quick_get = fenced || ring.flags ? 0 : longest + 1,
 		.quick_long = fenced ? 0 : ring_inside(&ring) + 1,
@@ -114,6 +116,22 @@ cursor_make(struct shoal_thread *t, shoal_queue *q, struct cursor **out)
 		.fenced = fenced,
 	};
 	return 0;
+}
+
+bool
+queue_take_aim(struct shoal_thread *t, const shoal_queue *q, enum thread_last which)
+{
+	struct cursor *c = queue_begin(t, q, which);
+	if (!c)
+		return false;
+	bool quick = which == LAST_SENT ? c->quick_put : c->quick_get;
+	if (quick && which == LAST_SENT)
+		cursor_aim(c, c->put, EMPTY, &c->aim[which]);
+	else if (quick)
+		cursor_aim(c, c->get, FULL, &c->aim[which]);
+	fence_compiler();
+	t->busy = 0;
+	return quick;
 }
 
 int

@@ -50,11 +50,19 @@ enum { SLOT_INLINE, SLOT_BLOCK };
 
 struct slot {
 	word64 turn;
-	word32 bytes; /* of the message; valid from FULL to the taker's release */
-	word32 flags; /* SLOT_BLOCK: the payload is the offset of its block */
+	union {
+		struct {
+			word32 bytes; /* of the message; valid from FULL to the taker's release */
+			word32 flags; /* SLOT_BLOCK: the payload is the offset of its block */
+		};
+		word64 plain; /* both: of a message inside, without a mark, its length */
+	};
 	char payload[];
 };
 #define SLOT_HEADER 16u
+_Static_assert(offsetof(struct slot, payload) == SLOT_HEADER, "nothing lies between");
+_Static_assert(SLOT_INLINE == 0 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "a plain message's length is all of the word");
 /* Slots are a line long, or a longer multiple of this, so that payloads are aligned to it. */
 #define SLOT_ALIGN 16u
 

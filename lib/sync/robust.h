@@ -74,6 +74,14 @@ robust_name(struct robust_head *h, word32 *word)
 	return old;
 }
 
+/* Where nothing is named. */
+static inline void
+robust_name_only(struct robust_head *h, word32 *word)
+{
+	h->pending = (char *)word - ROBUST_OFFSET;
+	fence_compiler();
+}
+
 static inline void
 robust_name_again(struct robust_head *h, void *old)
 {
