@@ -65,7 +65,9 @@ free_the_header(void *arg)
 static int
 free_the_block_words(void *arg)
 {
-	shoal_free(arg, (char *)((uintptr_t)take(arg, 64) & ~(uintptr_t)(PAGE_BYTES - 1)) + 64);
+	shoal_arena *a = arg;
+	uint64_t page = page_of(a, arena_offset(a, take(a, 64)));
+	shoal_free(a, a->base + arena_page_offset(a, page) + 64);
 	return 0;
 }
 
