@@ -424,3 +424,13 @@ limits_spread(const struct limits *all, enum limit l)
 	memcpy(values, all->value[l], sizeof values);
 	return spread_of(values, all->reps);
 }
+
+double
+limits_ratio(const struct limits *all, enum limit one, enum limit other)
+{
+	double values[LIMIT_REPS_MAX];
+
+	for (unsigned i = 0; i < all->reps; i++)
+		values[i] = all->value[other][i] > 0 ? all->value[one][i] / all->value[other][i] : 0;
+	return spread_of(values, all->reps).median;
+}

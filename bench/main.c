@@ -188,7 +188,7 @@ list(void)
 }
 
 enum {
-	LIMIT_REPS = 3 /* before, and as many after */
+	LIMIT_REPS = 5 /* before, and as many after */
 };
 
 static int

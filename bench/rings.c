@@ -4,17 +4,16 @@
 #include "subject.h"
 
 #define LARGE (4u * MEBI)
-#define WORTH_IT 1.25 /* so many times as fast through the shared cache, each at its best */
+#define WORTH_IT 1.25 /* so many times as fast through the shared cache, in most looks */
 
 static bool large;
 
 void
 rings_choose(enum rings asked, const struct limits *limits)
 {
-	double own = limits_spread(limits, HAND_SMALL).max;
-	double shared = limits_spread(limits, HAND_LARGE).max;
+	double times = limits_ratio(limits, HAND_LARGE, HAND_SMALL);
 
-	large = asked == RINGS_LARGE || (asked == RINGS_BY_MACHINE && shared > WORTH_IT * own);
+	large = asked == RINGS_LARGE || (asked == RINGS_BY_MACHINE && times > WORTH_IT);
 }
 
 const char *
