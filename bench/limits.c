@@ -425,12 +425,12 @@ limits_spread(const struct limits *all, enum limit l)
 	return spread_of(values, all->reps);
 }
 
-double
+struct spread
 limits_ratio(const struct limits *all, enum limit one, enum limit other)
 {
 	double values[LIMIT_REPS_MAX];
 
 	for (unsigned i = 0; i < all->reps; i++)
 		values[i] = all->value[other][i] > 0 ? all->value[one][i] / all->value[other][i] : 0;
-	return spread_of(values, all->reps).median;
+	return spread_of(values, all->reps);
 }

@@ -45,8 +45,8 @@ double limits_line(void);
 bool limits_same_line(double one_ns, double other_ns);
 
 struct spread limits_spread(const struct limits *, enum limit);
-/* How many times the other, at the median of what each repetition says: the machine changes. */
-double limits_ratio(const struct limits *, enum limit one, enum limit other);
+/* How many times the other, as each repetition by itself says: the machine changes. */
+struct spread limits_ratio(const struct limits *, enum limit one, enum limit other);
 const char *limit_name(enum limit);
 const char *limit_unit(enum limit);
 

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static bool
 in_quick(const struct options *o, const struct plan *p)
@@ -188,6 +189,7 @@ list(void)
 }
 
 enum {
+	LIMIT_REST_NS = 200000000, /* a state of the machine lasts about a second */
 	LIMIT_REPS = 5 /* before, and as many after */
 };
 
@@ -217,8 +219,10 @@ look_at_machine(const struct options *o, struct host *host, struct limits *limit
 {
 	host_look(host);
 	host_print(host, stdout);
-	for (int i = 0; i < LIMIT_REPS; i++)
+	for (int i = 0; i < LIMIT_REPS; i++) {
 		limits_measure(limits);
+		nanosleep(&(struct timespec){ .tv_nsec = LIMIT_REST_NS }, NULL);
+	}
 	rings_choose(o->rings, limits);
 	printf("rings: %s\n", rings_text());
 }

@@ -4,16 +4,20 @@
 #include "subject.h"
 
 #define LARGE (4u * MEBI)
-#define WORTH_IT 1.25 /* so many times as fast through the shared cache, in most looks */
+/* So many times as fast through the shared cache, in most looks; or in one, if others came while
+ * both processors were halves of one core. */
+#define WORTH_IT 1.25
+#define PLAIN_ONCE 2.0
 
 static bool large;
 
 void
 rings_choose(enum rings asked, const struct limits *limits)
 {
-	double times = limits_ratio(limits, HAND_LARGE, HAND_SMALL);
+	struct spread times = limits_ratio(limits, HAND_LARGE, HAND_SMALL);
+	bool pays = times.median > WORTH_IT || times.max > PLAIN_ONCE;
 
-	large = asked == RINGS_LARGE || (asked == RINGS_BY_MACHINE && times > WORTH_IT);
+	large = asked == RINGS_LARGE || (asked == RINGS_BY_MACHINE && pays);
 }
 
 const char *
